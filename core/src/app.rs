@@ -1,0 +1,68 @@
+//! What an app promises.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use async_trait::async_trait;
+use warp::filters::BoxedFilter;
+
+use crate::{space::Space, transport::http::Response};
+
+/// A protocol: its addresses, its codec, its sessions.
+///
+/// # Laws
+/// - Its routes reject what is not theirs with `not_found`, so that other apps are asked, and answer
+///   everything else themselves, errors included, in the protocol's own form.
+/// - It publishes and subscribes through the [`Space`] only, so that every other app's clients are reached.
+/// - It knows no other app.
+///
+/// # Examples
+/// ```
+/// use polywire_core::{App, Draft, Identity, Origin, Payload, Space, http};
+/// use std::sync::Arc;
+/// use warp::{Filter, filters::BoxedFilter};
+///
+/// /// `POST /hello` publishes a greeting.
+/// struct Hello;
+///
+/// #[async_trait::async_trait]
+/// impl App for Hello {
+///     fn name(&self) -> &'static str {
+///         "hello"
+///     }
+///     fn routes(&self, space: &Arc<Space>) -> BoxedFilter<(http::Response,)> {
+///         let space = space.clone();
+///         let greet = move || {
+///             let space = space.clone();
+///             async move {
+///                 let origin = Origin::new("hello", Identity::unrestricted());
+///                 let room = polywire_core::Channel::new("room").unwrap();
+///                 let sent = space.publish(&origin, Draft::new(room, Payload::text("hello"))).await;
+///                 http::status(if sent.is_ok() { 204 } else { 503 }.try_into().unwrap())
+///             }
+///         };
+///         warp::path!("hello").and(warp::post()).then(greet).boxed()
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait App: Send + Sync + 'static {
+    /// The short name, as in the configuration and in logs.
+    fn name(&self) -> &'static str;
+
+    /// The HTTP addresses of the app. Called once, before the server listens.
+    fn routes(&self, space: &Arc<Space>) -> BoxedFilter<(Response,)>;
+
+    /// What is unsafe about this app's settings on an address that others can reach, as a sentence that
+    /// says what to do; such a composition is refused unless told otherwise.
+    fn weakness(&self) -> Option<String> {
+        None
+    }
+
+    /// Lines for a person who has just started the server: what to try.
+    fn banner(&self, address: SocketAddr) -> Vec<String> {
+        let _ = address;
+        Vec::new()
+    }
+}
+
+const _: fn(&dyn App) = |_| ();

@@ -1,0 +1,158 @@
+//! What an authentication policy promises.
+
+use std::{fmt, net::SocketAddr, sync::Arc};
+
+use async_trait::async_trait;
+use http::{HeaderMap, Method};
+
+use crate::identity::Identity;
+
+/// Finds out who somebody is and what they may do.
+///
+/// A policy is asked once per HTTP request or connection, never per message: what it grants is kept
+/// on the connection as an [`Identity`].
+///
+/// # Laws
+/// - It answers from what it is given; it does not read the request's body.
+/// - The same credentials get the same answer until the policy's own configuration changes.
+/// - It compares secrets in constant time and never logs them.
+/// - It may wait for other services, but bounds that wait itself. The future may be dropped at any await.
+///
+/// [`testkit::authentication_laws`](crate::testkit) checks an implementation.
+///
+/// # Examples
+/// ```
+/// use polywire_core::{AuthenticationError, AuthenticationPolicy, Credentials, Identity};
+///
+/// /// Lets in whoever comes from this machine.
+/// struct LoopbackOnly;
+///
+/// #[async_trait::async_trait]
+/// impl AuthenticationPolicy for LoopbackOnly {
+///     async fn authenticate(&self, who: &Credentials) -> Result<Identity, AuthenticationError> {
+///         match who.peer {
+///             Some(peer) if peer.ip().is_loopback() => Ok(Identity::unrestricted()),
+///             _ => Err(AuthenticationError::Refused),
+///         }
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait AuthenticationPolicy: Send + Sync + 'static {
+    /// Judges `credentials`.
+    ///
+    /// # Errors
+    /// [`AuthenticationError::Refused`] for wrong or missing credentials,
+    /// [`AuthenticationError::Unavailable`] when the policy cannot tell now.
+    async fn authenticate(
+        &self,
+        credentials: &Credentials,
+    ) -> Result<Identity, AuthenticationError>;
+
+    /// What is unsafe about this policy on an address that others can reach, as a sentence that says
+    /// what to do; such a composition is refused unless told otherwise.
+    fn weakness(&self) -> Option<String> {
+        None
+    }
+}
+
+const _: fn(&dyn AuthenticationPolicy) = |_| ();
+
+#[async_trait]
+impl<P: AuthenticationPolicy + ?Sized> AuthenticationPolicy for Arc<P> {
+    async fn authenticate(
+        &self,
+        credentials: &Credentials,
+    ) -> Result<Identity, AuthenticationError> {
+        (**self).authenticate(credentials).await
+    }
+
+    fn weakness(&self) -> Option<String> {
+        (**self).weakness()
+    }
+}
+
+/// What somebody shows of themselves.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct Credentials {
+    /// The short name of the app that asks, such as `seth`.
+    pub app: &'static str,
+    /// The HTTP method, where they came by HTTP.
+    pub method: Option<Method>,
+    /// The path, percent-encoded as it came.
+    pub path: String,
+    /// The query string without `?`, percent-encoded as it came.
+    pub query: String,
+    /// HTTP headers.
+    pub headers: HeaderMap,
+    /// Where they come from.
+    pub peer: Option<SocketAddr>,
+}
+
+impl Credentials {
+    /// Credentials shown to the app of this name.
+    pub fn for_app(app: &'static str) -> Self {
+        Self {
+            app,
+            ..Self::default()
+        }
+    }
+
+    /// The first value of a query parameter, decoded; `+` stands for a space.
+    pub fn query_value(&self, name: &str) -> Option<String> {
+        self.query.split('&').find_map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(key)? == name).then(|| decode(value)).flatten()
+        })
+    }
+}
+
+fn decode(text: &str) -> Option<String> {
+    let spaced = text.replace('+', " ");
+    percent_encoding::percent_decode_str(&spaced)
+        .decode_utf8()
+        .ok()
+        .map(|text| text.into_owned())
+}
+
+impl fmt::Debug for Credentials {
+    /// Leaves out whatever may hold a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("app", &self.app)
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why somebody was not let in.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthenticationError {
+    /// The credentials are missing or wrong.
+    #[error("the credentials are missing or wrong")]
+    Refused,
+    /// The policy cannot tell now.
+    #[error("the authentication policy is not available")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_repeated_query_values_counts() {
+        let credentials = Credentials {
+            query: "a=1&b=x%20y+z&a=2&c".into(),
+            ..Credentials::for_app("test")
+        };
+        assert_eq!(credentials.query_value("a").as_deref(), Some("1"));
+        assert_eq!(credentials.query_value("b").as_deref(), Some("x y z"));
+        assert_eq!(credentials.query_value("c").as_deref(), Some(""));
+        assert_eq!(credentials.query_value("d"), None);
+    }
+}

@@ -1,0 +1,165 @@
+//! What a pub/sub backend promises.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{
+    channel::Channel,
+    hub::LocalNode,
+    identity::ClientId,
+    pattern::Pattern,
+    publication::{Draft, Position, Target},
+};
+
+/// Gives every publication its place and carries it to all nodes.
+///
+/// # Laws
+/// - [`start`](Self::start) is called once, before anything else, and returns without waiting for
+///   another system to come up: a backend connects in the background and says how it fares in
+///   [`status`](Self::status).
+/// - A publication reaches every node with a subscriber once, and the publishing node like the others.
+///   All subscribers of a channel see one order. Positions of a channel rise by one; where continuity
+///   was lost the epoch changes.
+/// - When [`publish`](Self::publish) has returned `Ok`, the local subscribers' queues hold the
+///   publication, or will before anything that is published later.
+/// - [`persist`](LocalNode::persist) is called once for each stored publication, on this node.
+/// - [`subscribe`](Self::subscribe) and [`unsubscribe`](Self::unsubscribe) are level-triggered: they
+///   mean "look again at what [`LocalNode::is_occupied`] says". Calls may come in any order, more than
+///   once, and for things that changed back meanwhile.
+/// - When `subscribe` returned `Ok`, everything published later on any node arrives here.
+/// - While the other nodes cannot be reached, nothing hangs: local members go on being served,
+///   `subscribe` returns at once and is made good later, `publish` answers
+///   [`BackendError::Unreachable`].
+/// - Futures may be dropped at any await; a publication dropped so is published or not, never half.
+///
+/// [`testkit::backend_laws`](crate::testkit) checks an implementation.
+///
+/// # Examples
+/// ```
+/// use polywire_core::{BackendError, Draft, LocalNode, Position, PubSubBackend};
+/// use std::sync::OnceLock;
+///
+/// /// One node, nothing else.
+/// #[derive(Default)]
+/// struct Alone(OnceLock<LocalNode>);
+///
+/// #[async_trait::async_trait]
+/// impl PubSubBackend for Alone {
+///     async fn start(&self, node: LocalNode) -> Result<(), BackendError> {
+///         self.0.set(node).map_err(|_| BackendError::NotRunning)
+///     }
+///     async fn publish(&self, draft: Draft) -> Result<Position, BackendError> {
+///         Ok(self.0.get().ok_or(BackendError::NotRunning)?.publish(draft).await)
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait PubSubBackend: Send + Sync + 'static {
+    /// Begins to serve `node`.
+    ///
+    /// # Errors
+    /// What no waiting would mend, such as a wrong setting.
+    async fn start(&self, node: LocalNode) -> Result<(), BackendError>;
+
+    /// Publishes on all nodes and returns the place that the publication got.
+    ///
+    /// # Errors
+    /// [`BackendError::Unreachable`] when other nodes may not have got it.
+    async fn publish(&self, draft: Draft) -> Result<Position, BackendError>;
+
+    /// Somebody on this node now wants `interest`.
+    ///
+    /// # Errors
+    /// When publications of other nodes will not arrive until the backend recovers.
+    async fn subscribe(&self, interest: &Interest) -> Result<(), BackendError> {
+        let _ = interest;
+        Ok(())
+    }
+
+    /// Perhaps nobody on this node wants `interest` any more. Does not wait.
+    fn unsubscribe(&self, interest: &Interest) {
+        let _ = interest;
+    }
+
+    /// How the backend fares.
+    fn status(&self) -> BackendStatus {
+        BackendStatus::Ready
+    }
+
+    /// Ends what runs in the background; called once.
+    async fn stop(&self) {}
+}
+
+const _: fn(&dyn PubSubBackend) = |_| ();
+
+#[async_trait]
+impl<B: PubSubBackend + ?Sized> PubSubBackend for Arc<B> {
+    async fn start(&self, node: LocalNode) -> Result<(), BackendError> {
+        (**self).start(node).await
+    }
+
+    async fn publish(&self, draft: Draft) -> Result<Position, BackendError> {
+        (**self).publish(draft).await
+    }
+
+    async fn subscribe(&self, interest: &Interest) -> Result<(), BackendError> {
+        (**self).subscribe(interest).await
+    }
+
+    fn unsubscribe(&self, interest: &Interest) {
+        (**self).unsubscribe(interest);
+    }
+
+    fn status(&self) -> BackendStatus {
+        (**self).status()
+    }
+
+    async fn stop(&self) {
+        (**self).stop().await;
+    }
+}
+
+/// What a node wants to be told of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Interest {
+    /// A channel.
+    Channel(Channel),
+    /// Private messages of a client.
+    Client(ClientId),
+    /// Every channel that matches.
+    Pattern(Pattern),
+}
+
+impl From<Target> for Interest {
+    fn from(target: Target) -> Self {
+        match target {
+            Target::Channel(channel) => Self::Channel(channel),
+            Target::Client(client) => Self::Client(client),
+        }
+    }
+}
+
+/// How a backend fares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackendStatus {
+    /// Publications go everywhere.
+    Ready,
+    /// The backend tries to reach what it needs; publications stay on this node.
+    Reconnecting,
+}
+
+/// Why a publication or subscription does not reach other nodes.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackendError {
+    /// The other nodes cannot be reached; members on this node were served.
+    #[error("the other nodes cannot be reached; only members on this node were served")]
+    Unreachable(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
+    /// A setting is wrong; the text says which and what to do.
+    #[error("{0}")]
+    Configuration(String),
+    /// [`PubSubBackend::start`] was not called, or was called twice.
+    #[error("the backend is not running")]
+    NotRunning,
+}

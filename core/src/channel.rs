@@ -1,0 +1,56 @@
+//! Channel names.
+
+use std::{borrow::Borrow, fmt, sync::Arc};
+
+/// The name of a channel, kept byte for byte.
+///
+/// Two protocols mean the same channel when their names are equal after each protocol's own syntax
+/// was taken off; polywire never rewrites a name. Cloning is a reference count.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Channel(Arc<str>);
+
+/// Why a text is not a channel name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidChannel {
+    /// The name has no characters.
+    #[error("a channel name must not be empty")]
+    Empty,
+}
+
+impl Channel {
+    /// Takes `name` as it is.
+    ///
+    /// # Errors
+    /// An empty name is refused. Length limits belong to [`Limits`](crate::Limits).
+    pub fn new(name: &str) -> Result<Self, InvalidChannel> {
+        if name.is_empty() {
+            Err(InvalidChannel::Empty)
+        } else {
+            Ok(Self(name.into()))
+        }
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Channel {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Channel({:?})", &*self.0)
+    }
+}

@@ -1,0 +1,94 @@
+//! The outgoing side of a session, whatever carries it.
+
+use std::{fmt, sync::Arc};
+
+use super::{Encoder, Fanout, Flush, Flusher, Message, Outbox, Pushed};
+use crate::transport::{CloseReason, Framing, sockjs::HttpSession};
+
+/// The outgoing side of one session, whatever transport carries it. Clones share the session.
+#[derive(Clone)]
+pub struct Link {
+    carrier: Carrier,
+    flusher: Arc<Flusher>,
+}
+
+#[derive(Clone)]
+enum Carrier {
+    Socket(Arc<Outbox>, Framing),
+    Http(Arc<HttpSession>),
+}
+
+impl Link {
+    /// A session on a socket of its own.
+    pub fn socket(outbox: Arc<Outbox>, framing: Framing, flusher: Arc<Flusher>) -> Self {
+        Self {
+            carrier: Carrier::Socket(outbox, framing),
+            flusher,
+        }
+    }
+
+    /// A session that clients read by HTTP requests.
+    pub(crate) fn http(session: Arc<HttpSession>, flusher: Arc<Flusher>) -> Self {
+        Self {
+            carrier: Carrier::Http(session),
+            flusher,
+        }
+    }
+
+    /// Sends one message.
+    pub fn send(&self, message: &Message) {
+        match &self.carrier {
+            Carrier::Socket(outbox, framing) => {
+                self.flush_if_needed(outbox.push(framing.frame(message)), outbox);
+            }
+            Carrier::Http(session) => {
+                self.flush_if_needed(session.push(Framing::SockJsMessage.frame(message)), session);
+            }
+        }
+    }
+
+    /// Delivers what is being fanned out, as `encoder` writes it.
+    pub fn deliver(&self, fanout: &mut Fanout<'_>, encoder: &Arc<dyn Encoder>) {
+        match &self.carrier {
+            Carrier::Socket(outbox, framing) => {
+                if let Some(frame) = fanout.frame(encoder, *framing) {
+                    fanout.push(outbox, frame);
+                }
+            }
+            Carrier::Http(session) => {
+                if let Some(frame) = fanout.frame(encoder, Framing::SockJsMessage) {
+                    if session.push(frame) == Pushed::NeedsFlush {
+                        fanout.flush_later(session.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends the session in order: what waits is sent first, then the reason.
+    pub fn close(&self, reason: &CloseReason) {
+        match &self.carrier {
+            Carrier::Socket(outbox, framing) => {
+                self.flush_if_needed(outbox.close(framing.close(reason)), outbox);
+            }
+            Carrier::Http(session) => {
+                self.flush_if_needed(session.close(reason), session);
+            }
+        }
+    }
+
+    fn flush_if_needed<F: Flush>(&self, pushed: Pushed, what: &Arc<F>) {
+        if pushed == Pushed::NeedsFlush {
+            self.flusher.submit_one(what.clone());
+        }
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.carrier {
+            Carrier::Socket(outbox, framing) => write!(f, "Link({framing:?}, {outbox:?})"),
+            Carrier::Http(session) => write!(f, "Link({session:?})"),
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The delivery engine: encode once per wire format, enqueue per connection, flush per batch.
+
+mod encoder;
+mod fanout;
+mod flusher;
+mod link;
+mod outbox;
+mod receiver;
+
+pub use self::{
+    encoder::{Encoder, Message},
+    fanout::Fanout,
+    flusher::{Flush, Flusher},
+    link::Link,
+    outbox::{Outbox, OutboxOptions, Pushed},
+    receiver::Receiver,
+};

@@ -1,0 +1,268 @@
+//! The bounded outgoing queue of one connection.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    io::{self, IoSlice},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::Flush;
+use crate::transport::Socket;
+
+/// Frames that one vectored write takes at most: enough that the system call is not what costs.
+const SLICES_MAX: usize = 64;
+
+/// A queue longer than this gives its memory back when it runs empty.
+const CAPACITY_KEPT: usize = 32;
+
+/// The bounds of an outbox, shared by all connections of one kind.
+#[derive(Debug, Clone)]
+pub struct OutboxOptions {
+    /// Bytes that may wait.
+    pub bytes_max: usize,
+    /// How long the peer may take nothing while something waits.
+    pub stall: Duration,
+    /// The last frame of a connection that passed a bound: the protocol's own way to say "too slow".
+    pub farewell: Bytes,
+}
+
+/// What became of a pushed frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pushed {
+    /// It waits; the outbox must be handed to the [`Flusher`](super::Flusher).
+    NeedsFlush,
+    /// It waits, and whoever flushes knows already.
+    Queued,
+    /// The connection is closing; the frame was dropped.
+    Closed,
+}
+
+/// The bounded outgoing queue of one connection.
+///
+/// Frames are shared bytes; a push is a short lock. Writing happens in [`Flush::flush`], without waiting;
+/// only a connection whose socket is full gets a task of its own, until it has caught up.
+pub struct Outbox {
+    socket: Arc<Socket>,
+    options: Arc<OutboxOptions>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Bytes>,
+    /// Bytes in `queue` that are not written yet.
+    bytes: usize,
+    /// Bytes of the first frame that are written already.
+    written: usize,
+    /// A flush is on its way.
+    flushing: bool,
+    /// The socket is full and a task waits for it.
+    blocked: bool,
+    /// Nothing is taken any more; the write side is shut down when the queue is empty.
+    closing: bool,
+    /// The peer was too slow.
+    overflowed: bool,
+}
+
+impl Outbox {
+    /// An empty outbox for `socket`.
+    pub fn new(socket: Arc<Socket>, options: Arc<OutboxOptions>) -> Arc<Self> {
+        Arc::new(Self {
+            socket,
+            options,
+            state: Mutex::default(),
+        })
+    }
+
+    /// Puts a frame into the queue. A queue that would pass its bound is dropped, and the connection
+    /// is closed with the farewell: a slow consumer costs only itself.
+    pub fn push(&self, frame: Bytes) -> Pushed {
+        let mut state = self.state.lock();
+        if state.closing {
+            return Pushed::Closed;
+        }
+        if state.bytes + frame.len() > self.options.bytes_max {
+            state.overflow(self.options.farewell.clone());
+        } else {
+            state.bytes += frame.len();
+            state.queue.push_back(frame);
+        }
+        state.claim_flush()
+    }
+
+    /// Puts the last frame into the queue; when it is written, the write side is shut down.
+    pub fn close(&self, last: Bytes) -> Pushed {
+        let mut state = self.state.lock();
+        if state.closing {
+            return Pushed::Closed;
+        }
+        state.bytes += last.len();
+        state.queue.push_back(last);
+        state.closing = true;
+        state.claim_flush()
+    }
+
+    /// True when nothing is taken any more.
+    pub fn is_closing(&self) -> bool {
+        self.state.lock().closing
+    }
+
+    /// True when the connection was closed because its peer did not keep up.
+    pub fn overflowed(&self) -> bool {
+        self.state.lock().overflowed
+    }
+
+    /// Bytes that wait.
+    pub fn queued_bytes(&self) -> usize {
+        self.state.lock().bytes
+    }
+
+    /// Writes until the queue is empty or the socket is full.
+    fn write(&self, state: &mut State) -> io::Result<()> {
+        while let Some(first) = state.queue.front() {
+            let result = if state.queue.len() == 1 {
+                self.socket.try_write(&first[state.written..])
+            } else {
+                let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+                let mut count = 0;
+                for (slice, frame) in slices.iter_mut().zip(&state.queue) {
+                    let skip = if count == 0 { state.written } else { 0 };
+                    *slice = IoSlice::new(&frame[skip..]);
+                    count += 1;
+                }
+                self.socket.try_write_vectored(&slices[..count])
+            };
+            match result {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => state.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if state.queue.capacity() > CAPACITY_KEPT {
+            state.queue = VecDeque::new();
+        }
+        if state.closing {
+            self.socket.shutdown_write();
+        }
+        Ok(())
+    }
+
+    /// Gives up: frees the queue and ends the connection, which its reader notices.
+    fn fail(&self) {
+        let mut state = self.state.lock();
+        state.closing = true;
+        state.blocked = false;
+        state.queue = VecDeque::new();
+        state.bytes = 0;
+        state.written = 0;
+        drop(state);
+        self.socket.shutdown();
+    }
+
+    /// Waits for a full socket until the queue is empty, the peer stalls, or the connection fails.
+    async fn write_blocked(self: Arc<Self>) {
+        loop {
+            let writable = tokio::time::timeout(self.options.stall, self.socket.writable()).await;
+            if !matches!(writable, Ok(Ok(()))) {
+                return self.stalled();
+            }
+            let mut state = self.state.lock();
+            match self.write(&mut state) {
+                Ok(()) => {
+                    state.blocked = false;
+                    return;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => {
+                    drop(state);
+                    return self.fail();
+                }
+            }
+        }
+    }
+
+    fn stalled(&self) {
+        let queued_bytes = {
+            let mut state = self.state.lock();
+            state.overflowed = true;
+            state.bytes
+        };
+        tracing::info!(peer = ?self.socket.peer(), queued_bytes, "closed a slow consumer");
+        self.fail();
+    }
+}
+
+impl State {
+    fn advance(&mut self, mut written: usize) {
+        self.bytes -= written;
+        while let Some(first) = self.queue.front() {
+            let left = first.len() - self.written;
+            if written < left {
+                self.written += written;
+                return;
+            }
+            written -= left;
+            self.written = 0;
+            self.queue.pop_front();
+        }
+    }
+
+    fn overflow(&mut self, farewell: Bytes) {
+        // A frame that is partly on the wire must be finished, or the farewell could not be read.
+        let begun = if self.written > 0 {
+            self.queue.pop_front()
+        } else {
+            None
+        };
+        self.queue = VecDeque::new();
+        self.bytes = begun.as_ref().map_or(0, |frame| frame.len() - self.written) + farewell.len();
+        self.queue.extend(begun);
+        self.queue.push_back(farewell);
+        self.closing = true;
+        self.overflowed = true;
+    }
+
+    fn claim_flush(&mut self) -> Pushed {
+        if self.flushing || self.blocked {
+            return Pushed::Queued;
+        }
+        self.flushing = true;
+        Pushed::NeedsFlush
+    }
+}
+
+impl Flush for Outbox {
+    fn flush(self: Arc<Self>) {
+        let mut state = self.state.lock();
+        state.flushing = false;
+        if state.blocked {
+            return;
+        }
+        match self.write(&mut state) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                state.blocked = true;
+                drop(state);
+                tokio::spawn(self.write_blocked());
+            }
+            Err(_) => {
+                drop(state);
+                self.fail();
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox")
+            .field("queued_bytes", &self.queued_bytes())
+            .finish_non_exhaustive()
+    }
+}

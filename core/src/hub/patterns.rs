@@ -1,0 +1,95 @@
+//! Wildcard subscribers.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use foldhash::fast::RandomState;
+use parking_lot::RwLock;
+
+use super::members::{JoinNumber, Members};
+use crate::{
+    channel::Channel,
+    delivery::Receiver,
+    identity::ConnectionId,
+    pattern::{Pattern, Trie},
+};
+
+/// The members of every pattern, one trie for each separator.
+#[derive(Default)]
+pub(super) struct Patterns {
+    tries: RwLock<BTreeMap<char, Trie<Members>>>,
+    known: RwLock<HashMap<Pattern, usize, RandomState>>,
+    count: AtomicUsize,
+}
+
+impl Patterns {
+    /// True when there is a wildcard subscriber at all.
+    pub(super) fn any(&self) -> bool {
+        self.count.load(Ordering::Acquire) > 0
+    }
+
+    pub(super) fn join(&self, pattern: &Pattern, receiver: Arc<dyn Receiver>) -> JoinNumber {
+        let mut tries = self.tries.write();
+        let trie = tries.entry(pattern.separator()).or_default();
+        let number = trie.entry(pattern, Members::default).join(receiver);
+        *self.known.write().entry(pattern.clone()).or_default() += 1;
+        self.count.fetch_add(1, Ordering::AcqRel);
+        number
+    }
+
+    pub(super) fn leave(&self, pattern: &Pattern, number: JoinNumber) -> bool {
+        let mut tries = self.tries.write();
+        let Some(trie) = tries.get_mut(&pattern.separator()) else {
+            return false;
+        };
+        let members = trie.entry(pattern, Members::default);
+        let left = members.leave(number);
+        let empty = members.len() == 0;
+        if empty {
+            trie.remove(pattern);
+        }
+        if left {
+            self.count.fetch_sub(1, Ordering::AcqRel);
+            let mut known = self.known.write();
+            if let Some(count) = known.get_mut(pattern) {
+                *count -= 1;
+            }
+            if empty {
+                known.remove(pattern);
+            }
+        }
+        left && empty
+    }
+
+    pub(super) fn is_occupied(&self, pattern: &Pattern) -> bool {
+        self.known.read().contains_key(pattern)
+    }
+
+    pub(super) fn occupied(&self) -> Vec<Pattern> {
+        self.known.read().keys().cloned().collect()
+    }
+
+    /// The wildcard subscribers of a channel, each connection once; `None` when there are none.
+    pub(super) fn receivers(
+        &self,
+        channel: &Channel,
+    ) -> Option<BTreeMap<ConnectionId, Arc<dyn Receiver>>> {
+        if !self.any() {
+            return None;
+        }
+        let mut found = BTreeMap::new();
+        for (separator, trie) in self.tries.read().iter() {
+            trie.visit(channel.as_str(), *separator, |members| {
+                members.each(None, |receiver| {
+                    found.insert(receiver.connection(), receiver.clone());
+                });
+            });
+        }
+        (!found.is_empty()).then_some(found)
+    }
+}

@@ -1,0 +1,48 @@
+//! The channel space of polywire: vocabulary, policy traits, hub, delivery engine, transports and
+//! [`AppRunner`].
+//!
+//! It knows no protocol of any app and no store: those are other crates that depend on this one.
+
+pub mod delivery;
+pub mod space;
+#[cfg(any(test, doctest, feature = "testkit"))]
+pub mod testkit;
+pub mod transport;
+
+mod app;
+mod authentication;
+mod backend;
+mod channel;
+mod dispatcher;
+mod hub;
+mod identity;
+mod limits;
+mod pattern;
+mod persistence;
+mod publication;
+mod runner;
+
+pub use self::{
+    app::App,
+    authentication::{AuthenticationError, AuthenticationPolicy, Credentials},
+    backend::{BackendError, BackendStatus, Interest, PubSubBackend},
+    channel::{Channel, InvalidChannel},
+    dispatcher::{
+        Command, Dispatcher, Event, Handler, Handlers, Origin, Refusal, RefusalKind,
+        StandardDispatcher, Verdict,
+    },
+    hub::{Hub, JoinNumber, LocalNode},
+    identity::{
+        ClientId, ConnectionId, Grant, Identity, InvalidClientId, NodeId, Permissions, Scope,
+    },
+    limits::Limits,
+    pattern::{InvalidPattern, Level, Pattern},
+    persistence::{PersistenceError, PersistencePolicy},
+    publication::{
+        Clock, Draft, Epoch, InvalidJson, JsonText, Kind, Payload, Position, PresenceAction,
+        PresenceEvent, Publication, Retention, Seq, Target, Text, Timetoken,
+    },
+    runner::{AppRunner, Builder, Runtime, Server, StartError},
+    space::Space,
+    transport::http,
+};

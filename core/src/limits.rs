@@ -1,0 +1,71 @@
+//! Bounds that apply to every app.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What one client may take. Every bound has a default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Bytes of one message; more is refused. Default 1 MiB.
+    pub message_bytes_max: usize,
+    /// Bytes of a channel name or a client id; longer ones are refused. Default 1024.
+    pub name_bytes_max: usize,
+    /// Channels of one connection; one more is refused. Default 1024.
+    pub channels_per_connection_max: usize,
+    /// Connections of the process; one more is closed at once. Default 100,000.
+    pub connections_max: usize,
+    /// Connections from one address; one more is closed at once. Default 50,000.
+    pub connections_per_address_max: usize,
+    /// Bytes that wait for one connection; when passed, it is closed as a slow consumer. Default 4 MiB.
+    pub outbound_bytes_max: usize,
+    /// Seconds that a connection may make no progress while something waits for it; then it is
+    /// closed as a slow consumer. Default 30.
+    pub outbound_stall_secs: u64,
+    /// Seconds in which the head of a request, or the first packet, must be complete. Default 5.
+    pub header_secs: u64,
+    /// Seconds in which the body of a request must be complete. Default 30.
+    pub body_secs: u64,
+    /// Seconds that an HTTP connection may wait for its next request. Default 75.
+    pub keep_alive_secs: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes_max: 1 << 20,
+            name_bytes_max: 1024,
+            channels_per_connection_max: 1024,
+            connections_max: 100_000,
+            connections_per_address_max: 50_000,
+            outbound_bytes_max: 4 << 20,
+            outbound_stall_secs: 30,
+            header_secs: 5,
+            body_secs: 30,
+            keep_alive_secs: 75,
+        }
+    }
+}
+
+impl Limits {
+    /// [`header_secs`](Self::header_secs) as a duration.
+    pub fn header_timeout(&self) -> Duration {
+        Duration::from_secs(self.header_secs)
+    }
+
+    /// [`body_secs`](Self::body_secs) as a duration.
+    pub fn body_timeout(&self) -> Duration {
+        Duration::from_secs(self.body_secs)
+    }
+
+    /// [`keep_alive_secs`](Self::keep_alive_secs) as a duration.
+    pub fn keep_alive_timeout(&self) -> Duration {
+        Duration::from_secs(self.keep_alive_secs)
+    }
+
+    /// [`outbound_stall_secs`](Self::outbound_stall_secs) as a duration.
+    pub fn outbound_stall(&self) -> Duration {
+        Duration::from_secs(self.outbound_stall_secs)
+    }
+}

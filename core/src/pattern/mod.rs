@@ -1,0 +1,177 @@
+//! Wildcards: one matcher for several syntaxes.
+
+mod trie;
+
+pub(crate) use self::trie::Trie;
+
+use std::{fmt, sync::Arc};
+
+/// One part of a [`Pattern`] between separators.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Level {
+    /// This text.
+    Literal(Arc<str>),
+    /// Any one level: MQTT's `+`, PubNub's `*`.
+    One,
+    /// Any number of levels, also none; only at the end: MQTT's `#`.
+    Rest,
+}
+
+/// A set of channel names: levels between separators, some of them wild.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Pattern {
+    separator: char,
+    levels: Arc<[Level]>,
+}
+
+/// Why a text is not a pattern.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidPattern {
+    /// There is nothing in it.
+    #[error("a pattern must not be empty")]
+    Empty,
+    /// `#` stands before the end.
+    #[error("a wildcard for all remaining levels must be the last level")]
+    RestNotLast,
+    /// A wildcard shares its level with text.
+    #[error("a wildcard must be a level of its own")]
+    MixedLevel,
+}
+
+impl Pattern {
+    /// A pattern of `levels` between `separator`s.
+    ///
+    /// # Errors
+    /// No levels, or [`Level::Rest`] before the end.
+    pub fn new(separator: char, levels: Vec<Level>) -> Result<Self, InvalidPattern> {
+        let Some((_, before)) = levels.split_last() else {
+            return Err(InvalidPattern::Empty);
+        };
+        if before.contains(&Level::Rest) {
+            return Err(InvalidPattern::RestNotLast);
+        }
+        Ok(Self {
+            separator,
+            levels: levels.into(),
+        })
+    }
+
+    /// An MQTT topic filter: levels between `/`, `+` for one and `#` for the rest.
+    ///
+    /// # Errors
+    /// See [MQTT 5.0 section 4.7.1](https://docs.oasis-open.org/mqtt/mqtt/v5.0/mqtt-v5.0.html).
+    pub fn mqtt(filter: &str) -> Result<Self, InvalidPattern> {
+        if filter.is_empty() {
+            return Err(InvalidPattern::Empty);
+        }
+        let levels = filter.split('/').map(|level| match level {
+            "+" => Ok(Level::One),
+            "#" => Ok(Level::Rest),
+            _ if level.contains(['+', '#']) => Err(InvalidPattern::MixedLevel),
+            _ => Ok(Level::Literal(level.into())),
+        });
+        Self::new('/', levels.collect::<Result<_, _>>()?)
+    }
+
+    /// A PubNub wildcard: levels between `.`, the last of them `*`.
+    ///
+    /// # Errors
+    /// A name that does not end in `.*`, or has another `*`, is not a wildcard.
+    pub fn pubnub(name: &str) -> Result<Self, InvalidPattern> {
+        let prefix = name.strip_suffix(".*").ok_or(InvalidPattern::MixedLevel)?;
+        if prefix.is_empty() {
+            return Err(InvalidPattern::Empty);
+        }
+        if prefix.contains('*') {
+            return Err(InvalidPattern::MixedLevel);
+        }
+        let literal = prefix.split('.').map(|level| Level::Literal(level.into()));
+        Self::new('.', literal.chain([Level::One]).collect())
+    }
+
+    /// What stands between levels.
+    pub fn separator(&self) -> char {
+        self.separator
+    }
+
+    /// The levels.
+    pub fn levels(&self) -> &[Level] {
+        &self.levels
+    }
+
+    /// True when `name` is in the set.
+    ///
+    /// A wildcard in the first level does not match names that begin with `$`, which servers keep
+    /// for themselves (MQTT 5.0 section 4.7.2).
+    pub fn matches(&self, name: &str) -> bool {
+        if name.starts_with('$') && !matches!(self.levels.first(), Some(Level::Literal(_))) {
+            return false;
+        }
+        let mut parts = name.split(self.separator);
+        for level in self.levels.iter() {
+            match level {
+                Level::Rest => return true,
+                Level::One if parts.next().is_some() => {}
+                Level::Literal(text) if parts.next() == Some(text) => {}
+                Level::One | Level::Literal(_) => return false,
+            }
+        }
+        parts.next().is_none()
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pattern(")?;
+        for (index, level) in self.levels.iter().enumerate() {
+            if index > 0 {
+                write!(f, "{}", self.separator)?;
+            }
+            match level {
+                Level::Literal(text) => write!(f, "{text}")?,
+                Level::One => write!(f, "+")?,
+                Level::Rest => write!(f, "#")?,
+            }
+        }
+        write!(f, ")")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mqtt(filter: &str, name: &str) -> bool {
+        Pattern::mqtt(filter).unwrap().matches(name)
+    }
+
+    #[test]
+    fn mqtt_filters_match_as_the_standard_says() {
+        assert!(mqtt("sport/+/score", "sport/tennis/score"));
+        assert!(!mqtt("sport/+", "sport"));
+        assert!(mqtt("sport/#", "sport"));
+        assert!(mqtt("sport/#", "sport/a/b"));
+        assert!(mqtt("+/+", "/finance"));
+        assert!(!mqtt("+", "/finance"));
+        assert!(mqtt("#", "a/b"));
+        assert!(!mqtt("#", "$SYS/a"));
+        assert!(!mqtt("+/a", "$SYS/a"));
+        assert!(mqtt("$SYS/#", "$SYS/a"));
+        assert_eq!(Pattern::mqtt("a/#/b"), Err(InvalidPattern::RestNotLast));
+        assert_eq!(Pattern::mqtt("a/b#"), Err(InvalidPattern::MixedLevel));
+        assert_eq!(Pattern::mqtt(""), Err(InvalidPattern::Empty));
+    }
+
+    #[test]
+    fn pubnub_wildcards_match_one_level() {
+        let pattern = Pattern::pubnub("a.*").unwrap();
+        assert!(pattern.matches("a.b"));
+        assert!(!pattern.matches("a"));
+        assert!(!pattern.matches("ax.b"));
+        assert!(!pattern.matches("a.b.c"));
+        for name in ["*", "a*", "a.*.b", ".*", "a"] {
+            assert!(Pattern::pubnub(name).is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! JSON that is checked once and then carried as it is.
+
+use std::fmt;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// Arrays and objects inside each other that a text may have: what a client's parser surely takes.
+const DEPTH_MAX: usize = 128;
+
+/// A JSON text, checked once, spliced into every wire format and never written anew.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct JsonText(ByteString);
+
+/// Why bytes are not a [`JsonText`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidJson {
+    /// The bytes are not one JSON value in UTF-8.
+    #[error("not valid JSON")]
+    Syntax,
+    /// Arrays and objects are nested too deeply.
+    #[error("JSON is nested more than {DEPTH_MAX} levels deep")]
+    TooDeep,
+}
+
+impl JsonText {
+    /// The value `null`.
+    pub fn null() -> Self {
+        Self(ByteString::from_static("null"))
+    }
+
+    /// Checks `bytes`; white space around the value is dropped, everything inside is kept.
+    ///
+    /// # Errors
+    /// What is not exactly one JSON value, or nests deeper than 128 levels.
+    pub fn parse(bytes: Bytes) -> Result<Self, InvalidJson> {
+        let text = ByteString::try_from(bytes).map_err(|_| InvalidJson::Syntax)?;
+        if depth(text.as_bytes()) > DEPTH_MAX {
+            return Err(InvalidJson::TooDeep);
+        }
+        let inner = {
+            let raw: &RawValue = serde_json::from_str(&text).map_err(|_| InvalidJson::Syntax)?;
+            text.slice_ref(raw.get())
+        };
+        Ok(Self(inner))
+    }
+
+    /// Writes `value` as JSON.
+    ///
+    /// # Errors
+    /// Values that JSON cannot say, such as maps with keys that are not texts.
+    pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
+        serde_json::to_string(value).map(|text| Self(text.into()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text with its shared storage.
+    pub fn into_inner(self) -> ByteString {
+        self.0
+    }
+
+    /// True when the value is an object.
+    pub fn is_object(&self) -> bool {
+        self.0.starts_with('{')
+    }
+
+    /// True when the value is a string.
+    pub fn is_string(&self) -> bool {
+        self.0.starts_with('"')
+    }
+}
+
+/// The deepest nesting of arrays and objects, found without recursion and without parsing numbers or names.
+fn depth(bytes: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0usize, false, false);
+    for byte in bytes {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+        } else {
+            match byte {
+                b'"' => in_string = true,
+                b'[' | b'{' => {
+                    depth += 1;
+                    deepest = deepest.max(depth);
+                }
+                b']' | b'}' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+    }
+    deepest
+}
+
+impl fmt::Debug for JsonText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for JsonText {
+    /// Writes the text as it is.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<JsonText, InvalidJson> {
+        JsonText::parse(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    #[test]
+    fn keeps_the_inside_and_drops_white_space_around() {
+        assert_eq!(
+            parse(" {\"a\" : 1.50}\r\n").unwrap().as_str(),
+            "{\"a\" : 1.50}"
+        );
+    }
+
+    #[test]
+    fn refuses_what_is_not_one_value() {
+        for text in ["", " ", "{", "{}{}", "NaN", "'a'", "[1,]", "\u{feff}1"] {
+            assert_eq!(parse(text), Err(InvalidJson::Syntax), "{text:?}");
+        }
+        assert_eq!(
+            JsonText::parse(Bytes::from_static(b"\"\xff\"")),
+            Err(InvalidJson::Syntax)
+        );
+    }
+
+    #[test]
+    fn bounds_the_depth() {
+        let nested = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
+        assert!(parse(&nested(DEPTH_MAX)).is_ok());
+        assert_eq!(parse(&nested(DEPTH_MAX + 1)), Err(InvalidJson::TooDeep));
+        assert!(parse(&format!("\"{}\"", "[".repeat(1000))).is_ok());
+        assert!(parse(&format!("\"\\\"{}\"", "[".repeat(1000))).is_ok());
+    }
+}

@@ -1,0 +1,51 @@
+//! What sort of publication it is.
+
+use crate::identity::ClientId;
+
+use super::JsonText;
+
+/// The sort of a publication.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Kind {
+    /// An ordinary message.
+    #[default]
+    Message,
+    /// A small message that is never stored.
+    Signal,
+    /// Somebody came, went, or changed state; the payload is empty.
+    Presence(PresenceEvent),
+    /// Something about an earlier message, such as a reaction.
+    Action,
+}
+
+/// A change in who is present on a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PresenceEvent {
+    /// What happened.
+    pub action: PresenceAction,
+    /// To whom; `None` for a connection without an identity.
+    pub client: Option<ClientId>,
+    /// Members of the channel after the event, as far as this node knows.
+    pub occupancy: usize,
+    /// The new state, where the event brings one.
+    pub state: Option<JsonText>,
+}
+
+/// What happened to a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PresenceAction {
+    /// Came, by connecting.
+    Connect,
+    /// Went, because the connection ended.
+    Disconnect,
+    /// Came, by subscribing.
+    Join,
+    /// Went, by unsubscribing.
+    Leave,
+    /// Went, because no sign of life came in time.
+    Timeout,
+    /// Changed its state.
+    StateChange,
+}

@@ -1,0 +1,17 @@
+//! What travels: publications, their payloads and their places in a channel.
+
+mod clock;
+mod draft;
+mod json;
+mod kind;
+mod payload;
+mod position;
+
+pub use self::{
+    clock::Clock,
+    draft::{Draft, Publication, Retention, Target},
+    json::{InvalidJson, JsonText},
+    kind::{Kind, PresenceAction, PresenceEvent},
+    payload::{Payload, Text},
+    position::{Epoch, Position, Seq, Timetoken},
+};

@@ -1,0 +1,271 @@
+//! Composition.
+
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+
+use warp::{Filter, filters::BoxedFilter};
+
+use super::{Runtime, Server, StartError};
+use crate::{
+    app::App,
+    authentication::AuthenticationPolicy,
+    backend::PubSubBackend,
+    dispatcher::{Dispatcher, StandardDispatcher},
+    hub::{Hub, LocalNode},
+    limits::Limits,
+    persistence::PersistencePolicy,
+    space::Space,
+    transport::{
+        Listener,
+        http::{Response, status},
+    },
+};
+
+/// How long a stop waits for sessions to close.
+const GRACE: Duration = Duration::from_millis(1500);
+
+/// The way to compose a server.
+///
+/// # Examples
+/// ```
+/// use polywire_core::{AppRunner, testkit};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), polywire_core::StartError> {
+/// let server = AppRunner::builder(testkit::LocalBackend::default())
+///     .authentication(testkit::AllowAll)
+///     .listen(([127, 0, 0, 1], 0).into())
+///     .build()
+///     .await?;
+/// println!("listening on {}", server.address().unwrap());
+/// server.run(async {}).await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct AppRunner;
+
+impl AppRunner {
+    /// Begins with the backend, the one part that has no default.
+    pub fn builder(backend: impl PubSubBackend) -> Builder {
+        Builder {
+            backend: Arc::new(backend),
+            authentication: None,
+            persistence: None,
+            dispatcher: Arc::new(StandardDispatcher::default()),
+            apps: Vec::new(),
+            routes: Vec::new(),
+            limits: Limits::default(),
+            listen: None,
+            grace: GRACE,
+            trust_network: false,
+        }
+    }
+}
+
+/// Parts that are being composed.
+#[must_use = "nothing listens until it is built and run"]
+pub struct Builder {
+    backend: Arc<dyn PubSubBackend>,
+    authentication: Option<Arc<dyn AuthenticationPolicy>>,
+    persistence: Option<Arc<dyn PersistencePolicy>>,
+    dispatcher: Arc<dyn Dispatcher>,
+    apps: Vec<Box<dyn App>>,
+    routes: Vec<BoxedFilter<(Response,)>>,
+    limits: Limits,
+    listen: Option<SocketAddr>,
+    grace: Duration,
+    trust_network: bool,
+}
+
+impl Builder {
+    /// Sets the authentication policy. Without one nobody is let in.
+    pub fn authentication(mut self, policy: impl AuthenticationPolicy) -> Self {
+        self.authentication = Some(Arc::new(policy));
+        self
+    }
+
+    /// Sets the persistence policy. Without one nothing is stored.
+    pub fn persistence(mut self, policy: impl PersistencePolicy) -> Self {
+        self.persistence = Some(Arc::new(policy));
+        self
+    }
+
+    /// Sets the dispatcher. Without one everything passes.
+    pub fn dispatcher(mut self, dispatcher: impl Dispatcher) -> Self {
+        self.dispatcher = Arc::new(dispatcher);
+        self
+    }
+
+    /// Adds an app.
+    pub fn app(mut self, app: impl App) -> Self {
+        self.apps.push(Box::new(app));
+        self
+    }
+
+    /// Adds warp routes of your own; they are asked after the apps.
+    pub fn routes<F, R>(mut self, routes: F) -> Self
+    where
+        F: Filter<Extract = (R,), Error = warp::Rejection> + Clone + Send + Sync + 'static,
+        R: warp::Reply + 'static,
+    {
+        self.routes
+            .push(routes.map(|reply: R| reply.into_response()).boxed());
+        self
+    }
+
+    /// Sets the limits.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets the address to listen on. Without one the server does not listen: its
+    /// [`filter`](Server::filter) is mounted in a warp application.
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen = Some(address);
+        self
+    }
+
+    /// Sets how long a stop waits for sessions to close. Default 1.5 s.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Accepts default secrets and open policies on an address that others can reach.
+    pub fn trust_network(mut self, trust: bool) -> Self {
+        self.trust_network = trust;
+        self
+    }
+
+    /// Checks the composition, binds the address, and starts the backend.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn build(self) -> Result<Server, StartError> {
+        let problems = self.problems();
+        if !problems.is_empty() {
+            return Err(StartError::Composition(problems));
+        }
+        let listener = match self.listen {
+            Some(address) => Some(
+                Listener::bind(address).map_err(|source| StartError::Listen { address, source })?,
+            ),
+            None => None,
+        };
+        let runtime = Runtime::start(self.limits);
+        let hub = Arc::new(Hub::new(runtime.flusher().clone()));
+        let persistence = self.persistence.unwrap_or_else(|| Arc::new(Nothing));
+        let authentication = self.authentication.unwrap_or_else(|| Arc::new(Nobody));
+        let node = LocalNode::new(hub.clone(), persistence.clone());
+        self.backend
+            .start(node)
+            .await
+            .map_err(StartError::Backend)?;
+        let space = Space::new(
+            hub,
+            self.backend.clone(),
+            authentication,
+            self.dispatcher,
+            runtime.clone(),
+        );
+        let mut routes = warp::any()
+            .and_then(|| async { Err(warp::reject::not_found()) })
+            .boxed();
+        for app in self
+            .apps
+            .iter()
+            .map(|app| app.routes(&space))
+            .chain(self.routes)
+        {
+            routes = routes.or(app).unify().boxed();
+        }
+        let address = listener.as_ref().map(Listener::address);
+        let banner = address.map_or_else(Vec::new, |address| {
+            self.apps
+                .iter()
+                .flat_map(|app| app.banner(address))
+                .collect()
+        });
+        Ok(Server {
+            space,
+            runtime,
+            backend: self.backend,
+            persistence,
+            listener,
+            routes,
+            address,
+            banner,
+            grace: self.grace,
+        })
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let public = self
+            .listen
+            .is_some_and(|address| !address.ip().is_loopback());
+        if public && !self.trust_network {
+            let policy = self
+                .authentication
+                .as_ref()
+                .and_then(|policy| policy.weakness());
+            let apps = self.apps.iter().filter_map(|app| app.weakness());
+            problems.extend(policy.into_iter().chain(apps));
+        }
+        problems
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let apps: Vec<_> = self.apps.iter().map(|app| app.name()).collect();
+        f.debug_struct("Builder")
+            .field("apps", &apps)
+            .field("listen", &self.listen)
+            .finish()
+    }
+}
+
+/// Stores nothing: stands in where no persistence policy was given.
+struct Nothing;
+
+#[async_trait::async_trait]
+impl PersistencePolicy for Nothing {
+    async fn persist(&self, _: &crate::Publication) -> Result<(), crate::PersistenceError> {
+        Ok(())
+    }
+
+    fn stores(&self) -> bool {
+        false
+    }
+}
+
+/// Lets nobody in: stands in where no authentication policy was given.
+struct Nobody;
+
+#[async_trait::async_trait]
+impl AuthenticationPolicy for Nobody {
+    async fn authenticate(
+        &self,
+        _: &crate::Credentials,
+    ) -> Result<crate::Identity, crate::AuthenticationError> {
+        Err(crate::AuthenticationError::Refused)
+    }
+}
+
+/// What is asked for and is not there.
+pub(super) async fn not_found(
+    rejection: warp::Rejection,
+) -> Result<Response, std::convert::Infallible> {
+    let mut response = if rejection.is_not_found() {
+        crate::transport::http::json(
+            http::StatusCode::NOT_FOUND,
+            r#"{"status":404,"message":"Not Found"}"#,
+        )
+    } else {
+        status(http::StatusCode::BAD_REQUEST)
+    };
+    response.headers_mut().remove(http::header::ALLOW);
+    Ok(response)
+}

@@ -1,0 +1,58 @@
+//! Why a server does not start.
+
+use std::{fmt, net::SocketAddr};
+
+use crate::backend::BackendError;
+
+/// Why a server does not start. The text is for the person who started it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The parts do not fit together; all problems at once.
+    #[error("{}", Problems(.0))]
+    Composition(Vec<String>),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {}", Hint(.source))]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The backend refused to start.
+    #[error("the backend does not start")]
+    Backend(#[source] BackendError),
+}
+
+struct Problems<'p>(&'p [String]);
+
+impl fmt::Display for Problems<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            f.write_str(problem)?;
+        }
+        Ok(())
+    }
+}
+
+struct Hint<'e>(&'e std::io::Error);
+
+impl fmt::Display for Hint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                f.write_str("another program uses it; stop that program or choose another port")
+            }
+            std::io::ErrorKind::AddrNotAvailable => {
+                f.write_str("this machine has no such address; choose one of its own, or 0.0.0.0")
+            }
+            std::io::ErrorKind::PermissionDenied => {
+                f.write_str("this user may not; choose a port above 1023")
+            }
+            _ => self.0.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What all connections of a server share.
+
+use std::{fmt, future::Future, sync::Arc};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{delivery::Flusher, limits::Limits, transport::Wheel};
+
+/// What all connections of a server share: limits, timers, the flusher, and the tasks that a stop waits for.
+pub struct Runtime {
+    limits: Limits,
+    flusher: Arc<Flusher>,
+    wheel: Arc<Wheel>,
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+    stopped: CancellationToken,
+}
+
+impl Runtime {
+    /// A runtime whose background tasks run on the current tokio runtime.
+    pub(crate) fn start(limits: Limits) -> Arc<Self> {
+        let lanes = std::thread::available_parallelism().map_or(1, usize::from);
+        let runtime = Arc::new(Self {
+            limits,
+            flusher: Flusher::new(lanes),
+            wheel: Arc::default(),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            stopped: CancellationToken::new(),
+        });
+        runtime.flusher.run(&runtime.stopped);
+        tokio::spawn(runtime.wheel.clone().run(runtime.stopped.clone()));
+        runtime
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Writes what was enqueued.
+    pub fn flusher(&self) -> &Arc<Flusher> {
+        &self.flusher
+    }
+
+    /// The clock of all connections.
+    pub fn wheel(&self) -> &Arc<Wheel> {
+        &self.wheel
+    }
+
+    /// Is cancelled when the server begins to stop.
+    pub fn stopping(&self) -> CancellationToken {
+        self.stopping.clone()
+    }
+
+    /// Spawns a task that a stop waits for.
+    pub fn spawn<F>(&self, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.tasks.spawn(task);
+    }
+
+    /// Begins to stop: nothing is accepted any more and every session is told.
+    pub(crate) fn stop_accepting(&self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        self.wheel.stop_all();
+    }
+
+    /// Waits until every task has ended.
+    pub(crate) async fn drained(&self) {
+        self.tasks.wait().await;
+    }
+
+    /// Ends the background tasks.
+    pub(crate) fn halt(&self) {
+        self.stopping.cancel();
+        self.stopped.cancel();
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("tasks", &self.tasks.len())
+            .finish_non_exhaustive()
+    }
+}

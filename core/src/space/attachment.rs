@@ -1,0 +1,241 @@
+//! One connection's place in the channel space.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use super::Space;
+use crate::{
+    backend::Interest,
+    channel::Channel,
+    delivery::Receiver,
+    dispatcher::{Command, Event, Origin, Refusal, Verdict},
+    hub::JoinNumber,
+    identity::{ClientId, ConnectionId, Permissions},
+    publication::{Draft, Position},
+};
+
+/// What a subscribe did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subscribed {
+    /// The connection joined.
+    Joined,
+    /// It was there already.
+    Again,
+    /// The dispatcher dropped the command.
+    Dropped,
+}
+
+/// One connection's place in the channel space: its identity and what it joined. Dropping it leaves
+/// everything.
+pub struct Attachment {
+    space: Arc<Space>,
+    receiver: Arc<dyn Receiver>,
+    origin: Origin,
+    channels: BTreeMap<Channel, JoinNumber>,
+    client: Option<JoinNumber>,
+}
+
+impl Attachment {
+    pub(super) fn new(space: Arc<Space>, mut origin: Origin, receiver: Arc<dyn Receiver>) -> Self {
+        origin.connection = Some(receiver.connection());
+        Self {
+            space,
+            receiver,
+            origin,
+            channels: BTreeMap::new(),
+            client: None,
+        }
+    }
+
+    /// Where this connection's commands come from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The channel space.
+    pub fn space(&self) -> &Arc<Space> {
+        &self.space
+    }
+
+    /// The connection.
+    pub fn connection(&self) -> ConnectionId {
+        self.receiver.connection()
+    }
+
+    /// Asks to take an identity; the answer is the one to take. It has no effect yet.
+    ///
+    /// # Errors
+    /// A limit, or the dispatcher's refusal.
+    pub async fn validate_connect(&self, client: ClientId) -> Result<Option<ClientId>, Refusal> {
+        self.space.check_client(&client)?;
+        match self.validate(Command::Connect(client)).await? {
+            Some(Command::Connect(client)) => Ok(Some(client)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Takes an identity: private messages arrive from now on. A second identity replaces the first.
+    pub async fn connect(&mut self, client: ClientId) {
+        self.leave_client();
+        let interest = Interest::Client(client.clone());
+        self.client = Some(self.space.hub.join(&interest, self.receiver.clone()));
+        for channel in self.channels.keys() {
+            self.space.presence.join(channel, &client);
+        }
+        self.origin.client = Some(client.clone());
+        self.ask_backend(&interest).await;
+        self.space
+            .dispatcher
+            .handle(&self.origin, &Event::Connected(client))
+            .await;
+    }
+
+    /// Joins a channel.
+    ///
+    /// # Errors
+    /// No right to read there, a limit, or the dispatcher's refusal.
+    pub async fn subscribe(&mut self, channel: Channel) -> Result<Subscribed, Refusal> {
+        self.space.check_channel(&channel)?;
+        if !self.origin.identity.allows(Permissions::READ, &channel) {
+            return Err(Refusal::forbidden("You may not subscribe there."));
+        }
+        let limit = self.space.limits().channels_per_connection_max;
+        if self.channels.len() >= limit && !self.channels.contains_key(&channel) {
+            return Err(Refusal::limit_exceeded(format!(
+                "You have joined {limit} channels; leave one before you join another."
+            )));
+        }
+        let Some(Command::Subscribe(channel)) = self.validate(Command::Subscribe(channel)).await?
+        else {
+            return Ok(Subscribed::Dropped);
+        };
+        Ok(self.join(channel).await)
+    }
+
+    /// Joins a channel without asking anybody: for what an app joins on its own account.
+    pub async fn join(&mut self, channel: Channel) -> Subscribed {
+        if self.channels.contains_key(&channel) {
+            return Subscribed::Again;
+        }
+        let interest = Interest::Channel(channel.clone());
+        let number = self.space.hub.join(&interest, self.receiver.clone());
+        self.channels.insert(channel.clone(), number);
+        if let Some(client) = &self.origin.client {
+            self.space.presence.join(&channel, client);
+        }
+        self.ask_backend(&interest).await;
+        self.space
+            .dispatcher
+            .handle(&self.origin, &Event::Subscribed(channel))
+            .await;
+        Subscribed::Joined
+    }
+
+    /// Leaves a channel; false when it was not joined, or the dispatcher dropped the command.
+    ///
+    /// # Errors
+    /// The dispatcher's refusal.
+    pub async fn unsubscribe(&mut self, channel: Channel) -> Result<bool, Refusal> {
+        let Some(Command::Unsubscribe(channel)) =
+            self.validate(Command::Unsubscribe(channel)).await?
+        else {
+            return Ok(false);
+        };
+        let Some(number) = self.channels.remove(&channel) else {
+            return Ok(false);
+        };
+        self.leave_channel(&channel, number);
+        self.space
+            .dispatcher
+            .handle(&self.origin, &Event::Unsubscribed(channel))
+            .await;
+        Ok(true)
+    }
+
+    /// Publishes as this connection; `None` when the dispatcher dropped it.
+    ///
+    /// # Errors
+    /// See [`Space::publish`].
+    pub async fn publish(&self, draft: Draft) -> Result<Option<Position>, Refusal> {
+        self.space.publish(&self.origin, draft).await
+    }
+
+    /// True when the connection is on the channel.
+    pub fn is_on(&self, channel: &Channel) -> bool {
+        self.channels.contains_key(channel)
+    }
+
+    /// The joined channels, by name.
+    pub fn channels(&self) -> impl Iterator<Item = &Channel> {
+        self.channels.keys()
+    }
+
+    /// Leaves everything and tells the dispatcher. Merely dropping the attachment leaves everything too.
+    pub async fn disconnect(mut self) {
+        let origin = self.origin.clone();
+        self.leave_everything();
+        self.space
+            .dispatcher
+            .handle(&origin, &Event::Disconnected)
+            .await;
+    }
+
+    async fn validate(&self, command: Command) -> Result<Option<Command>, Refusal> {
+        match self.space.dispatcher.validate(&self.origin, command).await {
+            Verdict::Proceed(command) => Ok(Some(command)),
+            Verdict::Drop => Ok(None),
+            Verdict::Refuse(refusal) => Err(refusal),
+        }
+    }
+
+    async fn ask_backend(&self, interest: &Interest) {
+        if let Err(error) = self.space.backend.subscribe(interest).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(error, ?interest, "subscribed on this node only, for now");
+        }
+    }
+
+    fn leave_channel(&self, channel: &Channel, number: JoinNumber) {
+        let interest = Interest::Channel(channel.clone());
+        if self.space.hub.leave(&interest, number) {
+            self.space.backend.unsubscribe(&interest);
+        }
+        if let Some(client) = &self.origin.client {
+            self.space.presence.leave(channel, client);
+        }
+    }
+
+    fn leave_client(&mut self) {
+        let (Some(number), Some(client)) = (self.client.take(), self.origin.client.take()) else {
+            return;
+        };
+        for channel in self.channels.keys() {
+            self.space.presence.leave(channel, &client);
+        }
+        let interest = Interest::Client(client);
+        if self.space.hub.leave(&interest, number) {
+            self.space.backend.unsubscribe(&interest);
+        }
+    }
+
+    fn leave_everything(&mut self) {
+        for (channel, number) in std::mem::take(&mut self.channels) {
+            self.leave_channel(&channel, number);
+        }
+        self.leave_client();
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        self.leave_everything();
+    }
+}
+
+impl fmt::Debug for Attachment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attachment")
+            .field("origin", &self.origin)
+            .field("channels", &self.channels.len())
+            .finish_non_exhaustive()
+    }
+}

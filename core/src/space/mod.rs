@@ -1,0 +1,214 @@
+//! The channel space that all apps share.
+
+mod attachment;
+mod presence;
+
+pub use self::{
+    attachment::{Attachment, Subscribed},
+    presence::{Member, Presence},
+};
+
+use std::{fmt, sync::Arc};
+
+use crate::{
+    authentication::{AuthenticationError, AuthenticationPolicy, Credentials},
+    backend::{BackendError, BackendStatus, PubSubBackend},
+    channel::Channel,
+    delivery::Receiver,
+    dispatcher::{Command, Dispatcher, Event, Origin, Refusal, RefusalKind, Verdict},
+    hub::Hub,
+    identity::{ClientId, Permissions},
+    limits::Limits,
+    publication::{Draft, Kind, Payload, Position, PresenceEvent, Retention, Target},
+    runner::Runtime,
+};
+
+/// The channel space: what apps publish to and subscribe on. It applies limits, grants and the dispatcher,
+/// and hands what passes to the backend and the hub.
+pub struct Space {
+    hub: Arc<Hub>,
+    backend: Arc<dyn PubSubBackend>,
+    authentication: Arc<dyn AuthenticationPolicy>,
+    dispatcher: Arc<dyn Dispatcher>,
+    presence: Presence,
+    runtime: Arc<Runtime>,
+}
+
+impl Space {
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        backend: Arc<dyn PubSubBackend>,
+        authentication: Arc<dyn AuthenticationPolicy>,
+        dispatcher: Arc<dyn Dispatcher>,
+        runtime: Arc<Runtime>,
+    ) -> Arc<Self> {
+        let presence = Presence::default();
+        Arc::new(Self {
+            hub,
+            backend,
+            authentication,
+            dispatcher,
+            presence,
+            runtime,
+        })
+    }
+
+    /// Who is on which channel of this node.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// Clients that are present on channels, with their state.
+    pub fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> &Limits {
+        self.runtime.limits()
+    }
+
+    /// Timers and tasks of the server.
+    pub fn runtime(&self) -> &Arc<Runtime> {
+        &self.runtime
+    }
+
+    /// How the backend fares.
+    pub fn backend_status(&self) -> BackendStatus {
+        self.backend.status()
+    }
+
+    /// Asks the authentication policy.
+    ///
+    /// # Errors
+    /// See [`AuthenticationError`].
+    pub async fn authenticate(
+        &self,
+        credentials: &Credentials,
+    ) -> Result<crate::Identity, AuthenticationError> {
+        self.authentication.authenticate(credentials).await
+    }
+
+    /// Publishes; `None` when the dispatcher dropped it.
+    ///
+    /// # Errors
+    /// A [`Refusal`] of the sort
+    /// - `Forbidden` when the identity has no right to write there, or the dispatcher says so,
+    /// - `LimitExceeded` when name or message are too long,
+    /// - `Unavailable` when only members on this node got it.
+    ///
+    /// # Cancel safety
+    /// A dropped future has published or not, never half.
+    pub async fn publish(
+        &self,
+        origin: &Origin,
+        draft: Draft,
+    ) -> Result<Option<Position>, Refusal> {
+        self.check_target(&draft.target)?;
+        let limit = self.limits().message_bytes_max;
+        if draft.payload.len() > limit {
+            return Err(Refusal::limit_exceeded(format!(
+                "The message is longer than {limit} bytes."
+            )));
+        }
+        let allowed = match &draft.target {
+            Target::Channel(channel) => origin.identity.allows(Permissions::WRITE, channel),
+            Target::Client(_) => origin.identity.allows_everywhere(Permissions::WRITE),
+        };
+        if !allowed {
+            return Err(Refusal::forbidden("You may not publish there."));
+        }
+        let draft = match self
+            .dispatcher
+            .validate(origin, Command::Publish(draft))
+            .await
+        {
+            Verdict::Proceed(Command::Publish(draft)) => draft,
+            Verdict::Proceed(_) | Verdict::Drop => return Ok(None),
+            Verdict::Refuse(refusal) => return Err(refusal),
+        };
+        let target = draft.target.clone();
+        let position = self.backend.publish(draft).await.map_err(|error| {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "not published everywhere"
+            );
+            Refusal::new(RefusalKind::Unavailable, sentence(&error))
+        })?;
+        self.dispatcher
+            .handle(origin, &Event::Published(target, position))
+            .await;
+        Ok(Some(position))
+    }
+
+    /// Tells the members of a channel of a change in who is there. Where other nodes cannot be reached,
+    /// members on this node are told.
+    pub async fn announce(
+        &self,
+        channel: &Channel,
+        event: PresenceEvent,
+        except: Option<crate::ConnectionId>,
+    ) {
+        let payload = Payload::text("");
+        let draft = Draft::new(channel.clone(), payload)
+            .publisher(event.client.clone())
+            .kind(Kind::Presence(event))
+            .except(except)
+            .retention(Retention::NONE);
+        if let Err(error) = self.backend.publish(draft).await {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "announced on this node only"
+            );
+        }
+    }
+
+    /// Makes a connection known; what it joins is left when the attachment is dropped.
+    pub fn attach(self: &Arc<Self>, origin: Origin, receiver: Arc<dyn Receiver>) -> Attachment {
+        Attachment::new(self.clone(), origin, receiver)
+    }
+
+    fn check_target(&self, target: &Target) -> Result<(), Refusal> {
+        match target {
+            Target::Channel(channel) => self.check_channel(channel),
+            Target::Client(client) => self.check_client(client),
+        }
+    }
+
+    fn check_channel(&self, channel: &Channel) -> Result<(), Refusal> {
+        self.check_name(channel.as_str(), "channel name")
+    }
+
+    fn check_client(&self, client: &ClientId) -> Result<(), Refusal> {
+        self.check_name(client.as_str(), "client id")
+    }
+
+    fn check_name(&self, name: &str, what: &str) -> Result<(), Refusal> {
+        let limit = self.limits().name_bytes_max;
+        if name.len() > limit {
+            return Err(Refusal::limit_exceeded(format!(
+                "The {what} is longer than {limit} bytes."
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// The text of an error as a sentence for a client.
+fn sentence(error: &BackendError) -> String {
+    let text = error.to_string();
+    let mut chars = text.chars();
+    let first = chars
+        .next()
+        .map(|c| c.to_uppercase().to_string())
+        .unwrap_or_default();
+    format!("{first}{}.", chars.as_str())
+}
+
+impl fmt::Debug for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Space")
+            .field("hub", &self.hub)
+            .finish_non_exhaustive()
+    }
+}

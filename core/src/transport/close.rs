@@ -1,0 +1,29 @@
+//! Why a session ends.
+
+use std::borrow::Cow;
+
+/// A close code and a reason, as WebSocket and SockJS clients see them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloseReason {
+    /// RFC 6455 section 7.4; 3000 to 4999 are free for applications.
+    pub code: u16,
+    /// One short sentence.
+    pub reason: Cow<'static, str>,
+}
+
+impl CloseReason {
+    /// The server stops: what SockJS servers say.
+    pub const GO_AWAY: Self = Self::new(3000, "Go away!");
+    /// The client did not answer a ping.
+    pub const NO_HEARTBEAT: Self = Self::new(3000, "No response from heartbeat");
+    /// More waits for the client than it may; it should reconnect and read faster.
+    pub const SLOW_CONSUMER: Self = Self::new(4008, "Too slow: more waits for you than the limit");
+
+    /// A reason that is known when the program is built.
+    pub const fn new(code: u16, reason: &'static str) -> Self {
+        Self {
+            code,
+            reason: Cow::Borrowed(reason),
+        }
+    }
+}

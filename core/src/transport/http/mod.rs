@@ -1,0 +1,9 @@
+//! HTTP for apps: the whole request in one value, and answers in few words.
+
+mod request;
+mod response;
+
+pub use self::{
+    request::{Body, BodyError, Peer, Request, request},
+    response::{Response, json, response, status, stream, text},
+};

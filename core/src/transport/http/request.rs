@@ -1,0 +1,171 @@
+//! Requests.
+
+use std::{fmt, net::SocketAddr, pin::Pin, time::Duration};
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+use http::{HeaderMap, Method};
+use hyper::upgrade::OnUpgrade;
+use warp::{Filter, Rejection};
+
+use crate::authentication::Credentials;
+
+/// Bytes of a body that is too long which are read and thrown away before the answer, so that a client
+/// that writes everything before it reads gets to see the answer.
+const DISCARD_BYTES_MAX: usize = 256 << 20;
+
+/// The address of the peer, as our listener knows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
+/// A whole HTTP request.
+#[derive(Debug)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The path, percent-encoded as it came.
+    pub path: String,
+    /// The query string without `?`, percent-encoded as it came.
+    pub query: String,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The address of the peer, where it is known.
+    pub peer: Option<SocketAddr>,
+    /// The way to the socket, if the client wants another protocol.
+    pub on_upgrade: Option<OnUpgrade>,
+    /// What follows the head.
+    pub body: Body,
+}
+
+impl Request {
+    /// What an [`AuthenticationPolicy`](crate::AuthenticationPolicy) is shown of this request.
+    pub fn credentials(&self, app: &'static str) -> Credentials {
+        Credentials {
+            app,
+            method: Some(self.method.clone()),
+            path: self.path.clone(),
+            query: self.query.clone(),
+            headers: self.headers.clone(),
+            peer: self.peer,
+        }
+    }
+
+    /// A header, where it is readable text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// The body of a request, read on demand.
+pub struct Body(Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync>>);
+
+/// Why a body could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BodyError {
+    /// It is longer than the limit.
+    #[error("the body is longer than the limit")]
+    TooLong,
+    /// It did not arrive in time.
+    #[error("the body did not arrive in time")]
+    TimedOut,
+    /// The connection broke.
+    #[error("the body did not arrive whole")]
+    Broken,
+}
+
+impl Body {
+    /// Reads the whole body. It may come without a length and without a type.
+    ///
+    /// # Errors
+    /// See [`BodyError`].
+    pub async fn read(&mut self, bytes_max: usize, timeout: Duration) -> Result<Bytes, BodyError> {
+        tokio::time::timeout(timeout, self.collect(bytes_max))
+            .await
+            .map_err(|_| BodyError::TimedOut)?
+    }
+
+    async fn collect(&mut self, bytes_max: usize) -> Result<Bytes, BodyError> {
+        let mut first = Bytes::new();
+        let mut all = BytesMut::new();
+        let mut len = 0;
+        while let Some(chunk) = self.0.next().await {
+            let chunk = chunk.map_err(|_| BodyError::Broken)?;
+            len += chunk.len();
+            if len > DISCARD_BYTES_MAX {
+                return Err(BodyError::TooLong);
+            }
+            if len > bytes_max {
+                all = BytesMut::new();
+            } else if first.is_empty() && all.is_empty() {
+                // Most bodies come in one piece, which needs no copy.
+                first = chunk;
+            } else {
+                if all.is_empty() {
+                    all.extend_from_slice(&first);
+                }
+                all.extend_from_slice(&chunk);
+            }
+        }
+        match len {
+            _ if len > bytes_max => Err(BodyError::TooLong),
+            _ if all.is_empty() => Ok(first),
+            _ => Ok(all.freeze()),
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Body")
+    }
+}
+
+/// The filter that takes any request as a whole.
+pub fn request() -> impl Filter<Extract = (Request,), Error = Rejection> + Clone {
+    warp::method()
+        .and_then(|method: Method| async move {
+            // warp 0.4.3 panics on the path of a CONNECT request, which is no path.
+            if method == Method::CONNECT {
+                Err(warp::reject::not_found())
+            } else {
+                Ok(method)
+            }
+        })
+        .and(warp::path::full())
+        .and(warp::query::raw().or(warp::any().map(String::new)).unify())
+        .and(warp::header::headers_cloned())
+        .and(warp::ext::optional::<Peer>())
+        .and(warp::filters::addr::remote())
+        .and(warp::ext::optional::<OnUpgrade>())
+        .and(warp::body::stream())
+        .map(
+            |method,
+             path: warp::path::FullPath,
+             query,
+             headers,
+             peer: Option<Peer>,
+             remote: Option<SocketAddr>,
+             on_upgrade,
+             body| Request {
+                method,
+                path: path.as_str().to_owned(),
+                query,
+                headers,
+                // `remote` is known inside somebody else's `warp::serve`, `peer` inside our own listener.
+                peer: peer.map(|Peer(peer)| peer).or(remote),
+                on_upgrade,
+                body: boxed(body),
+            },
+        )
+}
+
+fn boxed<S, B>(stream: S) -> Body
+where
+    S: Stream<Item = Result<B, warp::Error>> + Send + Sync + 'static,
+    B: Buf,
+{
+    Body(Box::pin(stream.map(|chunk| {
+        chunk.map(|mut buf| buf.copy_to_bytes(buf.remaining()))
+    })))
+}

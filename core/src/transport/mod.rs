@@ -1,0 +1,20 @@
+//! How bytes come in and go out: sockets, HTTP, WebSocket, SockJS.
+
+mod close;
+mod framing;
+pub mod http;
+mod listener;
+mod session;
+mod socket;
+pub mod sockjs;
+pub mod websocket;
+mod wheel;
+
+pub use self::{
+    close::CloseReason,
+    framing::Framing,
+    listener::Listener,
+    session::{Endpoint, Handshake, HttpRefusal, SessionHandler},
+    socket::Socket,
+    wheel::{Tick, Wheel},
+};

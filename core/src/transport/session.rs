@@ -1,0 +1,66 @@
+//! What an app does with sessions, whatever transport carries them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::StatusCode;
+
+use crate::{
+    authentication::Credentials,
+    delivery::{Link, Message},
+    identity::Identity,
+};
+
+/// What an app does with the sessions of one address, such as `/connect`.
+#[async_trait]
+pub trait Endpoint: Send + Sync + 'static {
+    /// Judges a client before its session opens.
+    ///
+    /// # Errors
+    /// The HTTP answer that the client gets instead of a session.
+    async fn accept(&self, handshake: &Handshake) -> Result<Arc<Identity>, HttpRefusal> {
+        let _ = handshake;
+        Ok(Arc::new(Identity::unrestricted()))
+    }
+
+    /// Opens a session; `link` sends to the client.
+    fn open(
+        &self,
+        link: Link,
+        handshake: &Handshake,
+        identity: Arc<Identity>,
+    ) -> Box<dyn SessionHandler>;
+}
+
+/// One session of an app. Calls come one after another.
+#[async_trait]
+pub trait SessionHandler: Send + 'static {
+    /// The session is open; called once, first.
+    async fn on_open(&mut self) {}
+
+    /// The client sent a message. The next one is not read before this returns.
+    async fn on_message(&mut self, message: Message);
+
+    /// The session ended; called once, last.
+    async fn on_close(&mut self) {}
+}
+
+/// What a client said when it connected.
+#[derive(Debug, Clone)]
+pub struct Handshake {
+    /// Path, query, headers and address.
+    pub credentials: Credentials,
+    /// The WebSocket subprotocol that was agreed on.
+    pub subprotocol: Option<String>,
+}
+
+/// An HTTP answer that stands for a refused session.
+#[derive(Debug, Clone)]
+pub struct HttpRefusal {
+    /// The status.
+    pub status: StatusCode,
+    /// The content type of the body.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: String,
+}

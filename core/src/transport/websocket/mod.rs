@@ -1,0 +1,13 @@
+//! WebSocket (RFC 6455) on sockets that we own.
+
+mod connection;
+mod decoder;
+mod frame;
+mod handshake;
+
+pub use self::{
+    connection::{WebSocketOptions, serve},
+    decoder::{Decoder, Incoming, ProtocolError},
+    frame::{close_frame, message_frame, ping_frame, pong_frame, text_frame},
+    handshake::{HandshakeError, negotiate, upgrade},
+};

@@ -1,0 +1,142 @@
+//! One clock for all connections.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+/// Something with a heartbeat.
+pub trait Tick: Send + Sync + 'static {
+    /// The time has come; returns the seconds until the next time, or `None` for never again.
+    fn tick(&self, now: u64) -> Option<u64>;
+
+    /// The server stops: say so to the client.
+    fn stop(&self);
+}
+
+/// Seconds that the wheel reaches ahead.
+const SLOTS: usize = 64;
+
+/// Calls every connection when its time has come, in steps of one second, so that no connection needs a
+/// timer of its own. It also knows all of them when the server stops.
+pub struct Wheel {
+    now: AtomicU64,
+    slots: Box<[Mutex<Vec<Weak<dyn Tick>>>]>,
+}
+
+impl Default for Wheel {
+    fn default() -> Self {
+        Self {
+            now: AtomicU64::new(0),
+            slots: (0..SLOTS).map(|_| Mutex::default()).collect(),
+        }
+    }
+}
+
+impl Wheel {
+    /// Seconds since the wheel began to turn.
+    pub fn now(&self) -> u64 {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    /// Calls `what` in `seconds`, at least 1 and at most 63.
+    pub fn add(&self, what: Weak<dyn Tick>, seconds: u64) {
+        let ahead = seconds.clamp(1, SLOTS as u64 - 1);
+        let slot = (self.now() + ahead) as usize % SLOTS;
+        self.slots[slot].lock().push(what);
+    }
+
+    /// Turns the wheel until `stop`.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut interval = tokio::time::interval(Duration::from_secs(1));
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        interval.tick().await;
+        loop {
+            tokio::select! {
+                _ = interval.tick() => self.turn(),
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    fn turn(&self) {
+        let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
+        let due = std::mem::take(&mut *self.slots[now as usize % SLOTS].lock());
+        for weak in due {
+            let Some(strong) = weak.upgrade() else {
+                continue;
+            };
+            if let Some(next) = strong.tick(now) {
+                self.add(weak, next);
+            }
+        }
+    }
+
+    /// Tells everyone that the server stops.
+    pub fn stop_all(&self) {
+        for slot in &self.slots {
+            let all = slot.lock().clone();
+            for what in all.iter().filter_map(Weak::upgrade) {
+                what.stop();
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Wheel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Wheel({} s)", self.now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    #[derive(Default)]
+    struct Counter {
+        ticks: AtomicUsize,
+        stops: AtomicUsize,
+    }
+
+    impl Tick for Counter {
+        fn tick(&self, _: u64) -> Option<u64> {
+            self.ticks.fetch_add(1, Ordering::Relaxed);
+            Some(2)
+        }
+        fn stop(&self) {
+            self.stops.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn calls_again_until_dropped() {
+        let wheel = Wheel::default();
+        let counter = Arc::new(Counter::default());
+        let weak: Weak<Counter> = Arc::downgrade(&counter);
+        wheel.add(weak, 3);
+        for _ in 0..9 {
+            wheel.turn();
+        }
+        assert_eq!(
+            counter.ticks.load(Ordering::Relaxed),
+            4,
+            "at 3, 5, 7 and 9 s"
+        );
+        wheel.stop_all();
+        assert_eq!(counter.stops.load(Ordering::Relaxed), 1);
+        drop(counter);
+        for _ in 0..SLOTS {
+            wheel.turn();
+        }
+        assert!(wheel.slots.iter().all(|slot| slot.lock().is_empty()));
+    }
+}
