@@ -1,0 +1,1 @@
+//! The polywire server, and all of its parts behind one name.

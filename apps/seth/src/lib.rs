@@ -1,0 +1,1 @@
+//! Seth-Pusher on polywire: SockJS clients, HTTP API.

@@ -1,0 +1,1 @@
+//! Authentication policies for polywire, and combinators.

@@ -1,0 +1,1 @@
+//! Pub/sub backends for polywire: in memory, and Redis.

@@ -1,0 +1,1 @@
+//! Persistence policies for polywire.
