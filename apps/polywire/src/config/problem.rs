@@ -21,7 +21,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.setting, self.message)?;
         match &self.source {
-            Some(source) => write!(f, " (in {source})"),
+            Some(source) => write!(f, " (from {source})"),
             None => Ok(()),
         }
     }
