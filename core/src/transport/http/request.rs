@@ -1,6 +1,6 @@
 //! Requests.
 
-use std::{fmt, net::SocketAddr, pin::Pin, time::Duration};
+use std::{fmt, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
@@ -123,15 +123,7 @@ impl fmt::Debug for Body {
 
 /// The filter that takes any request as a whole.
 pub fn request() -> impl Filter<Extract = (Request,), Error = Rejection> + Clone {
-    warp::method()
-        .and_then(|method: Method| async move {
-            // warp 0.4.3 panics on the path of a CONNECT request, which is no path.
-            if method == Method::CONNECT {
-                Err(warp::reject::not_found())
-            } else {
-                Ok(method)
-            }
-        })
+    method()
         .and(warp::path::full())
         .and(warp::query::raw().or(warp::any().map(String::new)).unify())
         .and(warp::header::headers_cloned())
@@ -158,6 +150,37 @@ pub fn request() -> impl Filter<Extract = (Request,), Error = Rejection> + Clone
                 body: boxed(body),
             },
         )
+}
+
+/// The filter that takes any request at `prefix` or under it as a whole, and rejects others.
+pub fn request_under(
+    prefix: impl Into<String>,
+) -> impl Filter<Extract = (Request,), Error = Rejection> + Clone {
+    let prefix: Arc<str> = prefix.into().into();
+    method()
+        .and(warp::path::full())
+        .and_then(move |_, path: warp::path::FullPath| {
+            let rest = path.as_str().strip_prefix(&*prefix);
+            let is_under = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+            std::future::ready(if is_under {
+                Ok(())
+            } else {
+                Err(warp::reject::not_found())
+            })
+        })
+        .untuple_one()
+        .and(request())
+}
+
+fn method() -> impl Filter<Extract = (Method,), Error = Rejection> + Clone {
+    warp::method().and_then(|method: Method| async move {
+        // warp 0.4.3 panics on the path of a CONNECT request, which is no path.
+        if method == Method::CONNECT {
+            Err(warp::reject::not_found())
+        } else {
+            Ok(method)
+        }
+    })
 }
 
 fn boxed<S, B>(stream: S) -> Body
