@@ -2,7 +2,12 @@
 //!
 //! Clients block, with a deadline for each read: a test that waits for what never comes fails.
 
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses another part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "each test binary uses another part"
+)]
 
 mod http_client;
 mod server;
