@@ -5,7 +5,10 @@ use std::{net::SocketAddr, sync::Arc};
 use async_trait::async_trait;
 use warp::filters::BoxedFilter;
 
-use crate::{space::Space, transport::http::Response};
+use crate::{
+    space::Space,
+    transport::{http::Response, tcp::TcpProtocol},
+};
 
 /// A protocol: its addresses, its codec, its sessions.
 ///
@@ -51,6 +54,12 @@ pub trait App: Send + Sync + 'static {
 
     /// The HTTP addresses of the app. Called once, before the server listens.
     fn routes(&self, space: &Arc<Space>) -> BoxedFilter<(Response,)>;
+
+    /// The protocols of the app that come over bare TCP. Called once, before the server listens.
+    fn tcp(&self, space: &Arc<Space>) -> Vec<Arc<dyn TcpProtocol>> {
+        let _ = space;
+        Vec::new()
+    }
 
     /// What is unsafe about this app's settings on an address that others can reach, as a sentence that
     /// says what to do; such a composition is refused unless told otherwise.

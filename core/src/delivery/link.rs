@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use bytes::Bytes;
+
 use super::{Encoder, Fanout, Flush, Flusher, Message, Outbox, Pushed};
 use crate::transport::{CloseReason, Framing, sockjs::HttpSession};
 
@@ -74,6 +76,13 @@ impl Link {
             Carrier::Http(session) => {
                 self.flush_if_needed(session.close(reason), session);
             }
+        }
+    }
+
+    /// Ends a session on a socket of its own after what waits and these last bytes.
+    pub(crate) fn close_with(&self, last: Bytes) {
+        if let Carrier::Socket(outbox, _) = &self.carrier {
+            self.flush_if_needed(outbox.close(last), outbox);
         }
     }
 

@@ -180,6 +180,7 @@ impl Builder {
         {
             routes = routes.or(app).unify().boxed();
         }
+        let protocols = self.apps.iter().flat_map(|app| app.tcp(&space)).collect();
         let address = listener.as_ref().map(Listener::address);
         let banner = address.map_or_else(Vec::new, |address| {
             self.apps
@@ -194,6 +195,7 @@ impl Builder {
             persistence,
             listener,
             routes,
+            protocols,
             address,
             banner,
             grace: self.grace,

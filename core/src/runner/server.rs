@@ -9,7 +9,7 @@ use crate::{
     backend::PubSubBackend,
     persistence::PersistencePolicy,
     space::Space,
-    transport::{Listener, http::Response},
+    transport::{Listener, http::Response, tcp::TcpProtocol},
 };
 
 /// A composed server: its address is bound and its backend started.
@@ -21,6 +21,7 @@ pub struct Server {
     pub(super) persistence: Arc<dyn PersistencePolicy>,
     pub(super) listener: Option<Listener>,
     pub(super) routes: BoxedFilter<(Response,)>,
+    pub(super) protocols: Vec<Arc<dyn TcpProtocol>>,
     pub(super) address: Option<SocketAddr>,
     pub(super) banner: Vec<String>,
     pub(super) grace: Duration,
@@ -56,7 +57,7 @@ impl Server {
         match self.listener {
             Some(listener) => {
                 let routes = self.routes.recover(not_found).unify().boxed();
-                tokio::spawn(listener.serve(self.runtime.clone(), routes));
+                tokio::spawn(listener.serve(self.runtime.clone(), Some(routes), self.protocols));
                 shutdown.await;
             }
             None => shutdown.await,

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -25,6 +26,8 @@ use crate::limits::Limits;
 /// long; for answers it has none.
 pub(super) struct GuardedTcp {
     tcp: TcpStream,
+    /// What was read to recognise the protocol, to be read again.
+    read_ahead: Bytes,
     slot: Option<ConnectionSlot>,
     head: Head,
     head_limit: Duration,
@@ -73,9 +76,15 @@ impl Head {
 }
 
 impl GuardedTcp {
-    pub(super) fn new(tcp: TcpStream, slot: ConnectionSlot, limits: &Limits) -> Self {
+    pub(super) fn new(
+        tcp: TcpStream,
+        read_ahead: Bytes,
+        slot: ConnectionSlot,
+        limits: &Limits,
+    ) -> Self {
         Self {
             tcp,
+            read_ahead,
             slot: Some(slot),
             head: Head(Arc::new(Mutex::new(HeadState::First))),
             head_limit: limits.header_timeout(),
@@ -136,7 +145,13 @@ impl AsyncRead for GuardedTcp {
             // The deadline of the request before.
             self.head_deadline = None;
         }
-        let read = Pin::new(&mut self.tcp).poll_read(cx, buf);
+        let read = if self.read_ahead.is_empty() {
+            Pin::new(&mut self.tcp).poll_read(cx, buf)
+        } else {
+            let count = buf.remaining().min(self.read_ahead.len());
+            buf.put_slice(&self.read_ahead.split_to(count));
+            Poll::Ready(Ok(()))
+        };
         if read.is_ready() {
             self.head.begin();
         }

@@ -6,14 +6,16 @@ use http::{Method, StatusCode};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Type};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tower_service::Service;
 use warp::{Filter, filters::BoxedFilter};
 
 use super::{
     guarded::GuardedTcp,
     http::{Peer, Response, text},
-    slots::Slots,
+    slots::{ConnectionSlot, Slots},
+    socket::Socket,
+    tcp::{Speaker, Speakers, TcpProtocol, recognise},
 };
 use crate::runner::Runtime;
 
@@ -56,8 +58,17 @@ impl Listener {
         self.address
     }
 
-    /// Serves `routes` until the runtime stops.
-    pub async fn serve(self, runtime: Arc<Runtime>, routes: BoxedFilter<(Response,)>) {
+    /// Serves HTTP by `routes` and other protocols over TCP until the runtime stops.
+    pub async fn serve(
+        self,
+        runtime: Arc<Runtime>,
+        routes: Option<BoxedFilter<(Response,)>>,
+        protocols: Vec<Arc<dyn TcpProtocol>>,
+    ) {
+        let speakers = Speakers {
+            http: routes,
+            tcp: protocols.into(),
+        };
         let slots = Arc::new(Slots::default());
         let stop = runtime.stopping();
         loop {
@@ -73,8 +84,7 @@ impl Listener {
                     };
                     // It fails only when the peer is gone already, which reading shows.
                     let _ = tcp.set_nodelay(true);
-                    let io = GuardedTcp::new(tcp, slot, runtime.limits());
-                    runtime.spawn(serve_http(runtime.clone(), routes.clone(), io, peer));
+                    runtime.spawn(serve(runtime.clone(), speakers.clone(), tcp, slot, peer));
                 }
                 Err(error) => {
                     // Out of descriptors, mostly: wait for connections to end instead of spinning.
@@ -82,6 +92,36 @@ impl Listener {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
+        }
+    }
+}
+
+/// Finds out who speaks, and hands the connection over.
+async fn serve(
+    runtime: Arc<Runtime>,
+    speakers: Speakers,
+    tcp: TcpStream,
+    slot: ConnectionSlot,
+    peer: SocketAddr,
+) {
+    let recognised = tokio::select! {
+        recognised = recognise(&tcp, &speakers, runtime.limits().header_timeout()) => recognised,
+        () = runtime.stopping().cancelled_owned() => return,
+    };
+    drop(speakers);
+    match recognised {
+        Ok((Speaker::Http(routes), read_ahead)) => {
+            let io = GuardedTcp::new(tcp, read_ahead, slot, runtime.limits());
+            // Boxed, so that a connection of another protocol does not carry room for HTTP.
+            Box::pin(serve_http(runtime, routes, io, peer)).await;
+        }
+        Ok((Speaker::Tcp(protocol), read_ahead)) => {
+            protocol
+                .serve(Socket::with_slot(tcp, Some(slot)), read_ahead)
+                .await;
+        }
+        Err(error) => {
+            tracing::debug!(%peer, error = &error as &dyn std::error::Error, "closed a connection");
         }
     }
 }

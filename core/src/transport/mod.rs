@@ -9,6 +9,7 @@ mod session;
 mod slots;
 mod socket;
 pub mod sockjs;
+pub mod tcp;
 pub mod websocket;
 mod wheel;
 

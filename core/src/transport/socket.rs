@@ -4,9 +4,10 @@ use std::{
     fmt,
     io::{self, IoSlice},
     net::{Shutdown, SocketAddr},
+    time::Duration,
 };
 
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
 use super::slots::ConnectionSlot;
@@ -78,6 +79,16 @@ impl Socket {
     /// [`io::ErrorKind::WouldBlock`] when there is no room.
     pub fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.tcp.try_write_vectored(slices)
+    }
+
+    /// Has the system find out whether an idle peer is still there: after a minute, and every 15 s.
+    pub fn keep_alive(&self) {
+        let keep_alive = TcpKeepalive::new()
+            .with_time(Duration::from_secs(60))
+            .with_interval(Duration::from_secs(15));
+        if let Err(error) = SockRef::from(&self.tcp).set_tcp_keepalive(&keep_alive) {
+            tracing::debug!(%error, "could not set the keep-alive of a connection");
+        }
     }
 
     /// Ends the write side: the peer reads what was written, then the end.

@@ -1,0 +1,182 @@
+//! The app: its settings and its protocol.
+
+use std::{fmt, net::SocketAddr, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use polywire_core::{
+    App, Credentials, Identity, Space,
+    delivery::OutboxOptions,
+    http::Response,
+    transport::{
+        Socket,
+        tcp::{Recognition, StreamOptions, TcpProtocol, serve_stream},
+    },
+};
+use warp::{Filter, filters::BoxedFilter};
+
+use crate::{
+    Hook,
+    encoder::LineEncoder,
+    session::{Session, Shared},
+};
+
+/// Bytes of a line: messages of 500 kB must pass.
+const LINE_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of a topic.
+const TOPIC_BYTES_MAX: usize = 512;
+
+/// The kn-sock app.
+#[derive(Clone)]
+pub struct KnSock {
+    hook: Option<Arc<dyn Hook>>,
+    authenticate: bool,
+    line_bytes_max: usize,
+    topic_bytes_max: usize,
+}
+
+impl Default for KnSock {
+    fn default() -> Self {
+        Self {
+            hook: None,
+            authenticate: false,
+            line_bytes_max: LINE_BYTES_MAX,
+            topic_bytes_max: TOPIC_BYTES_MAX,
+        }
+    }
+}
+
+impl KnSock {
+    /// Shows every valid line to `hook` before it has an effect.
+    #[must_use]
+    pub fn hook(mut self, hook: impl Hook) -> Self {
+        self.hook = Some(Arc::new(hook));
+        self
+    }
+
+    /// Asks the authentication policy for every connection, which can judge by the address. Default:
+    /// anybody may connect, as with kn-sock.
+    #[must_use]
+    pub fn authenticate(mut self, on: bool) -> Self {
+        self.authenticate = on;
+        self
+    }
+
+    /// Sets how many bytes a line may have; a longer one ends its connection. Default 1 MiB.
+    #[must_use]
+    pub fn line_bytes_max(mut self, bytes: usize) -> Self {
+        self.line_bytes_max = bytes;
+        self
+    }
+
+    /// Sets how many bytes a topic may have; lines with a longer one are ignored. Default 512.
+    #[must_use]
+    pub fn topic_bytes_max(mut self, bytes: usize) -> Self {
+        self.topic_bytes_max = bytes;
+        self
+    }
+}
+
+#[async_trait]
+impl App for KnSock {
+    fn name(&self) -> &'static str {
+        "knsock"
+    }
+
+    fn routes(&self, _: &Arc<Space>) -> BoxedFilter<(Response,)> {
+        warp::any()
+            .and_then(|| async { Err(warp::reject::not_found()) })
+            .boxed()
+    }
+
+    fn tcp(&self, space: &Arc<Space>) -> Vec<Arc<dyn TcpProtocol>> {
+        let limits = space.limits();
+        vec![Arc::new(Lines {
+            shared: Arc::new(Shared {
+                space: space.clone(),
+                encoder: Arc::new(LineEncoder),
+                hook: self.hook.clone(),
+                line_bytes_max: self.line_bytes_max,
+                topic_bytes_max: self.topic_bytes_max,
+            }),
+            authenticate: self.authenticate,
+            outbox: Arc::new(OutboxOptions {
+                bytes_max: limits.outbound_bytes_max,
+                stall: limits.outbound_stall(),
+                // Whatever is sent is taken for a message: a slow client is cut off in silence.
+                farewell: Bytes::new(),
+            }),
+        })]
+    }
+
+    fn banner(&self, address: SocketAddr) -> Vec<String> {
+        vec![
+            format!("kn-sock: JSON lines over TCP at {address}; subscribe with"),
+            format!(
+                "  echo '{{\"action\":\"subscribe\",\"topic\":\"<topic>\"}}' | nc {} {}",
+                address.ip(),
+                address.port()
+            ),
+        ]
+    }
+}
+
+impl fmt::Debug for KnSock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnSock")
+            .field("hook", &self.hook.is_some())
+            .field("authenticate", &self.authenticate)
+            .field("line_bytes_max", &self.line_bytes_max)
+            .field("topic_bytes_max", &self.topic_bytes_max)
+            .finish()
+    }
+}
+
+/// Newline-delimited JSON.
+struct Lines {
+    shared: Arc<Shared>,
+    authenticate: bool,
+    outbox: Arc<OutboxOptions>,
+}
+
+#[async_trait]
+impl TcpProtocol for Lines {
+    fn name(&self) -> &'static str {
+        "knsock"
+    }
+
+    fn recognise(&self, first: &[u8]) -> Recognition {
+        match first.trim_ascii_start().first() {
+            None => Recognition::NeedMore,
+            Some(b'{') => Recognition::Yes,
+            Some(_) => Recognition::No,
+        }
+    }
+
+    async fn serve(&self, socket: Socket, read_ahead: Bytes) {
+        let peer = socket.peer();
+        let identity = if self.authenticate {
+            let mut credentials = Credentials::for_app("knsock");
+            credentials.peer = peer;
+            match self.shared.space.authenticate(&credentials).await {
+                Ok(identity) => identity,
+                Err(error) => return tracing::debug!(?peer, %error, "refused a connection"),
+            }
+        } else {
+            Identity::unrestricted()
+        };
+        // Nothing may be sent to find out whether an idle subscriber is still there.
+        socket.keep_alive();
+        let (shared, identity) = (self.shared.clone(), Arc::new(identity));
+        let options = StreamOptions {
+            outbox: self.outbox.clone(),
+            go_away: Bytes::new(),
+        };
+        let runtime = shared.space.runtime().clone();
+        serve_stream(runtime, socket, read_ahead, options, |link| {
+            Session::new(shared, link, identity, peer)
+        })
+        .await;
+    }
+}

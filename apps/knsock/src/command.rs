@@ -1,0 +1,174 @@
+//! What clients send.
+
+use bytes::Bytes;
+use polywire_core::{Channel, JsonText, Payload};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+/// A line from a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Add this connection to a topic.
+    Subscribe(Channel),
+    /// Remove it.
+    Unsubscribe(Channel),
+    /// Send to everybody on a topic.
+    Publish(Channel, Payload),
+}
+
+/// Why a line has no effect. The client is told nothing: it would take the answer for a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Ignored {
+    #[error("not JSON")]
+    NotJson,
+    #[error("not an object")]
+    NotAnObject,
+    #[error("no known action")]
+    UnknownAction,
+    #[error("no topic")]
+    NoTopic,
+}
+
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(borrow)]
+    action: Option<&'a RawValue>,
+    #[serde(borrow)]
+    topic: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    message: Option<&'a RawValue>,
+}
+
+/// A message that is `null` is a message; only one that is not there is none.
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+impl Command {
+    /// Reads a line without its end; `None` for a blank one.
+    pub(crate) fn parse(line: Bytes, topic_bytes_max: usize) -> Result<Option<Self>, Ignored> {
+        if line.trim_ascii().is_empty() {
+            return Ok(None);
+        }
+        let json = JsonText::parse(line).map_err(|_| Ignored::NotJson)?;
+        if !json.is_object() {
+            return Err(Ignored::NotAnObject);
+        }
+        let text = json.into_inner();
+        // A key that stands twice is the only thing that can be wrong now.
+        let line: Line<'_> = serde_json::from_str(&text).map_err(|_| Ignored::NotJson)?;
+        let action: String = line.action.and_then(parse).ok_or(Ignored::UnknownAction)?;
+        if !matches!(action.as_str(), "subscribe" | "unsubscribe" | "publish") {
+            return Err(Ignored::UnknownAction);
+        }
+        let topic = line
+            .topic
+            .and_then(parse::<String>)
+            .filter(|topic| topic.len() <= topic_bytes_max)
+            .and_then(|topic| Channel::new(&topic).ok())
+            .ok_or(Ignored::NoTopic)?;
+        Ok(Some(match action.as_str() {
+            "subscribe" => Self::Subscribe(topic),
+            "unsubscribe" => Self::Unsubscribe(topic),
+            _ => Self::Publish(topic, payload(&text, line.message)?),
+        }))
+    }
+}
+
+fn payload(line: &bytestring::ByteString, message: Option<&RawValue>) -> Result<Payload, Ignored> {
+    let Some(message) = message else {
+        return Ok(Payload::text(""));
+    };
+    // Shares the line: it is little more than its message.
+    let bytes = line.slice_ref(message.get()).into_bytes();
+    JsonText::parse(bytes)
+        .map(Payload::json)
+        .map_err(|_| Ignored::NotJson)
+}
+
+fn parse<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Option<T> {
+    serde_json::from_str(value.get()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_line(line: &str) -> Result<Option<Command>, Ignored> {
+        Command::parse(Bytes::copy_from_slice(line.as_bytes()), 512)
+    }
+
+    fn topic(name: &str) -> Channel {
+        Channel::new(name).unwrap()
+    }
+
+    fn published(line: &str) -> Payload {
+        match parse_line(line) {
+            Ok(Some(Command::Publish(_, payload))) => payload,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn takes_white_space_and_extra_fields() {
+        let line = " { \"action\" : \"subscribe\", \"topic\": \"a/b\", \"x\": [1] }\r";
+        assert_eq!(parse_line(line), Ok(Some(Command::Subscribe(topic("a/b")))));
+        assert_eq!(parse_line(" \r"), Ok(None));
+        assert_eq!(parse_line(""), Ok(None));
+        let escaped = r#"{"action":"unsubscribe","topic":"caf\u00e9"}"#;
+        assert_eq!(
+            parse_line(escaped),
+            Ok(Some(Command::Unsubscribe(topic("café"))))
+        );
+    }
+
+    #[test]
+    fn a_message_keeps_its_type() {
+        let json = |text: &'static str| Payload::json(JsonText::parse(text.into()).unwrap());
+        let line =
+            |message: &str| format!(r#"{{"action":"publish","topic":"t","message":{message}}}"#);
+        assert_eq!(
+            published(r#"{"action":"publish","topic":"t"}"#),
+            Payload::text("")
+        );
+        for value in [
+            "null",
+            "1.50",
+            "[1, 2]",
+            r#"{"a":{}}"#,
+            r#""hi""#,
+            r#""{\"a\":1}""#,
+        ] {
+            assert_eq!(published(&line(value)), json(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_ignored_for_a_reason() {
+        for (line, reason) in [
+            ("{", Ignored::NotJson),
+            (
+                r#"{"action":"publish","topic":"t","message":NaN}"#,
+                Ignored::NotJson,
+            ),
+            ("[]", Ignored::NotAnObject),
+            ("5", Ignored::NotAnObject),
+            ("null", Ignored::NotAnObject),
+            ("{}", Ignored::UnknownAction),
+            (r#"{"action":7,"topic":"t"}"#, Ignored::UnknownAction),
+            (r#"{"action":"shout","topic":"t"}"#, Ignored::UnknownAction),
+            (r#"{"action":"subscribe"}"#, Ignored::NoTopic),
+            (r#"{"action":"subscribe","topic":null}"#, Ignored::NoTopic),
+            (r#"{"action":"subscribe","topic":7}"#, Ignored::NoTopic),
+            (r#"{"action":"subscribe","topic":["t"]}"#, Ignored::NoTopic),
+            (r#"{"action":"subscribe","topic":""}"#, Ignored::NoTopic),
+        ] {
+            assert_eq!(parse_line(line), Err(reason), "{line}");
+        }
+        assert_eq!(parse_line(&"[".repeat(100_000)), Err(Ignored::NotJson));
+        let not_utf8 = Bytes::from_static(b"{\"action\":\"subscribe\",\"topic\":\"\xff\"}");
+        assert_eq!(Command::parse(not_utf8, 512), Err(Ignored::NotJson));
+    }
+}

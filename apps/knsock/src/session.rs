@@ -1,0 +1,148 @@
+//! One connection.
+
+use std::{net::SocketAddr, ops::ControlFlow, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use polywire_core::{
+    ClientId, ConnectionId, Draft, Identity, Origin, Refusal, Space,
+    delivery::{Encoder, Fanout, Link, Receiver},
+    space::Attachment,
+    transport::tcp::StreamHandler,
+};
+
+use crate::{
+    Action, Command, Hook,
+    line::{LineDecoder, LineTooLong},
+};
+
+/// Bad lines after which a connection is closed.
+const BAD_LINES_MAX: u32 = 100;
+
+/// What all connections share.
+pub(crate) struct Shared {
+    pub(crate) space: Arc<Space>,
+    pub(crate) encoder: Arc<dyn Encoder>,
+    pub(crate) hook: Option<Arc<dyn Hook>>,
+    pub(crate) line_bytes_max: usize,
+    pub(crate) topic_bytes_max: usize,
+}
+
+/// The client, as the hub sees it.
+struct Subscriber {
+    connection: ConnectionId,
+    link: Link,
+    encoder: Arc<dyn Encoder>,
+}
+
+impl Receiver for Subscriber {
+    fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    fn client(&self) -> Option<ClientId> {
+        None
+    }
+
+    fn deliver(&self, fanout: &mut Fanout<'_>) {
+        self.link.deliver(fanout, &self.encoder);
+    }
+}
+
+pub(crate) struct Session {
+    shared: Arc<Shared>,
+    decoder: LineDecoder,
+    attachment: Option<Attachment>,
+    bad_lines: u32,
+}
+
+impl Session {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        link: Link,
+        identity: Arc<Identity>,
+        peer: Option<SocketAddr>,
+    ) -> Self {
+        let subscriber = Arc::new(Subscriber {
+            connection: ConnectionId::next(shared.space.hub().node()),
+            link,
+            encoder: shared.encoder.clone(),
+        });
+        let origin = Origin::new("knsock", identity).peer(peer);
+        Self {
+            decoder: LineDecoder::new(shared.line_bytes_max),
+            attachment: Some(shared.space.attach(origin, subscriber)),
+            shared,
+            bad_lines: 0,
+        }
+    }
+
+    async fn take(&mut self, line: Bytes) -> ControlFlow<()> {
+        let command = match Command::parse(line, self.shared.topic_bytes_max) {
+            Ok(Some(command)) => command,
+            Ok(None) => return ControlFlow::Continue(()),
+            Err(reason) => {
+                self.bad_lines += 1;
+                tracing::debug!(%reason, count = self.bad_lines, "ignored a line");
+                return if self.bad_lines < BAD_LINES_MAX {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                };
+            }
+        };
+        if let Err(refusal) = self.execute(command).await {
+            // The client would take an answer for a message.
+            tracing::debug!(%refusal, "did not do what a line asked for");
+        }
+        ControlFlow::Continue(())
+    }
+
+    async fn execute(&mut self, mut command: Command) -> Result<(), Refusal> {
+        let Some(attachment) = &mut self.attachment else {
+            return Ok(());
+        };
+        if let Some(hook) = &self.shared.hook {
+            match hook.handle(attachment.origin(), &command).await {
+                Action::Continue => {}
+                Action::Drop => return Ok(()),
+                Action::Replace(other) => command = other,
+            }
+        }
+        match command {
+            Command::Subscribe(topic) => attachment.subscribe(topic).await.map(drop),
+            Command::Unsubscribe(topic) => attachment.unsubscribe(topic).await.map(drop),
+            Command::Publish(topic, payload) => attachment
+                .publish(Draft::new(topic, payload))
+                .await
+                .map(drop),
+        }
+    }
+}
+
+#[async_trait]
+impl StreamHandler for Session {
+    async fn on_bytes(&mut self, bytes: Bytes) -> ControlFlow<()> {
+        let mut lines = Vec::new();
+        let result = self.decoder.decode(&bytes, |line| lines.push(line));
+        drop(bytes);
+        for line in lines {
+            if self.take(line).await.is_break() {
+                return ControlFlow::Break(());
+            }
+        }
+        match result {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error @ LineTooLong(_)) => {
+                tracing::debug!(%error, "closed a connection");
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    async fn on_close(&mut self) {
+        if let Some(attachment) = self.attachment.take() {
+            attachment.disconnect().await;
+        }
+    }
+}

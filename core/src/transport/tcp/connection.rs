@@ -1,0 +1,148 @@
+//! One connection of a protocol over TCP: read, hand over, flush.
+
+use std::{
+    cell::RefCell,
+    io,
+    ops::ControlFlow,
+    sync::{Arc, Weak},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::{
+    delivery::{Link, Outbox, OutboxOptions},
+    runner::Runtime,
+    transport::{Framing, Socket, Tick},
+};
+
+/// Bytes that one read takes at most. The buffer belongs to the thread: an idle connection has none.
+const READ_BYTES: usize = 64 << 10;
+
+/// Seconds between two looks at a connection that is closing.
+const LOOK_SECS: u64 = 5;
+
+thread_local! {
+    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
+}
+
+/// How connections of a protocol are served.
+#[derive(Debug, Clone)]
+pub struct StreamOptions {
+    /// Bounds of the outgoing queue.
+    pub outbox: Arc<OutboxOptions>,
+    /// What clients are sent last when the server stops; empty for nothing.
+    pub go_away: Bytes,
+}
+
+/// One connection of an app. Calls come one after another.
+#[async_trait]
+pub trait StreamHandler: Send {
+    /// Bytes came, cut anywhere. The next ones are not read before this returns; a `Break` ends the
+    /// connection.
+    async fn on_bytes(&mut self, bytes: Bytes) -> ControlFlow<()>;
+
+    /// The connection ended; called once, last.
+    async fn on_close(&mut self);
+}
+
+/// Serves a connection until it ends. What the bytes of one read publish leaves in one write per
+/// subscriber.
+pub async fn serve_stream<H: StreamHandler>(
+    runtime: Arc<Runtime>,
+    socket: Socket,
+    read_ahead: Bytes,
+    options: StreamOptions,
+    open: impl FnOnce(Link) -> H,
+) {
+    let socket = Arc::new(socket);
+    let outbox = Outbox::new(socket.clone(), options.outbox);
+    let link = Link::socket(outbox.clone(), Framing::Raw, runtime.flusher().clone());
+    let connection = Arc::new(Connection {
+        socket,
+        outbox,
+        link: link.clone(),
+        go_away: options.go_away,
+    });
+    let weak: Weak<Connection> = Arc::downgrade(&connection);
+    runtime.wheel().add(weak, LOOK_SECS);
+    let mut handler = open(link);
+    pump(&connection, &runtime, &mut handler, read_ahead).await;
+    handler.on_close().await;
+    drop(handler);
+    connection.socket.shutdown();
+}
+
+async fn pump<H: StreamHandler>(
+    connection: &Connection,
+    runtime: &Runtime,
+    handler: &mut H,
+    read_ahead: Bytes,
+) {
+    if !read_ahead.is_empty() && handler.on_bytes(read_ahead).await.is_break() {
+        return;
+    }
+    loop {
+        let readable = tokio::select! {
+            readable = connection.socket.readable() => readable.is_ok(),
+            () = connection.outbox.closing() => return connection.linger().await,
+        };
+        if !readable {
+            return;
+        }
+        match connection.read() {
+            Ok(bytes) if bytes.is_empty() => return,
+            Ok(bytes) => {
+                if handler.on_bytes(bytes).await.is_break() {
+                    return;
+                }
+                // The batch is complete; the flusher's task would get to it only after others.
+                runtime.flusher().flush_now();
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}
+
+struct Connection {
+    socket: Arc<Socket>,
+    outbox: Arc<Outbox>,
+    link: Link,
+    go_away: Bytes,
+}
+
+impl Connection {
+    fn read(&self) -> io::Result<Bytes> {
+        READ_BUFFER.with_borrow_mut(|buffer| {
+            let count = self.socket.try_read(buffer)?;
+            Ok(Bytes::copy_from_slice(&buffer[..count]))
+        })
+    }
+
+    /// Waits until the peer has taken what was sent last and closed too; the wheel ends a wait that is
+    /// too long.
+    async fn linger(&self) {
+        while self.socket.readable().await.is_ok() {
+            match self.read() {
+                Ok(bytes) if bytes.is_empty() => return,
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Tick for Connection {
+    fn tick(&self, _: u64) -> Option<u64> {
+        if self.outbox.is_closing() {
+            self.socket.shutdown();
+            return None;
+        }
+        Some(LOOK_SECS)
+    }
+
+    fn stop(&self) {
+        self.link.close_with(self.go_away.clone());
+    }
+}
