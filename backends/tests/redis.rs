@@ -1,5 +1,10 @@
 //! The Redis backend on a real server: the laws, and what happens when the server goes away.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, as it should"
+)]
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -411,6 +416,29 @@ async fn garbage_on_a_channel_is_skipped_and_a_flushed_script_comes_back() {
     let positions = connection.positions();
     assert_eq!(positions[0].epoch, positions[2].epoch);
     assert_eq!(positions[2].seq.0, 3);
+}
+
+#[tokio::test]
+async fn a_server_that_may_have_forgotten_something_begins_a_new_epoch() {
+    let server = RedisServer::start().await;
+    let node = TestNode::ready(backend(&server)).await;
+    let room = channel("room");
+    let first = node.say(&room, "one").await;
+    let second = node.say(&room, "two").await;
+    assert_eq!((first.epoch, second.seq.0), (second.epoch, 2));
+    // As if the place had been written by another run of the server.
+    let () = redis::cmd("HSET")
+        .arg("polywire:place:channel:room")
+        .arg("run")
+        .arg("earlier")
+        .query_async(&mut connect(&server).await)
+        .await
+        .unwrap();
+    let third = node.say(&room, "three").await;
+    assert_ne!(second.epoch, third.epoch);
+    assert_eq!(third.seq.0, 1);
+    assert!(third.timetoken > second.timetoken);
+    assert_eq!(node.say(&room, "four").await.epoch, third.epoch);
 }
 
 #[tokio::test]

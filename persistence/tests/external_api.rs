@@ -1,5 +1,10 @@
 //! The external API against a small HTTP server that answers as it is told.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, as it should"
+)]
+
 use std::{
     collections::VecDeque,
     sync::Arc,

@@ -1,5 +1,10 @@
 //! Redis streams on a real server.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, as it should"
+)]
+
 use std::time::{Duration, Instant};
 
 use polywire_core::{

@@ -29,6 +29,7 @@ use super::{
     inbox::{Inbox, inbox},
     names::Names,
     publishing::{Outcome, Publishing, Request, answer},
+    script::server_run,
     settings::RedisSettings,
     subscriptions::{Round, Subscriptions},
 };
@@ -130,6 +131,15 @@ impl Actor {
             Ok(Err(error)) => return error.into(),
             Err(_) => return Lost::TooSlow,
         };
+        let mut asking = connection.clone();
+        let asked = self.decline_during(async move {
+            let mut info = redis::cmd("INFO");
+            info.arg("server").query_async::<String>(&mut asking).await
+        });
+        match asked.await {
+            Ok(info) => self.publishing.begin(server_run(&info).to_owned()),
+            Err(error) => return error.into(),
+        }
         // In this order: what changes after the look at all interests is taken in as a change.
         self.changes.open();
         self.subscriptions.begin(self.node.interests());

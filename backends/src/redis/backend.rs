@@ -66,7 +66,8 @@ const STOP_MAX: Duration = Duration::from_secs(5);
 ///
 /// # What it keeps in Redis
 /// For each channel a hash with epoch and number, forgotten 24 hours after its last publication, and one
-/// key with the last timetoken. Timetokens follow the clock of Redis, but never fall behind one that a
+/// key with the last timetoken. A channel begins a new epoch when that hash is gone, or the server was
+/// started again or replaced, whatever it remembers. Timetokens follow the clock of Redis, but never fall behind one that a
 /// publishing node has given or seen.
 ///
 /// # Examples

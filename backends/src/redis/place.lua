@@ -12,12 +12,12 @@ for _, seen in ipairs({redis.call('GET', KEYS[2]) or '', ARGV[3]}) do
 end
 local timetoken = string.format('%.0f%d', micros, tenth)
 redis.call('SET', KEYS[2], timetoken)
-local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
-local epoch = redis.call('HGET', KEYS[1], 'epoch')
-if not epoch then
+local epoch, run = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'run'))
+if not epoch or run ~= ARGV[5] then
   epoch = timetoken
-  redis.call('HSET', KEYS[1], 'epoch', epoch)
+  redis.call('HSET', KEYS[1], 'epoch', epoch, 'run', ARGV[5], 'seq', 0)
 end
+local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 local line = 'pw1 ' .. epoch .. ' ' .. string.format('%.0f', seq) .. ' ' .. timetoken .. '\n'
 redis.call('PUBLISH', ARGV[1], line .. ARGV[2])

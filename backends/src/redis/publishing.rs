@@ -69,6 +69,7 @@ struct Flight {
 pub(super) struct Publishing {
     script: PlaceScript,
     timetoken: String,
+    server_run: String,
     /// Not sent, in order.
     queue: VecDeque<(Request, u32)>,
     /// Sent, in order.
@@ -88,6 +89,7 @@ impl Publishing {
         Self {
             script: PlaceScript::new(),
             timetoken,
+            server_run: String::new(),
             queue: VecDeque::new(),
             batch: Vec::new(),
             loads: false,
@@ -97,6 +99,12 @@ impl Publishing {
             abandoned: HashSet::new(),
             abandoned_order: VecDeque::new(),
         }
+    }
+
+    /// Begins on a new connection, to a server with this id of its run.
+    pub(super) fn begin(&mut self, server_run: String) {
+        self.server_run = server_run;
+        self.script_known = false;
     }
 
     /// True when no more should be put into the queue.
@@ -148,6 +156,7 @@ impl Publishing {
                 channel: &request.channel,
                 body: &request.body,
                 floor,
+                server_run: &self.server_run,
             };
             self.script.run(&mut pipeline, &run);
             let number = request.id.number;
@@ -289,7 +298,6 @@ impl Publishing {
             answer(request, Outcome::Unplaced(cause.cloned()));
         }
         self.flights.clear();
-        self.script_known = false;
         self.tidy(Duration::ZERO);
     }
 }

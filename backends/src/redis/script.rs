@@ -10,7 +10,11 @@ use super::envelope::number;
 const PLACE_TTL_SECS: u64 = 24 * 60 * 60;
 
 /// `KEYS`: the place of the channel, the last timetoken. `ARGV`: the Redis channel, the body of the envelope,
-/// the last timetoken that the publishing node knows, the life of the place in seconds.
+/// the last timetoken that the publishing node knows, the life of the place in seconds, the id of the run
+/// of the server.
+///
+/// A server that was started again, or that took over from another, may have forgotten the last places
+/// that were given. It runs under another id, and each channel begins a new epoch.
 ///
 /// A timetoken has 17 digits and a Lua number 15: it is handled as microseconds and a last digit.
 const SOURCE: &str = include_str!("place.lua");
@@ -27,6 +31,7 @@ pub(super) struct Run<'r> {
     pub(super) channel: &'r str,
     pub(super) body: &'r [u8],
     pub(super) floor: Timetoken,
+    pub(super) server_run: &'r str,
 }
 
 impl PlaceScript {
@@ -52,8 +57,19 @@ impl PlaceScript {
             .arg(run.channel)
             .arg(run.body)
             .arg(run.floor.0)
-            .arg(PLACE_TTL_SECS);
+            .arg(PLACE_TTL_SECS)
+            .arg(run.server_run);
     }
+}
+
+/// The id of the run of the server, from what it says of itself.
+pub(super) fn server_run(info: &str) -> &str {
+    let lines = info.lines();
+    lines
+        .filter_map(|line| line.strip_prefix("run_id:"))
+        .next()
+        .unwrap_or_default()
+        .trim()
 }
 
 /// The place that the script answers with.

@@ -226,8 +226,10 @@ mod tests {
         let mut both = RedisSettings::url("redis://host");
         both.port = Some(1);
         assert!(problem(&both).contains("both"));
-        let mut hasty = RedisSettings::default();
-        hasty.response_timeout_ms = 0;
+        let hasty = RedisSettings {
+            response_timeout_ms: 0,
+            ..RedisSettings::default()
+        };
         assert!(problem(&hasty).contains("response_timeout_ms"));
     }
 
