@@ -30,8 +30,11 @@ pub struct Wheel {
     now: AtomicU64,
     /// Whoever is added from now on is told at once.
     stopped: AtomicBool,
-    slots: Box<[Mutex<Vec<Weak<dyn Tick>>>]>,
+    slots: Box<[Slot]>,
 }
+
+/// Who is called in one second.
+type Slot = Mutex<Vec<Weak<dyn Tick>>>;
 
 impl Default for Wheel {
     fn default() -> Self {
@@ -53,12 +56,13 @@ impl Wheel {
     pub fn add(&self, what: Weak<dyn Tick>, seconds: u64) {
         let ahead = seconds.clamp(1, SLOTS as u64 - 1);
         let slot = (self.now() + ahead) as usize % SLOTS;
-        self.slots[slot].lock().push(what.clone());
+        let added = what.clone();
+        self.slots[slot].lock().push(what);
         // Either `stop_all` finds it in its slot, or it is seen here that `stop_all` was faster.
-        if self.stopped.load(Ordering::SeqCst) {
-            if let Some(what) = what.upgrade() {
-                what.stop();
-            }
+        if self.stopped.load(Ordering::SeqCst)
+            && let Some(added) = added.upgrade()
+        {
+            added.stop();
         }
     }
 

@@ -6,12 +6,13 @@ use std::{
     net::IpAddr,
     sync::{Arc, Weak},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use bytestring::ByteString;
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::{HEARTBEAT, OPEN, close_frame, message_frame, table::SessionTable};
 use crate::{
@@ -22,6 +23,9 @@ use crate::{
 
 /// What a waiting message counts besides its bytes, so that a million empty ones count too.
 const MESSAGE_COST: usize = 64;
+
+/// How long a send request waits for the app once its messages are queued.
+const TAKEN_WAIT: Duration = Duration::from_secs(1);
 
 /// What all sessions of an endpoint have in common.
 #[derive(Debug, Clone)]
@@ -82,6 +86,8 @@ pub(super) struct Inbound {
     pub(super) messages: Vec<ByteString>,
     /// Their place in the queue; given back when the app has taken them.
     pub(super) room: OwnedSemaphorePermit,
+    /// Dropped when the app has taken them.
+    pub(super) taken: oneshot::Sender<()>,
 }
 
 /// A frame for the attached receiver.
@@ -206,6 +212,10 @@ impl HttpSession {
     }
 
     /// Hands messages to the app, when there is room. Those for a session that has ended are ignored.
+    ///
+    /// It waits a while until the app has taken them: what the app answers at once is there when the
+    /// client polls next, as with servers that run sessions on one thread, and a slow app slows its
+    /// client down.
     pub(super) async fn receive(&self, messages: Vec<ByteString>) {
         let cost: usize = messages.iter().map(|text| text.len() + MESSAGE_COST).sum();
         // One request that is larger than the whole queue takes the whole queue.
@@ -214,10 +224,19 @@ impl HttpSession {
         let Ok(room) = self.room.clone().acquire_many_owned(cost).await else {
             return;
         };
+        let (taken, done) = oneshot::channel();
         if let Some(inbound) = &self.state.lock().inbound {
             // It fails only when the app's task has died.
-            let _ = inbound.send(Inbound { messages, room });
+            let _ = inbound.send(Inbound {
+                messages,
+                room,
+                taken,
+            });
+        } else {
+            return;
         }
+        // It ends with an error when the sender is dropped, which is what is waited for.
+        let _ = tokio::time::timeout(TAKEN_WAIT, done).await;
     }
 
     /// Makes a new receiver the one that gets the frames.
