@@ -121,10 +121,26 @@ impl fmt::Debug for Body {
     }
 }
 
-/// The filter that takes any request as a whole.
-pub fn request() -> impl Filter<Extract = (Request,), Error = Rejection> + Clone {
+/// The filter that takes a request as a whole, if its path (percent-encoded as it came) is wanted.
+///
+/// What is not wanted is rejected with `not_found` before its body is touched, so that other filters may
+/// still take it.
+pub fn request(
+    wanted: impl Fn(&str) -> bool + Clone + Send + Sync + 'static,
+) -> impl Filter<Extract = (Request,), Error = Rejection> + Clone {
     method()
         .and(warp::path::full())
+        .and_then(move |method: Method, path: warp::path::FullPath| {
+            let wanted = wanted(path.as_str());
+            async move {
+                if wanted {
+                    Ok((method, path))
+                } else {
+                    Err(warp::reject::not_found())
+                }
+            }
+        })
+        .untuple_one()
         .and(warp::query::raw().or(warp::any().map(String::new)).unify())
         .and(warp::header::headers_cloned())
         .and(warp::ext::optional::<Peer>())
@@ -157,19 +173,10 @@ pub fn request_under(
     prefix: impl Into<String>,
 ) -> impl Filter<Extract = (Request,), Error = Rejection> + Clone {
     let prefix: Arc<str> = prefix.into().into();
-    method()
-        .and(warp::path::full())
-        .and_then(move |_, path: warp::path::FullPath| {
-            let rest = path.as_str().strip_prefix(&*prefix);
-            let is_under = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-            std::future::ready(if is_under {
-                Ok(())
-            } else {
-                Err(warp::reject::not_found())
-            })
-        })
-        .untuple_one()
-        .and(request())
+    request(move |path| {
+        let rest = path.strip_prefix(&*prefix);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
 }
 
 fn method() -> impl Filter<Extract = (Method,), Error = Rejection> + Clone {
