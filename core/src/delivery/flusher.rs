@@ -64,12 +64,16 @@ impl Flusher {
             tokio::spawn(async move {
                 let lane = &flusher.lanes[index];
                 let mut batch = Vec::new();
-                loop {
-                    tokio::select! {
-                        () = lane.wake.notified() => lane.drain(&mut batch),
-                        () = stop.cancelled() => return lane.drain(&mut batch),
-                    }
+                while tokio::select! {
+                    () = lane.wake.notified() => true,
+                    () = stop.cancelled() => false,
+                } {
+                    // tokio runs a woken task next, before what was ready already. Yielding puts it
+                    // behind: what that work enqueues leaves in the same write.
+                    tokio::task::yield_now().await;
+                    lane.drain(&mut batch);
                 }
+                lane.drain(&mut batch);
             });
         }
     }

@@ -56,10 +56,10 @@ impl Link {
                 }
             }
             Carrier::Http(session) => {
-                if let Some(frame) = fanout.frame(encoder, Framing::SockJsMessage) {
-                    if session.push(frame) == Pushed::NeedsFlush {
-                        fanout.flush_later(session.clone());
-                    }
+                if let Some(frame) = fanout.frame(encoder, Framing::SockJsMessage)
+                    && session.push(frame) == Pushed::NeedsFlush
+                {
+                    fanout.flush_later(session.clone());
                 }
             }
         }

@@ -81,10 +81,14 @@ impl Outbox {
 
     /// Puts a frame into the queue. A queue that would pass its bound is dropped, and the connection
     /// is closed with the farewell: a slow consumer costs only itself.
-    pub fn push(&self, frame: Bytes) -> Pushed {
+    pub fn push(self: &Arc<Self>, frame: Bytes) -> Pushed {
         let mut state = self.state.lock();
         if state.closing {
             return Pushed::Closed;
+        }
+        if state.queue.len() >= SLICES_MAX && !state.blocked {
+            // One write takes no more: waiting for the end of the batch would only cost memory.
+            self.write_now(&mut state);
         }
         if state.bytes + frame.len() > self.options.bytes_max {
             state.overflow(self.options.farewell.clone());
@@ -153,15 +157,25 @@ impl Outbox {
         Ok(())
     }
 
+    /// Writes what is possible without waiting; a full socket gets a task.
+    fn write_now(self: &Arc<Self>, state: &mut State) {
+        match self.write(state) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                state.blocked = true;
+                tokio::spawn(self.clone().write_blocked());
+            }
+            Err(_) => self.fail(state),
+        }
+    }
+
     /// Gives up: frees the queue and ends the connection, which its reader notices.
-    fn fail(&self) {
-        let mut state = self.state.lock();
+    fn fail(&self, state: &mut State) {
         state.closing = true;
         state.blocked = false;
         state.queue = VecDeque::new();
         state.bytes = 0;
         state.written = 0;
-        drop(state);
         self.socket.shutdown();
     }
 
@@ -179,22 +193,17 @@ impl Outbox {
                     return;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => {
-                    drop(state);
-                    return self.fail();
-                }
+                Err(_) => return self.fail(&mut state),
             }
         }
     }
 
     fn stalled(&self) {
-        let queued_bytes = {
-            let mut state = self.state.lock();
-            state.overflowed = true;
-            state.bytes
-        };
-        tracing::info!(peer = ?self.socket.peer(), queued_bytes, "closed a slow consumer");
-        self.fail();
+        let mut state = self.state.lock();
+        state.overflowed = true;
+        let (peer, queued_bytes) = (self.socket.peer(), state.bytes);
+        tracing::info!(?peer, queued_bytes, "closed a slow consumer that took nothing");
+        self.fail(&mut state);
     }
 }
 
@@ -241,20 +250,8 @@ impl Flush for Outbox {
     fn flush(self: Arc<Self>) {
         let mut state = self.state.lock();
         state.flushing = false;
-        if state.blocked {
-            return;
-        }
-        match self.write(&mut state) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                state.blocked = true;
-                drop(state);
-                tokio::spawn(self.write_blocked());
-            }
-            Err(_) => {
-                drop(state);
-                self.fail();
-            }
+        if !state.blocked {
+            self.write_now(&mut state);
         }
     }
 }

@@ -47,6 +47,8 @@ impl Origin {
 
 /// What a client asks for.
 #[derive(Debug, Clone)]
+// A publish is what happens most, and boxing it would cost an allocation each time.
+#[allow(clippy::large_enum_variant)]
 #[non_exhaustive]
 pub enum Command {
     /// Take an identity.
@@ -77,6 +79,7 @@ pub enum Event {
 
 /// What a dispatcher decided.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)]
 #[must_use]
 pub enum Verdict {
     /// Do this: the command as it came, or another one of the same variant.

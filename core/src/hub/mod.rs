@@ -66,8 +66,8 @@ impl Hub {
     /// the number that is returned is needed to [`leave`](Self::leave).
     pub fn join(&self, interest: &Interest, receiver: Arc<dyn Receiver>) -> JoinNumber {
         match interest {
-            Interest::Channel(channel) => self.channels.join(channel, &self.clock, receiver),
-            Interest::Client(client) => self.clients.join(client, &self.clock, receiver),
+            Interest::Channel(channel) => self.channels.join(channel, &self.clock, &receiver),
+            Interest::Client(client) => self.clients.join(client, &self.clock, &receiver),
             Interest::Pattern(pattern) => self.patterns.join(pattern, receiver),
         }
     }

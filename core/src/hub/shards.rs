@@ -63,10 +63,10 @@ impl<K: Hash + Eq + Clone> Shards<K> {
             .clone()
     }
 
-    pub(super) fn join(&self, key: &K, clock: &Clock, receiver: Arc<dyn Receiver>) -> JoinNumber {
+    pub(super) fn join(&self, key: &K, clock: &Clock, receiver: &Arc<dyn Receiver>) -> JoinNumber {
         loop {
             // A topic that was retired between the look and the lock takes nobody.
-            if let Some(number) = self.get_or_make(key, clock).join(&receiver) {
+            if let Some(number) = self.get_or_make(key, clock).join(receiver) {
                 return number;
             }
         }

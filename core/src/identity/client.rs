@@ -97,10 +97,10 @@ impl fmt::Debug for ClientId {
 impl Serialize for ClientId {
     /// Writes the JSON type that the client used.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.numeric {
-            if let Ok(number) = serde_json::from_str::<serde_json::Number>(&self.text) {
-                return number.serialize(serializer);
-            }
+        if self.numeric
+            && let Ok(number) = serde_json::from_str::<serde_json::Number>(&self.text)
+        {
+            return number.serialize(serializer);
         }
         serializer.serialize_str(&self.text)
     }

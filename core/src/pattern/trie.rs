@@ -85,10 +85,8 @@ impl<T> Node<T> {
         wild: bool,
         found: &mut impl FnMut(&'t T),
     ) {
-        if wild {
-            if let Some(value) = &self.rest {
-                found(value);
-            }
+        if wild && let Some(value) = &self.rest {
+            found(value);
         }
         match parts.next() {
             None => {
@@ -100,10 +98,8 @@ impl<T> Node<T> {
                 if let Some(child) = self.literal.get(part) {
                     child.visit(parts.clone(), true, found);
                 }
-                if wild {
-                    if let Some(child) = &self.one {
-                        child.visit(parts, true, found);
-                    }
+                if wild && let Some(child) = &self.one {
+                    child.visit(parts, true, found);
                 }
             }
         }

@@ -24,11 +24,13 @@ pub trait Tick: Send + Sync + 'static {
 /// Seconds that the wheel reaches ahead.
 const SLOTS: usize = 64;
 
+type Slot = Mutex<Vec<Weak<dyn Tick>>>;
+
 /// Calls every connection when its time has come, in steps of one second, so that no connection needs a
 /// timer of its own. It also knows all of them when the server stops.
 pub struct Wheel {
     now: AtomicU64,
-    slots: Box<[Mutex<Vec<Weak<dyn Tick>>>]>,
+    slots: Box<[Slot]>,
 }
 
 impl Default for Wheel {

@@ -121,8 +121,13 @@ impl fmt::Debug for Body {
     }
 }
 
-/// The filter that takes any request as a whole.
-pub fn request() -> impl Filter<Extract = (Request,), Error = Rejection> + Clone {
+/// The filter that takes a request as a whole, if its path (percent-encoded as it came) is wanted.
+///
+/// What is not wanted is rejected with `not_found` before its body is touched, so that other filters may
+/// still take it.
+pub fn request(
+    wanted: impl Fn(&str) -> bool + Clone + Send + Sync + 'static,
+) -> impl Filter<Extract = (Request,), Error = Rejection> + Clone {
     warp::method()
         .and_then(|method: Method| async move {
             // warp 0.4.3 panics on the path of a CONNECT request, which is no path.
@@ -133,6 +138,17 @@ pub fn request() -> impl Filter<Extract = (Request,), Error = Rejection> + Clone
             }
         })
         .and(warp::path::full())
+        .and_then(move |method: Method, path: warp::path::FullPath| {
+            let wanted = wanted(path.as_str());
+            async move {
+                if wanted {
+                    Ok((method, path))
+                } else {
+                    Err(warp::reject::not_found())
+                }
+            }
+        })
+        .untuple_one()
         .and(warp::query::raw().or(warp::any().map(String::new)).unify())
         .and(warp::header::headers_cloned())
         .and(warp::ext::optional::<Peer>())

@@ -1,0 +1,135 @@
+//! The HTTP API: back ends publish with it.
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+use percent_encoding::percent_decode_str;
+use polywire_core::{
+    AuthenticationError, Channel, ClientId, Draft, Identity, JsonText, Origin, Payload, Refusal,
+    RefusalKind, Space, Target,
+    http::{BodyError, Request, Response},
+};
+
+use crate::reply;
+
+/// What the path names.
+#[derive(Clone, Copy)]
+pub(crate) enum Addressee {
+    Channel,
+    User,
+}
+
+/// `POST /api/channels/<name>/` and `POST /api/users/<name>/`.
+pub(crate) async fn publish(
+    space: &Arc<Space>,
+    mut request: Request,
+    addressee: Addressee,
+    name: &str,
+) -> Response {
+    if name.is_empty() {
+        return reply::not_found();
+    }
+    if request.method != Method::POST {
+        return reply::method_not_allowed("POST");
+    }
+    let identity = match authenticate(space, &request).await {
+        Ok(identity) => identity,
+        Err(response) => return response,
+    };
+    let target = match target(addressee, name) {
+        Ok(target) => target,
+        Err(message) => return reply::error(StatusCode::BAD_REQUEST, message),
+    };
+    let limits = space.limits();
+    let body = match request
+        .body
+        .read(limits.message_bytes_max, limits.body_timeout())
+        .await
+    {
+        Ok(body) => body,
+        Err(error) => return refuse_body(error),
+    };
+    let Ok(message) = JsonText::parse(body) else {
+        return reply::error(StatusCode::BAD_REQUEST, "Request body is not valid JSON.");
+    };
+    if !message.is_object() {
+        return reply::error(
+            StatusCode::BAD_REQUEST,
+            "Request body must be a JSON object.",
+        );
+    }
+    let origin = Origin::new("seth", identity).peer(request.peer);
+    match space
+        .publish(&origin, Draft::new(target, Payload::Json(message)))
+        .await
+    {
+        Ok(_) => reply::ok(),
+        Err(refusal) => refuse(&refusal),
+    }
+}
+
+/// Asks the policy.
+pub(crate) async fn authenticate(space: &Space, request: &Request) -> Result<Identity, Response> {
+    space
+        .authenticate(&request.credentials("seth"))
+        .await
+        .map_err(|error| match error {
+            AuthenticationError::Refused => reply::unauthorized(),
+            error => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "could not authenticate"
+                );
+                reply::error(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "The credentials cannot be checked now; try again later.",
+                )
+            }
+        })
+}
+
+/// The decoded name.
+pub(crate) fn decode(name: &str) -> Result<String, &'static str> {
+    percent_decode_str(name)
+        .decode_utf8()
+        .map(|name| name.into_owned())
+        .map_err(|_| "The name in the address is not valid UTF-8.")
+}
+
+fn target(addressee: Addressee, name: &str) -> Result<Target, &'static str> {
+    let name = decode(name)?;
+    match addressee {
+        Addressee::Channel => Channel::new(&name)
+            .map(Target::Channel)
+            .map_err(|_| "No channel."),
+        Addressee::User => ClientId::new(&name)
+            .map(Target::Client)
+            .map_err(|_| "No user."),
+    }
+}
+
+fn refuse_body(error: BodyError) -> Response {
+    match error {
+        BodyError::TooLong => reply::error(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "Request body is longer than this server accepts.",
+        ),
+        BodyError::TimedOut => reply::error(
+            StatusCode::REQUEST_TIMEOUT,
+            "Request body did not arrive in time.",
+        ),
+        _ => reply::error(
+            StatusCode::BAD_REQUEST,
+            "Request body did not arrive whole.",
+        ),
+    }
+}
+
+fn refuse(refusal: &Refusal) -> Response {
+    let status = match refusal.kind {
+        RefusalKind::Forbidden => StatusCode::FORBIDDEN,
+        RefusalKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    reply::error(status, &refusal.message)
+}

@@ -1,0 +1,137 @@
+//! The app: its settings and its addresses.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use polywire_core::{
+    App, Space,
+    http::{Request, Response, request},
+    transport::{
+        Endpoint, Framing,
+        websocket::{self, WebSocketOptions},
+    },
+};
+use warp::{Filter, filters::BoxedFilter};
+
+use crate::{
+    api::{self, Addressee},
+    debug,
+    encoder::SethEncoder,
+    reply,
+    session::Connect,
+};
+
+/// Bytes of an id or a channel name that a client may choose.
+const NAME_BYTES_MAX: usize = 256;
+
+/// The Seth-Pusher app.
+#[derive(Debug, Clone)]
+pub struct Seth {
+    debug: bool,
+    authenticate_connect: bool,
+    name_bytes_max: usize,
+}
+
+impl Default for Seth {
+    fn default() -> Self {
+        Self {
+            debug: false,
+            authenticate_connect: false,
+            name_bytes_max: NAME_BYTES_MAX,
+        }
+    }
+}
+
+impl Seth {
+    /// Serves the debug API. Default: it answers 404.
+    #[must_use]
+    pub fn debug(mut self, on: bool) -> Self {
+        self.debug = on;
+        self
+    }
+
+    /// Asks the authentication policy for connections to `/connect` too. Default: anybody may connect,
+    /// as in Seth-Pusher.
+    #[must_use]
+    pub fn authenticate_connect(mut self, on: bool) -> Self {
+        self.authenticate_connect = on;
+        self
+    }
+
+    /// Sets how many bytes an id or a channel name may have that a client chooses. Default 256.
+    #[must_use]
+    pub fn name_bytes_max(mut self, bytes: usize) -> Self {
+        self.name_bytes_max = bytes;
+        self
+    }
+}
+
+#[async_trait::async_trait]
+impl App for Seth {
+    fn name(&self) -> &'static str {
+        "seth"
+    }
+
+    fn routes(&self, space: &Arc<Space>) -> BoxedFilter<(Response,)> {
+        let endpoint: Arc<dyn Endpoint> = Arc::new(Connect {
+            space: space.clone(),
+            encoder: Arc::new(SethEncoder),
+            authenticate: self.authenticate_connect,
+            name_bytes_max: self.name_bytes_max,
+        });
+        let runtime = space.runtime().clone();
+        let options = Arc::new(WebSocketOptions::new(&runtime, Framing::WebSocket));
+        let connect = request(|path| path == "/connect/websocket").then(move |request: Request| {
+            let (endpoint, runtime, options) = (endpoint.clone(), runtime.clone(), options.clone());
+            async move {
+                match websocket::serve(&runtime, &request, "seth", &endpoint, &options).await {
+                    Ok(response) => response,
+                    Err(error) => error.response(),
+                }
+            }
+        });
+        let (space, debug) = (space.clone(), self.debug);
+        let api = request(is_api).then(move |request: Request| {
+            let space = space.clone();
+            async move { route(&space, request, debug).await }
+        });
+        connect.or(api).unify().boxed()
+    }
+
+    fn banner(&self, address: SocketAddr) -> Vec<String> {
+        vec![
+            format!("Seth-Pusher: SockJS at http://{address}/connect; publish with"),
+            format!("  curl -d '{{\"my\": \"data\"}}' http://{address}/api/channels/<channel>/"),
+        ]
+    }
+}
+
+const CHANNELS: &str = "/api/channels/";
+const USERS: &str = "/api/users/";
+const DEBUG: &str = "/debug";
+const DEBUG_CHANNELS: &str = "/debug/channels/";
+
+fn is_api(path: &str) -> bool {
+    path.starts_with("/api/") || path == DEBUG || path.starts_with("/debug/")
+}
+
+async fn route(space: &Arc<Space>, mut request: Request, debug: bool) -> Response {
+    let path = std::mem::take(&mut request.path);
+    if let Some(name) = path.strip_prefix(CHANNELS).map(without_slash) {
+        api::publish(space, request, Addressee::Channel, name).await
+    } else if let Some(name) = path.strip_prefix(USERS).map(without_slash) {
+        api::publish(space, request, Addressee::User, name).await
+    } else if !debug {
+        reply::not_found()
+    } else if let Some(name) = path.strip_prefix(DEBUG_CHANNELS).map(without_slash) {
+        debug::channel(space, &request, name).await
+    } else if without_slash(&path) == DEBUG {
+        debug::overview(space, &request).await
+    } else {
+        reply::not_found()
+    }
+}
+
+/// A name is everything up to the final slash, which may be left out.
+fn without_slash(rest: &str) -> &str {
+    rest.strip_suffix('/').unwrap_or(rest)
+}

@@ -1,0 +1,153 @@
+//! What clients send.
+
+use polywire_core::{Channel, ClientId};
+use serde_json::Value;
+
+/// Characters of a client's text that an error repeats.
+const QUOTED_CHARS_MAX: usize = 256;
+
+/// A message from a client.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Connect(ClientId),
+    Subscribe(Channel),
+    Unsubscribe(Channel),
+}
+
+impl Command {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// One sentence for the client.
+    pub(crate) fn parse(text: &str, name_bytes_max: usize) -> Result<Self, String> {
+        let message: Value =
+            serde_json::from_str(text).map_err(|_| format!("Could not dispatch {}", cut(text)))?;
+        let Value::Object(message) = message else {
+            return Err("Message must be a JSON object.".into());
+        };
+        let kind = message.get("type").filter(|kind| !is_falsy(kind));
+        let kind = kind.ok_or("Message must have type.")?;
+        let channel = || {
+            name(message.get("channel"), name_bytes_max)
+                .and_then(|name| Channel::new(&name).ok())
+                .ok_or_else(|| "Must provide channel for sub/unsub message.".to_owned())
+        };
+        match kind.as_str() {
+            Some("connect") => client(message.get("subscriber_id"), name_bytes_max)
+                .map(Self::Connect)
+                .ok_or_else(|| "Must provide subscriber_id for connect message.".into()),
+            Some("subscribe") => channel().map(Self::Subscribe),
+            Some("unsubscribe") => channel().map(Self::Unsubscribe),
+            Some(other) => Err(format!("Wrong type: {}.", cut(other))),
+            None => Err(format!("Wrong type: {}.", cut(&kind.to_string()))),
+        }
+    }
+}
+
+fn client(id: Option<&Value>, bytes_max: usize) -> Option<ClientId> {
+    match id? {
+        Value::String(id) if id.len() <= bytes_max => ClientId::new(id).ok(),
+        Value::Number(id) => Some(ClientId::number(id)),
+        _ => None,
+    }
+}
+
+fn name(name: Option<&Value>, bytes_max: usize) -> Option<String> {
+    match name? {
+        Value::String(name) if name.len() <= bytes_max => Some(name.clone()),
+        Value::Number(name) => Some(name.to_string()),
+        _ => None,
+    }
+}
+
+/// What counts as missing: null, false, zero and everything empty.
+fn is_falsy(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(value) => !value,
+        Value::Number(value) => value.as_f64() == Some(0.0),
+        Value::String(value) => value.is_empty(),
+        Value::Array(value) => value.is_empty(),
+        Value::Object(value) => value.is_empty(),
+    }
+}
+
+fn cut(text: &str) -> &str {
+    let end = text
+        .char_indices()
+        .nth(QUOTED_CHARS_MAX)
+        .map_or(text.len(), |(index, _)| index);
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Command, String> {
+        Command::parse(text, 256)
+    }
+
+    #[test]
+    fn takes_texts_and_numbers_as_names() {
+        let ann = ClientId::new("ann").unwrap();
+        assert_eq!(
+            parse(r#"{"type":"connect","subscriber_id":"ann","extra":[1]}"#),
+            Ok(Command::Connect(ann))
+        );
+        assert_eq!(
+            parse(r#"{"type":"subscribe","channel":7}"#),
+            Ok(Command::Subscribe(Channel::new("7").unwrap()))
+        );
+    }
+
+    #[test]
+    fn refuses_in_the_order_of_the_original() {
+        let no_id = "Must provide subscriber_id for connect message.";
+        let no_channel = "Must provide channel for sub/unsub message.";
+        let cases = [
+            ("hello", "Could not dispatch hello"),
+            ("", "Could not dispatch "),
+            ("[]", "Message must be a JSON object."),
+            ("5", "Message must be a JSON object."),
+            ("{}", "Message must have type."),
+            (r#"{"type":""}"#, "Message must have type."),
+            (r#"{"type":0}"#, "Message must have type."),
+            (r#"{"type":null,"channel":"a"}"#, "Message must have type."),
+            (r#"{"type":"disconnect"}"#, "Wrong type: disconnect."),
+            (r#"{"type":5}"#, "Wrong type: 5."),
+            (r#"{"type":["connect"]}"#, r#"Wrong type: ["connect"]."#),
+            (r#"{"type":"connect"}"#, no_id),
+            (r#"{"type":"connect","subscriber_id":null}"#, no_id),
+            (r#"{"type":"connect","subscriber_id":""}"#, no_id),
+            (r#"{"type":"connect","subscriber_id":[1]}"#, no_id),
+            (r#"{"type":"connect","subscriber_id":true}"#, no_id),
+            (r#"{"type":"subscribe"}"#, no_channel),
+            (r#"{"type":"subscribe","channel":{}}"#, no_channel),
+            (r#"{"type":"unsubscribe","channel":""}"#, no_channel),
+        ];
+        for (text, message) in cases {
+            assert_eq!(parse(text), Err(message.to_owned()), "{text}");
+        }
+        let long = format!(r#"{{"type":"subscribe","channel":"{}"}}"#, "x".repeat(257));
+        assert_eq!(parse(&long), Err(no_channel.to_owned()));
+    }
+
+    #[test]
+    fn repeats_only_the_beginning_of_a_long_text() {
+        let error = parse(&"é".repeat(10_000)).unwrap_err();
+        assert_eq!(
+            error.chars().count(),
+            "Could not dispatch ".len() + QUOTED_CHARS_MAX
+        );
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_and_not_a_crash() {
+        assert!(
+            parse(&"[".repeat(100_000))
+                .unwrap_err()
+                .starts_with("Could not dispatch")
+        );
+    }
+}

@@ -1,0 +1,183 @@
+//! What clients are sent.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use polywire_core::{
+    ClientId, Kind, Payload, PresenceAction, PresenceEvent, Publication, Target,
+    delivery::{Encoder, Message},
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// Writes publications as Seth-Pusher's clients read them.
+#[derive(Debug)]
+pub(crate) struct SethEncoder;
+
+impl Encoder for SethEncoder {
+    fn encode(&self, publication: &Publication) -> Option<Message> {
+        let text = match &publication.kind {
+            Kind::Message | Kind::Signal => message(publication),
+            Kind::Presence(event) => notice(event, publication.target.channel()?.as_str())?,
+            _ => return None,
+        };
+        Some(Message::Text(text.into()))
+    }
+}
+
+/// An error for one client.
+pub(crate) fn error(body: &str) -> Message {
+    Message::Text(format!(r#"{{"message":{{"type":"error","body":{}}}}}"#, quote(body)).into())
+}
+
+/// A message of the API, or of another protocol.
+fn message(publication: &Publication) -> String {
+    let payload = match &publication.payload {
+        Payload::Json(json) => json.clone().into_inner(),
+        Payload::Text(text) => text.to_json().into_inner(),
+        Payload::Binary(bytes) => quote(&STANDARD.encode(bytes)).into(),
+    };
+    let sender = match sender(&publication.payload) {
+        Some(sender) => sender.get().to_owned(),
+        None => id(publication.publisher.as_ref()),
+    };
+    match &publication.target {
+        Target::Channel(_) => format!(r#"{{"message":{payload},"sender_id":{sender}}}"#),
+        Target::Client(client) => {
+            let target = quote(client.as_str());
+            format!(r#"{{"message":{payload},"target_id":{target},"sender_id":{sender}}}"#)
+        }
+    }
+}
+
+/// The `sender_id` inside a message, of whatever type.
+fn sender(payload: &Payload) -> Option<&RawValue> {
+    #[derive(Deserialize)]
+    struct Sender<'a> {
+        #[serde(borrow)]
+        sender_id: Option<&'a RawValue>,
+    }
+    match payload {
+        // An object that names it twice, or anything that is not an object, names nobody.
+        Payload::Json(json) => {
+            serde_json::from_str::<Sender<'_>>(json.as_str())
+                .ok()?
+                .sender_id
+        }
+        _ => None,
+    }
+}
+
+/// A presence notice.
+fn notice(event: &PresenceEvent, channel: &str) -> Option<String> {
+    let name = event.client.as_ref().map_or("None", ClientId::as_str);
+    let (kind, body) = match event.action {
+        PresenceAction::Connect => ("connect", format!("User: {name} connected.")),
+        PresenceAction::Disconnect => ("disconnect", format!("User: {name} disconnected.")),
+        PresenceAction::Join => ("subscribe", format!("User: {name} subscribed to {channel}")),
+        PresenceAction::Leave | PresenceAction::Timeout => (
+            "unsubscribe",
+            format!("User: {name} unsubscribed from {channel}"),
+        ),
+        _ => return None,
+    };
+    let (id, body) = (id(event.client.as_ref()), quote(&body));
+    Some(format!(
+        r#"{{"message":{{"type":"{kind}","subscriber_id":{id},"body":{body}}}}}"#
+    ))
+}
+
+fn id(client: Option<&ClientId>) -> String {
+    // Neither a string nor a number can fail to be written.
+    client
+        .and_then(|client| serde_json::to_string(client).ok())
+        .unwrap_or_else(|| "null".into())
+}
+
+fn quote(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use polywire_core::{Channel, Draft, JsonText, Position};
+
+    fn json(text: &'static str) -> Payload {
+        Payload::json(JsonText::parse(text.into()).unwrap())
+    }
+
+    fn encode(draft: Draft) -> Option<String> {
+        match SethEncoder.encode(&draft.at(Position::default()))? {
+            Message::Text(text) => Some(text.to_string()),
+            Message::Binary(_) => panic!("Seth has no binary messages"),
+        }
+    }
+
+    fn room() -> Channel {
+        Channel::new("room").unwrap()
+    }
+
+    #[test]
+    fn splices_the_posted_object_untouched() {
+        let text = encode(Draft::new(
+            room(),
+            json(r#"{ "n": 1.50, "sender_id": [1] }"#),
+        ));
+        assert_eq!(
+            text.unwrap(),
+            r#"{"message":{ "n": 1.50, "sender_id": [1] },"sender_id":[1]}"#
+        );
+        let ann = ClientId::new("ann").unwrap();
+        let text = encode(Draft::new(ann, json(r#"{"a":1}"#)));
+        assert_eq!(
+            text.unwrap(),
+            r#"{"message":{"a":1},"target_id":"ann","sender_id":null}"#
+        );
+    }
+
+    #[test]
+    fn shows_what_other_protocols_publish() {
+        let bob = ClientId::new("bob").unwrap();
+        let text = encode(Draft::new(room(), Payload::text("hi \"you\"")).publisher(bob));
+        assert_eq!(
+            text.unwrap(),
+            r#"{"message":"hi \"you\"","sender_id":"bob"}"#
+        );
+        let text = encode(Draft::new(room(), Payload::Binary(vec![0, 255].into())));
+        assert_eq!(text.unwrap(), r#"{"message":"AP8=","sender_id":null}"#);
+        assert_eq!(
+            encode(Draft::new(room(), json("1")).kind(Kind::Action)),
+            None
+        );
+    }
+
+    #[test]
+    fn notices_keep_the_type_of_an_id_and_its_full_stops() {
+        let notice = |action, client| {
+            let event = PresenceEvent {
+                action,
+                client,
+                occupancy: 1,
+                state: None,
+            };
+            encode(Draft::new(room(), Payload::text("")).kind(Kind::Presence(event)))
+        };
+        let seven = Some(ClientId::number(&7.into()));
+        assert_eq!(
+            notice(PresenceAction::Connect, seven.clone()).unwrap(),
+            r#"{"message":{"type":"connect","subscriber_id":7,"body":"User: 7 connected."}}"#
+        );
+        assert_eq!(
+            notice(PresenceAction::Disconnect, seven.clone()).unwrap(),
+            r#"{"message":{"type":"disconnect","subscriber_id":7,"body":"User: 7 disconnected."}}"#
+        );
+        assert_eq!(
+            notice(PresenceAction::Join, None).unwrap(),
+            r#"{"message":{"type":"subscribe","subscriber_id":null,"body":"User: None subscribed to room"}}"#
+        );
+        assert_eq!(
+            notice(PresenceAction::Leave, seven.clone()).unwrap(),
+            r#"{"message":{"type":"unsubscribe","subscriber_id":7,"body":"User: 7 unsubscribed from room"}}"#
+        );
+        assert_eq!(notice(PresenceAction::StateChange, seven), None);
+    }
+}
