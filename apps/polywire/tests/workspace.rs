@@ -1,5 +1,7 @@
 //! Rules for the whole workspace, checked on what cargo knows of it.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::{collections::BTreeSet, path::Path, process::Command};
 
 use serde_json::Value;

@@ -202,7 +202,11 @@ impl Outbox {
         let mut state = self.state.lock();
         state.overflowed = true;
         let (peer, queued_bytes) = (self.socket.peer(), state.bytes);
-        tracing::info!(?peer, queued_bytes, "closed a slow consumer that took nothing");
+        tracing::info!(
+            ?peer,
+            queued_bytes,
+            "closed a slow consumer that took nothing"
+        );
         self.fail(&mut state);
     }
 }

@@ -313,7 +313,7 @@ fn bad_messages_are_answered_and_change_nothing() {
     for kind in ["disconnect", "publish", "Connect", "message", "ümlaut"] {
         let text = json!({"type": kind, "channel": "news"}).to_string();
         check(&[&text], &|_, body| {
-            assert_eq!(body, format!("Wrong type: {kind}."))
+            assert_eq!(body, format!("Wrong type: {kind}."));
         });
     }
     check(

@@ -1,7 +1,5 @@
 //! What the tests stand on: the server as a process, clients, a Redis, a place that webhooks go to.
 
-#![allow(clippy::unwrap_used)]
-
 mod http;
 mod process;
 mod redis;
@@ -13,7 +11,7 @@ pub(crate) use self::{
     http::{Answer, HttpConnection},
     process::{Process, run_node},
     redis::Redis,
-    server::{Server, ServerOptions, polywire},
+    server::{Server, ServerOptions, config_file, polywire},
     sink::Sink,
     websocket::WebSocketClient,
 };

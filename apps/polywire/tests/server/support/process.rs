@@ -83,6 +83,19 @@ impl Process {
         &self.stdout
     }
 
+    /// Returns when it has closed its stdout.
+    pub(crate) fn wait_for_end_of_output(&mut self) {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => self.stdout.push(line),
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => panic!("{} keeps its stdout open", self.name),
+            }
+        }
+    }
+
     /// What it printed on stderr so far.
     pub(crate) fn stderr(&self) -> String {
         self.stderr.lock().unwrap().join("\n")
