@@ -1,1 +1,28 @@
-//! Authentication policies for polywire, and combinators.
+//! Authentication policies for polywire, and ways to combine them.
+//!
+//! ```
+//! use polywire_auth::{ApiKey, AuthenticationPolicyExt, Header};
+//! use polywire_core::{AuthenticationPolicy, Credentials};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let policy = ApiKey::new("batman", "bruce_wayne").or(Header::default());
+//! let mut credentials = Credentials::for_app("seth");
+//! credentials.query = "batman=bruce_wayne".into();
+//! assert!(policy.authenticate(&credentials).await.is_ok());
+//! # }
+//! ```
+
+mod api_key;
+mod combine;
+mod echo;
+mod header;
+mod intersection;
+mod secret;
+
+pub use self::{
+    api_key::ApiKey,
+    combine::{And, AuthenticationPolicyExt, Or},
+    echo::Echo,
+    header::Header,
+};

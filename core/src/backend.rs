@@ -140,6 +140,24 @@ impl From<Target> for Interest {
     }
 }
 
+impl From<&Channel> for Interest {
+    fn from(channel: &Channel) -> Self {
+        Self::Channel(channel.clone())
+    }
+}
+
+impl From<&ClientId> for Interest {
+    fn from(client: &ClientId) -> Self {
+        Self::Client(client.clone())
+    }
+}
+
+impl From<&Pattern> for Interest {
+    fn from(pattern: &Pattern) -> Self {
+        Self::Pattern(pattern.clone())
+    }
+}
+
 /// How a backend fares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BackendStatus {

@@ -1,1 +1,36 @@
 //! The polywire server, and all of its parts behind one name.
+//!
+//! Use it in three ways: run the `polywire` binary, compose its parts in a `main.rs` of your own, or
+//! implement one of its traits.
+//!
+//! ```no_run
+//! use polywire::prelude::*;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), StartError> {
+//!     let server = AppRunner::builder(polywire::core::testkit::LocalBackend::default())
+//!         .authentication(polywire::core::testkit::AllowAll)
+//!         .app(Seth::default())
+//!         .listen(([127, 0, 0, 1], 8080).into())
+//!         .build()
+//!         .await?;
+//!     server.run(async { tokio::signal::ctrl_c().await.expect("signals can be caught") }).await;
+//!     Ok(())
+//! }
+//! ```
+
+pub mod cli;
+pub mod compose;
+pub mod config;
+pub mod logging;
+pub mod prelude;
+
+pub use polywire_auth as auth;
+pub use polywire_backends as backends;
+pub use polywire_core as core;
+pub use polywire_persistence as persistence;
+
+/// The bundled apps.
+pub mod apps {
+    pub use polywire_seth::Seth;
+}

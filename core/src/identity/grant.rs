@@ -1,6 +1,10 @@
 //! What an identity may do.
 
-use std::{fmt, ops::BitOr, time::SystemTime};
+use std::{
+    fmt,
+    ops::{BitAnd, BitOr},
+    time::SystemTime,
+};
 
 use super::ClientId;
 use crate::{Channel, Pattern};
@@ -36,6 +40,14 @@ impl BitOr for Permissions {
 
     fn bitor(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+}
+
+impl BitAnd for Permissions {
+    type Output = Self;
+
+    fn bitand(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 }
 

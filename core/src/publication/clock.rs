@@ -30,6 +30,11 @@ impl Clock {
         }
     }
 
+    /// The greatest timetoken given or observed.
+    pub fn last(&self) -> Timetoken {
+        Timetoken(self.last.load(Ordering::Relaxed))
+    }
+
     /// Makes later ticks greater than a timetoken that came from elsewhere.
     pub fn observe(&self, seen: Timetoken) {
         self.last.fetch_max(seen.0, Ordering::Relaxed);

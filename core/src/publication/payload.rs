@@ -37,6 +37,11 @@ impl Text {
         &self.value
     }
 
+    /// The JSON string that the text came in as, where it came as one.
+    pub fn quoted(&self) -> Option<&JsonText> {
+        self.quoted.as_ref()
+    }
+
     /// The text as a JSON string: the original one where there was one.
     pub fn to_json(&self) -> JsonText {
         match &self.quoted {

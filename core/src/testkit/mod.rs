@@ -10,7 +10,33 @@
 //! testkit::backend_laws(testkit::LocalBackend::default).await;
 //! # }
 //! ```
+//!
+//! A suite needs a tokio runtime and nothing else; where a law is broken it panics and says which. What
+//! the suites are made of is public too: a [`TestNode`] with one backend, a [`Recorder`] that keeps what
+//! it was delivered, a [`RecordingPolicy`] that keeps what it was to store.
 
+mod authentication;
+mod backend;
+mod dispatcher;
+mod nodes;
 mod parts;
+mod persistence;
+mod recorder;
+mod redis_server;
+mod samples;
+mod test_node;
+mod wait;
 
-pub use self::parts::{AllowAll, LocalBackend};
+pub use self::{
+    authentication::authentication_laws,
+    backend::backend_laws,
+    dispatcher::dispatcher_laws,
+    nodes::backend_laws_of_nodes,
+    parts::{AllowAll, LocalBackend, RecordingPolicy},
+    persistence::persistence_laws,
+    recorder::Recorder,
+    redis_server::{RedisServer, RedisServerOptions},
+    samples::sample_drafts,
+    test_node::{Joined, TestNode},
+    wait::{until, within},
+};

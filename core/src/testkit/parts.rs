@@ -3,10 +3,11 @@
 use std::sync::OnceLock;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 
 use crate::{
     AuthenticationError, AuthenticationPolicy, BackendError, Credentials, Draft, Identity,
-    LocalNode, Position, PubSubBackend,
+    LocalNode, PersistenceError, PersistencePolicy, Position, PubSubBackend, Publication,
 };
 
 /// A backend of one node.
@@ -37,5 +38,114 @@ pub struct AllowAll;
 impl AuthenticationPolicy for AllowAll {
     async fn authenticate(&self, _: &Credentials) -> Result<Identity, AuthenticationError> {
         Ok(Identity::unrestricted())
+    }
+}
+
+/// Keeps in memory what it is to store.
+#[derive(Debug, Default)]
+pub struct RecordingPolicy {
+    publications: Mutex<Vec<Publication>>,
+}
+
+impl RecordingPolicy {
+    /// What was stored so far, in the order of the calls.
+    pub fn publications(&self) -> Vec<Publication> {
+        self.publications.lock().clone()
+    }
+}
+
+#[async_trait]
+impl PersistencePolicy for RecordingPolicy {
+    async fn persist(&self, publication: &Publication) -> Result<(), PersistenceError> {
+        self.publications.lock().push(publication.clone());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::{StandardDispatcher, testkit};
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_simplest_parts_keep_the_laws() {
+        testkit::backend_laws(LocalBackend::default).await;
+        testkit::authentication_laws(|| AllowAll, &[Credentials::default()], &[], &[]).await;
+        testkit::persistence_laws(RecordingPolicy::default).await;
+        testkit::dispatcher_laws(StandardDispatcher::default).await;
+    }
+
+    /// Breaks one law now and then.
+    #[derive(Clone, Copy, Debug)]
+    enum Fault {
+        DeliversTwice,
+        Loses,
+        ForgetsTheException,
+        StoresTwice,
+        HangsOnSubscribe,
+    }
+
+    struct Faulty {
+        inner: LocalBackend,
+        fault: Fault,
+        published: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl PubSubBackend for Faulty {
+        async fn start(&self, node: LocalNode) -> Result<(), BackendError> {
+            self.inner.start(node).await
+        }
+
+        async fn publish(&self, mut draft: Draft) -> Result<Position, BackendError> {
+            let now_and_then = self.published.fetch_add(1, Ordering::Relaxed) % 20 == 7;
+            match self.fault {
+                Fault::DeliversTwice if now_and_then => {
+                    self.inner.publish(draft.clone()).await?;
+                }
+                Fault::Loses if now_and_then => {
+                    draft.target = crate::Channel::new("nowhere").unwrap().into();
+                }
+                Fault::ForgetsTheException => draft.except = None,
+                _ => {}
+            }
+            let position = self.inner.publish(draft.clone()).await?;
+            if let (Fault::StoresTwice, Some(node)) = (self.fault, self.inner.0.get()) {
+                node.persist(&draft.at(position)).await;
+            }
+            Ok(position)
+        }
+
+        async fn subscribe(&self, _: &crate::Interest) -> Result<(), BackendError> {
+            if let Fault::HangsOnSubscribe = self.fault {
+                std::future::pending::<()>().await;
+            }
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_suite_finds_faults() {
+        use Fault::{DeliversTwice, ForgetsTheException, HangsOnSubscribe, Loses, StoresTwice};
+        for fault in [
+            DeliversTwice,
+            Loses,
+            ForgetsTheException,
+            StoresTwice,
+            HangsOnSubscribe,
+        ] {
+            let suite = testkit::backend_laws(move || Faulty {
+                inner: LocalBackend::default(),
+                fault,
+                published: AtomicUsize::new(0),
+            });
+            let outcome = tokio::spawn(suite).await;
+            assert!(
+                outcome.is_err_and(|error| error.is_panic()),
+                "{fault:?} must be found"
+            );
+        }
     }
 }

@@ -1,0 +1,116 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+
+/// A real-time messaging server: PubNub, Azure Web PubSub, MQTT, SockJS and JSON-over-TCP clients share one
+/// channel space.
+#[derive(Debug, Parser)]
+#[command(name = "polywire", version, arg_required_else_help = false)]
+pub struct Cli {
+    /// What to do; without a command the server starts with everything in memory on loopback.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start the server (this is what happens without a command).
+    ///
+    /// Every setting can also stand in a TOML file (--config) and in the environment (POLYWIRE_PORT,
+    /// POLYWIRE_API_KEY__KEY_NAME); flags count more than the environment, and that more than the file.
+    Serve(ServeFlags),
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::Serve(ServeFlags::default())
+    }
+}
+
+/// Flags of `polywire serve`. What is not given is left out, so that it does not hide the other sources.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+#[non_exhaustive]
+pub struct ServeFlags {
+    /// An app to serve; may be repeated. Known: seth. Without it: all of them.
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub app: Vec<String>,
+
+    /// What carries messages between processes: memory, or a redis:// or rediss:// URL [default: memory]
+    #[arg(long, value_name = "memory|URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backend: Option<String>,
+
+    /// Who may use the HTTP APIs: echo (anybody), api-key, or header [default: echo]
+    #[arg(long, value_name = "POLICY")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<String>,
+
+    /// Where messages are kept: none, redis, or the http:// URL they are posted to [default: none]
+    #[arg(long, value_name = "none|redis|URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub persistence: Option<String>,
+
+    /// The address to listen on [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+
+    /// The port to listen on; 0 takes any free one [default: 8080]
+    #[arg(long, value_name = "PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+
+    /// Serve the debug APIs, and log more. `--debug` and `--debug=true` are the same.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "true|false")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub debug: Option<bool>,
+
+    /// Accept default secrets and open policies on an address that others can reach
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "true|false")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust_network: Option<bool>,
+
+    /// What to log: off, error, warn, info, debug, trace, or a list such as info,polywire_core=debug
+    /// [default: info]
+    #[arg(long, value_name = "FILTER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+
+    /// How to log on standard error: text or json [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_format: Option<String>,
+
+    /// A TOML file with settings
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn debug_takes_a_value_only_after_an_equals_sign() {
+        let debug = |args: &[&str]| match Cli::try_parse_from(args).unwrap().command {
+            Some(Command::Serve(flags)) => flags.debug,
+            None => None,
+        };
+        assert_eq!(debug(&["polywire", "serve", "--debug"]), Some(true));
+        assert_eq!(debug(&["polywire", "serve", "--debug=false"]), Some(false));
+        assert_eq!(debug(&["polywire", "serve"]), None);
+        assert_eq!(debug(&["polywire"]), None);
+    }
+}

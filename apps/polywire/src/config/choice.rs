@@ -1,0 +1,123 @@
+//! Settings that choose a part.
+
+use std::str::FromStr;
+
+/// What carries messages between processes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BackendChoice {
+    /// Nothing: one process.
+    Memory,
+    /// Redis at this URL.
+    Redis(String),
+}
+
+/// Who may use the HTTP APIs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthChoice {
+    /// Anybody.
+    Echo,
+    /// Whoever has the key in the query.
+    ApiKey,
+    /// Whoever has the secret in a header.
+    Header,
+}
+
+/// Where messages are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PersistenceChoice {
+    /// Nowhere.
+    None,
+    /// In Redis; `None` means the Redis of the backend.
+    Redis(Option<String>),
+    /// They are posted to this URL.
+    ExternalApi(String),
+}
+
+/// How to log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A bundled app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppName {
+    /// Seth-Pusher.
+    Seth,
+}
+
+impl AppName {
+    /// Every bundled app.
+    pub const ALL: [Self; 1] = [Self::Seth];
+}
+
+fn is_redis(text: &str) -> bool {
+    text.starts_with("redis://") || text.starts_with("rediss://")
+}
+
+impl FromStr for BackendChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "memory" => Ok(Self::Memory),
+            url if is_redis(url) => Ok(Self::Redis(url.to_owned())),
+            _ => Err("use memory, or a URL that begins with redis:// or rediss://".into()),
+        }
+    }
+}
+
+impl FromStr for AuthChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "echo" => Ok(Self::Echo),
+            "api-key" => Ok(Self::ApiKey),
+            "header" => Ok(Self::Header),
+            _ => Err("use echo, api-key or header".into()),
+        }
+    }
+}
+
+impl FromStr for PersistenceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => Ok(Self::None),
+            "redis" => Ok(Self::Redis(None)),
+            url if is_redis(url) => Ok(Self::Redis(Some(url.to_owned()))),
+            url if url.starts_with("http://") || url.starts_with("https://") => {
+                Ok(Self::ExternalApi(url.to_owned()))
+            }
+            _ => Err("use none, redis, a redis:// URL, or the http:// URL to post to".into()),
+        }
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("use text or json".into()),
+        }
+    }
+}
+
+impl FromStr for AppName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "seth" => Ok(Self::Seth),
+            _ => Err(format!("there is no app {text:?}; known: seth")),
+        }
+    }
+}

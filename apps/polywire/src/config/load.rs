@@ -1,0 +1,271 @@
+//! Reads a configuration and finds everything that is wrong with it.
+
+use std::{net::IpAddr, str::FromStr};
+
+use figment::{
+    Figment, Metadata, Profile, Provider, Source,
+    error::Kind,
+    providers::{Env, Format, Serialized, Toml},
+    value::{Dict, Value},
+};
+use tracing_subscriber::EnvFilter;
+
+use super::{
+    choice::AppName,
+    model::{Config, Written},
+    problem::{Problem, Problems},
+};
+use crate::cli::ServeFlags;
+
+/// What the names of our environment variables begin with.
+const PREFIX: &str = "POLYWIRE_";
+
+/// Reads defaults, file, environment and flags.
+///
+/// # Errors
+/// Everything that is wrong, at once.
+pub fn load(flags: &ServeFlags) -> Result<Config, Problems> {
+    let mut problems = Vec::new();
+    let mut figment = Figment::new();
+    if let Some(path) = &flags.config {
+        if path.is_file() {
+            figment = figment.merge(Toml::file_exact(path));
+        } else {
+            problems.push(Problem {
+                setting: "--config".into(),
+                message: format!("there is no file {}", path.display()),
+                source: None,
+            });
+        }
+    }
+    figment = figment.merge(Env::prefixed(PREFIX).split("__"));
+    // The command line has its own name in messages.
+    figment = figment.merge(Flags(Serialized::defaults(flags)));
+    let written = read(&figment, &mut problems);
+    let config = check(written, &figment, &mut problems);
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        _ => Err(Problems(problems)),
+    }
+}
+
+struct Flags<'f>(Serialized<&'f ServeFlags>);
+
+impl Provider for Flags<'_> {
+    fn metadata(&self) -> Metadata {
+        Metadata::named("the command line")
+    }
+
+    fn data(&self) -> figment::Result<figment::value::Map<Profile, Dict>> {
+        self.0.data()
+    }
+}
+
+/// Reads what is written; a setting that cannot be read is noted and takes its default, so that the next
+/// one is looked at too.
+fn read(figment: &Figment, problems: &mut Vec<Problem>) -> Written {
+    let mut settings = match figment.data() {
+        Ok(mut data) => data.remove(&Profile::Default).unwrap_or_default(),
+        Err(error) => {
+            problems.extend(error.into_iter().map(|error| note(figment, &error)));
+            return Written::default();
+        }
+    };
+    loop {
+        let error = match Value::from(settings.clone()).deserialize::<Written>() {
+            Ok(written) => return written,
+            Err(error) => error,
+        };
+        let problem = note(figment, &error);
+        let removed = remove(&mut settings, &problem.setting);
+        problems.push(problem);
+        if !removed {
+            // It cannot be told which setting it is: what was found is all that can be found.
+            return Written::default();
+        }
+    }
+}
+
+fn note(figment: &Figment, error: &figment::Error) -> Problem {
+    let message = match &error.kind {
+        Kind::UnknownField(_, known) => {
+            format!("there is no such setting; known here: {}", known.join(", "))
+        }
+        kind => kind.to_string(),
+    };
+    let setting = if error.path.is_empty() {
+        "--config".into()
+    } else {
+        error.path.join(".")
+    };
+    let source = source(figment, &setting);
+    Problem {
+        setting,
+        message,
+        source,
+    }
+}
+
+/// Where a setting was made.
+fn source(figment: &Figment, setting: &str) -> Option<String> {
+    let metadata = figment.find_metadata(setting)?;
+    Some(match &metadata.source {
+        Some(Source::File(path)) => path.display().to_string(),
+        _ if metadata.name.contains("environment") => {
+            format!(
+                "the environment variable {PREFIX}{}",
+                setting.replace('.', "__").to_uppercase()
+            )
+        }
+        _ => metadata.name.to_string(),
+    })
+}
+
+fn remove(settings: &mut Dict, path: &str) -> bool {
+    match path.split_once('.') {
+        None => settings.remove(path).is_some(),
+        Some((section, rest)) => match settings.get_mut(section) {
+            Some(Value::Dict(_, inner)) => remove(inner, rest),
+            _ => false,
+        },
+    }
+}
+
+/// Turns texts into choices and checks numbers.
+fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Option<Config> {
+    let mut refuse = |setting: &str, message: String| {
+        let source = source(figment, setting);
+        problems.push(Problem {
+            setting: setting.into(),
+            message,
+            source,
+        });
+    };
+    let limits = &written.limits;
+    let bounds = [
+        ("limits.message_bytes_max", limits.message_bytes_max),
+        ("limits.name_bytes_max", limits.name_bytes_max),
+        (
+            "limits.channels_per_connection_max",
+            limits.channels_per_connection_max,
+        ),
+        ("limits.connections_max", limits.connections_max),
+        (
+            "limits.connections_per_address_max",
+            limits.connections_per_address_max,
+        ),
+        ("limits.outbound_bytes_max", limits.outbound_bytes_max),
+        (
+            "limits.outbound_stall_secs",
+            limits.outbound_stall_secs as usize,
+        ),
+        ("limits.header_secs", limits.header_secs as usize),
+        ("limits.body_secs", limits.body_secs as usize),
+        ("limits.keep_alive_secs", limits.keep_alive_secs as usize),
+        ("redis.stream_entries_max", written.redis.stream_entries_max),
+        (
+            "external_api.timeout_secs",
+            written.external_api.timeout_secs as usize,
+        ),
+        (
+            "external_api.queue_messages_max",
+            written.external_api.queue_messages_max,
+        ),
+        (
+            "external_api.queue_bytes_max",
+            written.external_api.queue_bytes_max,
+        ),
+        ("apps.seth.name_bytes_max", written.apps.seth.name_bytes_max),
+    ];
+    for (setting, value) in bounds {
+        if value == 0 {
+            refuse(setting, "must be at least 1".into());
+        }
+    }
+    for (setting, value) in [
+        ("api_key.key_name", written.api_key.key_name.as_str()),
+        (
+            "api_key.key_secret_value",
+            written.api_key.key_secret_value.reveal(),
+        ),
+        (
+            "header.secret_header",
+            written.header.secret_header.as_str(),
+        ),
+        (
+            "header.secret_header_value",
+            written.header.secret_header_value.reveal(),
+        ),
+    ] {
+        if value.is_empty() {
+            refuse(setting, "must not be empty".into());
+        }
+    }
+    if let Some(Err(error)) = written.log.as_deref().map(EnvFilter::try_new) {
+        refuse(
+            "log",
+            format!("{error}; use off, error, warn, info, debug or trace"),
+        );
+    }
+    let host = match written.host.as_str() {
+        "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
+        host => parse(host, |_: &std::net::AddrParseError| {
+            "use an IP address such as 127.0.0.1, or localhost".to_owned()
+        })
+        .map_err(|message| refuse("host", message))
+        .ok(),
+    };
+    let mut apps = Vec::new();
+    for name in written.app.into_vec() {
+        match name.parse() {
+            Ok(name) if apps.contains(&name) => {}
+            Ok(name) => apps.push(name),
+            Err(message) => refuse("app", message),
+        }
+    }
+    if apps.is_empty() {
+        apps = AppName::ALL.to_vec();
+    }
+    let backend = written
+        .backend
+        .parse()
+        .map_err(|message| refuse("backend", message))
+        .ok();
+    let auth = written
+        .auth
+        .parse()
+        .map_err(|message| refuse("auth", message))
+        .ok();
+    let persistence = written
+        .persistence
+        .parse()
+        .map_err(|message| refuse("persistence", message))
+        .ok();
+    let log_format = written
+        .log_format
+        .parse()
+        .map_err(|message| refuse("log_format", message))
+        .ok();
+    Some(Config {
+        host: host?,
+        port: written.port,
+        debug: written.debug,
+        trust_network: written.trust_network,
+        apps,
+        backend: backend?,
+        auth: auth?,
+        persistence: persistence?,
+        log: written.log,
+        log_format: log_format?,
+        limits: written.limits,
+        api_key: written.api_key,
+        header: written.header,
+        redis: written.redis,
+        external_api: written.external_api,
+        app: written.apps,
+    })
+}
+
+fn parse<T: FromStr>(text: &str, message: impl Fn(&T::Err) -> String) -> Result<T, String> {
+    text.parse().map_err(|error| message(&error))
+}

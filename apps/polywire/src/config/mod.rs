@@ -1,0 +1,18 @@
+//! The configuration: defaults < TOML file < `POLYWIRE_` environment < flags.
+
+mod choice;
+mod load;
+mod model;
+mod problem;
+mod text;
+
+pub use self::{
+    choice::{AppName, AuthChoice, BackendChoice, LogFormat, PersistenceChoice},
+    load::load,
+    model::{
+        ApiKeySection, AppSections, Config, ExternalApiSection, HeaderSection, RedisSection,
+        SethSection,
+    },
+    problem::{Problem, Problems},
+    text::Secret,
+};

@@ -1,0 +1,253 @@
+//! The settings and their defaults.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use polywire_core::Limits;
+use serde::Deserialize;
+
+use super::{
+    choice::{AppName, AuthChoice, BackendChoice, LogFormat, PersistenceChoice},
+    text::{Secret, text},
+};
+
+/// A configuration that was checked.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// The address to listen on.
+    pub host: IpAddr,
+    /// The port to listen on; 0 takes any free one.
+    pub port: u16,
+    /// Whether the debug APIs are served.
+    pub debug: bool,
+    /// Whether default secrets and open policies are accepted on an address that others can reach.
+    pub trust_network: bool,
+    /// The apps to serve.
+    pub apps: Vec<AppName>,
+    /// What carries messages between processes.
+    pub backend: BackendChoice,
+    /// Who may use the HTTP APIs.
+    pub auth: AuthChoice,
+    /// Where messages are kept.
+    pub persistence: PersistenceChoice,
+    /// What to log; `None` leaves it to `debug`.
+    pub log: Option<String>,
+    /// How to log.
+    pub log_format: LogFormat,
+    /// Bounds.
+    pub limits: Limits,
+    /// Settings of the API key policy.
+    pub api_key: ApiKeySection,
+    /// Settings of the header policy.
+    pub header: HeaderSection,
+    /// Settings of Redis, as backend and as persistence.
+    pub redis: RedisSection,
+    /// Settings of the persistence that posts messages.
+    pub external_api: ExternalApiSection,
+    /// Settings of the apps.
+    pub app: AppSections,
+}
+
+impl Config {
+    /// What to log.
+    pub fn log_filter(&self) -> &str {
+        match &self.log {
+            Some(filter) => filter,
+            None if self.debug => {
+                "info,polywire=debug,polywire_core=debug,polywire_seth=debug,polywire_backends=debug,polywire_persistence=debug"
+            }
+            None => "info",
+        }
+    }
+}
+
+/// The settings as they are written, before they are checked.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Written {
+    #[serde(deserialize_with = "text")]
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) debug: bool,
+    pub(super) trust_network: bool,
+    pub(super) app: Names,
+    #[serde(deserialize_with = "text")]
+    pub(super) backend: String,
+    #[serde(deserialize_with = "text")]
+    pub(super) auth: String,
+    #[serde(deserialize_with = "text")]
+    pub(super) persistence: String,
+    pub(super) log: Option<String>,
+    #[serde(deserialize_with = "text")]
+    pub(super) log_format: String,
+    pub(super) limits: Limits,
+    pub(super) api_key: ApiKeySection,
+    pub(super) header: HeaderSection,
+    pub(super) redis: RedisSection,
+    pub(super) external_api: ExternalApiSection,
+    pub(super) apps: AppSections,
+}
+
+/// One name, or a list of them.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Names {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Names {
+    pub(super) fn into_vec(self) -> Vec<String> {
+        match self {
+            Self::One(name) => name.split(',').map(|name| name.trim().to_owned()).collect(),
+            Self::Many(names) => names,
+        }
+    }
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        Self {
+            host: Ipv4Addr::LOCALHOST.to_string(),
+            port: 8080,
+            debug: false,
+            trust_network: false,
+            app: Names::Many(Vec::new()),
+            backend: "memory".into(),
+            auth: "echo".into(),
+            persistence: "none".into(),
+            log: None,
+            log_format: "text".into(),
+            limits: Limits::default(),
+            api_key: ApiKeySection::default(),
+            header: HeaderSection::default(),
+            redis: RedisSection::default(),
+            external_api: ExternalApiSection::default(),
+            apps: AppSections::default(),
+        }
+    }
+}
+
+/// `[api_key]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApiKeySection {
+    /// The query parameter. Default `api_key`.
+    #[serde(deserialize_with = "text")]
+    pub key_name: String,
+    /// Its value. Default `secret`, which is accepted on loopback only.
+    pub key_secret_value: Secret,
+}
+
+impl Default for ApiKeySection {
+    fn default() -> Self {
+        Self {
+            key_name: "api_key".into(),
+            key_secret_value: Secret::new("secret"),
+        }
+    }
+}
+
+/// `[header]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HeaderSection {
+    /// The header. Default `Seth-Authentication-Header`.
+    #[serde(deserialize_with = "text")]
+    pub secret_header: String,
+    /// Its value. Default `Seth-Value`, which is accepted on loopback only.
+    pub secret_header_value: Secret,
+}
+
+impl Default for HeaderSection {
+    fn default() -> Self {
+        Self {
+            secret_header: "Seth-Authentication-Header".into(),
+            secret_header_value: Secret::new("Seth-Value"),
+        }
+    }
+}
+
+/// `[redis]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RedisSection {
+    /// What every key and channel in Redis begins with. Default `polywire:`.
+    #[serde(deserialize_with = "text")]
+    pub prefix: String,
+    /// Where `persistence = "redis"` keeps messages when the backend is not Redis. Default
+    /// `redis://127.0.0.1:6379/`.
+    pub url: Secret,
+    /// Messages that are kept of each channel and user. Default 1,000.
+    pub stream_entries_max: usize,
+}
+
+impl Default for RedisSection {
+    fn default() -> Self {
+        Self {
+            prefix: "polywire:".into(),
+            url: Secret::new("redis://127.0.0.1:6379/"),
+            stream_entries_max: 1000,
+        }
+    }
+}
+
+/// `[external_api]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExternalApiSection {
+    /// Seconds that one post may take. Default 5.
+    pub timeout_secs: u64,
+    /// Posts of one message after the first. Default 3.
+    pub retries_max: u32,
+    /// Messages that may wait to be posted. Default 10,000.
+    pub queue_messages_max: usize,
+    /// Bytes that may wait to be posted. Default 64 MiB.
+    pub queue_bytes_max: usize,
+}
+
+impl Default for ExternalApiSection {
+    fn default() -> Self {
+        Self {
+            timeout_secs: 5,
+            retries_max: 3,
+            queue_messages_max: 10_000,
+            queue_bytes_max: 64 << 20,
+        }
+    }
+}
+
+/// `[apps]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct AppSections {
+    /// `[apps.seth]`
+    pub seth: SethSection,
+}
+
+/// `[apps.seth]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SethSection {
+    /// Asks the authentication policy for connections to `/connect` too. Default false, as in
+    /// Seth-Pusher.
+    pub authenticate_connect: bool,
+    /// Bytes of an id or a channel name that a client may choose. Default 256.
+    pub name_bytes_max: usize,
+    /// Sets the JSESSIONID cookie for sticky load balancers. Default false.
+    pub cookie: bool,
+    /// Polls of a session must come from one address. Default false.
+    pub same_address: bool,
+}
+
+impl Default for SethSection {
+    fn default() -> Self {
+        Self {
+            authenticate_connect: false,
+            name_bytes_max: 256,
+            cookie: false,
+            same_address: false,
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! `polywire serve`: a boot log in code.
+
+use std::{error::Error, io::Write, process::ExitCode};
+
+use polywire::{cli::ServeFlags, compose, config, logging};
+use polywire_core::Server;
+
+/// A wrong setting, or an address that cannot be listened on.
+const EXIT_USAGE: u8 = 2;
+
+pub(crate) fn serve(flags: &ServeFlags) -> ExitCode {
+    let config = match config::load(flags) {
+        Ok(config) => config,
+        Err(problems) => return refuse(&problems),
+    };
+    logging::init(&config);
+    // Connections are descriptors; the soft limit is far below what the system allows.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "could not raise the limit of open files");
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(&error),
+    };
+    runtime.block_on(async {
+        let server = match compose::builder(&config).build().await {
+            Ok(server) => server,
+            Err(error) => return refuse(&error),
+        };
+        greet(&server);
+        server.run(stop_signal()).await;
+        ExitCode::SUCCESS
+    })
+}
+
+/// Tells the person who started the server what it is, where it is, and what to try.
+fn greet(server: &Server) {
+    let Some(address) = server.address() else {
+        return;
+    };
+    let mut out = std::io::stdout().lock();
+    // A closed stdout is no reason not to serve.
+    let _ = writeln!(out, "listening on http://{address}");
+    for line in server.banner() {
+        let _ = writeln!(out, "{line}");
+    }
+    let _ = out.flush();
+}
+
+/// One readable message: each level of the error on its own line.
+fn refuse(error: &dyn Error) -> ExitCode {
+    let mut text = format!("polywire: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text += &format!("\n  because: {cause}");
+        source = cause.source();
+    }
+    eprintln!("{text}");
+    ExitCode::from(EXIT_USAGE)
+}
+
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        tracing::error!("signals cannot be caught; the server runs until it is killed");
+        return std::future::pending().await;
+    };
+    let name = tokio::select! {
+        _ = interrupt.recv() => "SIGINT",
+        _ = terminate.recv() => "SIGTERM",
+    };
+    tracing::info!(signal = name, "stopping");
+}

@@ -1,0 +1,161 @@
+//! A Redis server for tests.
+
+use std::{
+    io,
+    net::TcpListener,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use tokio::net::TcpStream;
+
+use super::within;
+
+/// What a [`RedisServer`] is started with.
+#[derive(Debug, Clone, Default)]
+pub struct RedisServerOptions {
+    /// The password that it asks for.
+    pub password: Option<String>,
+}
+
+/// A process `redis-server` of its own, on a free port of this machine, with a directory that is removed
+/// in the end. Nothing is kept over a restart. The process ends when this is dropped.
+#[derive(Debug)]
+pub struct RedisServer {
+    port: u16,
+    directory: PathBuf,
+    options: RedisServerOptions,
+    process: Option<Child>,
+}
+
+impl RedisServer {
+    /// Starts a server and waits until it listens.
+    ///
+    /// # Panics
+    /// When the program `redis-server` is not installed, or does not start.
+    pub async fn start() -> Self {
+        Self::start_with(RedisServerOptions::default()).await
+    }
+
+    /// Starts a server with these options and waits until it listens.
+    ///
+    /// # Panics
+    /// When the program `redis-server` is not installed, or does not start.
+    pub async fn start_with(options: RedisServerOptions) -> Self {
+        let mut server = Self::reserve(options);
+        server.restart().await;
+        server
+    }
+
+    /// Chooses a port and does not start yet; [`restart`](Self::restart) does.
+    ///
+    /// # Panics
+    /// When there is no free port, or no place for temporary files.
+    pub fn reserve(options: RedisServerOptions) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("polywire-redis-{}-{number}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&directory).expect("a directory for the Redis server");
+        Self {
+            port: free_port().expect("a free port for the Redis server"),
+            directory,
+            options,
+            process: None,
+        }
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The address as a URL, without the password.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Starts the server again on the same port, empty, and waits until it listens.
+    ///
+    /// # Panics
+    /// When the program `redis-server` is not installed, or does not start.
+    pub async fn restart(&mut self) {
+        self.kill();
+        let mut command = Command::new("redis-server");
+        command
+            .arg("--port")
+            .arg(self.port.to_string())
+            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .arg("--dir")
+            .arg(&self.directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        if let Some(password) = &self.options.password {
+            command.arg("--requirepass").arg(password);
+        }
+        let process = command
+            .spawn()
+            .expect("the program redis-server is installed (Debian: apt-get install redis-server)");
+        self.process = Some(process);
+        within("the start of redis-server", self.until_it_listens()).await;
+    }
+
+    async fn until_it_listens(&mut self) {
+        while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+            let process = self.process.as_mut();
+            let ended = process.is_some_and(|process| matches!(process.try_wait(), Ok(Some(_))));
+            assert!(!ended, "redis-server ended; is port {} taken?", self.port);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Ends the server at once, without a farewell.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // It may have ended by itself.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    /// Makes the server hang: connections stay open and nothing is answered.
+    ///
+    /// # Panics
+    /// When the server does not run.
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets a paused server go on.
+    ///
+    /// # Panics
+    /// When the server does not run.
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let process = self.process.as_ref().expect("the server runs");
+        let status = Command::new("kill")
+            .args([signal, &process.id().to_string()])
+            .status();
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "kill {signal} works"
+        );
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
