@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use polywire_core::{AppRunner, Builder, testkit};
+use polywire_core::{AppRunner, Builder, testkit, transport::sockjs::SockJsOptions};
 
 use crate::{
     apps::Seth,
@@ -30,4 +30,9 @@ fn seth(config: &Config) -> Seth {
         .debug(config.debug)
         .authenticate_connect(settings.authenticate_connect)
         .name_bytes_max(settings.name_bytes_max)
+        .sockjs(
+            SockJsOptions::default()
+                .cookie(settings.cookie)
+                .same_address(settings.same_address),
+        )
 }

@@ -11,6 +11,7 @@ pub fn init(config: &Config) {
     let filter = EnvFilter::builder().parse_lossy(config.log_filter());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     // It fails only when the embedding program has set a logger already, which then is the one to use.
     let _ = match config.log_format {

@@ -6,8 +6,8 @@ use polywire_core::{
     App, Space,
     http::{Request, Response, request},
     transport::{
-        Endpoint, Framing,
-        websocket::{self, WebSocketOptions},
+        Endpoint,
+        sockjs::{SockJs, SockJsOptions},
     },
 };
 use warp::{Filter, filters::BoxedFilter};
@@ -29,6 +29,7 @@ pub struct Seth {
     debug: bool,
     authenticate_connect: bool,
     name_bytes_max: usize,
+    sockjs: SockJsOptions,
 }
 
 impl Default for Seth {
@@ -37,6 +38,7 @@ impl Default for Seth {
             debug: false,
             authenticate_connect: false,
             name_bytes_max: NAME_BYTES_MAX,
+            sockjs: SockJsOptions::default(),
         }
     }
 }
@@ -63,6 +65,13 @@ impl Seth {
         self.name_bytes_max = bytes;
         self
     }
+
+    /// Sets how `/connect` speaks SockJS.
+    #[must_use]
+    pub fn sockjs(mut self, options: SockJsOptions) -> Self {
+        self.sockjs = options;
+        self
+    }
 }
 
 #[async_trait::async_trait]
@@ -78,17 +87,8 @@ impl App for Seth {
             authenticate: self.authenticate_connect,
             name_bytes_max: self.name_bytes_max,
         });
-        let runtime = space.runtime().clone();
-        let options = Arc::new(WebSocketOptions::new(&runtime, Framing::WebSocket));
-        let connect = request(|path| path == "/connect/websocket").then(move |request: Request| {
-            let (endpoint, runtime, options) = (endpoint.clone(), runtime.clone(), options.clone());
-            async move {
-                match websocket::serve(&runtime, &request, "seth", &endpoint, &options).await {
-                    Ok(response) => response,
-                    Err(error) => error.response(),
-                }
-            }
-        });
+        let connect =
+            SockJs::new("seth", "/connect", endpoint, self.sockjs.clone()).routes(space.runtime());
         let (space, debug) = (space.clone(), self.debug);
         let api = request(is_api).then(move |request: Request| {
             let space = space.clone();

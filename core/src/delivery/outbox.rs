@@ -10,12 +10,16 @@ use std::{
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::Flush;
 use crate::transport::Socket;
 
 /// Frames that one vectored write takes at most: enough that the system call is not what costs.
 const SLICES_MAX: usize = 64;
+
+/// Bytes that a waiting frame counts at least, against a queue of a million frames of a few bytes.
+const FRAME_COST_MIN: usize = 64;
 
 /// A queue longer than this gives its memory back when it runs empty.
 const CAPACITY_KEPT: usize = 32;
@@ -50,6 +54,8 @@ pub struct Outbox {
     socket: Arc<Socket>,
     options: Arc<OutboxOptions>,
     state: Mutex<State>,
+    /// Told once, when nothing is taken any more.
+    closing: Notify,
 }
 
 #[derive(Default)]
@@ -76,6 +82,7 @@ impl Outbox {
             socket,
             options,
             state: Mutex::default(),
+            closing: Notify::new(),
         })
     }
 
@@ -86,12 +93,17 @@ impl Outbox {
         if state.closing {
             return Pushed::Closed;
         }
+        if frame.is_empty() {
+            return Pushed::Queued;
+        }
         if state.queue.len() >= SLICES_MAX && !state.blocked {
             // One write takes no more: waiting for the end of the batch would only cost memory.
             self.write_now(&mut state);
         }
-        if state.bytes + frame.len() > self.options.bytes_max {
+        let frames_max = self.options.bytes_max / FRAME_COST_MIN;
+        if state.bytes + frame.len() > self.options.bytes_max || state.queue.len() > frames_max {
             state.overflow(self.options.farewell.clone());
+            self.closing.notify_one();
         } else {
             state.bytes += frame.len();
             state.queue.push_back(frame);
@@ -99,21 +111,33 @@ impl Outbox {
         state.claim_flush()
     }
 
-    /// Puts the last frame into the queue; when it is written, the write side is shut down.
+    /// Puts the last frame, if it is not empty, into the queue; when all is written, the write side is
+    /// shut down.
     pub fn close(&self, last: Bytes) -> Pushed {
         let mut state = self.state.lock();
         if state.closing {
             return Pushed::Closed;
         }
-        state.bytes += last.len();
-        state.queue.push_back(last);
+        // An empty one would be written as nothing, which a socket takes for its end.
+        if !last.is_empty() {
+            state.bytes += last.len();
+            state.queue.push_back(last);
+        }
         state.closing = true;
+        self.closing.notify_one();
         state.claim_flush()
     }
 
     /// True when nothing is taken any more.
     pub fn is_closing(&self) -> bool {
         self.state.lock().closing
+    }
+
+    /// Waits until nothing is taken any more. Cancel safe; for one waiter.
+    pub async fn closing(&self) {
+        while !self.is_closing() {
+            self.closing.notified().await;
+        }
     }
 
     /// True when the connection was closed because its peer did not keep up.
@@ -176,6 +200,7 @@ impl Outbox {
         state.queue = VecDeque::new();
         state.bytes = 0;
         state.written = 0;
+        self.closing.notify_one();
         self.socket.shutdown();
     }
 
@@ -236,7 +261,9 @@ impl State {
         self.queue = VecDeque::new();
         self.bytes = begun.as_ref().map_or(0, |frame| frame.len() - self.written) + farewell.len();
         self.queue.extend(begun);
-        self.queue.push_back(farewell);
+        if !farewell.is_empty() {
+            self.queue.push_back(farewell);
+        }
         self.closing = true;
         self.overflowed = true;
     }

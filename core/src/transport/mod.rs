@@ -2,9 +2,11 @@
 
 mod close;
 mod framing;
+mod guarded;
 pub mod http;
 mod listener;
 mod session;
+mod slots;
 mod socket;
 pub mod sockjs;
 pub mod websocket;

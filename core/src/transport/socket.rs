@@ -9,7 +9,7 @@ use std::{
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
-use super::listener::ConnectionSlot;
+use super::slots::ConnectionSlot;
 
 /// A connected socket: one task reads, any thread writes, and nothing here waits but
 /// [`readable`](Self::readable) and [`writable`](Self::writable).

@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -30,6 +30,8 @@ type Slot = Mutex<Vec<Weak<dyn Tick>>>;
 /// timer of its own. It also knows all of them when the server stops.
 pub struct Wheel {
     now: AtomicU64,
+    /// Whoever is added from now on is told at once.
+    stopped: AtomicBool,
     slots: Box<[Slot]>,
 }
 
@@ -37,6 +39,7 @@ impl Default for Wheel {
     fn default() -> Self {
         Self {
             now: AtomicU64::new(0),
+            stopped: AtomicBool::new(false),
             slots: (0..SLOTS).map(|_| Mutex::default()).collect(),
         }
     }
@@ -52,7 +55,13 @@ impl Wheel {
     pub fn add(&self, what: Weak<dyn Tick>, seconds: u64) {
         let ahead = seconds.clamp(1, SLOTS as u64 - 1);
         let slot = (self.now() + ahead) as usize % SLOTS;
-        self.slots[slot].lock().push(what);
+        self.slots[slot].lock().push(what.clone());
+        // Either `stop_all` finds it in its slot, or it is seen here that `stop_all` was faster.
+        if self.stopped.load(Ordering::SeqCst) {
+            if let Some(what) = what.upgrade() {
+                what.stop();
+            }
+        }
     }
 
     /// Turns the wheel until `stop`.
@@ -83,6 +92,7 @@ impl Wheel {
 
     /// Tells everyone that the server stops.
     pub fn stop_all(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
         for slot in &self.slots {
             let all = slot.lock().clone();
             for what in all.iter().filter_map(Weak::upgrade) {
@@ -135,6 +145,9 @@ mod tests {
         );
         wheel.stop_all();
         assert_eq!(counter.stops.load(Ordering::Relaxed), 1);
+        let weak: Weak<Counter> = Arc::downgrade(&counter);
+        wheel.add(weak, 1);
+        assert_eq!(counter.stops.load(Ordering::Relaxed), 2, "too late to tick");
         drop(counter);
         for _ in 0..SLOTS {
             wheel.turn();

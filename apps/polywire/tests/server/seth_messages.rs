@@ -75,6 +75,7 @@ fn subscribing_again_repeats_the_notice_and_not_the_messages() {
     server.publish("/api/channels/news/", &json!({"n": 1}));
     ann.expect_message(&json!({"n": 1}), &Value::Null);
     ann.unsubscribe("news");
+    ann.settle();
     server.publish("/api/channels/news/", &json!({"n": 2}));
     ann.expect_silence();
 }
@@ -235,6 +236,7 @@ fn numbers_are_channels() {
     server.publish("/api/channels/42/", &json!({"n": 1}));
     ann.expect_message(&json!({"n": 1}), &Value::Null);
     ann.unsubscribe("42");
+    ann.settle();
     server.publish("/api/channels/42/", &json!({"n": 2}));
     ann.expect_silence();
 }

@@ -4,6 +4,6 @@ mod request;
 mod response;
 
 pub use self::{
-    request::{Body, BodyError, Peer, Request, request},
+    request::{Body, BodyError, Peer, Request, request, request_under},
     response::{Response, json, response, status, stream, text},
 };

@@ -1,6 +1,6 @@
 //! Requests.
 
-use std::{fmt, net::SocketAddr, pin::Pin, time::Duration};
+use std::{fmt, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
@@ -128,15 +128,7 @@ impl fmt::Debug for Body {
 pub fn request(
     wanted: impl Fn(&str) -> bool + Clone + Send + Sync + 'static,
 ) -> impl Filter<Extract = (Request,), Error = Rejection> + Clone {
-    warp::method()
-        .and_then(|method: Method| async move {
-            // warp 0.4.3 panics on the path of a CONNECT request, which is no path.
-            if method == Method::CONNECT {
-                Err(warp::reject::not_found())
-            } else {
-                Ok(method)
-            }
-        })
+    method()
         .and(warp::path::full())
         .and_then(move |method: Method, path: warp::path::FullPath| {
             let wanted = wanted(path.as_str());
@@ -174,6 +166,28 @@ pub fn request(
                 body: boxed(body),
             },
         )
+}
+
+/// The filter that takes any request at `prefix` or under it as a whole, and rejects others.
+pub fn request_under(
+    prefix: impl Into<String>,
+) -> impl Filter<Extract = (Request,), Error = Rejection> + Clone {
+    let prefix: Arc<str> = prefix.into().into();
+    request(move |path| {
+        let rest = path.strip_prefix(&*prefix);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
+fn method() -> impl Filter<Extract = (Method,), Error = Rejection> + Clone {
+    warp::method().and_then(|method: Method| async move {
+        // warp 0.4.3 panics on the path of a CONNECT request, which is no path.
+        if method == Method::CONNECT {
+            Err(warp::reject::not_found())
+        } else {
+            Ok(method)
+        }
+    })
 }
 
 fn boxed<S, B>(stream: S) -> Body

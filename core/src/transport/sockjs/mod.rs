@@ -1,7 +1,23 @@
 //! SockJS 0.3.x: a WebSocket-like channel of texts over whatever the client can do.
 
 mod codec;
+mod headers;
+mod options;
+mod pages;
+mod receiving;
+mod route;
+mod service;
 mod session;
+mod stream;
+mod table;
+mod task;
 
-pub use self::codec::{HEARTBEAT, OPEN, close_frame, incoming, message_frame, quote};
 pub(crate) use self::session::HttpSession;
+pub use self::{
+    codec::{
+        BrokenFraming, HEARTBEAT, OPEN, PayloadError, close_frame, incoming, message_frame,
+        payload, quote,
+    },
+    options::SockJsOptions,
+    service::SockJs,
+};

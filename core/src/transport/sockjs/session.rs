@@ -1,35 +1,411 @@
-//! A session that its client reads by HTTP requests.
+//! A session that its client reads by HTTP requests (sockjs-protocol 0.3.3, "Session").
 
-use std::{fmt, sync::Arc};
-
-use bytes::Bytes;
-
-use crate::{
-    delivery::{Flush, Pushed},
-    transport::CloseReason,
+use std::{
+    collections::VecDeque,
+    fmt,
+    net::IpAddr,
+    sync::{Arc, Weak},
+    task::{Context, Poll, Waker},
 };
 
+use bytes::Bytes;
+use bytestring::ByteString;
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use super::{HEARTBEAT, OPEN, close_frame, message_frame, table::SessionTable};
+use crate::{
+    delivery::{Flush, Pushed},
+    runner::Runtime,
+    transport::{CloseReason, Tick},
+};
+
+/// What a waiting message counts besides its bytes, so that a million empty ones count too.
+const MESSAGE_COST: usize = 64;
+
+/// What all sessions of an endpoint have in common.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionBounds {
+    pub(crate) heartbeat_secs: u64,
+    pub(crate) disconnect_delay_secs: u64,
+    pub(crate) outbound_bytes_max: usize,
+    pub(crate) inbound_bytes_max: usize,
+    pub(crate) go_away: CloseReason,
+}
+
 /// A session that its client reads by HTTP requests.
-pub(crate) struct HttpSession {}
+///
+/// It is `Open` until the app, the client's absence or the server's stop ends it. One that was closed
+/// in order stays `Closing` for the disconnect delay, so that the client can come back for the reason;
+/// one that the client left is `Gone` at once.
+pub(crate) struct HttpSession {
+    id: Box<str>,
+    address: Option<IpAddr>,
+    table: Weak<SessionTable>,
+    bounds: Arc<SessionBounds>,
+    runtime: Arc<Runtime>,
+    /// Bytes that the app's queue has room for.
+    room: Arc<Semaphore>,
+    state: Mutex<State>,
+}
+
+struct State {
+    phase: Phase,
+    /// `o` was written.
+    opened: bool,
+    /// Messages for the client, quoted.
+    queue: VecDeque<Bytes>,
+    /// Bytes in `queue`, with the cost of each message.
+    bytes: usize,
+    /// The number of the attached receiver.
+    receiver: Option<u64>,
+    receivers_seen: u64,
+    /// Wakes the attached receiver when it waits.
+    waker: Option<Waker>,
+    /// A flush is on its way.
+    flushing: bool,
+    heartbeat_due: bool,
+    /// When a frame was written or a receiver came or went, in seconds of the wheel.
+    since: u64,
+    /// The way to the app; dropped when the session ends, which ends its task.
+    inbound: Option<mpsc::UnboundedSender<Inbound>>,
+}
+
+enum Phase {
+    Open,
+    Closing { frame: String, since: u64 },
+    Gone,
+}
+
+/// The messages of one send request, on their way to the app.
+pub(super) struct Inbound {
+    pub(super) messages: Vec<ByteString>,
+    /// Their place in the queue; given back when the app has taken them.
+    pub(super) room: OwnedSemaphorePermit,
+}
+
+/// A frame for the attached receiver.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Frame {
+    pub(super) text: String,
+    /// Nothing follows, and the receiver is detached already.
+    pub(super) is_last: bool,
+}
+
+/// Why a receiver was not attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotAttached {
+    /// Another one waits.
+    Busy,
+    /// The session ended in this moment; it is out of the table.
+    Gone,
+}
+
+/// The one attached receiver of a session. Dropping it while it is attached tells the session that the
+/// client went away.
+pub(super) struct Receiver {
+    session: Arc<HttpSession>,
+    number: u64,
+}
 
 impl HttpSession {
-    /// Queues a message, quoted already.
-    pub(crate) fn push(&self, _quoted: Bytes) -> Pushed {
-        Pushed::Closed
+    /// An open session, and what comes in for its app.
+    pub(super) fn new(
+        id: &str,
+        address: Option<IpAddr>,
+        table: &Arc<SessionTable>,
+        bounds: Arc<SessionBounds>,
+        runtime: Arc<Runtime>,
+    ) -> (Arc<Self>, mpsc::UnboundedReceiver<Inbound>) {
+        // The semaphore bounds it, in bytes.
+        let (inbound, messages) = mpsc::unbounded_channel();
+        let room = bounds.inbound_bytes_max.clamp(1, u32::MAX as usize >> 1);
+        let session = Arc::new(Self {
+            id: id.into(),
+            address,
+            table: Arc::downgrade(table),
+            bounds,
+            room: Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS))),
+            state: Mutex::new(State {
+                phase: Phase::Open,
+                opened: false,
+                queue: VecDeque::new(),
+                bytes: 0,
+                receiver: None,
+                receivers_seen: 0,
+                waker: None,
+                flushing: false,
+                heartbeat_due: false,
+                since: runtime.wheel().now(),
+                inbound: Some(inbound),
+            }),
+            runtime,
+        });
+        (session, messages)
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Where the client came from that opened the session.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
+    /// Queues a message, quoted already. A queue that would pass its bound is dropped, and the session
+    /// is closed: a slow consumer costs only itself.
+    pub(crate) fn push(&self, quoted: Bytes) -> Pushed {
+        let mut state = self.state.lock();
+        if !matches!(state.phase, Phase::Open) {
+            return Pushed::Closed;
+        }
+        let cost = quoted.len() + MESSAGE_COST;
+        if state.bytes + cost > self.bounds.outbound_bytes_max {
+            state.queue = VecDeque::new();
+            state.bytes = 0;
+            self.end(&mut state, &CloseReason::SLOW_CONSUMER);
+        } else {
+            state.bytes += cost;
+            state.queue.push_back(quoted);
+        }
+        state.claim_flush()
     }
 
     /// Ends the session after what waits.
-    pub(crate) fn close(&self, _reason: &CloseReason) -> Pushed {
-        Pushed::Closed
+    pub(crate) fn close(&self, reason: &CloseReason) -> Pushed {
+        let mut state = self.state.lock();
+        if !matches!(state.phase, Phase::Open) {
+            return Pushed::Closed;
+        }
+        self.end(&mut state, reason);
+        state.claim_flush()
+    }
+
+    /// [`close`](Self::close) for those who do not flush.
+    pub(super) fn fail(&self, reason: &CloseReason) {
+        self.close(reason);
+        let waker = self.state.lock().waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn end(&self, state: &mut State, reason: &CloseReason) {
+        state.phase = Phase::Closing {
+            frame: close_frame(reason),
+            since: self.runtime.wheel().now(),
+        };
+        state.inbound = None;
+        self.room.close();
+    }
+
+    /// True unless the server closed the session.
+    pub(super) fn takes_messages(&self) -> bool {
+        !matches!(self.state.lock().phase, Phase::Closing { .. })
+    }
+
+    /// Hands messages to the app, when there is room. Those for a session that has ended are ignored.
+    pub(super) async fn receive(&self, messages: Vec<ByteString>) {
+        let cost: usize = messages.iter().map(|text| text.len() + MESSAGE_COST).sum();
+        // One request that is larger than the whole queue takes the whole queue.
+        let cost = cost.min(self.bounds.inbound_bytes_max).max(1);
+        let cost = u32::try_from(cost).unwrap_or(u32::MAX >> 1);
+        let Ok(room) = self.room.clone().acquire_many_owned(cost).await else {
+            return;
+        };
+        if let Some(inbound) = &self.state.lock().inbound {
+            // It fails only when the app's task has died.
+            let _ = inbound.send(Inbound { messages, room });
+        }
+    }
+
+    /// Makes a new receiver the one that gets the frames.
+    pub(super) fn attach(self: &Arc<Self>) -> Result<Receiver, NotAttached> {
+        let mut state = self.state.lock();
+        if matches!(state.phase, Phase::Gone) {
+            return Err(NotAttached::Gone);
+        }
+        if state.receiver.is_some() {
+            return Err(NotAttached::Busy);
+        }
+        state.receivers_seen += 1;
+        let number = state.receivers_seen;
+        state.receiver = Some(number);
+        state.heartbeat_due = false;
+        state.since = self.runtime.wheel().now();
+        Ok(Receiver {
+            session: self.clone(),
+            number,
+        })
+    }
+
+    fn poll_frame(&self, number: u64, cx: &mut Context<'_>) -> Poll<Option<Frame>> {
+        let mut state = self.state.lock();
+        if state.receiver != Some(number) {
+            return Poll::Ready(None);
+        }
+        let mut is_last = false;
+        let text = if !state.opened {
+            state.opened = true;
+            OPEN.to_owned()
+        } else if !state.queue.is_empty() {
+            state.bytes = 0;
+            let queue = std::mem::take(&mut state.queue);
+            // They were quoted by us: they are UTF-8.
+            let quoted = queue.iter().map(|bytes| std::str::from_utf8(bytes));
+            message_frame(&quoted.filter_map(Result::ok).collect::<Vec<_>>())
+        } else {
+            match &state.phase {
+                Phase::Closing { frame, .. } => {
+                    is_last = true;
+                    frame.clone()
+                }
+                Phase::Gone => return Poll::Ready(None),
+                Phase::Open if state.heartbeat_due => HEARTBEAT.to_owned(),
+                Phase::Open => {
+                    match &mut state.waker {
+                        Some(waker) => waker.clone_from(cx.waker()),
+                        None => state.waker = Some(cx.waker().clone()),
+                    }
+                    return Poll::Pending;
+                }
+            }
+        };
+        state.heartbeat_due = false;
+        state.since = self.runtime.wheel().now();
+        if is_last {
+            state.detach();
+        }
+        Poll::Ready(Some(Frame { text, is_last }))
+    }
+
+    /// The receiver has had its share.
+    fn detach(&self, number: u64) {
+        let mut state = self.state.lock();
+        if state.receiver == Some(number) {
+            state.detach();
+            state.since = self.runtime.wheel().now();
+        }
+    }
+
+    /// The receiver was dropped: what it had taken may be lost, so that going on would hide a gap.
+    fn torn_down(&self, number: u64) {
+        let mut state = self.state.lock();
+        if state.receiver != Some(number) {
+            return;
+        }
+        state.detach();
+        if matches!(state.phase, Phase::Open) {
+            self.leave(&mut state);
+            drop(state);
+            self.remove();
+        }
+    }
+
+    fn leave(&self, state: &mut State) {
+        state.phase = Phase::Gone;
+        state.queue = VecDeque::new();
+        state.bytes = 0;
+        state.inbound = None;
+        self.room.close();
+    }
+
+    /// Must be called without the lock: the table has its own.
+    fn remove(&self) {
+        if let Some(table) = self.table.upgrade() {
+            table.remove(self);
+        }
+    }
+}
+
+impl State {
+    fn detach(&mut self) {
+        self.receiver = None;
+        self.waker = None;
+        self.flushing = false;
+    }
+
+    /// Only a receiver that waits needs a flush; any other looks at the queue anyway.
+    fn claim_flush(&mut self) -> Pushed {
+        if self.flushing || self.waker.is_none() {
+            return Pushed::Queued;
+        }
+        self.flushing = true;
+        Pushed::NeedsFlush
     }
 }
 
 impl Flush for HttpSession {
-    fn flush(self: Arc<Self>) {}
+    fn flush(self: Arc<Self>) {
+        let waker = {
+            let mut state = self.state.lock();
+            state.flushing = false;
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Tick for HttpSession {
+    fn tick(&self, now: u64) -> Option<u64> {
+        let mut state = self.state.lock();
+        let delay = self.bounds.disconnect_delay_secs;
+        // A second more, because the wheel's seconds are cut off.
+        let is_over = match state.phase {
+            Phase::Gone => return None,
+            Phase::Closing { since, .. } => now - since > delay,
+            Phase::Open => state.receiver.is_none() && now - state.since > delay,
+        };
+        if is_over {
+            self.leave(&mut state);
+            let waker = state.waker.take();
+            drop(state);
+            self.remove();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+            return None;
+        }
+        if state.receiver.is_some() && now - state.since >= self.bounds.heartbeat_secs {
+            state.heartbeat_due = true;
+            let waker = state.waker.take();
+            drop(state);
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+        Some(1)
+    }
+
+    fn stop(&self) {
+        self.fail(&self.bounds.go_away);
+    }
 }
 
 impl fmt::Debug for HttpSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the id: who knows it can take the session over.
         f.write_str("HttpSession")
+    }
+}
+
+impl Receiver {
+    pub(super) fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Frame>> {
+        self.session.poll_frame(self.number, cx)
+    }
+
+    /// The last frame was taken: the client may send its next request as soon as it has read it, and
+    /// must not meet this receiver then.
+    pub(super) fn detach(&self) {
+        self.session.detach(self.number);
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.session.torn_down(self.number);
     }
 }

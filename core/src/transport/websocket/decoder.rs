@@ -124,25 +124,25 @@ impl Decoder {
 
     /// True when a whole header was read.
     fn read_header(&mut self, input: &mut &[u8]) -> Result<bool, ProtocolError> {
-        loop {
-            let known = self.header_len as usize;
-            let mut cursor = Cursor::new(&self.header[..known]);
-            match FrameHeader::parse(&mut cursor) {
-                Ok(Some((header, length))) => {
-                    self.header_len = 0;
-                    self.frame = Some(self.check(&header, length)?);
-                    return Ok(true);
-                }
-                Ok(None) => {}
-                Err(_) => return Err(ProtocolError::Framing("The opcode is reserved.")),
+        let known = usize::from(self.header_len);
+        let taken = input.len().min(HEADER_MAX - known);
+        self.header[known..known + taken].copy_from_slice(&input[..taken]);
+        let mut cursor = Cursor::new(&self.header[..known + taken]);
+        match FrameHeader::parse(&mut cursor) {
+            Ok(Some((header, length))) => {
+                // What follows the header stays in the input; what was known before was no header.
+                let used = usize::try_from(cursor.position()).unwrap_or(known);
+                *input = &input[used.saturating_sub(known)..];
+                self.header_len = 0;
+                self.frame = Some(self.check(&header, length)?);
+                Ok(true)
             }
-            // One byte more each time: what follows the header must stay in the input.
-            let Some((first, rest)) = input.split_first() else {
-                return Ok(false);
-            };
-            self.header[known] = *first;
-            self.header_len += 1;
-            *input = rest;
+            Ok(None) => {
+                *input = &input[taken..];
+                self.header_len += taken as u8;
+                Ok(false)
+            }
+            Err(_) => Err(ProtocolError::Framing("The opcode is reserved.")),
         }
     }
 

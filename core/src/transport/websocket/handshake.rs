@@ -9,8 +9,8 @@ use sha1::{Digest, Sha1};
 use tokio::net::TcpStream;
 
 use crate::transport::{
+    guarded::GuardedTcp,
     http::{Request, Response, text},
-    listener::GuardedTcp,
     socket::Socket,
 };
 

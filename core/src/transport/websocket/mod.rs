@@ -4,10 +4,14 @@ mod connection;
 mod decoder;
 mod frame;
 mod handshake;
+mod options;
+mod pump;
+mod serve;
 
 pub use self::{
-    connection::{WebSocketOptions, serve},
     decoder::{Decoder, Incoming, ProtocolError},
     frame::{close_frame, message_frame, ping_frame, pong_frame, text_frame},
     handshake::{HandshakeError, negotiate, upgrade},
+    options::WebSocketOptions,
+    serve::serve,
 };

@@ -1,0 +1,187 @@
+//! The stream under an HTTP connection, with limits in time.
+
+use std::{
+    fmt, io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::Sleep,
+};
+
+use super::{slots::ConnectionSlot, socket::Socket};
+use crate::limits::Limits;
+
+/// A stream that fails when the head of a request dribbles in, or when the peer takes nothing of an
+/// answer.
+///
+/// hyper's own limit for heads also counts the time that a kept-alive connection is idle, which may be
+/// long; for answers it has none.
+pub(super) struct GuardedTcp {
+    tcp: TcpStream,
+    slot: Option<ConnectionSlot>,
+    head: Head,
+    head_limit: Duration,
+    head_deadline: Option<Pin<Box<Sleep>>>,
+    stall_limit: Duration,
+    stall_deadline: Option<Pin<Box<Sleep>>>,
+}
+
+/// What a connection is waiting for.
+#[derive(Clone)]
+pub(super) struct Head(Arc<Mutex<HeadState>>);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum HeadState {
+    /// The first head, due from the moment of the accept.
+    First,
+    /// The next request may begin any time.
+    Idle,
+    /// A head has begun.
+    Begun,
+    /// A head is complete and its request is being served.
+    Complete,
+}
+
+impl Head {
+    fn get(&self) -> HeadState {
+        *self.0.lock()
+    }
+
+    /// A head is complete.
+    pub(super) fn complete(&self) {
+        *self.0.lock() = HeadState::Complete;
+    }
+
+    /// The request is answered; the next one may begin any time.
+    pub(super) fn expect(&self) {
+        *self.0.lock() = HeadState::Idle;
+    }
+
+    fn begin(&self) {
+        let mut state = self.0.lock();
+        if *state == HeadState::Idle {
+            *state = HeadState::Begun;
+        }
+    }
+}
+
+impl GuardedTcp {
+    pub(super) fn new(tcp: TcpStream, slot: ConnectionSlot, limits: &Limits) -> Self {
+        Self {
+            tcp,
+            slot: Some(slot),
+            head: Head(Arc::new(Mutex::new(HeadState::First))),
+            head_limit: limits.header_timeout(),
+            head_deadline: None,
+            stall_limit: limits.outbound_stall(),
+            stall_deadline: None,
+        }
+    }
+
+    /// To be told what the connection is waiting for.
+    pub(super) fn head(&self) -> Head {
+        self.head.clone()
+    }
+
+    /// The bare socket, after an upgrade.
+    pub(super) fn into_socket(self) -> Socket {
+        Socket::with_slot(self.tcp, self.slot)
+    }
+
+    fn poll_head_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if matches!(self.head.get(), HeadState::Idle | HeadState::Complete) {
+            self.head_deadline = None;
+            return Poll::Pending;
+        }
+        let limit = self.head_limit;
+        self.head_deadline
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)))
+            .as_mut()
+            .poll(cx)
+    }
+
+    /// Fails a write that has waited too long for the peer.
+    fn guard_write<T>(
+        &mut self,
+        write: Poll<io::Result<T>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if write.is_ready() {
+            self.stall_deadline = None;
+            return write;
+        }
+        let limit = self.stall_limit;
+        self.stall_deadline
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)))
+            .as_mut()
+            .poll(cx)
+            .map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for GuardedTcp {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.head.get() == HeadState::Idle {
+            // The deadline of the request before.
+            self.head_deadline = None;
+        }
+        let read = Pin::new(&mut self.tcp).poll_read(cx, buf);
+        if read.is_ready() {
+            self.head.begin();
+        }
+        // Also when something came: a byte a second must not put the deadline off.
+        if self.poll_head_deadline(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        read
+    }
+}
+
+impl AsyncWrite for GuardedTcp {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let write = Pin::new(&mut self.tcp).poll_write(cx, buf);
+        self.guard_write(write, cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let write = Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs);
+        self.guard_write(write, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
+
+impl fmt::Debug for GuardedTcp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GuardedTcp({:?})", self.tcp)
+    }
+}

@@ -1,0 +1,438 @@
+//! A SockJS endpoint as a warp filter.
+
+use std::{fmt, sync::Arc};
+
+use http::{HeaderValue, Method, StatusCode, header};
+use percent_encoding::percent_decode;
+use warp::{Filter, filters::BoxedFilter};
+
+use super::{
+    HttpSession, SockJsOptions, close_frame, headers,
+    pages::{self, IframePage},
+    payload,
+    receiving::Receiving,
+    route::Route,
+    session::{NotAttached, Receiver, SessionBounds},
+    stream::FrameStream,
+    table::{Inserted, SessionTable},
+    task,
+};
+use crate::{
+    delivery::{Link, OutboxOptions},
+    runner::Runtime,
+    transport::{
+        CloseReason, Endpoint, Framing, Handshake, HttpRefusal,
+        http::{BodyError, Request, Response, request_under, response, status, stream, text},
+        websocket::{self, HandshakeError, WebSocketOptions},
+    },
+};
+
+/// What a second receiver is told.
+const STILL_OPEN: CloseReason = CloseReason::new(2010, "Another connection still open");
+
+/// A SockJS endpoint: a WebSocket-like channel of texts over whatever the client can do, at a prefix.
+///
+/// # Examples
+/// ```
+/// use polywire_core::{Space, http::Response, transport::{Endpoint, sockjs::{SockJs, SockJsOptions}}};
+/// use std::sync::Arc;
+/// use warp::filters::BoxedFilter;
+///
+/// fn routes(space: &Arc<Space>, endpoint: Arc<dyn Endpoint>) -> BoxedFilter<(Response,)> {
+///     let options = SockJsOptions::default().cookie(true);
+///     SockJs::new("my-app", "/connect", endpoint, options).routes(space.runtime())
+/// }
+/// ```
+pub struct SockJs {
+    app: &'static str,
+    prefix: String,
+    endpoint: Arc<dyn Endpoint>,
+    options: SockJsOptions,
+}
+
+impl SockJs {
+    /// Sessions of `endpoint` at `prefix`, such as `/connect`; `app` is who asks the authentication
+    /// policy.
+    pub fn new(
+        app: &'static str,
+        prefix: impl Into<String>,
+        endpoint: Arc<dyn Endpoint>,
+        options: SockJsOptions,
+    ) -> Self {
+        let mut prefix = prefix.into();
+        prefix.truncate(prefix.trim_end_matches('/').len());
+        Self {
+            app,
+            prefix,
+            endpoint,
+            options,
+        }
+    }
+
+    /// Answers everything at and under the prefix, and rejects the rest with `not_found`.
+    pub fn routes(self, runtime: &Arc<Runtime>) -> BoxedFilter<(Response,)> {
+        let prefix = self.prefix.clone();
+        let service = Arc::new(Service::new(self, runtime.clone()));
+        request_under(prefix)
+            .then(move |request| {
+                let service = service.clone();
+                async move { service.answer(request).await }
+            })
+            .boxed()
+    }
+}
+
+impl fmt::Debug for SockJs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SockJs")
+            .field("app", &self.app)
+            .field("prefix", &self.prefix)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A mounted endpoint.
+struct Service {
+    app: &'static str,
+    prefix: String,
+    endpoint: Arc<dyn Endpoint>,
+    options: SockJsOptions,
+    runtime: Arc<Runtime>,
+    sessions: Arc<SessionTable>,
+    bounds: Arc<SessionBounds>,
+    framed: Arc<WebSocketOptions>,
+    raw: Arc<WebSocketOptions>,
+    iframe: IframePage,
+    message_bytes_max: usize,
+}
+
+impl Service {
+    fn new(sockjs: SockJs, runtime: Arc<Runtime>) -> Self {
+        let SockJs {
+            app,
+            prefix,
+            endpoint,
+            options,
+        } = sockjs;
+        let limits = runtime.limits();
+        let message_bytes_max = options
+            .message_bytes_max
+            .unwrap_or(limits.message_bytes_max);
+        let outbound_bytes_max = options
+            .outbound_bytes_max
+            .unwrap_or(limits.outbound_bytes_max);
+        let websocket = |framing: Framing| {
+            Arc::new(WebSocketOptions {
+                message_bytes_max,
+                heartbeat_secs: options.heartbeat_secs,
+                outbox: Arc::new(OutboxOptions {
+                    bytes_max: outbound_bytes_max,
+                    stall: limits.outbound_stall(),
+                    farewell: framing.close(&CloseReason::SLOW_CONSUMER),
+                }),
+                go_away: options.go_away.clone(),
+                ..WebSocketOptions::new(&runtime, framing)
+            })
+        };
+        Self {
+            app,
+            prefix,
+            endpoint,
+            sessions: SessionTable::new(options.sessions_max),
+            bounds: Arc::new(SessionBounds {
+                heartbeat_secs: options.heartbeat_secs,
+                disconnect_delay_secs: options.disconnect_delay_secs,
+                outbound_bytes_max,
+                inbound_bytes_max: options.inbound_bytes_max,
+                go_away: options.go_away.clone(),
+            }),
+            framed: websocket(Framing::SockJsWebSocket),
+            raw: websocket(Framing::WebSocket),
+            iframe: IframePage::new(&options.client_url),
+            message_bytes_max,
+            options,
+            runtime,
+        }
+    }
+
+    async fn answer(&self, mut request: Request) -> Response {
+        // The path holds the session id, and whoever knows that can take the session over: the app
+        // sees the prefix only.
+        let path = std::mem::replace(&mut request.path, self.prefix.clone());
+        let Some(route) = path.strip_prefix(&*self.prefix).and_then(Route::parse) else {
+            return not_found();
+        };
+        let is_served = match route {
+            Route::WebSocket => self.options.websocket,
+            Route::RawWebSocket => self.options.websocket && self.options.raw_websocket,
+            _ => true,
+        };
+        if !is_served {
+            return not_found();
+        }
+        if !route.allows(&request.method) {
+            let mut answer = status(StatusCode::METHOD_NOT_ALLOWED);
+            headers::set(&mut answer, header::ALLOW, route.methods());
+            return answer;
+        }
+        if request.method == Method::OPTIONS {
+            return self.preflight(&request, route);
+        }
+        match route {
+            Route::Greeting => pages::greeting(),
+            Route::Info => pages::info(&request, &self.options),
+            Route::Iframe => self.iframe.answer(&request),
+            Route::RawWebSocket => self.websocket(&request, &self.raw).await,
+            Route::WebSocket => {
+                let mut answer = self.websocket(&request, &self.framed).await;
+                if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    self.cookie(&mut answer, &request);
+                }
+                answer
+            }
+            Route::Xhr(id) => self.receive(&request, id, Receiving::Xhr).await,
+            Route::XhrStreaming(id) => self.receive(&request, id, Receiving::XhrStreaming).await,
+            Route::EventSource(id) => self.receive(&request, id, Receiving::EventSource).await,
+            Route::HtmlFile(id) => match Receiving::html_file(&request) {
+                Ok(receiving) => self.receive(&request, id, receiving).await,
+                Err(answer) => *answer,
+            },
+            Route::Jsonp(id) => match Receiving::jsonp(&request) {
+                Ok(receiving) => self.receive(&request, id, receiving).await,
+                Err(answer) => *answer,
+            },
+            Route::XhrSend(id) => self.xhr_send(&mut request, id).await,
+            Route::JsonpSend(id) => self.jsonp_send(&mut request, id).await,
+        }
+    }
+
+    /// What browsers ask before they send to another origin.
+    fn preflight(&self, request: &Request, route: Route<'_>) -> Response {
+        let mut answer = status(StatusCode::NO_CONTENT);
+        headers::cacheable(&mut answer);
+        headers::cross_origin(&mut answer, request);
+        headers::set(&mut answer, header::ACCESS_CONTROL_MAX_AGE, "31536000");
+        headers::set(
+            &mut answer,
+            header::ACCESS_CONTROL_ALLOW_METHODS,
+            route.methods(),
+        );
+        if route != Route::Info {
+            self.cookie(&mut answer, request);
+        }
+        answer
+    }
+
+    fn cookie(&self, answer: &mut Response, request: &Request) {
+        if self.options.cookie {
+            headers::cookie(answer, request);
+        }
+    }
+
+    async fn websocket(&self, request: &Request, options: &Arc<WebSocketOptions>) -> Response {
+        let served =
+            websocket::serve(&self.runtime, request, self.app, &self.endpoint, options).await;
+        match served {
+            Ok(answer) => answer,
+            // In the words that SockJS servers use.
+            Err(HandshakeError::NotUpgrade) => text(
+                StatusCode::BAD_REQUEST,
+                "Not a valid websocket request: can \"Upgrade\" only to \"WebSocket\", and \
+                 \"Connection\" must be \"Upgrade\".\n",
+            ),
+            Err(error) => error.response(),
+        }
+    }
+
+    async fn receive(&self, request: &Request, id: &str, receiving: Receiving) -> Response {
+        let body = match self.attach(request, id).await {
+            Ok(receiver) => {
+                FrameStream::session(receiving.clone(), receiver, self.options.response_bytes_max)
+            }
+            Err(NotReceiving::Busy) => {
+                FrameStream::single(receiving.clone(), close_frame(&STILL_OPEN))
+            }
+            Err(NotReceiving::Answer(answer)) => return *answer,
+        };
+        let mut answer = stream(body);
+        headers::set(&mut answer, header::CONTENT_TYPE, receiving.content_type());
+        headers::no_cache(&mut answer);
+        if receiving.is_cross_origin() {
+            headers::cross_origin(&mut answer, request);
+        }
+        if matches!(receiving, Receiving::Jsonp { .. }) {
+            headers::set(&mut answer, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+        }
+        self.cookie(&mut answer, request);
+        answer
+    }
+
+    /// Attaches to the session of this id; opens it where there is none.
+    async fn attach(&self, request: &Request, id: &str) -> Result<Receiver, NotReceiving> {
+        loop {
+            let session = match self.sessions.get(id) {
+                Some(session) => session,
+                None => self.open(request, id).await?,
+            };
+            if !self.is_allowed(&session, request) {
+                return Err(NotReceiving::answer(not_found()));
+            }
+            match session.attach() {
+                Ok(receiver) => return Ok(receiver),
+                Err(NotAttached::Busy) => return Err(NotReceiving::Busy),
+                // It ended in this moment; whoever ended it takes it out of the table.
+                Err(NotAttached::Gone) => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    async fn open(&self, request: &Request, id: &str) -> Result<Arc<HttpSession>, NotReceiving> {
+        let handshake = Handshake {
+            credentials: request.credentials(self.app),
+            subprotocol: None,
+        };
+        let identity = self.endpoint.accept(&handshake).await;
+        let identity = identity.map_err(|refusal| NotReceiving::answer(refused(refusal)))?;
+        let (session, inbound) = HttpSession::new(
+            id,
+            request.peer.map(|peer| peer.ip()),
+            &self.sessions,
+            self.bounds.clone(),
+            self.runtime.clone(),
+        );
+        match self.sessions.insert(&session) {
+            Inserted::New => {}
+            Inserted::Known(faster) => return Ok(faster),
+            Inserted::Full => {
+                return Err(NotReceiving::answer(text(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "Too many sessions are open.\n",
+                )));
+            }
+        }
+        let link = Link::http(session.clone(), self.runtime.flusher().clone());
+        let handler = self.endpoint.open(link, &handshake, identity);
+        self.runtime
+            .spawn(task::run(session.clone(), handler, inbound));
+        let weak: std::sync::Weak<HttpSession> = Arc::downgrade(&session);
+        self.runtime.wheel().add(weak, 1);
+        Ok(session)
+    }
+
+    fn is_allowed(&self, session: &HttpSession, request: &Request) -> bool {
+        !self.options.same_address || session.address() == request.peer.map(|peer| peer.ip())
+    }
+
+    async fn xhr_send(&self, request: &mut Request, id: &str) -> Response {
+        let mut answer = match self.read_body(request).await {
+            Ok(body) => self.send(request, id, &body).await,
+            Err(error) => refused_body(error),
+        };
+        if answer.status() == StatusCode::OK {
+            answer = status(StatusCode::NO_CONTENT);
+            headers::set(
+                &mut answer,
+                header::CONTENT_TYPE,
+                "text/plain; charset=UTF-8",
+            );
+        }
+        headers::cross_origin(&mut answer, request);
+        headers::no_cache(&mut answer);
+        answer
+    }
+
+    async fn jsonp_send(&self, request: &mut Request, id: &str) -> Response {
+        let mut answer = match self.read_body(request).await {
+            Ok(body) if is_form(request) => self.send(request, id, &form_field(&body)).await,
+            Ok(body) => self.send(request, id, &body).await,
+            Err(error) => refused_body(error),
+        };
+        headers::no_cache(&mut answer);
+        answer
+    }
+
+    async fn read_body(&self, request: &mut Request) -> Result<bytes::Bytes, BodyError> {
+        let timeout = self.runtime.limits().body_timeout();
+        request.body.read(self.message_bytes_max, timeout).await
+    }
+
+    /// Hands the messages of a send request to their session; 200 `ok` when they are taken.
+    async fn send(&self, request: &Request, id: &str, body: &[u8]) -> Response {
+        let messages = match payload(body) {
+            Ok(messages) => messages,
+            Err(error) => {
+                let mut answer = text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
+                self.cookie(&mut answer, request);
+                return answer;
+            }
+        };
+        let session = self.sessions.get(id);
+        let Some(session) = session.filter(|session| self.is_allowed(session, request)) else {
+            return not_found();
+        };
+        if !messages.is_empty() {
+            session.receive(messages).await;
+        }
+        let mut answer = text(StatusCode::OK, "ok");
+        self.cookie(&mut answer, request);
+        answer
+    }
+}
+
+/// Why a receive request gets no session.
+enum NotReceiving {
+    Busy,
+    Answer(Box<Response>),
+}
+
+impl NotReceiving {
+    fn answer(response: Response) -> Self {
+        Self::Answer(Box::new(response))
+    }
+}
+
+fn not_found() -> Response {
+    text(StatusCode::NOT_FOUND, "Not Found\n")
+}
+
+fn refused(refusal: HttpRefusal) -> Response {
+    let mut answer = response(refusal.status, refusal.body);
+    headers::set(&mut answer, header::CONTENT_TYPE, refusal.content_type);
+    headers::no_cache(&mut answer);
+    answer
+}
+
+fn refused_body(error: BodyError) -> Response {
+    let status = match error {
+        BodyError::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+        BodyError::TimedOut => StatusCode::REQUEST_TIMEOUT,
+        BodyError::Broken => StatusCode::BAD_REQUEST,
+    };
+    text(status, format!("{error}\n"))
+}
+
+fn is_form(request: &Request) -> bool {
+    let media_type = request
+        .headers
+        .get(header::CONTENT_TYPE)
+        .map(HeaderValue::as_bytes)
+        .and_then(|value| value.split(|byte| *byte == b';').next())
+        .unwrap_or_default();
+    media_type
+        .trim_ascii()
+        .eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+}
+
+/// The field `d` of a form; empty when there is none.
+fn form_field(body: &[u8]) -> Vec<u8> {
+    let field = body
+        .split(|byte| *byte == b'&')
+        .find_map(|pair| pair.strip_prefix(b"d="));
+    let spaced: Vec<u8> = field
+        .unwrap_or_default()
+        .iter()
+        .map(|byte| if *byte == b'+' { b' ' } else { *byte })
+        .collect();
+    percent_decode(&spaced).collect()
+}

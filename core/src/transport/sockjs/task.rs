@@ -1,0 +1,41 @@
+//! The task that runs an app's side of an HTTP session.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::{HttpSession, session::Inbound};
+use crate::{
+    delivery::Message,
+    transport::{CloseReason, SessionHandler},
+};
+
+/// Calls the app for one session, from open to close. It ends when the session ends.
+pub(super) async fn run(
+    session: Arc<HttpSession>,
+    mut handler: Box<dyn SessionHandler>,
+    mut inbound: mpsc::UnboundedReceiver<Inbound>,
+) {
+    let _guard = EndWithTask(session.clone());
+    handler.on_open().await;
+    while let Some(Inbound { messages, room }) = inbound.recv().await {
+        for text in messages {
+            // What came before the client left is still taken; what came before the app closed is not.
+            if !session.takes_messages() {
+                break;
+            }
+            handler.on_message(Message::Text(text)).await;
+        }
+        drop(room);
+    }
+    handler.on_close().await;
+}
+
+/// A handler that panics takes its session with it.
+struct EndWithTask(Arc<HttpSession>);
+
+impl Drop for EndWithTask {
+    fn drop(&mut self) {
+        self.0.fail(&CloseReason::new(1011, "The server failed"));
+    }
+}
