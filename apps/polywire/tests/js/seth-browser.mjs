@@ -54,14 +54,17 @@ async function run(transport) {
   tab.on('requestfailed', (request) => log.push(`${request.url()}: ${request.failure()?.errorText}`));
   await tab.exposeFunction('publishToApi', publish);
   const home = SAME_ORIGIN.includes(transport) ? base : origin;
-  if (home === base) {
-    await tab.setRequestInterception(true);
-    tab.on('request', (request) => {
-      const found = request.url().startsWith(base) && files[request.url().slice(base.length)];
-      if (found) request.respond({ contentType: found[0], body: found[1] });
-      else request.continue();
-    });
-  }
+  await tab.setRequestInterception(true);
+  tab.on('request', (request) => {
+    const url = request.url();
+    let found = null;
+    // The test's own pages, where the server's origin must be theirs.
+    if (url.startsWith(base)) found = files[url.slice(base.length)];
+    // The helper page in the iframe loads the client from where the server says.
+    else if (url.endsWith('/sockjs.min.js')) found = files['/test/sockjs.js'];
+    if (found) request.respond({ contentType: found[0], body: found[1] });
+    else request.continue();
+  });
   await tab.goto(`${home}/test/`);
   try {
     await tab.evaluate(async (url, transport) => {

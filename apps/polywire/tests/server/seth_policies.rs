@@ -253,8 +253,8 @@ fn configuration_errors_are_reported_all_at_once() {
 fn a_file_that_is_no_toml_is_refused_with_its_place() {
     let file = config_file("port = 80\nthis is not TOML\n");
     let text = refused(&["serve", "--config", file.to_str().unwrap()], &[]);
-    assert!(text.contains(file.to_str().unwrap()), "{text}");
-    assert!(text.contains('2'), "the line: {text}");
+    assert!(text.contains("--config"), "{text}");
+    assert!(text.contains("line 2"), "{text}");
     std::fs::remove_file(file).unwrap();
 }
 
