@@ -57,10 +57,10 @@ impl Wheel {
         let slot = (self.now() + ahead) as usize % SLOTS;
         self.slots[slot].lock().push(what.clone());
         // Either `stop_all` finds it in its slot, or it is seen here that `stop_all` was faster.
-        if self.stopped.load(Ordering::SeqCst) {
-            if let Some(what) = what.upgrade() {
-                what.stop();
-            }
+        if self.stopped.load(Ordering::SeqCst)
+            && let Some(what) = what.upgrade()
+        {
+            what.stop();
         }
     }
 

@@ -326,27 +326,39 @@ impl Service {
 
     async fn xhr_send(&self, request: &mut Request, id: &str) -> Response {
         let mut answer = match self.read_body(request).await {
-            Ok(body) => self.send(request, id, &body).await,
+            Ok(body) => match self.send(request, id, &body).await {
+                Ok(()) => {
+                    let mut answer = status(StatusCode::NO_CONTENT);
+                    headers::set(
+                        &mut answer,
+                        header::CONTENT_TYPE,
+                        "text/plain; charset=UTF-8",
+                    );
+                    self.cookie(&mut answer, request);
+                    answer
+                }
+                Err(answer) => *answer,
+            },
             Err(error) => refused_body(error),
         };
-        if answer.status() == StatusCode::OK {
-            answer = status(StatusCode::NO_CONTENT);
-            headers::set(
-                &mut answer,
-                header::CONTENT_TYPE,
-                "text/plain; charset=UTF-8",
-            );
-        }
         headers::cross_origin(&mut answer, request);
         headers::no_cache(&mut answer);
         answer
     }
 
     async fn jsonp_send(&self, request: &mut Request, id: &str) -> Response {
-        let mut answer = match self.read_body(request).await {
+        let sent = match self.read_body(request).await {
             Ok(body) if is_form(request) => self.send(request, id, &form_field(&body)).await,
             Ok(body) => self.send(request, id, &body).await,
-            Err(error) => refused_body(error),
+            Err(error) => Err(Box::new(refused_body(error))),
+        };
+        let mut answer = match sent {
+            Ok(()) => {
+                let mut answer = text(StatusCode::OK, "ok");
+                self.cookie(&mut answer, request);
+                answer
+            }
+            Err(answer) => *answer,
         };
         headers::no_cache(&mut answer);
         answer
@@ -357,26 +369,21 @@ impl Service {
         request.body.read(self.message_bytes_max, timeout).await
     }
 
-    /// Hands the messages of a send request to their session; 200 `ok` when they are taken.
-    async fn send(&self, request: &Request, id: &str, body: &[u8]) -> Response {
-        let messages = match payload(body) {
-            Ok(messages) => messages,
-            Err(error) => {
-                let mut answer = text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
-                self.cookie(&mut answer, request);
-                return answer;
-            }
-        };
+    /// Hands the messages of a send request to their session.
+    async fn send(&self, request: &Request, id: &str, body: &[u8]) -> Result<(), Box<Response>> {
+        let messages = payload(body).map_err(|error| {
+            let mut answer = text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
+            self.cookie(&mut answer, request);
+            answer
+        })?;
         let session = self.sessions.get(id);
-        let Some(session) = session.filter(|session| self.is_allowed(session, request)) else {
-            return not_found();
-        };
+        let session = session
+            .filter(|session| self.is_allowed(session, request))
+            .ok_or_else(not_found)?;
         if !messages.is_empty() {
             session.receive(messages).await;
         }
-        let mut answer = text(StatusCode::OK, "ok");
-        self.cookie(&mut answer, request);
-        answer
+        Ok(())
     }
 }
 

@@ -1,0 +1,123 @@
+//! HTTP connections: limits in time and number.
+
+mod harness;
+
+use std::time::{Duration, Instant};
+
+use harness::{HttpClient, Settings, TestServer, WebSocketClient, frame};
+use polywire_core::{Limits, transport::sockjs::SockJsOptions};
+
+fn server(limits: Limits) -> TestServer {
+    TestServer::with(Settings {
+        limits,
+        options: SockJsOptions::default(),
+    })
+}
+
+#[test]
+fn a_head_that_dribbles_is_cut_and_an_idle_connection_is_not() {
+    let server = server(Limits {
+        header_secs: 1,
+        ..Limits::default()
+    });
+    let mut idle = HttpClient::connect(server.address);
+    idle.request("GET /echo", "");
+    assert_eq!(idle.answer().status, 200);
+    let mut silent = HttpClient::connect(server.address);
+    let mut second = HttpClient::connect(server.address);
+    second.request("GET /echo", "");
+    assert_eq!(second.answer().status, 200);
+    let mut dribbling = HttpClient::connect(server.address);
+    let begin = Instant::now();
+    dribbling.write(b"GET /echo HT");
+    // The second head of a kept-alive connection counts as well.
+    second.write(b"GET /echo HT");
+    let waits = std::thread::spawn(move || assert!(silent.is_ended(), "nothing was ever sent"));
+    let second = std::thread::spawn(move || assert!(second.is_ended()));
+    assert!(dribbling.is_ended());
+    assert!(begin.elapsed() >= Duration::from_millis(900));
+    waits.join().expect("it was cut");
+    second.join().expect("it was cut");
+    idle.request("GET /echo", "");
+    assert_eq!(
+        idle.answer().status,
+        200,
+        "it was idle for longer than a head may take"
+    );
+}
+
+#[test]
+fn a_waiting_stream_is_no_dribbling_head() {
+    let server = server(Limits {
+        header_secs: 1,
+        ..Limits::default()
+    });
+    let mut stream = HttpClient::connect(server.address);
+    stream.request("POST /echo/0/a/xhr_streaming", "");
+    stream.head();
+    let mut cut = HttpClient::connect(server.address);
+    assert!(cut.is_ended(), "the time of a head has passed");
+    stream.chunk();
+    assert_eq!(stream.chunk(), "o\n");
+    let sent = HttpClient::once(server.address, "POST /echo/0/a/xhr_send", "[\"x\"]");
+    assert_eq!(sent.status, 204);
+    assert_eq!(stream.chunk(), "a[\"x\"]\n");
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let server = server(Limits::default());
+    let mut client = HttpClient::connect(server.address);
+    let request = "GET /echo HTTP/1.1\r\nHost: t\r\n\r\nGET /none HTTP/1.1\r\nHost: t\r\n\r\n";
+    client.write(request.repeat(50).as_bytes());
+    for _ in 0..50 {
+        assert_eq!(client.answer().body, "Welcome to SockJS!\n");
+        assert_eq!(client.answer().status, 404);
+    }
+}
+
+#[test]
+fn places_are_given_back_by_every_kind_of_connection() {
+    let server = server(Limits {
+        connections_per_address_max: 2,
+        ..Limits::default()
+    });
+    for round in 0..3 {
+        let mut socket = WebSocketClient::connect(server.address, "/echo/websocket");
+        let mut http = HttpClient::connect(server.address);
+        http.request("GET /echo", "");
+        assert_eq!(http.answer().status, 200, "round {round}");
+        let mut refused = HttpClient::connect(server.address);
+        assert!(refused.is_ended(), "a third connection");
+        socket.write(&frame(0x88, &[3, 232]));
+        socket.expect_closed(1000);
+        http.abort();
+        drop(socket);
+        // The server sees both ends in its own time.
+        for free in 0..2 {
+            let deadline = Instant::now() + Duration::from_secs(5);
+            loop {
+                let mut probe = HttpClient::connect(server.address);
+                if probe.try_write(b"GET /echo HTTP/1.0\r\n\r\n") && !probe.is_ended() {
+                    break;
+                }
+                assert!(Instant::now() < deadline, "place {free} was not given back");
+            }
+        }
+    }
+}
+
+#[test]
+fn connect_and_nonsense_do_no_harm() {
+    let server = server(Limits::default());
+    let mut client = HttpClient::connect(server.address);
+    client.write(b"CONNECT test:80 HTTP/1.1\r\nHost: test:80\r\n\r\n");
+    assert_eq!(client.head().status, 405);
+    let mut client = HttpClient::connect(server.address);
+    client.write(b"\x16\x03\x01\x02\x00nonsense\r\n\r\n");
+    assert!(client.rest().starts_with("HTTP/1.1 400") || client.is_ended());
+    assert_eq!(
+        HttpClient::once(server.address, "GET /echo", "").status,
+        200
+    );
+}
