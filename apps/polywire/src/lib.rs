@@ -34,3 +34,8 @@ pub use polywire_persistence as persistence;
 pub mod apps {
     pub use polywire_seth::Seth;
 }
+
+/// The code in the guide, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/writing-parts.md")]
+struct WritingParts;

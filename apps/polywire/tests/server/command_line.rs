@@ -13,13 +13,7 @@ pub(crate) fn run(args: &[&str]) -> Output {
 pub(crate) fn run_with(args: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut command = polywire();
     command.args(args).envs(variables.iter().copied());
-    let mut process = Process::start("polywire", &mut command);
-    let status = process.wait(SOON);
-    Output {
-        status,
-        stdout: process.stdout().join("\n").into(),
-        stderr: process.stderr().into(),
-    }
+    Process::start("polywire", &mut command).output()
 }
 
 /// The server must refuse to start; returns what it says.

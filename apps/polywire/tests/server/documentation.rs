@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use crate::support::{Process, SOON, Server, ServerOptions, polywire};
+use crate::support::{Process, Server, ServerOptions, polywire};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -84,17 +84,12 @@ fn the_commands_do_what_is_written() {
             let mut bash = Command::new("bash");
             bash.args(["-euo", "pipefail", "-c", &here(&block.text)])
                 .current_dir(root());
-            let mut bash = Process::start("bash", &mut bash);
-            let status = bash.wait(SOON);
+            let output = Process::start("bash", &mut bash).output();
             let place = format!("{}:\n{}", document.display(), block.text);
-            assert!(status.success(), "{place}: {status}\n{}", bash.stderr());
+            assert!(output.status.success(), "{place}: {output:?}");
             if let Some(expected) = blocks.get(index + 1).filter(|next| next.language == "text") {
-                bash.wait_for_end_of_output();
-                assert_eq!(
-                    bash.stdout().join("\n").trim(),
-                    here(&expected.text).trim(),
-                    "{place}"
-                );
+                let printed = String::from_utf8(output.stdout).unwrap();
+                assert_eq!(printed.trim(), here(&expected.text).trim(), "{place}");
             }
             count += 1;
         }

@@ -3,12 +3,12 @@
 use std::{
     io::{BufRead, BufReader, Read},
     path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{
         Arc, Mutex,
         mpsc::{self, Receiver, RecvTimeoutError},
     },
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -21,6 +21,7 @@ pub(crate) struct Process {
     lines: Receiver<String>,
     stdout: Vec<String>,
     stderr: Arc<Mutex<Vec<String>>>,
+    stderr_reader: Option<JoinHandle<()>>,
 }
 
 impl Process {
@@ -36,13 +37,15 @@ impl Process {
         thread::spawn(move || each_line(stdout, |line| drop(sender.send(line))));
         let stderr = Arc::new(Mutex::new(Vec::new()));
         let (pipe, kept) = (child.stderr.take().unwrap(), stderr.clone());
-        thread::spawn(move || each_line(pipe, |line| kept.lock().unwrap().push(line)));
+        let reader = move || each_line(pipe, |line| kept.lock().unwrap().push(line));
+        let stderr_reader = Some(thread::spawn(reader));
         Self {
             name: name.to_owned(),
             child,
             lines,
             stdout: Vec::new(),
             stderr,
+            stderr_reader,
         }
     }
 
@@ -116,6 +119,20 @@ impl Process {
         eventually(&format!("the end of {name}"), within, || {
             child.try_wait().unwrap()
         })
+    }
+
+    /// Waits until it has ended by itself, and returns all that it printed.
+    pub(crate) fn output(&mut self) -> Output {
+        let status = self.wait(SOON);
+        self.wait_for_end_of_output();
+        if let Some(reader) = self.stderr_reader.take() {
+            reader.join().unwrap();
+        }
+        Output {
+            status,
+            stdout: self.stdout.join("\n").into(),
+            stderr: self.stderr().into(),
+        }
     }
 
     /// Resident memory, in bytes.
