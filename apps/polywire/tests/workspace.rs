@@ -25,7 +25,6 @@ fn metadata() -> Value {
             "--format-version",
             "1",
             "--locked",
-            "--offline",
             "--all-features",
         ])
         .current_dir(root())
