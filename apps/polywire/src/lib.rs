@@ -37,3 +37,8 @@ pub use self::signal::stop_signal;
 pub mod apps {
     pub use polywire_seth::Seth;
 }
+
+/// The code in the guide, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/writing-parts.md")]
+struct WritingParts;
