@@ -1,0 +1,15 @@
+//! The `polywire` program from outside: each test starts the real binary on a free port, talks to it with
+//! real clients, and stops it by its process id.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod support;
+
+mod command_line;
+mod documentation;
+mod robustness;
+mod seth_http;
+mod seth_messages;
+mod seth_policies;
+mod seth_redis;
+mod seth_sockjs;

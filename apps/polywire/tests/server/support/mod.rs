@@ -1,0 +1,57 @@
+//! What the tests stand on: the server as a process, clients, a Redis, a place that webhooks go to.
+
+mod http;
+mod process;
+mod redis;
+mod server;
+mod sink;
+mod websocket;
+
+pub(crate) use self::{
+    http::{Answer, HttpConnection},
+    process::{Process, run_node},
+    redis::Redis,
+    server::{Server, ServerOptions, config_file, polywire},
+    sink::Sink,
+    websocket::WebSocketClient,
+};
+
+use std::{
+    fmt::Debug,
+    time::{Duration, Instant},
+};
+
+/// How long anything may take that should happen at once. Generous: the machine may be busy.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// Looks again and again until there is something, and panics with `what` when there is nothing in time.
+pub(crate) fn eventually<T>(
+    what: &str,
+    within: Duration,
+    mut look: impl FnMut() -> Option<T>,
+) -> T {
+    let deadline = Instant::now() + within;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "not within {within:?}: {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+/// Like [`eventually`], for a value that must become equal to `expected`.
+pub(crate) fn eventually_equal<T: PartialEq + Debug>(expected: &T, mut look: impl FnMut() -> T) {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let found = look();
+        if found == *expected {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "not within {SOON:?}: expected {expected:?}, found {found:?}"
+        );
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,147 @@
+//! The server under test.
+
+use std::{net::SocketAddr, path::PathBuf, process::Command};
+
+use serde_json::{Value, json};
+
+use super::{Answer, HttpConnection, Process, SOON, WebSocketClient};
+
+/// A command that runs the program with nothing of the caller's configuration.
+pub(crate) fn polywire() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_polywire"));
+    for (name, _) in std::env::vars() {
+        if name.starts_with("POLYWIRE_") {
+            command.env_remove(name);
+        }
+    }
+    command.current_dir(env!("CARGO_TARGET_TMPDIR"));
+    command
+}
+
+/// How to start a server.
+pub(crate) struct ServerOptions {
+    command: Command,
+    config: Option<PathBuf>,
+}
+
+impl ServerOptions {
+    /// `polywire serve` on a free port of loopback.
+    pub(crate) fn new(args: &[&str]) -> Self {
+        let mut command = polywire();
+        command.arg("serve").args(args);
+        if !args.contains(&"--port") {
+            command.args(["--port", "0"]);
+        }
+        Self {
+            command,
+            config: None,
+        }
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// With a configuration file of this text.
+    pub(crate) fn config(mut self, text: &str) -> Self {
+        let path = config_file(text);
+        self.command.arg("--config").arg(&path);
+        self.config = Some(path);
+        self
+    }
+
+    pub(crate) fn start(mut self) -> Server {
+        let mut process = Process::start("polywire", &mut self.command);
+        let address = process.wait_for_line(SOON, |line| {
+            line.strip_prefix("listening on http://")?.parse().ok()
+        });
+        Server {
+            process,
+            address,
+            config: self.config,
+        }
+    }
+}
+
+/// Writes a configuration file that is in nobody's way.
+pub(crate) fn config_file(text: &str) -> PathBuf {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let name = format!("config-{}-{number}.toml", std::process::id());
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// A running server.
+pub(crate) struct Server {
+    pub(crate) process: Process,
+    pub(crate) address: SocketAddr,
+    config: Option<PathBuf>,
+}
+
+impl Server {
+    /// In memory, everybody may do everything.
+    pub(crate) fn start(args: &[&str]) -> Self {
+        ServerOptions::new(args).start()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn request(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: Option<&[u8]>,
+    ) -> Answer {
+        HttpConnection::open(self.address).request(method, target, headers, body)
+    }
+
+    pub(crate) fn get(&self, target: &str) -> Answer {
+        self.request("GET", target, &[], None)
+    }
+
+    pub(crate) fn post(&self, target: &str, body: impl AsRef<[u8]>) -> Answer {
+        self.request("POST", target, &[], Some(body.as_ref()))
+    }
+
+    /// Posts to the HTTP API; it must succeed.
+    pub(crate) fn publish(&self, target: &str, message: &Value) {
+        let answer = self.post(target, message.to_string());
+        assert_eq!((answer.status, answer.text()), (200, "{\"status\": 200}\n"));
+    }
+
+    /// The debug API's answer for everything.
+    pub(crate) fn debug(&self) -> Value {
+        let answer = self.get("/debug/");
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    }
+
+    /// A raw WebSocket.
+    pub(crate) fn websocket(&self) -> WebSocketClient {
+        WebSocketClient::open(self.address, "/connect/websocket")
+    }
+
+    /// A raw WebSocket with an identity.
+    pub(crate) fn client(&self, id: impl Into<Value>) -> WebSocketClient {
+        let mut client = self.websocket();
+        client.send(&json!({"type": "connect", "subscriber_id": id.into()}));
+        client.settle();
+        client
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(path) = &self.config {
+            // It lies in the build folder: leaving it would do no harm.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
