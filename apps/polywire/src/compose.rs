@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use polywire_core::{AppRunner, Builder, StartError, transport::sockjs::SockJsOptions};
 
 use crate::{
-    apps::Seth,
+    apps::{KnSock, Seth},
     auth::{ApiKey, Echo, Header},
     backends::{Memory, Redis, RedisSettings},
     config::{AppName, AuthChoice, BackendChoice, Config, PersistenceChoice},
@@ -29,6 +29,7 @@ pub fn builder(config: &Config) -> Result<Builder, StartError> {
     for app in &config.apps {
         builder = match app {
             AppName::Seth => builder.app(seth(config)),
+            AppName::KnSock => builder.app(knsock(config)),
         };
     }
     if problems.is_empty() {
@@ -131,4 +132,12 @@ fn seth(config: &Config) -> Seth {
                 .cookie(settings.cookie)
                 .same_address(settings.same_address),
         )
+}
+
+fn knsock(config: &Config) -> KnSock {
+    let settings = &config.app.knsock;
+    KnSock::default()
+        .authenticate(settings.authenticate)
+        .line_bytes_max(settings.line_bytes_max)
+        .topic_bytes_max(settings.topic_bytes_max)
 }

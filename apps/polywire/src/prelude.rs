@@ -15,4 +15,7 @@ pub use polywire_persistence::{
     RedisStreamSettings, Tee,
 };
 
-pub use crate::{apps::Seth, stop_signal};
+pub use crate::{
+    apps::{KnSock, Seth},
+    stop_signal,
+};

@@ -219,7 +219,7 @@ mod tests {
             .unwrap();
         let (tcp, address) = listener.accept().await.unwrap();
         let slot = Arc::new(Slots::default()).take(address.ip(), &limits);
-        let mut guarded = GuardedTcp::new(tcp, slot.unwrap(), &limits);
+        let mut guarded = GuardedTcp::new(tcp, Bytes::new(), slot.unwrap(), &limits);
         // More than the kernel keeps for a connection.
         let written = guarded.write_all(&vec![0; 64 << 20]).await;
         assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);

@@ -47,11 +47,13 @@ pub enum LogFormat {
 pub enum AppName {
     /// Seth-Pusher.
     Seth,
+    /// kn-sock.
+    KnSock,
 }
 
 impl AppName {
     /// Every bundled app.
-    pub const ALL: [Self; 1] = [Self::Seth];
+    pub const ALL: [Self; 2] = [Self::Seth, Self::KnSock];
 }
 
 fn is_redis(text: &str) -> bool {
@@ -117,7 +119,8 @@ impl FromStr for AppName {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "seth" => Ok(Self::Seth),
-            _ => Err(format!("there is no app {text:?}; known: seth")),
+            "knsock" => Ok(Self::KnSock),
+            _ => Err(format!("there is no app {text:?}; known: seth, knsock")),
         }
     }
 }

@@ -176,6 +176,14 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
             written.external_api.queue_bytes_max,
         ),
         ("apps.seth.name_bytes_max", written.apps.seth.name_bytes_max),
+        (
+            "apps.knsock.line_bytes_max",
+            written.apps.knsock.line_bytes_max,
+        ),
+        (
+            "apps.knsock.topic_bytes_max",
+            written.apps.knsock.topic_bytes_max,
+        ),
     ];
     for (setting, value) in bounds {
         if value == 0 {

@@ -10,8 +10,8 @@ pub use self::{
     choice::{AppName, AuthChoice, BackendChoice, LogFormat, PersistenceChoice},
     load::load,
     model::{
-        ApiKeySection, AppSections, Config, ExternalApiSection, HeaderSection, RedisSection,
-        SethSection,
+        ApiKeySection, AppSections, Config, ExternalApiSection, HeaderSection, KnSockSection,
+        RedisSection, SethSection,
     },
     problem::{Problem, Problems},
     text::Secret,

@@ -224,6 +224,8 @@ impl Default for ExternalApiSection {
 pub struct AppSections {
     /// `[apps.seth]`
     pub seth: SethSection,
+    /// `[apps.knsock]`
+    pub knsock: KnSockSection,
 }
 
 /// `[apps.seth]`
@@ -248,6 +250,28 @@ impl Default for SethSection {
             name_bytes_max: 256,
             cookie: false,
             same_address: false,
+        }
+    }
+}
+
+/// `[apps.knsock]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KnSockSection {
+    /// Asks the authentication policy for every connection. Default false, as with kn-sock.
+    pub authenticate: bool,
+    /// Bytes of a line; a longer one ends its connection. Default 1 MiB.
+    pub line_bytes_max: usize,
+    /// Bytes of a topic; lines with a longer one are ignored. Default 512.
+    pub topic_bytes_max: usize,
+}
+
+impl Default for KnSockSection {
+    fn default() -> Self {
+        Self {
+            authenticate: false,
+            line_bytes_max: 1 << 20,
+            topic_bytes_max: 512,
         }
     }
 }
