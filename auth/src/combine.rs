@@ -67,7 +67,7 @@ impl<A: AuthenticationPolicy, B: AuthenticationPolicy> AuthenticationPolicy for 
 
     fn weakness(&self) -> Option<String> {
         match (self.first.weakness(), self.second.weakness()) {
-            (Some(first), Some(second)) => Some(together(first, second)),
+            (Some(first), Some(second)) => Some(together(first, &second)),
             (first, second) => first.or(second),
         }
     }
@@ -85,11 +85,11 @@ impl<A: AuthenticationPolicy, B: AuthenticationPolicy> AuthenticationPolicy for 
     }
 
     fn weakness(&self) -> Option<String> {
-        Some(together(self.first.weakness()?, self.second.weakness()?))
+        Some(together(self.first.weakness()?, &self.second.weakness()?))
     }
 }
 
-fn together(first: String, second: String) -> String {
+fn together(first: String, second: &str) -> String {
     if first == second {
         first
     } else {

@@ -73,10 +73,13 @@ impl<P: PersistencePolicy + ?Sized> PersistencePolicy for Arc<P> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PersistenceError {
-    /// The policy's queue is full.
+    /// The policy's queue is full. The policy has counted and logged that itself.
     #[error("the persistence queue is full")]
     Overloaded,
     /// The store cannot be reached or refused.
     #[error("the store failed")]
     Store(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A setting is wrong; the text says which and what to do.
+    #[error("{0}")]
+    Configuration(String),
 }

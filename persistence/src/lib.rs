@@ -1,1 +1,16 @@
-//! Persistence policies for polywire.
+//! Persistence policies for polywire, and a way to combine them.
+
+mod background;
+mod external_api;
+mod losses;
+mod none;
+mod record;
+mod redis_stream;
+mod tee;
+
+pub use self::{
+    external_api::{ExternalApi, ExternalApiSettings},
+    none::NoPersistence,
+    redis_stream::{RedisStream, RedisStreamSettings},
+    tee::{PersistencePolicyExt, Tee},
+};

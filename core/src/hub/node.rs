@@ -6,7 +6,7 @@ use super::Hub;
 use crate::{
     backend::Interest,
     identity::NodeId,
-    persistence::PersistencePolicy,
+    persistence::{PersistenceError, PersistencePolicy},
     publication::{Clock, Draft, Position, Publication},
 };
 
@@ -56,8 +56,13 @@ impl LocalNode {
 
     pub(super) async fn persist_with(policy: &dyn PersistencePolicy, publication: &Publication) {
         if let Err(error) = policy.persist(publication).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, target = ?publication.target, "a publication was not stored");
+            let cause = &error as &dyn std::error::Error;
+            if let PersistenceError::Overloaded = error {
+                // A line for each publication would make an overload worse; the policy tells of them.
+                tracing::debug!(error = cause, target = ?publication.target, "not stored");
+            } else {
+                tracing::warn!(error = cause, target = ?publication.target, "a publication was not stored");
+            }
         }
     }
 

@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc};
 
 use super::{Recorder, RecordingPolicy, until, within};
 use crate::{
-    BackendError, BackendStatus, Channel, ClientId, Draft, Hub, Interest, JoinNumber, LocalNode,
-    Payload, Position, PubSubBackend,
+    BackendError, BackendStatus, Channel, Draft, Hub, Interest, JoinNumber, LocalNode, Payload,
+    Position, PubSubBackend,
     delivery::{Flusher, Receiver},
 };
 

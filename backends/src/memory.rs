@@ -1,0 +1,32 @@
+//! The backend of a single node.
+
+use std::sync::OnceLock;
+
+use async_trait::async_trait;
+use polywire_core::{BackendError, Draft, LocalNode, Position, PubSubBackend};
+
+/// Everything stays in the memory of one node. It is always ready and never fails.
+///
+/// # Examples
+/// ```
+/// use polywire_backends::Memory;
+/// use polywire_core::AppRunner;
+///
+/// let builder = AppRunner::builder(Memory::default());
+/// ```
+#[derive(Debug, Default)]
+pub struct Memory {
+    node: OnceLock<LocalNode>,
+}
+
+#[async_trait]
+impl PubSubBackend for Memory {
+    async fn start(&self, node: LocalNode) -> Result<(), BackendError> {
+        self.node.set(node).map_err(|_| BackendError::NotRunning)
+    }
+
+    async fn publish(&self, draft: Draft) -> Result<Position, BackendError> {
+        let node = self.node.get().ok_or(BackendError::NotRunning)?;
+        Ok(node.publish(draft).await)
+    }
+}

@@ -1,0 +1,321 @@
+//! The task that owns the connection.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use polywire_core::{LocalNode, Position, Target};
+use redis::{
+    AsyncConnectionConfig, Client, PushInfo, RedisError, RedisResult, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
+};
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    backoff::Backoff,
+    changes::Changes,
+    envelope,
+    inbox::{Inbox, inbox},
+    names::Names,
+    publishing::{Outcome, Publishing, Request, answer},
+    script::server_run,
+    settings::RedisSettings,
+    subscriptions::{Round, Subscriptions},
+};
+
+/// Messages that are delivered before other work is looked at.
+const DELIVER_AT_ONCE: usize = 256;
+
+/// The task that owns the connection, and with it every order: what is sent, what is subscribed to, and what
+/// is delivered. There is one connection for commands and messages alike (RESP3), so that there is one
+/// answer to whether Redis is there.
+pub(super) struct Actor {
+    pub(super) node: LocalNode,
+    pub(super) client: Client,
+    pub(super) settings: RedisSettings,
+    pub(super) names: Names,
+    pub(super) requests: mpsc::Receiver<Request>,
+    pub(super) changes: Arc<Changes>,
+    pub(super) ready: Arc<AtomicBool>,
+    pub(super) publishing: Publishing,
+    pub(super) subscriptions: Subscriptions,
+    /// The publication that was delivered last: a node with a channel and a matching glob gets each
+    /// publication several times, one right after the other.
+    pub(super) last: Option<(Target, Position)>,
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error("the connection to Redis failed")]
+    Redis(#[source] Arc<RedisError>),
+    #[error("Redis closed the connection")]
+    Closed,
+    #[error("no connection to Redis came about in time")]
+    TooSlow,
+    #[error("more messages came than this node could deliver")]
+    Overflow,
+}
+
+impl From<RedisError> for Lost {
+    fn from(error: RedisError) -> Self {
+        Self::Redis(Arc::new(error))
+    }
+}
+
+/// Something that is under way on the connection, if anything is.
+type UnderWay<T> = Option<Pin<Box<dyn Future<Output = RedisResult<T>> + Send>>>;
+
+/// Waits for what is under way; forever when nothing is.
+async fn done<T>(under_way: &mut UnderWay<T>) -> RedisResult<T> {
+    match under_way {
+        Some(future) => {
+            let output = future.await;
+            *under_way = None;
+            output
+        }
+        None => std::future::pending().await,
+    }
+}
+
+impl Actor {
+    /// Connects, serves, and begins again, until it is stopped.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut backoff = Backoff::default();
+        loop {
+            let lost = tokio::select! {
+                lost = self.live(&mut backoff) => lost,
+                () = stop.cancelled() => return self.down(None),
+            };
+            self.report(&lost, &backoff);
+            self.down(match &lost {
+                Lost::Redis(error) => Some(error),
+                _ => None,
+            });
+            let pause = backoff.pause();
+            tokio::select! {
+                () = self.decline_during(sleep(pause)) => {}
+                () = stop.cancelled() => return self.down(None),
+            }
+        }
+    }
+
+    /// The life of one connection.
+    async fn live(&mut self, backoff: &mut Backoff) -> Lost {
+        let (client, config) = (self.client.clone(), self.config());
+        let (sender, mut inbox) = inbox();
+        let config = config.set_push_sender(move |push: PushInfo| -> Result<(), ()> {
+            sender.take(push);
+            Ok(())
+        });
+        // The library bounds both steps; this also bounds the look-up of the name.
+        let patience = self.settings.connect_timeout() + self.settings.response_timeout();
+        let connecting = timeout(patience, async move {
+            client
+                .get_multiplexed_async_connection_with_config(&config)
+                .await
+        });
+        let connection = match self.decline_during(connecting).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => return error.into(),
+            Err(_) => return Lost::TooSlow,
+        };
+        let mut asking = connection.clone();
+        let asked = self.decline_during(async move {
+            let mut info = redis::cmd("INFO");
+            info.arg("server").query_async::<String>(&mut asking).await
+        });
+        match asked.await {
+            Ok(info) => self.publishing.begin(server_run(&info).to_owned()),
+            Err(error) => return error.into(),
+        }
+        // In this order: what changes after the look at all interests is taken in as a change.
+        self.changes.open();
+        self.subscriptions.begin(self.node.interests());
+        let lost = self.serve(connection, &mut inbox, backoff).await;
+        // What came before the end counts.
+        while let Some(message) = inbox.next_now() {
+            self.deliver(message);
+        }
+        lost
+    }
+
+    async fn serve(
+        &mut self,
+        connection: MultiplexedConnection,
+        inbox: &mut Inbox,
+        backoff: &mut Backoff,
+    ) -> Lost {
+        match self.serve_until_lost(connection, inbox, backoff).await {
+            Ok(never) => match never {},
+            Err(lost) => lost,
+        }
+    }
+
+    async fn serve_until_lost(
+        &mut self,
+        connection: MultiplexedConnection,
+        inbox: &mut Inbox,
+        backoff: &mut Backoff,
+    ) -> Result<std::convert::Infallible, Lost> {
+        let patience = self.settings.response_timeout();
+        let mut subscribing: UnderWay<Round> = None;
+        let mut placing: UnderWay<Vec<Value>> = None;
+        let mut pinging: UnderWay<()> = None;
+        let mut keepalive = interval(self.settings.keepalive());
+        keepalive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            if subscribing.is_none() {
+                let round = self
+                    .subscriptions
+                    .next_round(&self.node, &self.names, &self.changes);
+                match round {
+                    Some(round) => subscribing = Some(Box::pin(round.run(connection.clone()))),
+                    None => self.begin_to_be_ready(backoff),
+                }
+            }
+            if placing.is_none() {
+                let floor = self.node.clock().last();
+                let batch = self
+                    .publishing
+                    .next_batch(&self.subscriptions, floor, patience);
+                placing = batch.map(|batch| -> Pin<Box<dyn Future<Output = _> + Send>> {
+                    let mut connection = connection.clone();
+                    Box::pin(async move {
+                        let count = batch.len();
+                        connection.req_packed_commands(&batch, 0, count).await
+                    })
+                });
+            }
+            tokio::select! {
+                message = inbox.next() => {
+                    self.deliver(message.ok_or(Lost::Closed)?);
+                    for _ in 0..DELIVER_AT_ONCE {
+                        let Some(message) = inbox.next_now() else { break };
+                        self.deliver(message);
+                    }
+                }
+                replies = done(&mut placing) => self.publishing.replied(&self.node, replies?),
+                round = done(&mut subscribing) => self.subscriptions.confirmed(round?),
+                request = self.requests.recv(), if !self.publishing.is_full() => {
+                    // The other end is kept by the backend, which stops this task before it goes.
+                    let Some(request) = request else { return Err(Lost::Closed) };
+                    self.take(request);
+                    while !self.publishing.is_full()
+                        && let Ok(request) = self.requests.try_recv()
+                    {
+                        self.take(request);
+                    }
+                }
+                () = self.changes.changed(), if subscribing.is_none() => {}
+                pong = done(&mut pinging) => pong?,
+                _ = keepalive.tick() => {
+                    self.publishing.tidy(patience);
+                    if pinging.is_none() {
+                        let mut connection = connection.clone();
+                        pinging = Some(Box::pin(async move {
+                            redis::cmd("PING").exec_async(&mut connection).await
+                        }));
+                    }
+                }
+            }
+            if inbox.overflowed() {
+                return Err(Lost::Overflow);
+            }
+        }
+    }
+
+    fn begin_to_be_ready(&self, backoff: &mut Backoff) {
+        if !self.ready.swap(true, Ordering::AcqRel) {
+            backoff.reset();
+            tracing::info!("connected to Redis");
+        }
+    }
+
+    fn take(&mut self, request: Request) {
+        if self.ready.load(Ordering::Acquire) {
+            self.publishing.push(request);
+        } else {
+            // Not everything is subscribed to yet, so local members might miss it.
+            answer(request, Outcome::Unplaced(None));
+        }
+    }
+
+    /// Waits, and answers publishers meanwhile that there is no connection.
+    async fn decline_during<F: Future>(&mut self, future: F) -> F::Output {
+        let mut future = std::pin::pin!(future);
+        loop {
+            tokio::select! {
+                output = &mut future => return output,
+                Some(request) = self.requests.recv() => {
+                    answer(request, Outcome::Unplaced(None));
+                }
+            }
+        }
+    }
+
+    fn down(&mut self, cause: Option<&Arc<RedisError>>) {
+        self.ready.store(false, Ordering::Release);
+        self.changes.close();
+        self.subscriptions.begin(Vec::new());
+        self.publishing.lost(&self.node, cause);
+        self.last = None;
+    }
+
+    fn deliver(&mut self, message: Bytes) {
+        let (id, publication) = match envelope::decode(message) {
+            Ok(decoded) => decoded,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "skipped something that is not an envelope");
+                return;
+            }
+        };
+        let place = publication.position();
+        let again = self
+            .last
+            .as_ref()
+            .is_some_and(|(target, last)| *last == place && *target == publication.target);
+        if again {
+            return;
+        }
+        self.last = Some((publication.target.clone(), place));
+        self.node.clock().observe(place.timetoken);
+        if id.node != self.node.id() {
+            self.node.deliver(&publication);
+        } else if self.publishing.came_back(id) {
+            self.node.deliver(&publication);
+            self.publishing.delivered(id, place);
+        }
+    }
+
+    fn report(&self, lost: &Lost, backoff: &Backoff) {
+        let error = lost as &dyn std::error::Error;
+        if self.ready.load(Ordering::Acquire) || backoff.is_fresh() {
+            tracing::warn!(
+                error,
+                "no connection to Redis; local members are served, and it is tried again"
+            );
+        } else {
+            tracing::debug!(error, "still no connection to Redis");
+        }
+    }
+
+    fn config(&self) -> AsyncConnectionConfig {
+        let at_least: fn(Duration) -> Option<Duration> = Some;
+        AsyncConnectionConfig::new()
+            .set_connection_timeout(at_least(self.settings.connect_timeout()))
+            .set_response_timeout(at_least(self.settings.response_timeout()))
+    }
+}

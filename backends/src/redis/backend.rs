@@ -1,0 +1,263 @@
+//! The backend itself.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use polywire_core::{
+    BackendError, BackendStatus, Draft, Interest, LocalNode, Position, PubSubBackend,
+};
+use redis::Client;
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    actor::Actor,
+    changes::Changes,
+    envelope::{self, PublishId},
+    names::Names,
+    publishing::{BATCH_MAX, Outcome, Publishing, Request},
+    settings::RedisSettings,
+    subscriptions::Subscriptions,
+};
+
+/// Publications that may wait to be sent.
+const QUEUE_MAX: usize = 4 * BATCH_MAX;
+/// Bytes that may wait to be sent.
+const QUEUE_BYTES_MAX: usize = 64 << 20;
+/// How long a stop waits for the connection's task.
+const STOP_MAX: Duration = Duration::from_secs(5);
+
+/// Many nodes on one Redis server, version 6 or later.
+///
+/// Publications and private messages travel through Redis; each node has one connection and one
+/// subscription per channel, client or pattern that somebody on it wants. A script gives each publication
+/// its place and announces it in one step, so that all nodes see one order; local members get a
+/// publication when it comes back from Redis.
+///
+/// # What an answer means
+/// When `publish` answers with a place, local members have the publication: it has come back, or, where the
+/// connection broke in between, it was delivered from memory. Where the only local members are wildcard
+/// subscribers, they get it before anything later. It is stored by the persistence policy after it has its
+/// place, while it is delivered. Other nodes have it unless their own connection is broken.
+///
+/// # When Redis is away
+/// A connection that breaks, or gives no sign of life in time, is made again, in pauses that grow to 3 s,
+/// and everything that the node wants is subscribed to again. Meanwhile local members are served from
+/// memory: publications get places of an epoch of this node, and publishers hear
+/// [`BackendError::Unreachable`]. What other nodes publish in that time is missed, which shows as a hole
+/// in the numbers of the channel.
+///
+/// A publication that was sent and not answered may have reached the other nodes or not. Its publisher
+/// hears `Unreachable`, and local members get it from memory at once; should it come back later, it is
+/// not delivered here a second time (the last 65,536 such publications are remembered for an hour). A
+/// publisher that repeats it may so double it on other nodes.
+///
+/// # What it keeps in Redis
+/// For each channel a hash with epoch and number, forgotten 24 hours after its last publication, and one
+/// key with the last timetoken. A channel begins a new epoch when that hash is gone, or the server was
+/// started again or replaced, whatever it remembers. Timetokens follow the clock of Redis, but never fall behind one that a
+/// publishing node has given or seen.
+///
+/// # Examples
+/// ```
+/// use polywire_backends::{Redis, RedisSettings};
+/// use polywire_core::AppRunner;
+///
+/// # fn main() -> Result<(), polywire_core::BackendError> {
+/// let backend = Redis::new(RedisSettings::host("localhost", 6379).database(2))?;
+/// let builder = AppRunner::builder(backend);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Redis {
+    settings: RedisSettings,
+    client: Client,
+    running: OnceLock<Running>,
+}
+
+struct Running {
+    node: LocalNode,
+    names: Names,
+    requests: mpsc::Sender<Request>,
+    bytes: Arc<Semaphore>,
+    number: AtomicU64,
+    changes: Arc<Changes>,
+    ready: Arc<AtomicBool>,
+    stop: CancellationToken,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Why other nodes did not get a publication, or may not have got it.
+type Cause = Option<Box<dyn std::error::Error + Send + Sync>>;
+
+impl Redis {
+    /// Checks the settings; connects when it is started.
+    ///
+    /// # Errors
+    /// [`BackendError::Configuration`] when a setting is wrong.
+    pub fn new(settings: RedisSettings) -> Result<Self, BackendError> {
+        Ok(Self {
+            client: settings.client()?,
+            settings,
+            running: OnceLock::new(),
+        })
+    }
+
+    fn running(&self) -> Result<&Running, BackendError> {
+        self.running.get().ok_or(BackendError::NotRunning)
+    }
+}
+
+#[async_trait]
+impl PubSubBackend for Redis {
+    async fn start(&self, node: LocalNode) -> Result<(), BackendError> {
+        let names = Names::new(&self.settings.prefix);
+        let (requests, receiver) = mpsc::channel(QUEUE_MAX);
+        let running = Running {
+            node: node.clone(),
+            names: names.clone(),
+            requests,
+            bytes: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)),
+            number: AtomicU64::new(0),
+            changes: Arc::default(),
+            ready: Arc::default(),
+            stop: CancellationToken::new(),
+            task: Mutex::default(),
+        };
+        let actor = Actor {
+            node,
+            client: self.client.clone(),
+            settings: self.settings.clone(),
+            requests: receiver,
+            changes: running.changes.clone(),
+            ready: running.ready.clone(),
+            publishing: Publishing::new(names.timetoken()),
+            names,
+            subscriptions: Subscriptions::default(),
+            last: None,
+        };
+        let stop = running.stop.clone();
+        if self.running.set(running).is_err() {
+            return Err(BackendError::NotRunning);
+        }
+        *self.running()?.task.lock() = Some(tokio::spawn(actor.run(stop)));
+        Ok(())
+    }
+
+    /// # Cancel safety
+    /// A publication whose future is dropped before it was sent is not published; later it is published,
+    /// but perhaps not stored, and not delivered here if the connection breaks just then.
+    async fn publish(&self, draft: Draft) -> Result<Position, BackendError> {
+        let running = self.running()?;
+        let timeout = self.settings.response_timeout();
+        match running.place(&draft, timeout).await {
+            Ok(place) => {
+                running.node.persist(&draft.at(place)).await;
+                Ok(place)
+            }
+            Err(cause) => {
+                running.node.publish(draft).await;
+                Err(BackendError::Unreachable(cause))
+            }
+        }
+    }
+
+    async fn subscribe(&self, interest: &Interest) -> Result<(), BackendError> {
+        let running = self.running()?;
+        let told = running
+            .changes
+            .look_and_tell(interest)
+            .ok_or(BackendError::Unreachable(None))?;
+        // The sender is dropped when the connection is lost, which happens when Redis is slow.
+        told.await.map_err(|_| BackendError::Unreachable(None))
+    }
+
+    fn unsubscribe(&self, interest: &Interest) {
+        if let Ok(running) = self.running() {
+            running.changes.look(interest);
+        }
+    }
+
+    fn status(&self) -> BackendStatus {
+        match self.running.get() {
+            Some(running) if running.ready.load(Ordering::Acquire) => BackendStatus::Ready,
+            _ => BackendStatus::Reconnecting,
+        }
+    }
+
+    async fn stop(&self) {
+        let Ok(running) = self.running() else { return };
+        running.stop.cancel();
+        let task = running.task.lock().take();
+        if let Some(task) = task {
+            // It ends at its next look; a task that panicked has ended too.
+            let _ = timeout(STOP_MAX, task).await;
+        }
+    }
+}
+
+impl Running {
+    /// Has Redis give the draft its place and announce it.
+    async fn place(&self, draft: &Draft, patience: Duration) -> Result<Position, Cause> {
+        if !self.ready.load(Ordering::Acquire) {
+            return Err(None);
+        }
+        let id = PublishId {
+            node: self.node.id(),
+            number: self.number.fetch_add(1, Ordering::Relaxed),
+        };
+        let body = envelope::encode(id, draft).map_err(|error| Some(error.into()))?;
+        let (answer, told) = oneshot::channel();
+        let since = Instant::now();
+        let sent = timeout(patience, async {
+            let share = u32::try_from(body.len().min(QUEUE_BYTES_MAX)).unwrap_or(u32::MAX);
+            let permit = self.bytes.clone().acquire_many_owned(share).await.ok()?;
+            let request = Request {
+                id,
+                place: self.names.place(&draft.target),
+                channel: self.names.channel(&draft.target),
+                body,
+                since,
+                answer,
+                _permit: permit,
+            };
+            self.requests.send(request).await.ok()
+        });
+        if !matches!(sent.await, Ok(Some(()))) {
+            return Err(None);
+        }
+        match told.await {
+            Ok(Outcome::Placed(place)) => Ok(place),
+            Ok(Outcome::Unplaced(cause)) => Err(cause.map(|error| error.into())),
+            // The backend stops.
+            Err(_) => Err(None),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis")
+            .field("settings", &self.settings)
+            .field("status", &self.status())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,16 @@
+//! Many nodes on one Redis.
+
+mod actor;
+mod backend;
+mod backoff;
+mod changes;
+mod envelope;
+mod inbox;
+mod names;
+mod publishing;
+mod script;
+mod settings;
+mod subscriptions;
+mod wire;
+
+pub use self::{backend::Redis, settings::RedisSettings};

@@ -1,0 +1,308 @@
+//! Publications on their way through Redis.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use polywire_core::{LocalNode, Position, Timetoken};
+use redis::{Pipeline, RedisError, Value};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::{
+    envelope::{self, PublishId},
+    script::{PlaceScript, Run, position},
+    subscriptions::Subscriptions,
+};
+
+/// Publications and bytes that one pipeline carries at most; a single larger publication goes alone.
+pub(super) const BATCH_MAX: usize = 256;
+const BATCH_BYTES_MAX: usize = 1 << 20;
+
+/// Publications of unknown fate that are remembered: more than can be under way in any one outage.
+const ABANDONED_MAX: usize = 64 * 1024;
+/// How long they are remembered.
+const ABANDONED_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// What became of a publication.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It has its place, and the local members have it.
+    Placed(Position),
+    /// It has no place, or none that is known; if it comes back after all, it is not delivered here.
+    Unplaced(Option<Arc<RedisError>>),
+}
+
+/// A publication that is to be placed.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) id: PublishId,
+    /// The key of the place.
+    pub(super) place: String,
+    /// The Redis channel.
+    pub(super) channel: String,
+    /// The envelope without the place.
+    pub(super) body: Bytes,
+    pub(super) since: Instant,
+    pub(super) answer: oneshot::Sender<Outcome>,
+    /// The request's part of the bytes that may wait.
+    pub(super) _permit: OwnedSemaphorePermit,
+}
+
+/// A publication that was sent.
+#[derive(Debug)]
+struct Flight {
+    request: Request,
+    /// Surely comes back, because this connection is subscribed to its channel.
+    echoes: bool,
+    /// Came back and was delivered.
+    echoed: Option<Position>,
+    /// Redis answered.
+    placed: Option<Position>,
+    tries: u32,
+}
+
+/// Publications on their way: waiting, sent, placed and not yet come back, and of unknown fate. One batch is
+/// under way at a time; what comes meanwhile makes the next one.
+pub(super) struct Publishing {
+    script: PlaceScript,
+    timetoken: String,
+    server_run: String,
+    /// Not sent, in order.
+    queue: VecDeque<(Request, u32)>,
+    /// Sent, in order.
+    batch: Vec<u64>,
+    /// The batch begins with the command that loads the script.
+    loads: bool,
+    script_known: bool,
+    flights: HashMap<u64, Flight>,
+    /// Placed and not yet come back, in the order of Redis.
+    awaited: VecDeque<u64>,
+    abandoned: HashSet<PublishId>,
+    abandoned_order: VecDeque<(Instant, PublishId)>,
+}
+
+impl Publishing {
+    pub(super) fn new(timetoken: String) -> Self {
+        Self {
+            script: PlaceScript::new(),
+            timetoken,
+            server_run: String::new(),
+            queue: VecDeque::new(),
+            batch: Vec::new(),
+            loads: false,
+            script_known: false,
+            flights: HashMap::new(),
+            awaited: VecDeque::new(),
+            abandoned: HashSet::new(),
+            abandoned_order: VecDeque::new(),
+        }
+    }
+
+    /// Begins on a new connection, to a server with this id of its run.
+    pub(super) fn begin(&mut self, server_run: String) {
+        self.server_run = server_run;
+        self.script_known = false;
+    }
+
+    /// True when no more should be put into the queue.
+    pub(super) fn is_full(&self) -> bool {
+        self.queue.len() >= BATCH_MAX
+    }
+
+    pub(super) fn push(&mut self, request: Request) {
+        self.queue.push_back((request, 0));
+    }
+
+    /// Makes the next batch; `None` when nothing waits. Who waited longer than `patience` is answered
+    /// instead, so that a slow server delays nobody for long.
+    pub(super) fn next_batch(
+        &mut self,
+        subscriptions: &Subscriptions,
+        floor: Timetoken,
+        patience: Duration,
+    ) -> Option<Pipeline> {
+        let mut pipeline = Pipeline::new();
+        let mut bytes = 0;
+        while let Some((request, _)) = self.queue.front() {
+            let full =
+                self.batch.len() >= BATCH_MAX || bytes + request.body.len() > BATCH_BYTES_MAX;
+            if full && !self.batch.is_empty() {
+                break;
+            }
+            let Some((request, tries)) = self.queue.pop_front() else {
+                break;
+            };
+            if request.answer.is_closed() {
+                // Its publisher went away before it was sent.
+                continue;
+            }
+            if request.since.elapsed() > patience {
+                answer(request, Outcome::Unplaced(None));
+                continue;
+            }
+            if self.batch.is_empty() {
+                self.loads = !self.script_known;
+                if self.loads {
+                    self.script.load(&mut pipeline);
+                }
+            }
+            bytes += request.body.len();
+            let run = Run {
+                place: &request.place,
+                timetoken: &self.timetoken,
+                channel: &request.channel,
+                body: &request.body,
+                floor,
+                server_run: &self.server_run,
+            };
+            self.script.run(&mut pipeline, &run);
+            let number = request.id.number;
+            let flight = Flight {
+                echoes: subscriptions.echoes(&request.channel),
+                request,
+                echoed: None,
+                placed: None,
+                tries: tries + 1,
+            };
+            self.batch.push(number);
+            self.flights.insert(number, flight);
+        }
+        (!self.batch.is_empty()).then_some(pipeline)
+    }
+
+    /// Takes the replies to the batch.
+    pub(super) fn replied(&mut self, node: &LocalNode, replies: Vec<Value>) {
+        let mut replies = replies.into_iter();
+        if self.loads {
+            self.script_known = matches!(replies.next(), Some(Value::BulkString(_)));
+        }
+        let mut again = Vec::new();
+        for number in std::mem::take(&mut self.batch) {
+            let reply = replies.next().unwrap_or(Value::Nil);
+            if let Some(place) = position(&reply) {
+                self.placed(node, number, place);
+            } else if let Some(flight) = self.flights.remove(&number) {
+                // An error of the script means that it did not get as far as its last step, the
+                // announcement: the publication did not take place.
+                match reply.extract_error() {
+                    Err(error) if error.code() == Some("NOSCRIPT") && flight.tries < 3 => {
+                        self.script_known = false;
+                        again.push((flight.request, flight.tries));
+                    }
+                    other => {
+                        let error = other.err().map(Arc::new);
+                        tracing::warn!(?error, "Redis refused a publication");
+                        answer(flight.request, Outcome::Unplaced(error));
+                    }
+                }
+            }
+        }
+        for request in again.into_iter().rev() {
+            self.queue.push_front(request);
+        }
+    }
+
+    fn placed(&mut self, node: &LocalNode, number: u64, place: Position) {
+        node.clock().observe(place.timetoken);
+        let Some(flight) = self.flights.get_mut(&number) else {
+            return;
+        };
+        if flight.echoes && flight.echoed.is_none() {
+            flight.placed = Some(place);
+            self.awaited.push_back(number);
+        } else if let Some(flight) = self.flights.remove(&number) {
+            answer(flight.request, Outcome::Placed(place));
+        }
+    }
+
+    /// A publication of this node came back. False when it must not be delivered, because its publisher
+    /// was told that it is lost and local members have it already.
+    pub(super) fn came_back(&self, id: PublishId) -> bool {
+        !self.abandoned.contains(&id)
+    }
+
+    /// A publication of this node that came back was delivered.
+    pub(super) fn delivered(&mut self, id: PublishId, place: Position) {
+        let Some(flight) = self.flights.get_mut(&id.number) else {
+            return;
+        };
+        flight.echoed = Some(place);
+        if flight.placed.is_some()
+            && let Some(flight) = self.flights.remove(&id.number)
+        {
+            answer(flight.request, Outcome::Placed(place));
+        }
+        while let Some(number) = self.awaited.front()
+            && !self.flights.contains_key(number)
+        {
+            self.awaited.pop_front();
+        }
+    }
+
+    /// Answers those whose publication has its place but did not come back in time: nobody here is
+    /// subscribed any more.
+    pub(super) fn tidy(&mut self, patience: Duration) {
+        while let Some(number) = self.awaited.front() {
+            let flight = self.flights.get(number);
+            if flight.is_some_and(|flight| flight.request.since.elapsed() < patience) {
+                break;
+            }
+            if let Some(flight) = self.flights.remove(number)
+                && let Some(place) = flight.placed
+            {
+                answer(flight.request, Outcome::Placed(place));
+            }
+            self.awaited.pop_front();
+        }
+        while self.abandoned_order.len() > ABANDONED_MAX
+            || self
+                .abandoned_order
+                .front()
+                .is_some_and(|(since, _)| since.elapsed() > ABANDONED_FOR)
+        {
+            if let Some((_, id)) = self.abandoned_order.pop_front() {
+                self.abandoned.remove(&id);
+            }
+        }
+    }
+
+    /// The connection is lost. What has its place is delivered here, in order, if that was still to come;
+    /// the rest has an unknown fate.
+    pub(super) fn lost(&mut self, node: &LocalNode, cause: Option<&Arc<RedisError>>) {
+        for number in std::mem::take(&mut self.awaited) {
+            let Some(flight) = self.flights.remove(&number) else {
+                continue;
+            };
+            let Some(place) = flight.placed else { continue };
+            if let Ok((_, draft)) = envelope::decode_body(flight.request.body.clone()) {
+                node.deliver(&draft.at(place));
+            }
+            answer(flight.request, Outcome::Placed(place));
+        }
+        for number in std::mem::take(&mut self.batch) {
+            let Some(flight) = self.flights.remove(&number) else {
+                continue;
+            };
+            let id = flight.request.id;
+            if let Some(place) = flight.echoed {
+                answer(flight.request, Outcome::Placed(place));
+            } else if answer(flight.request, Outcome::Unplaced(cause.cloned())) {
+                self.abandoned.insert(id);
+                self.abandoned_order.push_back((Instant::now(), id));
+            }
+        }
+        for (request, _) in std::mem::take(&mut self.queue) {
+            answer(request, Outcome::Unplaced(cause.cloned()));
+        }
+        self.flights.clear();
+        self.tidy(Duration::ZERO);
+    }
+}
+
+/// Tells the publisher; false when it went away.
+pub(super) fn answer(request: Request, outcome: Outcome) -> bool {
+    request.answer.send(outcome).is_ok()
+}

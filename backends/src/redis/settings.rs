@@ -1,0 +1,247 @@
+//! How to reach Redis.
+
+use std::{fmt, time::Duration};
+
+use polywire_core::BackendError;
+use redis::{
+    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
+    io::tcp::TcpSettings,
+};
+use serde::{Deserialize, Serialize};
+
+/// How to reach Redis, and how long to wait for it. Every setting has a default.
+///
+/// # Examples
+/// ```
+/// use polywire_backends::{Redis, RedisSettings};
+///
+/// let settings = RedisSettings::url("rediss://user:secret@redis.example.com:6380/2").prefix("chat:");
+/// assert!(!format!("{settings:?}").contains("secret"));
+/// let backend = Redis::new(settings).unwrap();
+/// ```
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RedisSettings {
+    /// `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS. Takes the place of
+    /// `host` and `port`; the other settings, where they are given, win over what it says.
+    pub url: Option<String>,
+    /// The host. Default `localhost`.
+    pub host: Option<String>,
+    /// The port. Default 6379.
+    pub port: Option<u16>,
+    /// The number of the database.
+    pub database: Option<i64>,
+    /// The user, where the server has several.
+    pub username: Option<String>,
+    /// The password.
+    pub password: Option<String>,
+    /// What the names of all keys and channels begin with, so that several systems can share one
+    /// server. Default `polywire:`.
+    pub prefix: String,
+    /// Milliseconds in which a connection must come about. Default 2000.
+    pub connect_timeout_ms: u64,
+    /// Milliseconds in which a command must be answered; after that the connection counts as lost.
+    /// Default 2000.
+    pub response_timeout_ms: u64,
+    /// Milliseconds between signs of life on a connection. Default 1000.
+    pub keepalive_ms: u64,
+}
+
+impl Default for RedisSettings {
+    fn default() -> Self {
+        Self {
+            url: None,
+            host: None,
+            port: None,
+            database: None,
+            username: None,
+            password: None,
+            prefix: "polywire:".into(),
+            connect_timeout_ms: 2000,
+            response_timeout_ms: 2000,
+            keepalive_ms: 1000,
+        }
+    }
+}
+
+impl RedisSettings {
+    /// The server at a `redis://` or `rediss://` URL.
+    pub fn url(url: impl Into<String>) -> Self {
+        Self {
+            url: Some(url.into()),
+            ..Self::default()
+        }
+    }
+
+    /// The server at a host and port.
+    pub fn host(host: impl Into<String>, port: u16) -> Self {
+        Self {
+            host: Some(host.into()),
+            port: Some(port),
+            ..Self::default()
+        }
+    }
+
+    /// Sets the prefix of all names.
+    #[must_use]
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Sets the password.
+    #[must_use]
+    pub fn password(mut self, password: impl Into<String>) -> Self {
+        self.password = Some(password.into());
+        self
+    }
+
+    /// Sets the number of the database.
+    #[must_use]
+    pub fn database(mut self, database: i64) -> Self {
+        self.database = Some(database);
+        self
+    }
+
+    pub(super) fn connect_timeout(&self) -> Duration {
+        Duration::from_millis(self.connect_timeout_ms)
+    }
+
+    pub(super) fn response_timeout(&self) -> Duration {
+        Duration::from_millis(self.response_timeout_ms)
+    }
+
+    pub(super) fn keepalive(&self) -> Duration {
+        Duration::from_millis(self.keepalive_ms)
+    }
+
+    /// Checks the settings; does not connect.
+    pub(super) fn client(&self) -> Result<Client, BackendError> {
+        let waits = [
+            ("connect_timeout_ms", self.connect_timeout_ms),
+            ("response_timeout_ms", self.response_timeout_ms),
+            ("keepalive_ms", self.keepalive_ms),
+        ];
+        if let Some((name, _)) = waits.iter().find(|(_, value)| *value == 0) {
+            return Err(wrong(format!(
+                "{name} is 0, so that nothing would ever be in time; set it to a second or more"
+            )));
+        }
+        let info = self.address()?;
+        if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+            // An error only says that the program has chosen a provider already, which is as good.
+            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        }
+        // Pushes, which tell of a lost connection, exist in this version of the protocol only.
+        let mut access = info
+            .redis_settings()
+            .clone()
+            .set_protocol(ProtocolVersion::RESP3);
+        if let Some(username) = &self.username {
+            access = access.set_username(username);
+        }
+        if let Some(password) = &self.password {
+            access = access.set_password(password);
+        }
+        if let Some(database) = self.database {
+            access = access.set_db(database);
+        }
+        if access.db() < 0 {
+            return Err(wrong("the number of the database must not be negative"));
+        }
+        let info = info
+            .set_tcp_settings(TcpSettings::default().set_nodelay(true))
+            .set_redis_settings(access);
+        Client::open(info).map_err(|error| wrong(format!("{error}")))
+    }
+
+    fn address(&self) -> Result<ConnectionInfo, BackendError> {
+        let Some(url) = &self.url else {
+            let host = self.host.clone().unwrap_or_else(|| "localhost".into());
+            let port = self.port.unwrap_or(6379);
+            return (host, port)
+                .into_connection_info()
+                .map_err(|error| wrong(format!("{error}")));
+        };
+        if self.host.is_some() || self.port.is_some() {
+            return Err(wrong(
+                "both url and host or port are set; remove one, they mean the same",
+            ));
+        }
+        // The URL itself is not shown: it may hold a password.
+        let how = "write it as redis://[user:password@]host[:port][/database], \
+                   or with rediss:// for TLS";
+        if !(url.starts_with("redis://") || url.starts_with("rediss://")) {
+            return Err(wrong(format!("the url is not one of Redis; {how}")));
+        }
+        url.as_str()
+            .into_connection_info()
+            .map_err(|_| wrong(format!("the url is not valid; {how}")))
+    }
+}
+
+fn wrong(what: impl fmt::Display) -> BackendError {
+    BackendError::Configuration(format!("Redis settings: {what}."))
+}
+
+impl fmt::Debug for RedisSettings {
+    /// Shows neither the password nor the URL, which may hold one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hidden = |value: &Option<String>| value.as_ref().map(|_| "***");
+        f.debug_struct("RedisSettings")
+            .field("url", &hidden(&self.url))
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("database", &self.database)
+            .field("username", &self.username)
+            .field("password", &hidden(&self.password))
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(settings: &RedisSettings) -> String {
+        match settings.client() {
+            Err(BackendError::Configuration(text)) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named_and_no_password_shown() {
+        for url in [
+            "http://u:hunter2@host",
+            "redis://:hunter2@",
+            "redis://:hunter2@host:port",
+            "redis://:hunter2@host/first",
+            "redis://:hunter2@host/-1",
+        ] {
+            let text = problem(&RedisSettings::url(url));
+            assert!(text.ends_with('.') && !text.contains("hunter2"), "{text}");
+        }
+        let mut both = RedisSettings::url("redis://host");
+        both.port = Some(1);
+        assert!(problem(&both).contains("both"));
+        let hasty = RedisSettings {
+            response_timeout_ms: 0,
+            ..RedisSettings::default()
+        };
+        assert!(problem(&hasty).contains("response_timeout_ms"));
+    }
+
+    #[test]
+    fn what_is_given_beside_the_url_wins() {
+        let settings = RedisSettings::url("rediss://ann:first@host/3").password("second");
+        let client = settings.client().unwrap();
+        let access = client.get_connection_info().redis_settings().clone();
+        assert_eq!(access.username(), Some("ann"));
+        assert_eq!(access.password(), Some("second"));
+        assert_eq!(access.db(), 3);
+        let client = settings.database(4).client().unwrap();
+        assert_eq!(client.get_connection_info().redis_settings().db(), 4);
+    }
+}

@@ -1,0 +1,7 @@
+//! A store behind an HTTP API.
+
+mod client;
+mod policy;
+mod settings;
+
+pub use self::{policy::ExternalApi, settings::ExternalApiSettings};

@@ -1,0 +1,99 @@
+//! The policy itself.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use polywire_core::{PersistenceError, PersistencePolicy, Publication};
+use reqwest::{Client, Url};
+
+use super::{ExternalApiSettings, client::Poster};
+use crate::{background::Background, losses::Losses, record::Record};
+
+/// Posts every publication to an HTTP API, as `{"data":…,"channel":…}` or `{"data":…,"user":…}`.
+///
+/// It never delays a publisher: a publication goes into a bounded queue, from which a task posts it. A
+/// network error, a time-out and the statuses 408, 429 and 5xx are tried again a few times, in growing
+/// pauses; another status means that the API does not want it. Redirects are not followed. What could not
+/// be posted, or found the queue full, is counted and logged. A publication whose answer was lost is
+/// posted again, so the API may see it twice.
+///
+/// # Examples
+/// ```
+/// use polywire_persistence::ExternalApi;
+///
+/// let policy = ExternalApi::new("http://127.0.0.1:9000/messages").unwrap();
+/// assert_eq!(policy.lost(), 0);
+/// ```
+pub struct ExternalApi {
+    client: Client,
+    url: Url,
+    settings: ExternalApiSettings,
+    losses: Arc<Losses>,
+    background: Background,
+}
+
+impl ExternalApi {
+    /// The API at this URL.
+    ///
+    /// # Errors
+    /// [`PersistenceError::Configuration`] when it is not an HTTP URL.
+    pub fn new(url: impl Into<String>) -> Result<Self, PersistenceError> {
+        Self::with(ExternalApiSettings::new(url))
+    }
+
+    /// The API with these settings.
+    ///
+    /// # Errors
+    /// [`PersistenceError::Configuration`] when one is wrong.
+    pub fn with(settings: ExternalApiSettings) -> Result<Self, PersistenceError> {
+        let (client, url) = settings.client()?;
+        let losses = Arc::new(Losses::new("external API"));
+        Ok(Self {
+            client,
+            url,
+            background: Background::new(
+                settings.queue_entries_max,
+                settings.queue_bytes_max,
+                losses.clone(),
+            ),
+            settings,
+            losses,
+        })
+    }
+
+    /// Publications that were lost so far.
+    pub fn lost(&self) -> u64 {
+        self.background.lost()
+    }
+
+    fn poster(&self) -> Poster {
+        Poster {
+            client: self.client.clone(),
+            url: self.url.clone(),
+            settings: self.settings.clone(),
+            losses: self.losses.clone(),
+        }
+    }
+}
+
+#[async_trait]
+impl PersistencePolicy for ExternalApi {
+    async fn persist(&self, publication: &Publication) -> Result<(), PersistenceError> {
+        self.background.put(Record::of(publication), |records| {
+            self.poster().run(records)
+        })
+    }
+
+    async fn stop(&self) {
+        self.background.stop().await;
+    }
+}
+
+impl fmt::Debug for ExternalApi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExternalApi")
+            .field("settings", &self.settings)
+            .field("lost", &self.lost())
+            .finish_non_exhaustive()
+    }
+}
