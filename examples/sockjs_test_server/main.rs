@@ -9,6 +9,7 @@ mod services;
 use std::{net::SocketAddr, sync::Arc};
 
 use clap::Parser;
+use polywire::stop_signal;
 use polywire_core::{
     App, AppRunner, Limits, Space,
     http::{Response, request_under},
@@ -113,10 +114,5 @@ async fn main() {
     if let Some(address) = server.address() {
         println!("listening on http://{address}");
     }
-    server
-        .run(async {
-            // It fails only where signals cannot be caught; then the process is simply ended.
-            let _ = tokio::signal::ctrl_c().await;
-        })
-        .await;
+    server.run(stop_signal()).await;
 }

@@ -2,26 +2,122 @@
 
 use std::net::SocketAddr;
 
-use polywire_core::{AppRunner, Builder, testkit, transport::sockjs::SockJsOptions};
+use polywire_core::{AppRunner, Builder, StartError, transport::sockjs::SockJsOptions};
 
 use crate::{
     apps::Seth,
-    config::{AppName, Config},
+    auth::{ApiKey, Echo, Header},
+    backends::{Memory, Redis, RedisSettings},
+    config::{AppName, AuthChoice, BackendChoice, Config, PersistenceChoice},
+    persistence::{
+        ExternalApi, ExternalApiSettings, NoPersistence, RedisStream, RedisStreamSettings,
+    },
 };
 
 /// The composition that a configuration asks for.
-pub fn builder(config: &Config) -> Builder {
-    let mut builder = AppRunner::builder(testkit::LocalBackend::default())
-        .authentication(testkit::AllowAll)
+///
+/// # Errors
+/// Everything that the parts find wrong with their settings, at once.
+pub fn builder(config: &Config) -> Result<Builder, StartError> {
+    let mut problems = Vec::new();
+    let mut builder = backend(config, &mut problems)
         .limits(config.limits)
         .trust_network(config.trust_network)
         .listen(SocketAddr::new(config.host, config.port));
+    builder = authentication(builder, config, &mut problems);
+    builder = persistence(builder, config, &mut problems);
     for app in &config.apps {
         builder = match app {
             AppName::Seth => builder.app(seth(config)),
         };
     }
+    if problems.is_empty() {
+        Ok(builder)
+    } else {
+        Err(StartError::Composition(problems))
+    }
+}
+
+fn backend(config: &Config, problems: &mut Vec<String>) -> Builder {
+    match &config.backend {
+        BackendChoice::Memory => AppRunner::builder(Memory::default()),
+        BackendChoice::Redis(url) => {
+            match Redis::new(RedisSettings::url(url).prefix(&config.redis.prefix)) {
+                Ok(redis) => AppRunner::builder(redis),
+                Err(error) => {
+                    problems.push(error.to_string());
+                    AppRunner::builder(Memory::default())
+                }
+            }
+        }
+    }
+}
+
+fn authentication(builder: Builder, config: &Config, problems: &mut Vec<String>) -> Builder {
+    match config.auth {
+        AuthChoice::Echo => builder.authentication(Echo),
+        AuthChoice::ApiKey => {
+            let section = &config.api_key;
+            builder.authentication(ApiKey::new(
+                &section.key_name,
+                section.key_secret_value.reveal(),
+            ))
+        }
+        AuthChoice::Header => {
+            let section = &config.header;
+            match section.secret_header.parse() {
+                Ok(name) => {
+                    builder.authentication(Header::new(name, section.secret_header_value.reveal()))
+                }
+                Err(_) => {
+                    problems.push(
+                        "header.secret_header: use a header name, such as Seth-Authentication-Header"
+                            .into(),
+                    );
+                    builder
+                }
+            }
+        }
+    }
+}
+
+fn persistence(builder: Builder, config: &Config, problems: &mut Vec<String>) -> Builder {
+    let refused = match &config.persistence {
+        PersistenceChoice::None => return builder.persistence(NoPersistence),
+        PersistenceChoice::Redis(url) => match RedisStream::new(stream_settings(config, url)) {
+            Ok(policy) => return builder.persistence(policy),
+            Err(error) => error,
+        },
+        PersistenceChoice::ExternalApi(url) => {
+            match ExternalApi::with(external_api_settings(config, url)) {
+                Ok(policy) => return builder.persistence(policy),
+                Err(error) => error,
+            }
+        }
+    };
+    problems.push(refused.to_string());
     builder
+}
+
+fn stream_settings(config: &Config, url: &Option<String>) -> RedisStreamSettings {
+    let url = match (url, &config.backend) {
+        (Some(url), _) | (None, BackendChoice::Redis(url)) => url,
+        (None, BackendChoice::Memory) => config.redis.url.reveal(),
+    };
+    let mut settings =
+        RedisStreamSettings::url(url).prefix(format!("{}stream:", config.redis.prefix));
+    settings.stream_entries_max = config.redis.stream_entries_max;
+    settings
+}
+
+fn external_api_settings(config: &Config, url: &str) -> ExternalApiSettings {
+    let section = &config.external_api;
+    let mut settings = ExternalApiSettings::new(url);
+    settings.timeout_ms = section.timeout_secs.saturating_mul(1000);
+    settings.attempts_max = section.retries_max.saturating_add(1);
+    settings.queue_entries_max = section.queue_messages_max;
+    settings.queue_bytes_max = section.queue_bytes_max;
+    settings
 }
 
 fn seth(config: &Config) -> Seth {

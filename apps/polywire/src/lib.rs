@@ -8,13 +8,13 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), StartError> {
-//!     let server = AppRunner::builder(polywire::core::testkit::LocalBackend::default())
-//!         .authentication(polywire::core::testkit::AllowAll)
+//!     let server = AppRunner::builder(Memory::default())
+//!         .authentication(ApiKey::new("batman", "bruce_wayne"))
 //!         .app(Seth::default())
 //!         .listen(([127, 0, 0, 1], 8080).into())
 //!         .build()
 //!         .await?;
-//!     server.run(async { tokio::signal::ctrl_c().await.expect("signals can be caught") }).await;
+//!     server.run(stop_signal()).await;
 //!     Ok(())
 //! }
 //! ```
@@ -24,11 +24,14 @@ pub mod compose;
 pub mod config;
 pub mod logging;
 pub mod prelude;
+mod signal;
 
 pub use polywire_auth as auth;
 pub use polywire_backends as backends;
 pub use polywire_core as core;
 pub use polywire_persistence as persistence;
+
+pub use self::signal::stop_signal;
 
 /// The bundled apps.
 pub mod apps {

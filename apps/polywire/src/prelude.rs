@@ -1,5 +1,8 @@
 //! What a `main.rs` that composes a server needs.
 
+pub use async_trait::async_trait;
+pub use polywire_auth::{ApiKey, AuthenticationPolicyExt, Echo, Header};
+pub use polywire_backends::{Memory, Redis, RedisSettings};
 pub use polywire_core::{
     App, AppRunner, AuthenticationError, AuthenticationPolicy, BackendError, Builder, Channel,
     ClientId, Command, Credentials, Dispatcher, Draft, Event, Handler, Handlers, Identity,
@@ -7,5 +10,9 @@ pub use polywire_core::{
     Position, PubSubBackend, Publication, Refusal, Server, Space, StandardDispatcher, StartError,
     Target, Verdict,
 };
+pub use polywire_persistence::{
+    ExternalApi, ExternalApiSettings, NoPersistence, PersistencePolicyExt, RedisStream,
+    RedisStreamSettings, Tee,
+};
 
-pub use crate::apps::Seth;
+pub use crate::{apps::Seth, stop_signal};

@@ -2,7 +2,7 @@
 
 use std::{error::Error, io::Write, process::ExitCode};
 
-use polywire::{cli::ServeFlags, compose, config, logging};
+use polywire::{cli::ServeFlags, compose, config, logging, stop_signal};
 use polywire_core::Server;
 
 /// A wrong setting, or an address that cannot be listened on.
@@ -26,7 +26,11 @@ pub(crate) fn serve(flags: &ServeFlags) -> ExitCode {
         Err(error) => return refuse(&error),
     };
     runtime.block_on(async {
-        let server = match compose::builder(&config).build().await {
+        let built = match compose::builder(&config) {
+            Ok(builder) => builder.build().await,
+            Err(error) => Err(error),
+        };
+        let server = match built {
             Ok(server) => server,
             Err(error) => return refuse(&error),
         };
@@ -60,20 +64,4 @@ fn refuse(error: &dyn Error) -> ExitCode {
     }
     eprintln!("{text}");
     ExitCode::from(EXIT_USAGE)
-}
-
-async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
-        tracing::error!("signals cannot be caught; the server runs until it is killed");
-        return std::future::pending().await;
-    };
-    let name = tokio::select! {
-        _ = interrupt.recv() => "SIGINT",
-        _ = terminate.recv() => "SIGTERM",
-    };
-    tracing::info!(signal = name, "stopping");
 }

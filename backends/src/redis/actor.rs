@@ -30,6 +30,7 @@ use super::{
     names::Names,
     publishing::{Outcome, Publishing, Request, answer},
     script::server_run,
+    seldom::Seldom,
     settings::RedisSettings,
     subscriptions::{Round, Subscriptions},
 };
@@ -53,6 +54,7 @@ pub(super) struct Actor {
     /// The publication that was delivered last: a node with a channel and a matching glob gets each
     /// publication several times, one right after the other.
     pub(super) last: Option<(Target, Position)>,
+    pub(super) garbage: Seldom,
 }
 
 /// Why a connection ended.
@@ -277,8 +279,10 @@ impl Actor {
         let (id, publication) = match envelope::decode(message) {
             Ok(decoded) => decoded,
             Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "skipped something that is not an envelope");
+                if let Some(times) = self.garbage.pass() {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, times, "skipped what is not an envelope");
+                }
                 return;
             }
         };

@@ -28,6 +28,7 @@ use super::{
     envelope::{self, PublishId},
     names::Names,
     publishing::{BATCH_MAX, Outcome, Publishing, Request},
+    seldom::Seldom,
     settings::RedisSettings,
     subscriptions::Subscriptions,
 };
@@ -147,6 +148,7 @@ impl PubSubBackend for Redis {
             names,
             subscriptions: Subscriptions::default(),
             last: None,
+            garbage: Seldom::default(),
         };
         let stop = running.stop.clone();
         if self.running.set(running).is_err() {

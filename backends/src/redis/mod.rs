@@ -9,6 +9,7 @@ mod inbox;
 mod names;
 mod publishing;
 mod script;
+mod seldom;
 mod settings;
 mod subscriptions;
 mod wire;

@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::{
     envelope::{self, PublishId},
     script::{PlaceScript, Run, position},
+    seldom::Seldom,
     subscriptions::Subscriptions,
 };
 
@@ -82,6 +83,7 @@ pub(super) struct Publishing {
     awaited: VecDeque<u64>,
     abandoned: HashSet<PublishId>,
     abandoned_order: VecDeque<(Instant, PublishId)>,
+    refusals: Seldom,
 }
 
 impl Publishing {
@@ -98,6 +100,7 @@ impl Publishing {
             awaited: VecDeque::new(),
             abandoned: HashSet::new(),
             abandoned_order: VecDeque::new(),
+            refusals: Seldom::default(),
         }
     }
 
@@ -194,7 +197,9 @@ impl Publishing {
                     }
                     other => {
                         let error = other.err().map(Arc::new);
-                        tracing::warn!(?error, "Redis refused a publication");
+                        if let Some(times) = self.refusals.pass() {
+                            tracing::warn!(?error, times, "Redis refused publications");
+                        }
                         answer(flight.request, Outcome::Unplaced(error));
                     }
                 }

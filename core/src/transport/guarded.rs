@@ -185,3 +185,28 @@ impl fmt::Debug for GuardedTcp {
         write!(f, "GuardedTcp({:?})", self.tcp)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::slots::Slots;
+    use tokio::{io::AsyncWriteExt, net::TcpListener};
+
+    #[tokio::test]
+    async fn a_peer_that_takes_nothing_is_given_up() {
+        let limits = Limits {
+            outbound_stall_secs: 1,
+            ..Limits::default()
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _peer = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (tcp, address) = listener.accept().await.unwrap();
+        let slot = Arc::new(Slots::default()).take(address.ip(), &limits);
+        let mut guarded = GuardedTcp::new(tcp, slot.unwrap(), &limits);
+        // More than the kernel keeps for a connection.
+        let written = guarded.write_all(&vec![0; 64 << 20]).await;
+        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+}

@@ -24,8 +24,6 @@ pub trait Tick: Send + Sync + 'static {
 /// Seconds that the wheel reaches ahead.
 const SLOTS: usize = 64;
 
-type Slot = Mutex<Vec<Weak<dyn Tick>>>;
-
 /// Calls every connection when its time has come, in steps of one second, so that no connection needs a
 /// timer of its own. It also knows all of them when the server stops.
 pub struct Wheel {
@@ -34,6 +32,9 @@ pub struct Wheel {
     stopped: AtomicBool,
     slots: Box<[Slot]>,
 }
+
+/// Who is called in one second.
+type Slot = Mutex<Vec<Weak<dyn Tick>>>;
 
 impl Default for Wheel {
     fn default() -> Self {
@@ -55,12 +56,13 @@ impl Wheel {
     pub fn add(&self, what: Weak<dyn Tick>, seconds: u64) {
         let ahead = seconds.clamp(1, SLOTS as u64 - 1);
         let slot = (self.now() + ahead) as usize % SLOTS;
-        self.slots[slot].lock().push(what.clone());
+        let added = what.clone();
+        self.slots[slot].lock().push(what);
         // Either `stop_all` finds it in its slot, or it is seen here that `stop_all` was faster.
         if self.stopped.load(Ordering::SeqCst)
-            && let Some(what) = what.upgrade()
+            && let Some(added) = added.upgrade()
         {
-            what.stop();
+            added.stop();
         }
     }
 

@@ -32,7 +32,22 @@ impl Answer {
 impl HttpClient {
     /// Connects.
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("the server accepts");
+        Self::over(TcpStream::connect(address).expect("the server accepts"))
+    }
+
+    /// Connects from another address of this machine.
+    pub fn connect_from(address: SocketAddr, from: [u8; 4]) -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let socket = socket.expect("a socket");
+        let from = SocketAddr::from((from, 0));
+        socket
+            .bind(&from.into())
+            .expect("an address of this machine");
+        socket.connect(&address.into()).expect("the server accepts");
+        Self::over(socket.into())
+    }
+
+    fn over(stream: TcpStream) -> Self {
         stream
             .set_read_timeout(Some(Duration::from_secs(15)))
             .expect("a timeout");
@@ -162,6 +177,11 @@ impl HttpClient {
         let mut bytes = Vec::new();
         self.stream.read_to_end(&mut bytes).expect("the end");
         String::from_utf8(bytes).expect("text")
+    }
+
+    /// Waits; true when something came that was not the end.
+    pub fn is_readable(&mut self) -> bool {
+        self.stream.fill_buf().is_ok_and(|bytes| !bytes.is_empty())
     }
 
     /// True when the server has ended the connection, in order or not.

@@ -51,7 +51,12 @@ impl WebSocketClient {
     /// Connects, and sends `early` together with the handshake.
     #[track_caller]
     pub fn connect_with(address: SocketAddr, path: &str, early: &[u8]) -> Self {
-        let mut client = HttpClient::connect(address);
+        Self::upgrade(HttpClient::connect(address), path, early)
+    }
+
+    /// Shakes hands on a connection, and sends `early` together with the handshake.
+    #[track_caller]
+    pub fn upgrade(mut client: HttpClient, path: &str, early: &[u8]) -> Self {
         let mut request = format!(
             "GET {path} HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"

@@ -1,6 +1,6 @@
 //! A SockJS endpoint as a warp filter.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Method, StatusCode, header};
 use percent_encoding::percent_decode;
@@ -26,6 +26,10 @@ use crate::{
         websocket::{self, HandshakeError, WebSocketOptions},
     },
 };
+
+/// How long a second receiver waits before it is refused: a client that gives up a request and sends the
+/// next one at once may be faster than the end of the first connection.
+const BUSY_GRACE: Duration = Duration::from_millis(20);
 
 /// What a second receiver is told.
 const STILL_OPEN: CloseReason = CloseReason::new(2010, "Another connection still open");
@@ -270,6 +274,7 @@ impl Service {
 
     /// Attaches to the session of this id; opens it where there is none.
     async fn attach(&self, request: &Request, id: &str) -> Result<Receiver, NotReceiving> {
+        let mut has_waited = false;
         loop {
             let session = match self.sessions.get(id) {
                 Some(session) => session,
@@ -280,7 +285,11 @@ impl Service {
             }
             match session.attach() {
                 Ok(receiver) => return Ok(receiver),
-                Err(NotAttached::Busy) => return Err(NotReceiving::Busy),
+                Err(NotAttached::Busy) if has_waited => return Err(NotReceiving::Busy),
+                Err(NotAttached::Busy) => {
+                    has_waited = true;
+                    tokio::time::sleep(BUSY_GRACE).await;
+                }
                 // It ended in this moment; whoever ended it takes it out of the table.
                 Err(NotAttached::Gone) => tokio::task::yield_now().await,
             }

@@ -6,12 +6,13 @@ use std::{
     net::IpAddr,
     sync::{Arc, Weak},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use bytestring::ByteString;
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::{HEARTBEAT, OPEN, close_frame, message_frame, table::SessionTable};
 use crate::{
@@ -22,6 +23,9 @@ use crate::{
 
 /// What a waiting message counts besides its bytes, so that a million empty ones count too.
 const MESSAGE_COST: usize = 64;
+
+/// How long a send request waits for the app once its messages are queued.
+const TAKEN_WAIT: Duration = Duration::from_secs(1);
 
 /// What all sessions of an endpoint have in common.
 #[derive(Debug, Clone)]
@@ -82,6 +86,8 @@ pub(super) struct Inbound {
     pub(super) messages: Vec<ByteString>,
     /// Their place in the queue; given back when the app has taken them.
     pub(super) room: OwnedSemaphorePermit,
+    /// Dropped when the app has taken them.
+    pub(super) taken: oneshot::Sender<()>,
 }
 
 /// A frame for the attached receiver.
@@ -103,6 +109,7 @@ pub(super) enum NotAttached {
 
 /// The one attached receiver of a session. Dropping it while it is attached tells the session that the
 /// client went away.
+#[derive(Debug)]
 pub(super) struct Receiver {
     session: Arc<HttpSession>,
     number: u64,
@@ -206,6 +213,10 @@ impl HttpSession {
     }
 
     /// Hands messages to the app, when there is room. Those for a session that has ended are ignored.
+    ///
+    /// It waits a while until the app has taken them: what the app answers at once is there when the
+    /// client polls next, as with servers that run sessions on one thread, and a slow app slows its
+    /// client down.
     pub(super) async fn receive(&self, messages: Vec<ByteString>) {
         let cost: usize = messages.iter().map(|text| text.len() + MESSAGE_COST).sum();
         // One request that is larger than the whole queue takes the whole queue.
@@ -214,10 +225,19 @@ impl HttpSession {
         let Ok(room) = self.room.clone().acquire_many_owned(cost).await else {
             return;
         };
+        let (taken, done) = oneshot::channel();
         if let Some(inbound) = &self.state.lock().inbound {
             // It fails only when the app's task has died.
-            let _ = inbound.send(Inbound { messages, room });
+            let _ = inbound.send(Inbound {
+                messages,
+                room,
+                taken,
+            });
+        } else {
+            return;
         }
+        // It ends with an error when the sender is dropped, which is what is waited for.
+        let _ = tokio::time::timeout(TAKEN_WAIT, done).await;
     }
 
     /// Makes a new receiver the one that gets the frames.
@@ -407,5 +427,144 @@ impl Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.session.torn_down(self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Limits;
+    use futures_util::task::noop_waker;
+
+    struct Fixture {
+        session: Arc<HttpSession>,
+        table: Arc<SessionTable>,
+        inbound: mpsc::UnboundedReceiver<Inbound>,
+    }
+
+    fn open() -> Fixture {
+        let table = SessionTable::new(10);
+        let bounds = Arc::new(SessionBounds {
+            heartbeat_secs: 25,
+            disconnect_delay_secs: 5,
+            outbound_bytes_max: 1000,
+            inbound_bytes_max: 1000,
+            go_away: CloseReason::GO_AWAY,
+        });
+        let runtime = Runtime::start(Limits::default());
+        let (session, inbound) = HttpSession::new("s", None, &table, bounds, runtime);
+        table.insert(&session);
+        Fixture {
+            session,
+            table,
+            inbound,
+        }
+    }
+
+    fn frame(receiver: &Receiver) -> Option<String> {
+        match receiver.poll_frame(&mut Context::from_waker(&noop_waker())) {
+            Poll::Ready(frame) => Some(frame.expect("the receiver is attached").text),
+            Poll::Pending => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_comes_in_one_frame_and_only_a_waiting_receiver_is_flushed() {
+        let Fixture { session, .. } = open();
+        let receiver = session.attach().expect("it is free");
+        assert_eq!(session.push("\"early\"".into()), Pushed::Queued);
+        assert_eq!(frame(&receiver).as_deref(), Some("o"));
+        assert_eq!(frame(&receiver).as_deref(), Some("a[\"early\"]"));
+        assert_eq!(frame(&receiver), None);
+        assert_eq!(session.push("\"a\"".into()), Pushed::NeedsFlush);
+        assert_eq!(session.push("\"b\"".into()), Pushed::Queued);
+        session.clone().flush();
+        assert_eq!(frame(&receiver).as_deref(), Some("a[\"a\",\"b\"]"));
+    }
+
+    #[tokio::test]
+    async fn one_receiver_at_a_time() {
+        let Fixture { session, table, .. } = open();
+        let first = session.attach().expect("it is free");
+        assert_eq!(session.attach().err(), Some(NotAttached::Busy));
+        first.detach();
+        let second = session.attach().expect("it is free again");
+        drop(first);
+        assert_eq!(frame(&second).as_deref(), Some("o"), "the first was done");
+        drop(second);
+        assert_eq!(session.attach().err(), Some(NotAttached::Gone));
+        assert!(table.get("s").is_none());
+        assert_eq!(session.push("\"x\"".into()), Pushed::Closed);
+    }
+
+    #[tokio::test]
+    async fn heartbeats_come_and_absence_ends_the_session() {
+        let Fixture {
+            session,
+            table,
+            mut inbound,
+        } = open();
+        let receiver = session.attach().expect("it is free");
+        assert_eq!(frame(&receiver).as_deref(), Some("o"));
+        assert_eq!(session.tick(24), Some(1));
+        assert_eq!(frame(&receiver), None);
+        assert_eq!(session.tick(25), Some(1));
+        assert_eq!(frame(&receiver).as_deref(), Some("h"));
+        receiver.detach();
+        assert_eq!(session.tick(5), Some(1), "not before 5 whole seconds");
+        assert_eq!(session.tick(6), None);
+        assert!(table.get("s").is_none());
+        assert!(inbound.recv().await.is_none(), "the app's task ends");
+    }
+
+    #[tokio::test]
+    async fn a_closed_session_repeats_its_reason_for_a_while() {
+        let Fixture {
+            session,
+            table,
+            mut inbound,
+        } = open();
+        session.push("\"last\"".into());
+        session.close(&CloseReason::GO_AWAY);
+        assert!(inbound.recv().await.is_none(), "the app is told at once");
+        assert!(!session.takes_messages());
+        session.receive(vec!["ignored".into()]).await;
+        let receiver = session.attach().expect("it is free");
+        for expected in ["o", "a[\"last\"]", "c[3000,\"Go away!\"]"] {
+            assert_eq!(frame(&receiver).as_deref(), Some(expected));
+        }
+        for _ in 0..2 {
+            let next = session.attach().expect("the last frame detaches");
+            assert_eq!(frame(&next).as_deref(), Some("c[3000,\"Go away!\"]"));
+        }
+        assert_eq!(session.tick(5), Some(1));
+        assert_eq!(session.tick(6), None);
+        assert!(table.get("s").is_none());
+    }
+
+    #[tokio::test]
+    async fn bounds_end_the_session_or_make_senders_wait() {
+        let Fixture {
+            session,
+            mut inbound,
+            ..
+        } = open();
+        let text: ByteString = "x".repeat(600).into();
+        let mut first = Box::pin(session.receive(vec![text.clone()]));
+        let mut second = Box::pin(session.receive(vec![text]));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(
+            first.as_mut().poll(&mut cx).is_pending(),
+            "the app is at it"
+        );
+        assert!(second.as_mut().poll(&mut cx).is_pending(), "no room");
+        drop(inbound.recv().await);
+        assert!(first.as_mut().poll(&mut cx).is_ready());
+        assert!(second.as_mut().poll(&mut cx).is_pending());
+        assert!(inbound.try_recv().is_ok(), "there was room");
+        while session.push("\"0123456789\"".into()) != Pushed::Closed {}
+        let receiver = session.attach().expect("it is free");
+        assert_eq!(frame(&receiver).as_deref(), Some("o"));
+        assert!(frame(&receiver).is_some_and(|frame| frame.starts_with("c[4008,")));
     }
 }

@@ -18,7 +18,12 @@ pub(super) async fn run(
 ) {
     let _guard = EndWithTask(session.clone());
     handler.on_open().await;
-    while let Some(Inbound { messages, room }) = inbound.recv().await {
+    while let Some(batch) = inbound.recv().await {
+        let Inbound {
+            messages,
+            room,
+            taken,
+        } = batch;
         for text in messages {
             // What came before the client left is still taken; what came before the app closed is not.
             if !session.takes_messages() {
@@ -26,7 +31,7 @@ pub(super) async fn run(
             }
             handler.on_message(Message::Text(text)).await;
         }
-        drop(room);
+        drop((room, taken));
     }
     handler.on_close().await;
 }
