@@ -21,7 +21,8 @@ class Client {
     this.prefix = prefix;
     this.messages = [];
     this.waiting = null;
-    this.sock = new SockJS(url, null, { transports: [transport] });
+    // By default a transport gets less than a second to open, too little for a busy machine.
+    this.sock = new SockJS(url, null, { transports: [transport], timeout: SOON_MS });
     this.opened = new Promise((resolve, reject) => {
       this.sock.onopen = resolve;
       this.sock.onclose = (event) => {
