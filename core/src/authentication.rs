@@ -101,10 +101,12 @@ impl Credentials {
 
     /// The first value of a query parameter, decoded; `+` stands for a space.
     pub fn query_value(&self, name: &str) -> Option<String> {
-        self.query.split('&').find_map(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(key)? == name).then(|| decode(value)).flatten()
-        })
+        let mut pairs = self
+            .query
+            .split('&')
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        let (_, value) = pairs.find(|(key, _)| decode(key).as_deref() == Some(name))?;
+        decode(value)
     }
 }
 
@@ -147,12 +149,14 @@ mod tests {
     #[test]
     fn the_first_of_repeated_query_values_counts() {
         let credentials = Credentials {
-            query: "a=1&b=x%20y+z&a=2&c".into(),
+            query: "a=1&b=x%20y+z&a=2&c&e=%FF&e=2".into(),
             ..Credentials::for_app("test")
         };
         assert_eq!(credentials.query_value("a").as_deref(), Some("1"));
         assert_eq!(credentials.query_value("b").as_deref(), Some("x y z"));
         assert_eq!(credentials.query_value("c").as_deref(), Some(""));
         assert_eq!(credentials.query_value("d"), None);
+        // The second does not step in for a first that is not a text.
+        assert_eq!(credentials.query_value("e"), None);
     }
 }

@@ -311,3 +311,196 @@ impl Publishing {
 pub(super) fn answer(request: Request, outcome: Outcome) -> bool {
     request.answer.send(outcome).is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use polywire_core::{
+        Channel, Draft, Epoch, Interest, LocalNode, Payload, Seq, Target,
+        testkit::{LocalBackend, Recorder, RecordingPolicy, TestNode},
+    };
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::redis::{changes::Changes, names::Names};
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// A node with one member on one channel, subscribed to in Redis.
+    struct Bench {
+        node: LocalNode,
+        member: Arc<Recorder>,
+        target: Target,
+        subscriptions: Subscriptions,
+        publishing: Publishing,
+        number: u64,
+    }
+
+    impl Bench {
+        async fn new() -> Self {
+            let test_node = TestNode::ready(LocalBackend::default()).await;
+            let (member, room) = (test_node.connection(), Channel::new("room").unwrap());
+            test_node.join(&room, &member).await;
+            let policy = Arc::new(RecordingPolicy::default());
+            let node = LocalNode::new(test_node.hub().clone(), policy);
+            let mut subscriptions = Subscriptions::default();
+            subscriptions.begin(vec![Interest::Channel(room.clone())]);
+            let names = Names::new("");
+            let round = subscriptions.next_round(&node, &names, &Changes::default());
+            subscriptions.confirmed(round.expect("there is something to subscribe to"));
+            Self {
+                node,
+                member,
+                target: room.into(),
+                subscriptions,
+                publishing: Publishing::new("t".into()),
+                number: 0,
+            }
+        }
+
+        fn id(&self, number: u64) -> PublishId {
+            PublishId {
+                node: self.node.id(),
+                number,
+            }
+        }
+
+        fn request(&mut self, text: &'static str) -> oneshot::Receiver<Outcome> {
+            self.number += 1;
+            let id = self.id(self.number);
+            let draft = Draft::new(self.target.clone(), Payload::text(text));
+            let (answer, told) = oneshot::channel();
+            let permits = Arc::new(Semaphore::new(1));
+            self.publishing.push(Request {
+                id,
+                place: "place".into(),
+                channel: Names::new("").channel(&self.target),
+                body: envelope::encode(id, &draft).unwrap(),
+                since: Instant::now(),
+                answer,
+                _permit: permits.try_acquire_owned().unwrap(),
+            });
+            told
+        }
+
+        /// Sends what waits; returns how many commands that took.
+        fn send(&mut self) -> usize {
+            let floor = Timetoken(1);
+            let batch = self
+                .publishing
+                .next_batch(&self.subscriptions, floor, PATIENCE);
+            batch.map_or(0, |batch| batch.len())
+        }
+
+        /// Answers a batch of which the first reply is for the loading of the script.
+        fn reply(&mut self, places: impl IntoIterator<Item = u64>) {
+            let loaded = Value::BulkString(b"hash".to_vec());
+            let digits = |n: u64| Value::BulkString(n.to_string().into_bytes());
+            let places = places.into_iter().map(|n| {
+                let seq = Value::Int(n.try_into().unwrap());
+                Value::Array(vec![digits(7), seq, digits(100 + n)])
+            });
+            let replies = [loaded].into_iter().chain(places).collect();
+            self.publishing.replied(&self.node, replies);
+        }
+
+        fn lose(&mut self) {
+            self.publishing.lost(&self.node, None);
+        }
+    }
+
+    fn place(seq: u64) -> Position {
+        Position {
+            epoch: Epoch(7),
+            seq: Seq(seq),
+            timetoken: Timetoken(100 + seq),
+        }
+    }
+
+    fn placed(told: &mut oneshot::Receiver<Outcome>) -> Position {
+        match told.try_recv() {
+            Ok(Outcome::Placed(place)) => place,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_publisher_hears_when_its_publication_has_come_back() {
+        let mut bench = Bench::new().await;
+        let (mut first, mut second) = (bench.request("a"), bench.request("b"));
+        assert_eq!(bench.send(), 3, "the script is loaded first");
+        // Either may be first: the message or the reply.
+        bench.publishing.delivered(bench.id(1), place(1));
+        assert!(first.try_recv().is_err());
+        bench.reply([1, 2]);
+        assert_eq!(placed(&mut first), place(1));
+        assert!(second.try_recv().is_err());
+        bench.publishing.delivered(bench.id(2), place(2));
+        assert_eq!(placed(&mut second), place(2));
+        assert!(bench.publishing.flights.is_empty() && bench.publishing.awaited.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_has_its_place_is_delivered_though_the_connection_is_lost() {
+        let mut bench = Bench::new().await;
+        let mut told = [bench.request("a"), bench.request("b"), bench.request("c")];
+        bench.send();
+        bench.reply([1, 2, 3]);
+        bench.publishing.delivered(bench.id(1), place(1));
+        bench.lose();
+        for (told, seq) in told.iter_mut().zip(1..) {
+            assert_eq!(placed(told), place(seq));
+        }
+        // The first was delivered when it came back, which is not part of this test.
+        assert_eq!(bench.member.texts(), ["b", "c"]);
+        assert!(bench.publishing.came_back(bench.id(2)));
+    }
+
+    #[tokio::test]
+    async fn what_was_not_answered_is_not_delivered_again_when_it_comes_back() {
+        let mut bench = Bench::new().await;
+        let mut told = bench.request("a");
+        drop(bench.request("publisher went away before it was sent"));
+        let gone = bench.request("publisher went away afterwards");
+        assert_eq!(bench.send(), 3);
+        drop(gone);
+        let mut waiting = bench.request("not sent");
+        bench.lose();
+        for told in [&mut told, &mut waiting] {
+            assert!(matches!(told.try_recv(), Ok(Outcome::Unplaced(None))));
+        }
+        assert!(!bench.publishing.came_back(bench.id(1)));
+        assert!(
+            bench.publishing.came_back(bench.id(3)),
+            "nobody here was served from memory"
+        );
+        assert!(bench.publishing.came_back(bench.id(4)), "it never went out");
+        assert!(bench.publishing.flights.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_script_that_the_server_forgot_is_loaded_again() {
+        let mut bench = Bench::new().await;
+        let mut told = bench.request("a");
+        bench.send();
+        let forgot = redis::parse_redis_value(b"-NOSCRIPT No matching script.\r\n").unwrap();
+        let loaded = Value::BulkString(b"hash".to_vec());
+        bench.publishing.replied(&bench.node, vec![loaded, forgot]);
+        assert!(told.try_recv().is_err());
+        assert_eq!(bench.send(), 2, "loaded and run again");
+        bench.reply([1]);
+        bench.publishing.delivered(bench.id(1), place(1));
+        assert_eq!(placed(&mut told), place(1));
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_forever_for_what_does_not_come_back() {
+        let mut bench = Bench::new().await;
+        let mut told = bench.request("a");
+        bench.send();
+        bench.reply([1]);
+        bench.publishing.tidy(PATIENCE);
+        assert!(told.try_recv().is_err());
+        bench.publishing.tidy(Duration::ZERO);
+        assert_eq!(placed(&mut told), place(1));
+    }
+}
