@@ -26,6 +26,9 @@ use std::{
 /// How long anything may take that should happen at once. Generous: the machine may be busy.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
+/// How long a server may take to find its Redis again: it waits longer and longer between tries.
+pub(crate) const RECOVERY: Duration = Duration::from_secs(40);
+
 /// Looks again and again until there is something, and panics with `what` when there is nothing in time.
 pub(crate) fn eventually<T>(
     what: &str,
