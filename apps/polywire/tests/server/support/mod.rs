@@ -11,7 +11,7 @@ pub(crate) use self::{
     http::{Answer, HttpConnection},
     process::{Process, run_node},
     redis::Redis,
-    server::{Server, ServerOptions, config_file, polywire},
+    server::{Server, ServerOptions, config_file, example, polywire},
     sink::Sink,
     websocket::WebSocketClient,
 };
