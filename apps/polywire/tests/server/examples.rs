@@ -1,103 +1,122 @@
-//! The programs in `examples/`, run as a reader would.
+//! Every program under `examples/` does what it says.
 
 use serde_json::{Value, json};
 
-use crate::support::{HttpConnection, SOON, Server, example};
+use crate::support::{Example, SOON, WebSocketClient};
 
-fn post(server: &Server, target: &str, headers: &[(&str, &str)], message: &Value) -> u16 {
-    let body = message.to_string();
-    server
-        .request("POST", target, headers, Some(body.as_bytes()))
-        .status
-}
+const CONNECT: &str = "/connect/websocket";
 
+/// The command that Seth-Pusher's tutorial ends with: `curl http://localhost:6666/debug/?batman=...`.
 #[test]
 fn my_very_own_app() {
-    let mut server = example("my_very_own_app", &["0"]);
-    let answer = server.get("/debug/?batman=bruce_wayne");
-    assert_eq!(
-        answer.json(),
-        json!({"subscribers": {}, "subscriber_count": 0})
-    );
-    assert_eq!(server.get("/debug/").status, 401);
-    assert_eq!(server.get("/debug/?api_key=secret").status, 401);
+    let mut app = Example::start("my_very_own_app", &["0"]);
+    assert_eq!(app.http().request("GET", "/debug/", &[], None).status, 401);
+    let debug = app
+        .http()
+        .request("GET", "/debug/?batman=bruce_wayne", &[], None);
+    let nobody = json!({"subscribers": {}, "subscriber_count": 0});
+    assert_eq!((debug.status, debug.json()), (200, nobody));
+
+    let mut client = WebSocketClient::open(app.address, CONNECT);
+    client.join("news");
     let target = "/api/channels/news/?batman=bruce_wayne";
-    assert_eq!(post(&server, target, &[], &json!({"my": "data"})), 200);
-    server
-        .process
-        .wait_for_line(SOON, |line| line.contains("KABOOM !").then_some(()));
-    server.process.signal("INT");
-    assert_eq!(server.process.wait(SOON).code(), Some(0));
+    let answer = app
+        .http()
+        .request("POST", target, &[], Some(br#"{"my": "data"}"#));
+    assert_eq!(answer.status, 200);
+    client.expect_message(&json!({"my": "data"}), &Value::Null);
+    app.process
+        .wait_for_line(SOON, |line| (line == "KABOOM !").then_some(()));
+    app.stop();
 }
 
 #[test]
 fn custom_authentication() {
-    let server = example("custom_authentication", &["0"]);
+    let app = Example::start("custom_authentication", &["0"]);
+    let publish = |channel: &str, user: &[(&str, &str)]| {
+        let target = format!("/api/channels/{channel}/");
+        app.http()
+            .request("POST", &target, user, Some(b"{}"))
+            .status
+    };
     let ann = [("Authorization", "Basic YW5uOndvbmRlcg==")];
     let bob = [("Authorization", "Basic Ym9iOmJ1aWxkZXI=")];
-    let message = json!({"hello": "all"});
-    assert_eq!(post(&server, "/api/channels/news/", &ann, &message), 200);
+    assert_eq!(publish("news", &[]), 401);
     assert_eq!(
-        post(&server, "/api/channels/sport/ball/", &ann, &message),
-        200
+        publish("news", &[("Authorization", "Basic Ym9iOndyb25n")]),
+        401
     );
-    assert_eq!(post(&server, "/api/channels/news/", &bob, &message), 403);
-    assert_eq!(
-        post(&server, "/api/channels/sport/ball/", &bob, &message),
-        200
-    );
-    assert_eq!(post(&server, "/api/channels/news/", &[], &message), 401);
-    let wrong = [("Authorization", "Basic YW5uOndyb25n")];
-    assert_eq!(post(&server, "/api/channels/news/", &wrong, &message), 401);
+    assert_eq!(publish("news", &ann), 200);
+    assert_eq!(publish("news", &bob), 403);
+    assert_eq!(publish("sport/chess", &bob), 200);
+    app.stop();
 }
 
 #[test]
 fn custom_backend() {
-    let mut first = example("custom_backend", &["0"]);
-    let second = first.process.wait_for_line(SOON, |line| {
-        line.strip_prefix("listening on http://")?.parse().ok()
-    });
-    let mut client = first.client("ann");
-    client.join("news");
-    let body = json!({"from": "afar"}).to_string();
-    let mut http = HttpConnection::open(second);
-    let answer = http.request("POST", "/api/channels/news/", &[], Some(body.as_bytes()));
-    assert_eq!(answer.status, 200);
-    client.expect_message(&json!({"from": "afar"}), &Value::Null);
+    let mut app = Example::start("custom_backend", &[]);
+    let second = app.next_address();
+    let mut here = WebSocketClient::open(app.address, CONNECT);
+    let mut there = WebSocketClient::open(second, CONNECT);
+    here.join("news");
+    there.join("news");
+    // The second one's notice crosses over too.
+    here.expect_notice("subscribe", Value::Null, "User: None subscribed to news");
+    let target = "/api/channels/news/";
+    assert_eq!(
+        app.http()
+            .request("POST", target, &[], Some(br#"{"n": 1}"#))
+            .status,
+        200
+    );
+    here.expect_message(&json!({"n": 1}), &Value::Null);
+    there.expect_message(&json!({"n": 1}), &Value::Null);
+    app.stop();
 }
 
 #[test]
 fn custom_dispatcher() {
-    let mut server = example("custom_dispatcher", &["0"]);
-    let mut client = server.websocket();
+    let mut app = Example::start("custom_dispatcher", &["0"]);
+    let mut client = WebSocketClient::open(app.address, CONNECT);
     client.subscribe("board");
     assert_eq!(client.expect_error(), "The board meets in private.");
     client.join("chat");
-    server.publish("/api/channels/chat/", &json!({"text": "what the heck"}));
+    for message in [
+        r#"{"text": "what the heck"}"#,
+        r#"{"state": "draft"}"#,
+        r#"{"text": "end"}"#,
+    ] {
+        let target = "/api/channels/chat/";
+        assert_eq!(
+            app.http()
+                .request("POST", target, &[], Some(message.as_bytes()))
+                .status,
+            200
+        );
+    }
     client.expect_message(&json!({"text": "what the ****"}), &Value::Null);
-    server.publish("/api/channels/chat/", &json!({"draft": true}));
-    server.publish("/api/channels/chat/", &json!({"text": "done"}));
-    client.expect_message(&json!({"text": "done"}), &Value::Null);
-    server.process.signal("TERM");
-    assert_eq!(client.expect_close(SOON).0, 3000);
-    let output = server.process.output();
-    assert_eq!(output.status.code(), Some(0));
-    let printed = String::from_utf8(output.stdout).unwrap();
-    assert!(printed.ends_with("2 messages were published"), "{printed}");
+    client.expect_message(&json!({"text": "end"}), &Value::Null);
+    app.process.wait_for_line(SOON, |line| {
+        line.starts_with("message 2 went").then_some(())
+    });
+    app.stop();
 }
 
 #[test]
 fn mounted_in_warp() {
-    let server = example("mounted_in_warp", &["0"]);
-    let mut client = server.client("ann");
+    let app = Example::start("mounted_in_warp", &["0"]);
+    let mut client = WebSocketClient::open(app.address, CONNECT);
     client.join("orders");
-    let answer = server.get("/order/42");
+    let answer = app.http().request("GET", "/order/42", &[], None);
     assert_eq!(
         (answer.status, answer.text()),
         (200, "order 42 is on its way\n")
     );
     client.expect_message(&json!({"order": 42}), &Value::Null);
-    server.publish("/api/channels/orders/", &json!({"n": 1}));
+    let answer = app
+        .http()
+        .request("POST", "/api/channels/orders/", &[], Some(b"{\"n\": 1}"));
+    assert_eq!(answer.status, 200);
     client.expect_message(&json!({"n": 1}), &Value::Null);
-    assert_eq!(server.get("/nope").status, 404);
+    app.stop();
 }

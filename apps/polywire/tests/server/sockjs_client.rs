@@ -1,10 +1,12 @@
 //! The real sockjs-client, in Node, against the `sockjs_test_server` example.
 
-use crate::support::{example, run_node};
+use crate::support::{Example, run_node};
 
 fn run_client(transport: &str) {
-    let server = example("sockjs_test_server", &["--port", "0"]);
-    run_node("sockjs_client.js", &[&server.url(), transport]);
+    let server = Example::start("sockjs_test_server", &["--port", "0"]);
+    let url = format!("http://{}", server.address);
+    run_node("sockjs_client.js", &[&url, transport]);
+    server.stop();
 }
 
 #[test]

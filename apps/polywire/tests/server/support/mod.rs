@@ -1,5 +1,6 @@
 //! What the tests stand on: the server as a process, clients, a Redis, a place that webhooks go to.
 
+mod example;
 mod http;
 mod process;
 mod redis;
@@ -8,10 +9,11 @@ mod sink;
 mod websocket;
 
 pub(crate) use self::{
+    example::Example,
     http::{Answer, HttpConnection},
     process::{Process, run_node},
     redis::Redis,
-    server::{Server, ServerOptions, config_file, example, polywire},
+    server::{Server, ServerOptions, config_file, polywire},
     sink::Sink,
     websocket::WebSocketClient,
 };

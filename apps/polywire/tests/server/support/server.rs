@@ -1,6 +1,6 @@
 //! The server under test.
 
-use std::{net::SocketAddr, path::PathBuf, process::Command, sync::OnceLock};
+use std::{net::SocketAddr, path::PathBuf, process::Command};
 
 use serde_json::{Value, json};
 
@@ -52,40 +52,16 @@ impl ServerOptions {
     }
 
     pub(crate) fn start(mut self) -> Server {
-        let mut server = Server::from_process(Process::start("polywire", &mut self.command));
-        server.config = self.config.take();
-        server
+        let mut process = Process::start("polywire", &mut self.command);
+        let address = process.wait_for_line(SOON, |line| {
+            line.strip_prefix("listening on http://")?.parse().ok()
+        });
+        Server {
+            process,
+            address,
+            config: self.config,
+        }
     }
-}
-
-/// Starts a program of `examples/`, which listens where `args` say.
-pub(crate) fn example(name: &str, args: &[&str]) -> Server {
-    let path = examples().join(name);
-    Server::from_process(Process::start(name, Command::new(path).args(args)))
-}
-
-/// The folder of the examples, built as this test was: cargo builds them all by itself only when all tests
-/// are asked for, and those with tests of their own not even then.
-fn examples() -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let build = || {
-        // This test is TARGET/PROFILE/deps/server-…, the examples are in TARGET/PROFILE/examples.
-        let test = std::env::current_exe().unwrap();
-        let profile_folder = test.ancestors().nth(2).unwrap();
-        let profile = match profile_folder.file_name().and_then(|name| name.to_str()) {
-            Some("debug") | None => "dev",
-            Some(profile) => profile,
-        };
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--examples", "--package", "polywire"])
-            .args(["--profile", profile, "--target-dir"])
-            .arg(profile_folder.parent().unwrap())
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status();
-        assert!(built.unwrap().success(), "the examples build");
-        profile_folder.join("examples")
-    };
-    BUILT.get_or_init(build).clone()
 }
 
 /// Writes a configuration file that is in nobody's way.
@@ -107,17 +83,6 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    fn from_process(mut process: Process) -> Self {
-        let address = process.wait_for_line(SOON, |line| {
-            line.strip_prefix("listening on http://")?.parse().ok()
-        });
-        Self {
-            process,
-            address,
-            config: None,
-        }
-    }
-
     /// In memory, everybody may do everything.
     pub(crate) fn start(args: &[&str]) -> Self {
         ServerOptions::new(args).start()
