@@ -429,7 +429,7 @@ fn messages_are_kept_in_redis() {
         .start();
     let mut ann = server.client("ann");
     ann.join("news");
-    server.publish("/api/channels/news/", &json!({"kept": 1}));
+    server.publish_when_ready("/api/channels/news/", &json!({"kept": 1}));
     server.publish("/api/users/ann/", &json!({"kept": 2}));
     let stored = eventually("two streams", SOON, || {
         Some(streams(&redis)).filter(|streams| streams.len() == 2)
