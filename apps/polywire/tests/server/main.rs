@@ -8,6 +8,7 @@ mod support;
 mod command_line;
 mod documentation;
 mod examples;
+mod payloads;
 mod robustness;
 mod seth_http;
 mod seth_messages;

@@ -1,0 +1,114 @@
+//! What docs/payloads.md says, pair by pair.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, TcpStream},
+};
+
+use crate::support::{SOON, Server, WebSocketClient};
+
+/// A kn-sock connection that has joined the topic `t`.
+struct Lines(BufReader<TcpStream>);
+
+impl Lines {
+    fn join(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        let mut lines = Self(BufReader::new(stream));
+        // Lines are taken in order: who gets its own message has joined.
+        lines.write(r#"{"action":"subscribe","topic":"t"}"#);
+        lines.publish("\"joined\"");
+        lines.expect("\"joined\"");
+        lines
+    }
+
+    fn write(&mut self, line: &str) {
+        self.0
+            .get_mut()
+            .write_all(format!("{line}\n").as_bytes())
+            .unwrap();
+    }
+
+    fn publish(&mut self, message: &str) {
+        self.write(&format!(
+            r#"{{"action":"publish","topic":"t","message":{message}}}"#
+        ));
+    }
+
+    fn expect(&mut self, message: &str) {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        assert_eq!(line, format!("{{\"topic\":\"t\",\"message\":{message}}}\n"));
+    }
+}
+
+#[test]
+fn from_kn_sock_every_json_value_keeps_its_type_and_its_text() {
+    let server = Server::start(&[]);
+    let mut page = WebSocketClient::open(server.address, "/connect/websocket");
+    page.join("t");
+    let mut lines = Lines::join(server.address);
+    assert_eq!(
+        page.receive_text(),
+        r#"{"message":"joined","sender_id":null}"#
+    );
+    for message in [
+        r#"{"a": 1.50, "b": [true, null]}"#,
+        "[1,2]",
+        "12345678901234567890",
+        "1e400",
+        "true",
+        "null",
+        r#""text""#,
+        r#""caf\u00e9 \ud83d\udc34""#,
+        r#""{\"json\": \"inside\"}""#,
+        r#""""#,
+    ] {
+        lines.publish(message);
+        lines.expect(message);
+        let expected = format!(r#"{{"message":{message},"sender_id":null}}"#);
+        assert_eq!(page.receive_text(), expected);
+    }
+}
+
+#[test]
+fn from_seth_an_object_keeps_its_text_and_fits_on_a_line() {
+    let server = Server::start(&[]);
+    let mut page = WebSocketClient::open(server.address, "/connect/websocket");
+    page.join("t");
+    let mut lines = Lines::join(server.address);
+    page.receive_text();
+    for (posted, line) in [
+        (r#"{"a":  "\u00e9"}"#, r#"{"a":  "\u00e9"}"#),
+        ("{\n\t\"a\":\r\n 1\n}", "{ \t\"a\":   1 }"),
+        (r#"{"sender_id": 7}"#, r#"{"sender_id": 7}"#),
+    ] {
+        assert_eq!(server.post("/api/channels/t/", posted).status, 200);
+        lines.expect(line);
+        let sender = if posted.contains("sender_id") {
+            "7"
+        } else {
+            "null"
+        };
+        let expected = format!(r#"{{"message":{posted},"sender_id":{sender}}}"#);
+        assert_eq!(page.receive_text(), expected);
+    }
+}
+
+#[test]
+fn notices_and_private_messages_are_no_messages_of_a_topic() {
+    let server = Server::start(&[]);
+    let mut lines = Lines::join(server.address);
+    let mut page = WebSocketClient::open(server.address, "/connect/websocket");
+    page.send_text(r#"{"type":"connect","subscriber_id":"t"}"#);
+    page.join("t");
+    assert_eq!(
+        server.post("/api/users/t/", r#"{"private": 1}"#).status,
+        200
+    );
+    assert_eq!(
+        server.post("/api/channels/t/", r#"{"public": 1}"#).status,
+        200
+    );
+    lines.expect(r#"{"public": 1}"#);
+}
