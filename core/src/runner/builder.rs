@@ -213,7 +213,13 @@ impl Builder {
                 .as_ref()
                 .and_then(|policy| policy.weakness());
             let apps = self.apps.iter().filter_map(|app| app.weakness());
-            problems.extend(policy.into_iter().chain(apps));
+            let accept = " To accept it all the same, set trust_network.";
+            problems.extend(
+                policy
+                    .into_iter()
+                    .chain(apps)
+                    .map(|weakness| weakness + accept),
+            );
         }
         problems
     }

@@ -186,6 +186,7 @@ fn default_secrets_and_open_policies_are_refused_on_public_addresses() {
         for auth in ["api-key", "header", "echo"] {
             let text = refused(&serve(auth), &[]);
             assert!(text.contains("listen on 127.0.0.1"), "what to do: {text}");
+            assert!(text.contains("set trust_network"), "what to do: {text}");
             let secret = text.contains("set a secret of your own");
             assert_eq!(secret, auth != "echo", "what to do: {text}");
         }
