@@ -90,6 +90,19 @@ impl App for KnSock {
             .boxed()
     }
 
+    fn serves_http(&self) -> bool {
+        false
+    }
+
+    fn weakness(&self) -> Option<String> {
+        (!self.authenticate).then(|| {
+            "kn-sock lets whoever reaches it subscribe and publish: listen on 127.0.0.1, or serve other apps \
+             only (app), or give it an address of its own that only trusted programs reach ([[listen]]) and \
+             accept that with --trust-network"
+                .to_owned()
+        })
+    }
+
     fn tcp(&self, space: &Arc<Space>) -> Vec<Arc<dyn TcpProtocol>> {
         let limits = space.limits();
         vec![Arc::new(Lines {

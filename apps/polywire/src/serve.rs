@@ -2,7 +2,7 @@
 
 use std::{error::Error, io::Write, process::ExitCode};
 
-use polywire::{cli::ServeFlags, compose, config, logging, stop_signal};
+use polywire::{cli::ServeFlags, compose, config, logging, on_hangup, stop_signal};
 use polywire_core::Server;
 
 /// A wrong setting, or an address that cannot be listened on.
@@ -35,6 +35,9 @@ pub(crate) fn serve(flags: &ServeFlags) -> ExitCode {
             Err(error) => return refuse(&error),
         };
         greet(&server);
+        if let Some(certificates) = server.certificates() {
+            tokio::spawn(on_hangup(move || certificates.notify_one()));
+        }
         server.run(stop_signal()).await;
         ExitCode::SUCCESS
     })
@@ -42,12 +45,11 @@ pub(crate) fn serve(flags: &ServeFlags) -> ExitCode {
 
 /// Tells the person who started the server what it is, where it is, and what to try.
 fn greet(server: &Server) {
-    let Some(address) = server.address() else {
-        return;
-    };
     let mut out = std::io::stdout().lock();
     // A closed stdout is no reason not to serve.
-    let _ = writeln!(out, "listening on http://{address}");
+    for listening in server.addresses() {
+        let _ = writeln!(out, "listening on {listening}");
+    }
     for line in server.banner() {
         let _ = writeln!(out, "{line}");
     }

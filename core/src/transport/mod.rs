@@ -1,15 +1,18 @@
 //! How bytes come in and go out: sockets, HTTP, WebSocket, SockJS.
 
+mod arrival;
 mod close;
 mod framing;
 mod guarded;
 pub mod http;
 mod listener;
+mod seldom;
 mod session;
 mod slots;
 mod socket;
 pub mod sockjs;
 pub mod tcp;
+pub mod tls;
 pub mod websocket;
 mod wheel;
 
@@ -21,3 +24,4 @@ pub use self::{
     socket::Socket,
     wheel::{Tick, Wheel},
 };
+pub(crate) use self::{slots::Slots, tcp::Speakers};
