@@ -7,9 +7,11 @@ mod support;
 
 mod command_line;
 mod documentation;
+mod listeners;
 mod robustness;
 mod seth_http;
 mod seth_messages;
 mod seth_policies;
 mod seth_redis;
 mod seth_sockjs;
+mod tls;
