@@ -96,9 +96,8 @@ impl App for KnSock {
 
     fn weakness(&self) -> Option<String> {
         (!self.authenticate).then(|| {
-            "kn-sock lets whoever reaches it subscribe and publish: listen on 127.0.0.1, or serve other apps \
-             only (app), or give it an address of its own that only trusted programs reach ([[listen]]) and \
-             accept that with --trust-network"
+            "kn-sock lets whoever reaches it subscribe and publish: listen on 127.0.0.1, or serve it on an \
+             address of its own that only trusted programs reach."
                 .to_owned()
         })
     }

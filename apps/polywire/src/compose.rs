@@ -152,15 +152,17 @@ fn external_api_settings(config: &Config, url: &str) -> ExternalApiSettings {
 
 fn seth(config: &Config) -> Seth {
     let settings = &config.app.seth;
+    let mut sockjs = SockJsOptions::default()
+        .cookie(settings.cookie)
+        .same_address(settings.same_address);
+    if let Some(url) = &settings.client_url {
+        sockjs = sockjs.client_url(url);
+    }
     Seth::default()
         .debug(config.debug)
         .authenticate_connect(settings.authenticate_connect)
         .name_bytes_max(settings.name_bytes_max)
-        .sockjs(
-            SockJsOptions::default()
-                .cookie(settings.cookie)
-                .same_address(settings.same_address),
-        )
+        .sockjs(sockjs)
 }
 
 fn knsock(config: &Config) -> KnSock {

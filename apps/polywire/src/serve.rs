@@ -1,12 +1,18 @@
 //! `polywire serve`: a boot log in code.
 
-use std::{error::Error, io::Write, process::ExitCode};
+use std::{error::Error, io::Write, process::ExitCode, time::Duration};
 
 use polywire::{cli::ServeFlags, compose, config, logging, on_hangup, stop_signal};
-use polywire_core::Server;
+use polywire_core::{BackendStatus, Server};
 
 /// A wrong setting, or an address that cannot be listened on.
 const EXIT_USAGE: u8 = 2;
+
+/// How long the backend may take to connect before the server says that it listens.
+const BACKEND_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often it is looked at meanwhile.
+const BACKEND_LOOK: Duration = Duration::from_millis(5);
 
 pub(crate) fn serve(flags: &ServeFlags) -> ExitCode {
     let config = match config::load(flags) {
@@ -34,6 +40,7 @@ pub(crate) fn serve(flags: &ServeFlags) -> ExitCode {
             Ok(server) => server,
             Err(error) => return refuse(&error),
         };
+        wait_for_backend(&server).await;
         greet(&server);
         if let Some(certificates) = server.certificates() {
             tokio::spawn(on_hangup(move || certificates.notify_one()));
@@ -41,6 +48,19 @@ pub(crate) fn serve(flags: &ServeFlags) -> ExitCode {
         server.run(stop_signal()).await;
         ExitCode::SUCCESS
     })
+}
+
+/// Gives the backend a moment to connect, so that the first publishes after "listening" are not refused. A
+/// backend that needs longer does not hold the start up.
+async fn wait_for_backend(server: &Server) {
+    let ready = async {
+        while server.space().backend_status() != BackendStatus::Ready {
+            tokio::time::sleep(BACKEND_LOOK).await;
+        }
+    };
+    if tokio::time::timeout(BACKEND_PATIENCE, ready).await.is_err() {
+        tracing::warn!("the backend is not reached yet; publishes are answered 503 until it is");
+    }
 }
 
 /// Tells the person who started the server what it is, where it is, and what to try.

@@ -150,4 +150,21 @@ mod tests {
                 .starts_with("Could not dispatch")
         );
     }
+
+    proptest::proptest! {
+        /// Whatever is sent is a command or one sentence about what is wrong.
+        #[test]
+        fn any_text_is_a_command_or_an_error(text in "\\PC*") {
+            if let Err(problem) = parse(&text) {
+                proptest::prop_assert!(!problem.is_empty());
+            }
+        }
+
+        #[test]
+        fn any_name_comes_through(name in "\\PC{1,60}") {
+            let text = serde_json::json!({"type": "subscribe", "channel": name}).to_string();
+            let expected = Channel::new(&name).unwrap();
+            proptest::prop_assert_eq!(parse(&text), Ok(Command::Subscribe(expected)));
+        }
+    }
 }

@@ -180,4 +180,26 @@ mod tests {
         );
         assert_eq!(notice(PresenceAction::StateChange, seven), None);
     }
+
+    proptest::proptest! {
+        /// What clients get is JSON, whatever an id, a channel or a text holds.
+        #[test]
+        fn any_text_gives_json(id in "\\PC{1,40}", text in "\\PC*") {
+            let client = ClientId::new(&id).unwrap();
+            let message = encode(Draft::new(client.clone(), Payload::text(text.clone()))).unwrap();
+            let value: serde_json::Value = serde_json::from_str(&message).unwrap();
+            proptest::prop_assert_eq!(&value["message"], &serde_json::json!(text));
+            proptest::prop_assert_eq!(&value["target_id"], &serde_json::json!(id));
+            let event = PresenceEvent {
+                action: PresenceAction::Join,
+                client: Some(client),
+                occupancy: 1,
+                state: None,
+            };
+            let notice = Draft::new(Channel::new(&id).unwrap(), Payload::text(""));
+            let notice = encode(notice.kind(Kind::Presence(event))).unwrap();
+            let value: serde_json::Value = serde_json::from_str(&notice).unwrap();
+            proptest::prop_assert_eq!(&value["message"]["subscriber_id"], &serde_json::json!(id));
+        }
+    }
 }

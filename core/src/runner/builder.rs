@@ -178,6 +178,10 @@ impl Builder {
             .collect();
         let routes = any_of(apps.iter().map(|app| &app.routes).chain(&self.routes));
         let doors = open_doors(&self.listen, listeners, &certificates, &apps, &self.routes)?;
+        let mut certificates: Vec<_> = certificates.into_iter().flatten().collect();
+        // Each is looked after once, on however many addresses it is shown.
+        certificates.sort_by_key(Arc::as_ptr);
+        certificates.dedup_by(|a, b| Arc::ptr_eq(a, b));
         let banner = self
             .apps
             .iter()
@@ -190,7 +194,7 @@ impl Builder {
             backend: self.backend,
             persistence,
             doors,
-            certificates: certificates.into_iter().flatten().collect(),
+            certificates,
             look_at_certificates: Arc::default(),
             routes,
             banner,
@@ -219,27 +223,28 @@ impl Builder {
                     "{address} shall serve no app: name some, or leave the list out"
                 ));
             }
-            if listen.is_public() && !self.trust_network {
-                let policy = self
-                    .authentication
-                    .as_ref()
-                    .and_then(|policy| policy.weakness());
-                let apps = self.apps.iter().filter(|app| listen.serves(app.name()));
-                problems.extend(
-                    policy
-                        .into_iter()
-                        .chain(apps.filter_map(|app| app.weakness())),
-                );
-            }
         }
-        // Two addresses may have the same weakness.
-        let mut said = Vec::new();
-        problems.retain(|problem| {
-            let is_new = !said.contains(problem);
-            said.push(problem.clone());
-            is_new
-        });
+        if !self.trust_network {
+            problems.extend(self.weaknesses());
+        }
         problems
+    }
+
+    /// What is unsafe about the parts that others can reach: once each, however many addresses lead there.
+    fn weaknesses(&self) -> impl Iterator<Item = String> {
+        let public: Vec<_> = self.listen.iter().filter(|l| l.is_public()).collect();
+        let policy = (!public.is_empty())
+            .then(|| self.authentication.as_ref()?.weakness())
+            .flatten();
+        let apps = self.apps.iter().filter_map(move |app| {
+            let is_public = public.iter().any(|listen| listen.serves(app.name()));
+            is_public.then(|| app.weakness()).flatten()
+        });
+        let accept = " To accept it all the same, set trust_network.";
+        policy
+            .into_iter()
+            .chain(apps)
+            .map(move |weakness| weakness + accept)
     }
 }
 

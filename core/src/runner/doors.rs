@@ -37,20 +37,32 @@ impl AppParts {
     }
 }
 
-/// The certificate of each address that has one; `None` when one is bad.
+/// The certificate of each address that has one, loaded once for all that have the same files; `None` when
+/// one is bad.
 pub(super) fn load_certificates(
     listen: &[Listen],
     problems: &mut Vec<String>,
 ) -> Option<Vec<Option<Arc<Certificate>>>> {
     let mut is_complete = true;
+    let mut loaded: Vec<Arc<Certificate>> = Vec::new();
     let certificates = listen.iter().map(|listen| {
         let options = listen.tls.as_ref()?;
+        if let Some(same) = loaded.iter().find(|other| other.is_of(options)) {
+            return Some(same.clone());
+        }
         match Certificate::load(options) {
-            Ok(certificate) => Some(certificate),
-            Err(_) => {
+            Ok(certificate) => {
+                loaded.push(certificate.clone());
+                Some(certificate)
+            }
+            Err(error) => {
                 is_complete = false;
-                let found = options.problems().into_iter();
-                problems.extend(found.map(|problem| problem.to_string()));
+                let all: Vec<_> = options.problems().iter().map(ToString::to_string).collect();
+                if all.is_empty() {
+                    // The files were being written: now they are good, a moment ago they were not.
+                    problems.push(error.to_string());
+                }
+                problems.extend(all);
                 None
             }
         }

@@ -288,6 +288,8 @@ pub struct SethSection {
     pub cookie: bool,
     /// Polls of a session must come from one address. Default false.
     pub same_address: bool,
+    /// Where the iframe page loads sockjs-client from; `None` is a public CDN.
+    pub client_url: Option<String>,
 }
 
 impl Default for SethSection {
@@ -297,6 +299,7 @@ impl Default for SethSection {
             name_bytes_max: 256,
             cookie: false,
             same_address: false,
+            client_url: None,
         }
     }
 }

@@ -19,7 +19,8 @@ function fail(error) {
 
 /** Opens a session; the promise has the client and what it receives. */
 function open(path) {
-  const client = new SockJS(baseUrl + path, null, { transports: transport });
+  // By default a transport gets less than a second to open, too little for a busy machine.
+  const client = new SockJS(baseUrl + path, null, { transports: transport, timeout: 20000 });
   const session = { client, received: [], waiting: null };
   const check = () => {
     if (session.waiting && session.received.length >= session.waiting.count) {

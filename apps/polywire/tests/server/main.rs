@@ -7,6 +7,7 @@ mod support;
 
 mod command_line;
 mod documentation;
+mod examples;
 mod listeners;
 mod robustness;
 mod seth_http;
@@ -14,4 +15,5 @@ mod seth_messages;
 mod seth_policies;
 mod seth_redis;
 mod seth_sockjs;
+mod sockjs_client;
 mod tls;

@@ -186,6 +186,7 @@ fn default_secrets_and_open_policies_are_refused_on_public_addresses() {
         for auth in ["api-key", "header", "echo"] {
             let text = refused(&serve(auth), &[]);
             assert!(text.contains("listen on 127.0.0.1"), "what to do: {text}");
+            assert!(text.contains("set trust_network"), "what to do: {text}");
             let secret = text.contains("set a secret of your own");
             assert_eq!(secret, auth != "echo", "what to do: {text}");
         }
@@ -431,7 +432,7 @@ fn messages_are_kept_in_redis() {
         .start();
     let mut ann = server.client("ann");
     ann.join("news");
-    server.publish("/api/channels/news/", &json!({"kept": 1}));
+    server.publish_when_ready("/api/channels/news/", &json!({"kept": 1}));
     server.publish("/api/users/ann/", &json!({"kept": 2}));
     let stored = eventually("two streams", SOON, || {
         Some(streams(&redis)).filter(|streams| streams.len() == 2)

@@ -1,25 +1,15 @@
 //! Seth-Pusher on Redis: several servers, one channel space.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
-use crate::support::{HttpConnection, Redis, SOON, Server, ServerOptions, eventually};
-
-/// How long a server may take to find its Redis again: it backs off between tries.
-const RECOVERY: Duration = Duration::from_secs(40);
+use crate::support::{HttpConnection, RECOVERY, Redis, SOON, Server, ServerOptions, eventually};
 
 fn server(redis: &Redis) -> Server {
     Server::start(&["--debug", "--backend", &redis.url()])
 }
 
-/// Posts until the server says that everybody was reached.
 fn wait_until_ready(server: &Server) {
-    eventually("publishing works", RECOVERY, || {
-        let answer = server.post("/api/channels/readiness/", "{}");
-        assert!(matches!(answer.status, 200 | 503), "{answer:?}");
-        (answer.status == 200).then_some(())
-    });
+    server.publish_when_ready("/api/channels/readiness/", &json!({}));
 }
 
 fn pair(redis: &Redis) -> (Server, Server) {

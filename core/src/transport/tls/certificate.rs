@@ -55,6 +55,11 @@ impl Certificate {
         }))
     }
 
+    /// True when it comes from these files.
+    pub(crate) fn is_of(&self, options: &TlsOptions) -> bool {
+        self.options.certificate == options.certificate && self.options.key == options.key
+    }
+
     /// The settings for connections with this certificate, of whichever version it is by then. `http`
     /// offers HTTP/1.1 to clients that ask what is spoken.
     pub(crate) fn server_config(&self, http: bool) -> Result<Arc<ServerConfig>, rustls::Error> {

@@ -1,5 +1,6 @@
 //! What the tests stand on: the server as a process, clients, a Redis, a place that webhooks go to.
 
+mod example;
 mod http;
 mod process;
 mod redis;
@@ -9,6 +10,7 @@ pub(crate) mod tls;
 mod websocket;
 
 pub(crate) use self::{
+    example::Example,
     http::{Answer, HttpConnection},
     process::{Process, run_node},
     redis::Redis,
@@ -24,6 +26,9 @@ use std::{
 
 /// How long anything may take that should happen at once. Generous: the machine may be busy.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// How long a server may take to find its Redis again: it waits longer and longer between tries.
+pub(crate) const RECOVERY: Duration = Duration::from_secs(40);
 
 /// Looks again and again until there is something, and panics with `what` when there is nothing in time.
 pub(crate) fn eventually<T>(

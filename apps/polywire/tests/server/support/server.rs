@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::Command};
 
 use serde_json::{Value, json};
 
-use super::{Answer, HttpConnection, Process, SOON, WebSocketClient};
+use super::{Answer, HttpConnection, Process, RECOVERY, SOON, WebSocketClient, eventually};
 
 /// A command that runs the program with nothing of the caller's configuration.
 pub(crate) fn polywire() -> Command {
@@ -123,6 +123,15 @@ impl Server {
     pub(crate) fn publish(&self, target: &str, message: &Value) {
         let answer = self.post(target, message.to_string());
         assert_eq!((answer.status, answer.text()), (200, "{\"status\": 200}\n"));
+    }
+
+    /// Posts until the server has found its Redis, which it looks for in the background.
+    pub(crate) fn publish_when_ready(&self, target: &str, message: &Value) {
+        eventually("the server has found its Redis", RECOVERY, || {
+            let answer = self.post(target, message.to_string());
+            assert!(matches!(answer.status, 200 | 503), "{answer:?}");
+            (answer.status == 200).then_some(())
+        });
     }
 
     /// The debug API's answer for everything.
