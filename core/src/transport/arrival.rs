@@ -22,13 +22,8 @@ pub(super) async fn serve(
     peer: SocketAddr,
     address: SocketAddr,
 ) {
-    let limit = runtime.limits().header_timeout();
-    let identified = tokio::select! {
-        identified = tokio::time::timeout(limit, identify(socket, &speakers)) => identified,
-        () = runtime.stopping().cancelled_owned() => return,
-    };
-    drop(speakers);
-    match identified.unwrap_or(Err(Unrecognised::Late)) {
+    // Boxed, so that a connection that is served does not carry room for finding out by whom.
+    match Box::pin(identify_in_time(&runtime, speakers, socket)).await {
         Ok((socket, Speaker::Http(routes), read_ahead)) => {
             let io = GuardedSocket::new(socket, read_ahead, runtime.limits());
             // Boxed, so that a connection of another protocol does not carry room for HTTP.
@@ -38,8 +33,22 @@ pub(super) async fn serve(
             protocol.serve(socket, read_ahead).await;
         }
         // TLS inside TLS is not looked for.
-        Ok((_, Speaker::Tls(_), _)) => {}
+        Ok((_, Speaker::Tls(_), _)) | Err(Unrecognised::Stopping) => {}
         Err(error) => refuse(&error, peer, address),
+    }
+}
+
+async fn identify_in_time(
+    runtime: &Runtime,
+    speakers: Speakers,
+    socket: Socket,
+) -> Result<(Socket, Speaker, Bytes), Unrecognised> {
+    let limit = runtime.limits().header_timeout();
+    tokio::select! {
+        identified = tokio::time::timeout(limit, identify(socket, &speakers)) => {
+            identified.unwrap_or(Err(Unrecognised::Late))
+        }
+        () = runtime.stopping().cancelled_owned() => Err(Unrecognised::Stopping),
     }
 }
 
@@ -50,8 +59,7 @@ async fn identify(
 ) -> Result<(Socket, Speaker, Bytes), Unrecognised> {
     let (mut speaker, mut read_ahead) = recognise(&socket, speakers).await?;
     if let Speaker::Tls(config) = speaker {
-        // Boxed, so that a connection without TLS does not carry room for the handshake.
-        let session = Box::pin(handshake(socket.tcp(), config, &read_ahead)).await;
+        let session = handshake(socket.tcp(), config, &read_ahead).await;
         socket.secure(session.map_err(Unrecognised::Handshake)?);
         (speaker, read_ahead) = recognise(&socket, speakers).await?;
     }

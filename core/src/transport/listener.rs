@@ -13,7 +13,7 @@ const BACKLOG: i32 = 4096;
 
 /// A bound address.
 #[derive(Debug)]
-pub struct Listener {
+pub(crate) struct Listener {
     tcp: TcpListener,
     address: SocketAddr,
 }
@@ -23,7 +23,7 @@ impl Listener {
     ///
     /// # Errors
     /// When the address is in use or not one of this machine's.
-    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = socket2::Socket::new(
             Domain::for_address(address),
             Type::STREAM.nonblocking(),
@@ -40,7 +40,7 @@ impl Listener {
     }
 
     /// The address that is bound.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 

@@ -19,9 +19,8 @@ mod wheel;
 pub use self::{
     close::CloseReason,
     framing::Framing,
-    listener::Listener,
     session::{Endpoint, Handshake, HttpRefusal, SessionHandler},
     socket::Socket,
     wheel::{Tick, Wheel},
 };
-pub(crate) use self::{slots::Slots, tcp::Speakers};
+pub(crate) use self::{listener::Listener, slots::Slots, tcp::Speakers};

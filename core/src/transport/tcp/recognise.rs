@@ -48,6 +48,8 @@ pub(in crate::transport) enum Speaker {
 pub(in crate::transport) enum Unrecognised {
     #[error("the first bytes, or the TLS handshake, did not come in time")]
     Late,
+    #[error("the server stops")]
+    Stopping,
     #[error("TLS on a port that has no certificate")]
     Tls,
     #[error("no TLS on a port that serves nothing else")]
