@@ -55,6 +55,12 @@ pub trait App: Send + Sync + 'static {
     /// The HTTP addresses of the app. Called once, before the server listens.
     fn routes(&self, space: &Arc<Space>) -> BoxedFilter<(Response,)>;
 
+    /// False for an app whose [`routes`](Self::routes) take nothing: on an address where no app serves HTTP,
+    /// a protocol that is alone gets every connection without being recognised first.
+    fn serves_http(&self) -> bool {
+        true
+    }
+
     /// The protocols of the app that come over bare TCP. Called once, before the server listens.
     fn tcp(&self, space: &Arc<Space>) -> Vec<Arc<dyn TcpProtocol>> {
         let _ = space;
@@ -67,7 +73,8 @@ pub trait App: Send + Sync + 'static {
         None
     }
 
-    /// Lines for a person who has just started the server: what to try.
+    /// Lines for a person who has just started the server: what to try at an address that takes connections
+    /// without TLS.
     fn banner(&self, address: SocketAddr) -> Vec<String> {
         let _ = address;
         Vec::new()

@@ -42,7 +42,7 @@ pub use self::{
         Clock, Draft, Epoch, InvalidJson, JsonText, Kind, Payload, Position, PresenceAction,
         PresenceEvent, Publication, Retention, Seq, Target, Text, Timetoken,
     },
-    runner::{AppRunner, Builder, Runtime, Server, StartError},
+    runner::{AppRunner, BindFailure, Builder, Listen, Listening, Runtime, Server, StartError},
     space::Space,
-    transport::http,
+    transport::{http, tls::TlsOptions},
 };

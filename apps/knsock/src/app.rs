@@ -90,6 +90,18 @@ impl App for KnSock {
             .boxed()
     }
 
+    fn serves_http(&self) -> bool {
+        false
+    }
+
+    fn weakness(&self) -> Option<String> {
+        (!self.authenticate).then(|| {
+            "kn-sock lets whoever reaches it subscribe and publish: listen on 127.0.0.1, or serve it on an \
+             address of its own that only trusted programs reach."
+                .to_owned()
+        })
+    }
+
     fn tcp(&self, space: &Arc<Space>) -> Vec<Arc<dyn TcpProtocol>> {
         let limits = space.limits();
         vec![Arc::new(Lines {

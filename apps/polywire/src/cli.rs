@@ -65,6 +65,14 @@ pub struct ServeFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
 
+    #[command(flatten)]
+    #[serde(skip_serializing_if = "TlsFlags::is_empty")]
+    #[allow(
+        missing_docs,
+        reason = "clap would take it for the help of the command"
+    )]
+    pub tls: TlsFlags,
+
     /// Serve the debug APIs, and log more. `--debug` and `--debug=true` are the same.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "true|false")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,6 +98,32 @@ pub struct ServeFlags {
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
+}
+
+/// Flags of TLS on the common port.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Serialize)]
+#[non_exhaustive]
+pub struct TlsFlags {
+    /// The certificate chain, in PEM: TLS is served on the port, beside plain connections
+    #[arg(long = "tls-certificate", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+
+    /// The private key of the certificate, in PEM
+    #[arg(long = "tls-key", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+
+    /// Refuse connections without TLS
+    #[arg(long = "tls-only", num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "true|false")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only: Option<bool>,
+}
+
+impl TlsFlags {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use polywire_core::{AppRunner, Builder, StartError, transport::sockjs::SockJsOptions};
+use polywire_core::{AppRunner, Builder, Listen, StartError, transport::sockjs::SockJsOptions};
 
 use crate::{
     apps::{KnSock, Seth},
@@ -22,8 +22,8 @@ pub fn builder(config: &Config) -> Result<Builder, StartError> {
     let mut problems = Vec::new();
     let mut builder = backend(config, &mut problems)
         .limits(config.limits)
-        .trust_network(config.trust_network)
-        .listen(SocketAddr::new(config.host, config.port));
+        .trust_network(config.trust_network);
+    builder = listen(builder, config);
     builder = authentication(builder, config, &mut problems);
     builder = persistence(builder, config, &mut problems);
     for app in &config.apps {
@@ -37,6 +37,35 @@ pub fn builder(config: &Config) -> Result<Builder, StartError> {
     } else {
         Err(StartError::Composition(problems))
     }
+}
+
+/// The common port first: it is the one that is announced first.
+fn listen(mut builder: Builder, config: &Config) -> Builder {
+    let mut common = Listen::new(SocketAddr::new(config.host, config.port));
+    if let Some(apps) = &config.port_apps {
+        common = common.apps(apps.iter().map(|app| app.as_str()));
+    }
+    if let Some(tls) = &config.tls {
+        common = common.tls(tls.clone());
+    }
+    if config
+        .port_apps
+        .as_ref()
+        .is_none_or(|apps| !apps.is_empty())
+    {
+        builder = builder.listen_on(common);
+    }
+    for section in &config.listen {
+        let mut listen = Listen::new(section.address);
+        if let Some(apps) = &section.apps {
+            listen = listen.apps(apps.iter().map(|app| app.as_str()));
+        }
+        if let Some(tls) = &section.tls {
+            listen = listen.tls(tls.clone());
+        }
+        builder = builder.listen_on(listen);
+    }
+    builder
 }
 
 fn backend(config: &Config, problems: &mut Vec<String>) -> Builder {

@@ -31,7 +31,7 @@ pub use polywire_backends as backends;
 pub use polywire_core as core;
 pub use polywire_persistence as persistence;
 
-pub use self::signal::stop_signal;
+pub use self::signal::{on_hangup, stop_signal};
 
 /// The bundled apps.
 pub mod apps {

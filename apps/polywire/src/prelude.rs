@@ -6,9 +6,9 @@ pub use polywire_backends::{Memory, Redis, RedisSettings};
 pub use polywire_core::{
     App, AppRunner, AuthenticationError, AuthenticationPolicy, BackendError, Builder, Channel,
     ClientId, Command, Credentials, Dispatcher, Draft, Event, Handler, Handlers, Identity,
-    JsonText, Kind, Limits, LocalNode, Origin, Payload, PersistenceError, PersistencePolicy,
-    Position, PubSubBackend, Publication, Refusal, Server, Space, StandardDispatcher, StartError,
-    Target, Verdict,
+    JsonText, Kind, Limits, Listen, LocalNode, Origin, Payload, PersistenceError,
+    PersistencePolicy, Position, PubSubBackend, Publication, Refusal, Server, Space,
+    StandardDispatcher, StartError, Target, TlsOptions, Verdict,
 };
 pub use polywire_persistence::{
     ExternalApi, ExternalApiSettings, NoPersistence, PersistencePolicyExt, RedisStream,

@@ -2,7 +2,7 @@
 
 use std::{error::Error, io::Write, process::ExitCode, time::Duration};
 
-use polywire::{cli::ServeFlags, compose, config, logging, stop_signal};
+use polywire::{cli::ServeFlags, compose, config, logging, on_hangup, stop_signal};
 use polywire_core::{BackendStatus, Server};
 
 /// A wrong setting, or an address that cannot be listened on.
@@ -42,6 +42,9 @@ pub(crate) fn serve(flags: &ServeFlags) -> ExitCode {
         };
         wait_for_backend(&server).await;
         greet(&server);
+        if let Some(certificates) = server.certificates() {
+            tokio::spawn(on_hangup(move || certificates.notify_one()));
+        }
         server.run(stop_signal()).await;
         ExitCode::SUCCESS
     })
@@ -62,12 +65,11 @@ async fn wait_for_backend(server: &Server) {
 
 /// Tells the person who started the server what it is, where it is, and what to try.
 fn greet(server: &Server) {
-    let Some(address) = server.address() else {
-        return;
-    };
     let mut out = std::io::stdout().lock();
     // A closed stdout is no reason not to serve.
-    let _ = writeln!(out, "listening on http://{address}");
+    for listening in server.addresses() {
+        let _ = writeln!(out, "listening on {listening}");
+    }
     for line in server.banner() {
         let _ = writeln!(out, "{line}");
     }

@@ -1,4 +1,4 @@
-//! The signals that stop a server.
+//! The signals that a server answers to.
 
 /// Waits for SIGINT (Ctrl-C) or SIGTERM. Cancel safe.
 pub async fn stop_signal() {
@@ -15,4 +15,19 @@ pub async fn stop_signal() {
         _ = terminate.recv() => "SIGTERM",
     };
     tracing::info!(signal = name, "stopping");
+}
+
+/// Calls `look` for every SIGHUP, which from then on does not end the program any more: the habit of servers
+/// to be told of new certificates.
+pub async fn on_hangup(look: impl Fn()) {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::hangup()) {
+        Ok(mut hangup) => {
+            while hangup.recv().await.is_some() {
+                tracing::info!("SIGHUP: reading the certificates again");
+                look();
+            }
+        }
+        Err(error) => tracing::warn!(%error, "SIGHUP cannot be caught"),
+    }
 }

@@ -160,7 +160,7 @@ impl Outbox {
         self.state.lock().bytes
     }
 
-    /// Writes until the queue is empty or the socket is full.
+    /// Writes until the queue is empty and all of it is with the system, or the socket is full.
     fn write(&self, state: &mut State) -> io::Result<()> {
         while let Some(first) = state.queue.front() {
             let result = if state.queue.len() == 1 {
@@ -188,9 +188,11 @@ impl Outbox {
             state.queue = VecDeque::new();
         }
         if state.closing {
-            self.socket.shutdown_write();
+            self.socket.shutdown_write()
+        } else {
+            // TLS may still hold encrypted bytes that did not fit.
+            self.socket.try_flush()
         }
-        Ok(())
     }
 
     /// Writes what is possible without waiting; a full socket gets a task.

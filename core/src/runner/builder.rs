@@ -4,7 +4,10 @@ use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use warp::{Filter, filters::BoxedFilter};
 
-use super::{Runtime, Server, StartError};
+use super::{
+    Listen, Runtime, Server, StartError,
+    doors::{AppParts, any_of, bind, load_certificates, open_doors, plain_address},
+};
 use crate::{
     app::App,
     authentication::AuthenticationPolicy,
@@ -14,10 +17,7 @@ use crate::{
     limits::Limits,
     persistence::PersistencePolicy,
     space::Space,
-    transport::{
-        Listener,
-        http::{Response, status},
-    },
+    transport::http::{Response, status},
 };
 
 /// How long a stop waits for sessions to close.
@@ -55,7 +55,7 @@ impl AppRunner {
             apps: Vec::new(),
             routes: Vec::new(),
             limits: Limits::default(),
-            listen: None,
+            listen: Vec::new(),
             grace: GRACE,
             trust_network: false,
         }
@@ -72,7 +72,7 @@ pub struct Builder {
     apps: Vec<Box<dyn App>>,
     routes: Vec<BoxedFilter<(Response,)>>,
     limits: Limits,
-    listen: Option<SocketAddr>,
+    listen: Vec<Listen>,
     grace: Duration,
     trust_network: bool,
 }
@@ -119,10 +119,15 @@ impl Builder {
         self
     }
 
-    /// Sets the address to listen on. Without one the server does not listen: its
-    /// [`filter`](Server::filter) is mounted in a warp application.
-    pub fn listen(mut self, address: SocketAddr) -> Self {
-        self.listen = Some(address);
+    /// Adds an address to listen on, where every app is served without TLS. Without any the server does not
+    /// listen: its [`filter`](Server::filter) is mounted in a warp application.
+    pub fn listen(self, address: SocketAddr) -> Self {
+        self.listen_on(Listen::new(address))
+    }
+
+    /// Adds an address to listen on, with what is served there.
+    pub fn listen_on(mut self, listen: Listen) -> Self {
+        self.listen.push(listen);
         self
     }
 
@@ -138,21 +143,18 @@ impl Builder {
         self
     }
 
-    /// Checks the composition, binds the address, and starts the backend.
+    /// Checks the composition, binds every address, and starts the backend.
     ///
     /// # Errors
     /// See [`StartError`].
     pub async fn build(self) -> Result<Server, StartError> {
-        let problems = self.problems();
-        if !problems.is_empty() {
-            return Err(StartError::Composition(problems));
-        }
-        let listener = match self.listen {
-            Some(address) => Some(
-                Listener::bind(address).map_err(|source| StartError::Listen { address, source })?,
-            ),
-            None => None,
+        let mut problems = self.problems();
+        let certificates = load_certificates(&self.listen, &mut problems);
+        let certificates = match certificates {
+            Some(certificates) if problems.is_empty() => certificates,
+            _ => return Err(StartError::Composition(problems)),
         };
+        let listeners = bind(&self.listen)?;
         let runtime = Runtime::start(self.limits);
         let hub = Arc::new(Hub::new(runtime.flusher().clone()));
         let persistence = self.persistence.unwrap_or_else(|| Arc::new(Nothing));
@@ -169,34 +171,32 @@ impl Builder {
             self.dispatcher,
             runtime.clone(),
         );
-        let mut routes = warp::any()
-            .and_then(|| async { Err(warp::reject::not_found()) })
-            .boxed();
-        for app in self
+        let apps: Vec<_> = self
             .apps
             .iter()
-            .map(|app| app.routes(&space))
-            .chain(self.routes)
-        {
-            routes = routes.or(app).unify().boxed();
-        }
-        let protocols = self.apps.iter().flat_map(|app| app.tcp(&space)).collect();
-        let address = listener.as_ref().map(Listener::address);
-        let banner = address.map_or_else(Vec::new, |address| {
-            self.apps
-                .iter()
-                .flat_map(|app| app.banner(address))
-                .collect()
-        });
+            .map(|app| AppParts::of(&**app, &space))
+            .collect();
+        let routes = any_of(apps.iter().map(|app| &app.routes).chain(&self.routes));
+        let doors = open_doors(&self.listen, listeners, &certificates, &apps, &self.routes)?;
+        let mut certificates: Vec<_> = certificates.into_iter().flatten().collect();
+        // Each is looked after once, on however many addresses it is shown.
+        certificates.sort_by_key(Arc::as_ptr);
+        certificates.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        let banner = self
+            .apps
+            .iter()
+            .filter_map(|app| Some(app.banner(plain_address(&self.listen, &doors, app.name())?)))
+            .flatten()
+            .collect();
         Ok(Server {
             space,
             runtime,
             backend: self.backend,
             persistence,
-            listener,
+            doors,
+            certificates,
+            look_at_certificates: Arc::default(),
             routes,
-            protocols,
-            address,
             banner,
             grace: self.grace,
         })
@@ -204,24 +204,47 @@ impl Builder {
 
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        let public = self
-            .listen
-            .is_some_and(|address| !address.ip().is_loopback());
-        if public && !self.trust_network {
-            let policy = self
-                .authentication
-                .as_ref()
-                .and_then(|policy| policy.weakness());
-            let apps = self.apps.iter().filter_map(|app| app.weakness());
-            let accept = " To accept it all the same, set trust_network.";
-            problems.extend(
-                policy
-                    .into_iter()
-                    .chain(apps)
-                    .map(|weakness| weakness + accept),
-            );
+        for (index, listen) in self.listen.iter().enumerate() {
+            let (address, earlier) = (listen.address, &self.listen[..index]);
+            if address.port() != 0 && earlier.iter().any(|other| other.address == address) {
+                problems.push(format!(
+                    "{address} is to be listened on twice: choose another port"
+                ));
+            }
+            for name in listen.apps.iter().flatten() {
+                if !self.apps.iter().any(|app| app.name() == name) {
+                    problems.push(format!(
+                        "{address} shall serve {name:?}, which is not among the apps"
+                    ));
+                }
+            }
+            if listen.apps.as_ref().is_some_and(Vec::is_empty) {
+                problems.push(format!(
+                    "{address} shall serve no app: name some, or leave the list out"
+                ));
+            }
+        }
+        if !self.trust_network {
+            problems.extend(self.weaknesses());
         }
         problems
+    }
+
+    /// What is unsafe about the parts that others can reach: once each, however many addresses lead there.
+    fn weaknesses(&self) -> impl Iterator<Item = String> {
+        let public: Vec<_> = self.listen.iter().filter(|l| l.is_public()).collect();
+        let policy = (!public.is_empty())
+            .then(|| self.authentication.as_ref()?.weakness())
+            .flatten();
+        let apps = self.apps.iter().filter_map(move |app| {
+            let is_public = public.iter().any(|listen| listen.serves(app.name()));
+            is_public.then(|| app.weakness()).flatten()
+        });
+        let accept = " To accept it all the same, set trust_network.";
+        policy
+            .into_iter()
+            .chain(apps)
+            .map(move |weakness| weakness + accept)
     }
 }
 

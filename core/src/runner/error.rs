@@ -11,28 +11,33 @@ pub enum StartError {
     /// The parts do not fit together; all problems at once.
     #[error("{}", Problems(.0))]
     Composition(Vec<String>),
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {}", Hint(.source))]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What the system says.
-        source: std::io::Error,
-    },
+    /// Some addresses cannot be listened on; all of them at once.
+    #[error("{}", Problems(.0))]
+    Listen(Vec<BindFailure>),
     /// The backend refused to start.
     #[error("the backend does not start")]
     Backend(#[source] BackendError),
 }
 
-struct Problems<'p>(&'p [String]);
+/// An address that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {}", Hint(.error))]
+pub struct BindFailure {
+    /// The address.
+    pub address: SocketAddr,
+    /// What the system says. It is in the text already, so it is no `source`.
+    pub error: std::io::Error,
+}
 
-impl fmt::Display for Problems<'_> {
+struct Problems<'p, T>(&'p [T]);
+
+impl<T: fmt::Display> fmt::Display for Problems<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.0.iter().enumerate() {
             if index > 0 {
                 writeln!(f)?;
             }
-            f.write_str(problem)?;
+            problem.fmt(f)?;
         }
         Ok(())
     }

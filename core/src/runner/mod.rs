@@ -1,13 +1,16 @@
 //! Composes the parts, listens, serves, and stops in order.
 
 mod builder;
+mod doors;
 mod error;
+mod listen;
 mod runtime;
 mod server;
 
 pub use self::{
     builder::{AppRunner, Builder},
-    error::StartError,
+    error::{BindFailure, StartError},
+    listen::{Listen, Listening},
     runtime::Runtime,
     server::Server,
 };

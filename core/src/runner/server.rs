@@ -2,35 +2,51 @@
 
 use std::{fmt, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
+use tokio::sync::Notify;
 use warp::{Filter, Rejection, filters::BoxedFilter};
 
-use super::{Runtime, builder::not_found};
+use super::{Listening, Runtime, doors::Door};
 use crate::{
     backend::PubSubBackend,
     persistence::PersistencePolicy,
     space::Space,
-    transport::{Listener, http::Response, tcp::TcpProtocol},
+    transport::{
+        Slots,
+        http::Response,
+        tls::{self, Certificate},
+    },
 };
 
-/// A composed server: its address is bound and its backend started.
+/// A composed server: its addresses are bound and its backend started.
 #[must_use = "nothing is served until it is run"]
 pub struct Server {
     pub(super) space: Arc<Space>,
     pub(super) runtime: Arc<Runtime>,
     pub(super) backend: Arc<dyn PubSubBackend>,
     pub(super) persistence: Arc<dyn PersistencePolicy>,
-    pub(super) listener: Option<Listener>,
+    pub(super) doors: Vec<Door>,
+    pub(super) certificates: Vec<Arc<Certificate>>,
+    pub(super) look_at_certificates: Arc<Notify>,
     pub(super) routes: BoxedFilter<(Response,)>,
-    pub(super) protocols: Vec<Arc<dyn TcpProtocol>>,
-    pub(super) address: Option<SocketAddr>,
     pub(super) banner: Vec<String>,
     pub(super) grace: Duration,
 }
 
 impl Server {
-    /// The address that is listened on; with port 0 the one that was found.
+    /// The first address that is listened on; with port 0 the one that was found.
     pub fn address(&self) -> Option<SocketAddr> {
-        self.address
+        self.addresses().next().map(|listening| listening.address)
+    }
+
+    /// Every address that is listened on, in the order of the composition.
+    pub fn addresses(&self) -> impl Iterator<Item = Listening> {
+        self.doors.iter().map(|door| door.listening)
+    }
+
+    /// To have the files of certificates read again at once, by `notify_one`; that they changed is found out
+    /// within seconds without it. `None` where there is no TLS.
+    pub fn certificates(&self) -> Option<Arc<Notify>> {
+        (!self.certificates.is_empty()).then(|| self.look_at_certificates.clone())
     }
 
     /// What the apps say to a person who has just started the server.
@@ -54,14 +70,22 @@ impl Server {
     /// Serves until `shutdown` is ready, then stops: accepts no more, closes every session with its
     /// protocol's own code, and waits a bounded time.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        match self.listener {
-            Some(listener) => {
-                let routes = self.routes.recover(not_found).unify().boxed();
-                tokio::spawn(listener.serve(self.runtime.clone(), Some(routes), self.protocols));
-                shutdown.await;
-            }
-            None => shutdown.await,
+        let slots = Arc::new(Slots::default());
+        for door in self.doors {
+            let serve = door
+                .listener
+                .serve(self.runtime.clone(), slots.clone(), door.speakers);
+            tokio::spawn(serve);
         }
+        if !self.certificates.is_empty() {
+            let stop = self.runtime.stopping();
+            tokio::spawn(tls::watch(
+                self.certificates,
+                self.look_at_certificates,
+                stop,
+            ));
+        }
+        shutdown.await;
         self.runtime.stop_accepting();
         if tokio::time::timeout(self.grace, self.runtime.drained())
             .await
@@ -81,7 +105,7 @@ impl Server {
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
-            .field("address", &self.address)
+            .field("addresses", &self.addresses().collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
 }

@@ -12,11 +12,10 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::Sleep,
 };
 
-use super::{slots::ConnectionSlot, socket::Socket};
+use super::socket::Socket;
 use crate::limits::Limits;
 
 /// A stream that fails when the head of a request dribbles in, or when the peer takes nothing of an
@@ -24,11 +23,10 @@ use crate::limits::Limits;
 ///
 /// hyper's own limit for heads also counts the time that a kept-alive connection is idle, which may be
 /// long; for answers it has none.
-pub(super) struct GuardedTcp {
-    tcp: TcpStream,
+pub(super) struct GuardedSocket {
+    socket: Socket,
     /// What was read to recognise the protocol, to be read again.
     read_ahead: Bytes,
-    slot: Option<ConnectionSlot>,
     head: Head,
     head_limit: Duration,
     head_deadline: Option<Pin<Box<Sleep>>>,
@@ -75,17 +73,11 @@ impl Head {
     }
 }
 
-impl GuardedTcp {
-    pub(super) fn new(
-        tcp: TcpStream,
-        read_ahead: Bytes,
-        slot: ConnectionSlot,
-        limits: &Limits,
-    ) -> Self {
+impl GuardedSocket {
+    pub(super) fn new(socket: Socket, read_ahead: Bytes, limits: &Limits) -> Self {
         Self {
-            tcp,
+            socket,
             read_ahead,
-            slot: Some(slot),
             head: Head(Arc::new(Mutex::new(HeadState::First))),
             head_limit: limits.header_timeout(),
             head_deadline: None,
@@ -101,7 +93,7 @@ impl GuardedTcp {
 
     /// The bare socket, after an upgrade.
     pub(super) fn into_socket(self) -> Socket {
-        Socket::with_slot(self.tcp, self.slot)
+        self.socket
     }
 
     fn poll_head_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -135,7 +127,7 @@ impl GuardedTcp {
     }
 }
 
-impl AsyncRead for GuardedTcp {
+impl AsyncRead for GuardedSocket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -146,7 +138,7 @@ impl AsyncRead for GuardedTcp {
             self.head_deadline = None;
         }
         let read = if self.read_ahead.is_empty() {
-            Pin::new(&mut self.tcp).poll_read(cx, buf)
+            Pin::new(&mut self.socket).poll_read(cx, buf)
         } else {
             let count = buf.remaining().min(self.read_ahead.len());
             buf.put_slice(&self.read_ahead.split_to(count));
@@ -163,13 +155,13 @@ impl AsyncRead for GuardedTcp {
     }
 }
 
-impl AsyncWrite for GuardedTcp {
+impl AsyncWrite for GuardedSocket {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let write = Pin::new(&mut self.tcp).poll_write(cx, buf);
+        let write = Pin::new(&mut self.socket).poll_write(cx, buf);
         self.guard_write(write, cx)
     }
 
@@ -178,26 +170,28 @@ impl AsyncWrite for GuardedTcp {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let write = Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs);
+        let write = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
         self.guard_write(write, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        self.socket.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
+        let flush = Pin::new(&mut self.socket).poll_flush(cx);
+        self.guard_write(flush, cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        let shutdown = Pin::new(&mut self.socket).poll_shutdown(cx);
+        self.guard_write(shutdown, cx)
     }
 }
 
-impl fmt::Debug for GuardedTcp {
+impl fmt::Debug for GuardedSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "GuardedTcp({:?})", self.tcp)
+        write!(f, "Guarded{:?}", self.socket)
     }
 }
 
@@ -205,7 +199,10 @@ impl fmt::Debug for GuardedTcp {
 mod tests {
     use super::*;
     use crate::transport::slots::Slots;
-    use tokio::{io::AsyncWriteExt, net::TcpListener};
+    use tokio::{
+        io::AsyncWriteExt,
+        net::{TcpListener, TcpStream},
+    };
 
     #[tokio::test]
     async fn a_peer_that_takes_nothing_is_given_up() {
@@ -219,7 +216,8 @@ mod tests {
             .unwrap();
         let (tcp, address) = listener.accept().await.unwrap();
         let slot = Arc::new(Slots::default()).take(address.ip(), &limits);
-        let mut guarded = GuardedTcp::new(tcp, Bytes::new(), slot.unwrap(), &limits);
+        let socket = Socket::accepted(tcp, address, slot.unwrap());
+        let mut guarded = GuardedSocket::new(socket, Bytes::new(), &limits);
         // More than the kernel keeps for a connection.
         let written = guarded.write_all(&vec![0; 64 << 20]).await;
         assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);

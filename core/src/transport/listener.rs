@@ -1,33 +1,19 @@
-//! The accept loop: HTTP by hyper, handed to warp's filters, on sockets that we can take back.
+//! The accept loop.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use http::{Method, StatusCode};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Type};
-use tokio::net::{TcpListener, TcpStream};
-use tower_service::Service;
-use warp::{Filter, filters::BoxedFilter};
+use tokio::net::TcpListener;
 
-use super::{
-    guarded::GuardedTcp,
-    http::{Peer, Response, text},
-    slots::{ConnectionSlot, Slots},
-    socket::Socket,
-    tcp::{Speaker, Speakers, TcpProtocol, recognise},
-};
+use super::{arrival, slots::Slots, socket::Socket, tcp::Speakers};
 use crate::runner::Runtime;
 
 /// Connections that the kernel keeps for us until they are accepted.
 const BACKLOG: i32 = 4096;
 
-/// Bytes of a request head: PubNub puts messages of 32 KiB, percent-encoded, into the request line.
-const HEAD_BYTES_MAX: usize = 160 << 10;
-
 /// A bound address.
 #[derive(Debug)]
-pub struct Listener {
+pub(crate) struct Listener {
     tcp: TcpListener,
     address: SocketAddr,
 }
@@ -37,7 +23,7 @@ impl Listener {
     ///
     /// # Errors
     /// When the address is in use or not one of this machine's.
-    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = socket2::Socket::new(
             Domain::for_address(address),
             Type::STREAM.nonblocking(),
@@ -54,22 +40,12 @@ impl Listener {
     }
 
     /// The address that is bound.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves HTTP by `routes` and other protocols over TCP until the runtime stops.
-    pub async fn serve(
-        self,
-        runtime: Arc<Runtime>,
-        routes: Option<BoxedFilter<(Response,)>>,
-        protocols: Vec<Arc<dyn TcpProtocol>>,
-    ) {
-        let speakers = Speakers {
-            http: routes,
-            tcp: protocols.into(),
-        };
-        let slots = Arc::new(Slots::default());
+    /// Serves `speakers` until the runtime stops.
+    pub(crate) async fn serve(self, runtime: Arc<Runtime>, slots: Arc<Slots>, speakers: Speakers) {
         let stop = runtime.stopping();
         loop {
             let accepted = tokio::select! {
@@ -84,7 +60,15 @@ impl Listener {
                     };
                     // It fails only when the peer is gone already, which reading shows.
                     let _ = tcp.set_nodelay(true);
-                    runtime.spawn(serve(runtime.clone(), speakers.clone(), tcp, slot, peer));
+                    let socket = Socket::accepted(tcp, peer, slot);
+                    let arrival = arrival::serve(
+                        runtime.clone(),
+                        speakers.clone(),
+                        socket,
+                        peer,
+                        self.address,
+                    );
+                    runtime.spawn(arrival);
                 }
                 Err(error) => {
                     // Out of descriptors, mostly: wait for connections to end instead of spinning.
@@ -93,86 +77,5 @@ impl Listener {
                 }
             }
         }
-    }
-}
-
-/// Finds out who speaks, and hands the connection over.
-async fn serve(
-    runtime: Arc<Runtime>,
-    speakers: Speakers,
-    tcp: TcpStream,
-    slot: ConnectionSlot,
-    peer: SocketAddr,
-) {
-    let recognised = tokio::select! {
-        recognised = recognise(&tcp, &speakers, runtime.limits().header_timeout()) => recognised,
-        () = runtime.stopping().cancelled_owned() => return,
-    };
-    drop(speakers);
-    match recognised {
-        Ok((Speaker::Http(routes), read_ahead)) => {
-            let io = GuardedTcp::new(tcp, read_ahead, slot, runtime.limits());
-            // Boxed, so that a connection of another protocol does not carry room for HTTP.
-            Box::pin(serve_http(runtime, routes, io, peer)).await;
-        }
-        Ok((Speaker::Tcp(protocol), read_ahead)) => {
-            protocol
-                .serve(Socket::with_slot(tcp, Some(slot)), read_ahead)
-                .await;
-        }
-        Err(error) => {
-            tracing::debug!(%peer, error = &error as &dyn std::error::Error, "closed a connection");
-        }
-    }
-}
-
-async fn serve_http(
-    runtime: Arc<Runtime>,
-    routes: BoxedFilter<(Response,)>,
-    io: GuardedTcp,
-    peer: SocketAddr,
-) {
-    let head = io.head();
-    let service = warp::service(routes.map(|response: Response| response));
-    let service = service_fn(move |mut request: http::Request<Incoming>| {
-        head.complete();
-        let (head, mut service) = (head.clone(), service.clone());
-        async move {
-            // CONNECT has no path, which warp 0.4.3 takes badly.
-            let answer = if request.method() == Method::CONNECT {
-                text(
-                    StatusCode::METHOD_NOT_ALLOWED,
-                    "CONNECT is not served here.\n",
-                )
-            } else {
-                request.extensions_mut().insert(Peer(peer));
-                match service.call(request).await {
-                    Ok(answer) => answer,
-                    Err(never) => match never {},
-                }
-            };
-            head.expect();
-            Ok::<_, std::convert::Infallible>(answer)
-        }
-    });
-    // Not `pipeline_flush`: it holds a waiting stream back while the client has sent its next request,
-    // and buffers without bound.
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(runtime.limits().keep_alive_timeout())
-        .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(io), service)
-        .with_upgrades();
-    tokio::pin!(connection);
-    let stop = runtime.stopping();
-    let result = tokio::select! {
-        result = connection.as_mut() => result,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%peer, error = &error as &dyn std::error::Error, "an HTTP connection failed");
     }
 }

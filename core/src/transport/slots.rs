@@ -9,7 +9,7 @@ use crate::limits::Limits;
 
 /// Open connections by address.
 #[derive(Default)]
-pub(super) struct Slots {
+pub(crate) struct Slots {
     open: Mutex<OpenConnections>,
 }
 
@@ -21,7 +21,7 @@ struct OpenConnections {
 
 impl Slots {
     /// A place for a connection from `address`, if there is one left.
-    pub(super) fn take(
+    pub(in crate::transport) fn take(
         self: &Arc<Self>,
         address: IpAddr,
         limits: &Limits,
@@ -41,7 +41,7 @@ impl Slots {
 }
 
 /// The place of one open connection; given back when dropped.
-pub(super) struct ConnectionSlot {
+pub(crate) struct ConnectionSlot {
     slots: Arc<Slots>,
     address: IpAddr,
 }

@@ -54,6 +54,14 @@ pub enum AppName {
 impl AppName {
     /// Every bundled app.
     pub const ALL: [Self; 2] = [Self::Seth, Self::KnSock];
+
+    /// The name, as it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Seth => "seth",
+            Self::KnSock => "knsock",
+        }
+    }
 }
 
 fn is_redis(text: &str) -> bool {

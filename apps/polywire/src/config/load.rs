@@ -1,6 +1,9 @@
 //! Reads a configuration and finds everything that is wrong with it.
 
-use std::{net::IpAddr, str::FromStr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+};
 
 use figment::{
     Figment, Metadata, Profile, Provider, Source,
@@ -12,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     choice::AppName,
+    listen,
     model::{Config, Written},
     problem::{Problem, Problems},
 };
@@ -108,7 +112,11 @@ fn note(figment: &Figment, error: &figment::Error) -> Problem {
 
 /// Where a setting was made.
 fn source(figment: &Figment, setting: &str) -> Option<String> {
-    let metadata = figment.find_metadata(setting)?;
+    let entry = setting.split_once('.').map_or(setting, |(list, _)| list);
+    // figment does not look into lists.
+    let metadata = figment
+        .find_metadata(setting)
+        .or_else(|| figment.find_metadata(entry))?;
     Some(match &metadata.source {
         Some(Source::File(path)) => path.display().to_string(),
         _ if metadata.name.contains("environment") => {
@@ -126,6 +134,8 @@ fn remove(settings: &mut Dict, path: &str) -> bool {
         None => settings.remove(path).is_some(),
         Some((section, rest)) => match settings.get_mut(section) {
             Some(Value::Dict(_, inner)) => remove(inner, rest),
+            // A list is left out as a whole.
+            Some(Value::Array(..)) => settings.remove(section).is_some(),
             _ => false,
         },
     }
@@ -234,6 +244,19 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
     if apps.is_empty() {
         apps = AppName::ALL.to_vec();
     }
+    let tls = listen::tls("tls", written.tls, &mut refuse);
+    let port_apps = written
+        .port_apps
+        .map(|names| listen::known("port_apps", names.into_vec(), &apps, &mut refuse));
+    let is_common_open = port_apps.as_ref().is_none_or(|names| !names.is_empty());
+    if !is_common_open && written.listen.is_empty() {
+        let message = "without any app there the server needs a [[listen]] entry";
+        refuse("port_apps", message.into());
+    }
+    let common = host
+        .filter(|_| is_common_open)
+        .map(|host| SocketAddr::new(host, written.port));
+    let listen = listen::sections(written.listen, common, &apps, &mut refuse);
     let backend = written
         .backend
         .parse()
@@ -257,6 +280,9 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
     Some(Config {
         host: host?,
         port: written.port,
+        port_apps,
+        tls,
+        listen,
         debug: written.debug,
         trust_network: written.trust_network,
         apps,

@@ -1,6 +1,7 @@
 //! The configuration: defaults < TOML file < `POLYWIRE_` environment < flags.
 
 mod choice;
+mod listen;
 mod load;
 mod model;
 mod problem;
@@ -11,7 +12,7 @@ pub use self::{
     load::load,
     model::{
         ApiKeySection, AppSections, Config, ExternalApiSection, HeaderSection, KnSockSection,
-        RedisSection, SethSection,
+        ListenSection, RedisSection, SethSection,
     },
     problem::{Problem, Problems},
     text::Secret,

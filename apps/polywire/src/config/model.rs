@@ -1,8 +1,11 @@
 //! The settings and their defaults.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
-use polywire_core::Limits;
+use polywire_core::{Limits, TlsOptions};
 use serde::Deserialize;
 
 use super::{
@@ -18,6 +21,12 @@ pub struct Config {
     pub host: IpAddr,
     /// The port to listen on; 0 takes any free one.
     pub port: u16,
+    /// The apps that are served on that port: `None` for all of them; with none the port is not opened.
+    pub port_apps: Option<Vec<AppName>>,
+    /// TLS on that port.
+    pub tls: Option<TlsOptions>,
+    /// Further addresses to listen on.
+    pub listen: Vec<ListenSection>,
     /// Whether the debug APIs are served.
     pub debug: bool,
     /// Whether default secrets and open policies are accepted on an address that others can reach.
@@ -68,6 +77,9 @@ pub(super) struct Written {
     #[serde(deserialize_with = "text")]
     pub(super) host: String,
     pub(super) port: u16,
+    pub(super) port_apps: Option<Names>,
+    pub(super) tls: WrittenTls,
+    pub(super) listen: Vec<WrittenListen>,
     pub(super) debug: bool,
     pub(super) trust_network: bool,
     pub(super) app: Names,
@@ -86,6 +98,38 @@ pub(super) struct Written {
     pub(super) redis: RedisSection,
     pub(super) external_api: ExternalApiSection,
     pub(super) apps: AppSections,
+}
+
+/// `[[listen]]`
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ListenSection {
+    /// The address.
+    pub address: SocketAddr,
+    /// The apps that are served there; `None` for all of them.
+    pub apps: Option<Vec<AppName>>,
+    /// TLS there.
+    pub tls: Option<TlsOptions>,
+}
+
+/// `[[listen]]`, before it is checked.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenListen {
+    pub(super) address: String,
+    #[serde(default)]
+    pub(super) apps: Option<Names>,
+    #[serde(default)]
+    pub(super) tls: WrittenTls,
+}
+
+/// `[tls]` and `listen.tls`, before they are checked.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct WrittenTls {
+    pub(super) certificate: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+    pub(super) only: bool,
 }
 
 /// One name, or a list of them.
@@ -110,6 +154,9 @@ impl Default for Written {
         Self {
             host: Ipv4Addr::LOCALHOST.to_string(),
             port: 8080,
+            port_apps: None,
+            tls: WrittenTls::default(),
+            listen: Vec::new(),
             debug: false,
             trust_network: false,
             app: Names::Many(Vec::new()),

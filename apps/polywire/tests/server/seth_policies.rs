@@ -195,9 +195,11 @@ fn default_secrets_and_open_policies_are_refused_on_public_addresses() {
 
 #[test]
 fn own_secrets_and_trusted_networks_are_served_on_public_addresses() {
-    let server = ServerOptions::new(&["--host", "0.0.0.0", "--auth", "api-key", "--debug"])
-        .env("POLYWIRE_API_KEY__KEY_SECRET_VALUE", "long-enough-and-ours")
-        .start();
+    let server = ServerOptions::new(&[
+        "--app", "seth", "--host", "0.0.0.0", "--auth", "api-key", "--debug",
+    ])
+    .env("POLYWIRE_API_KEY__KEY_SECRET_VALUE", "long-enough-and-ours")
+    .start();
     assert_statuses(
         &server,
         &[

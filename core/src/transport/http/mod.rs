@@ -2,7 +2,9 @@
 
 mod request;
 mod response;
+mod serve;
 
+pub(super) use self::serve::serve;
 pub use self::{
     request::{Body, BodyError, Peer, Request, request, request_under},
     response::{Response, json, response, status, stream, text},

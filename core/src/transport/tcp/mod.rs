@@ -4,7 +4,8 @@ mod connection;
 mod protocol;
 mod recognise;
 
-pub(super) use self::recognise::{Speaker, Speakers, recognise};
+pub(crate) use self::recognise::Speakers;
+pub(super) use self::recognise::{Speaker, Unrecognised, recognise};
 pub use self::{
     connection::{StreamHandler, StreamOptions, serve_stream},
     protocol::{Recognition, TcpProtocol},

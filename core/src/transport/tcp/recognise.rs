@@ -1,13 +1,13 @@
 //! Tells from the first bytes who speaks.
 
-use std::{cell::RefCell, fmt, io, sync::Arc, time::Duration};
+use std::{cell::RefCell, fmt, io, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
-use tokio::net::TcpStream;
+use rustls::ServerConfig;
 use warp::filters::BoxedFilter;
 
 use super::{Recognition, TcpProtocol};
-use crate::transport::http::Response;
+use crate::transport::{Socket, http::Response, tls::HandshakeFailure};
 
 /// Bytes within which every protocol is recognised.
 const FIRST_BYTES_MAX: usize = 64;
@@ -15,110 +15,140 @@ const FIRST_BYTES_MAX: usize = 64;
 /// Bytes that the first read takes at most; the buffer belongs to the thread.
 const READ_BYTES: usize = 4096;
 
+/// RFC 8446 section 5.1: what a TLS handshake record begins with.
+const TLS_HANDSHAKE: u8 = 22;
+
 thread_local! {
     static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
 }
 
 /// Who may speak on a port.
 #[derive(Clone)]
-pub(in crate::transport) struct Speakers {
+pub(crate) struct Speakers {
     /// Served when the first byte is an upper-case letter.
-    pub(in crate::transport) http: Option<BoxedFilter<(Response,)>>,
+    pub(crate) http: Option<BoxedFilter<(Response,)>>,
     /// Asked in this order.
-    pub(in crate::transport) tcp: Arc<[Arc<dyn TcpProtocol>]>,
+    pub(crate) tcp: Arc<[Arc<dyn TcpProtocol>]>,
+    /// Served when the first byte is that of a TLS handshake.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+    /// Nothing is served but TLS.
+    pub(crate) tls_only: bool,
 }
 
 /// Who speaks on a connection.
 pub(in crate::transport) enum Speaker {
     Http(BoxedFilter<(Response,)>),
     Tcp(Arc<dyn TcpProtocol>),
+    /// Who speaks inside is to be found out after the handshake.
+    Tls(Arc<ServerConfig>),
 }
 
 /// Why nobody was found.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::transport) enum Unrecognised {
-    #[error("the first bytes did not come in time")]
+    #[error("the first bytes, or the TLS handshake, did not come in time")]
     Late,
-    #[error("TLS on a port that speaks none")]
+    #[error("the server stops")]
+    Stopping,
+    #[error("TLS on a port that has no certificate")]
     Tls,
+    #[error("no TLS on a port that serves nothing else")]
+    Plain,
     #[error("the first bytes are of no protocol that is spoken here")]
     Unknown,
+    #[error("the connection could not be secured")]
+    Handshake(#[source] HandshakeFailure),
     #[error("the connection failed")]
     Io(#[source] io::Error),
 }
 
 impl Speakers {
     /// The only one, where nothing has to be told apart.
-    fn only(&self) -> Option<Speaker> {
+    fn only(&self, is_tls: bool) -> Option<Speaker> {
         match (&self.http, &*self.tcp) {
-            (Some(http), []) => Some(Speaker::Http(http.clone())),
-            (None, [protocol]) => Some(Speaker::Tcp(protocol.clone())),
+            (None, [protocol]) if is_tls || self.tls.is_none() => {
+                Some(Speaker::Tcp(protocol.clone()))
+            }
             _ => None,
         }
     }
 
     /// `Ok(None)` when more bytes are needed.
-    fn find(&self, first: &[u8]) -> Result<Option<Speaker>, Unrecognised> {
-        let Some(byte) = first.first() else {
+    fn find(&self, first: &[u8], is_tls: bool) -> Result<Option<Speaker>, Unrecognised> {
+        let Some(&byte) = first.first() else {
             return Ok(None);
         };
-        if let (Some(http), true) = (&self.http, byte.is_ascii_uppercase()) {
-            return Ok(Some(Speaker::Http(http.clone())));
+        if byte == TLS_HANDSHAKE && !is_tls {
+            return match &self.tls {
+                Some(config) => Ok(Some(Speaker::Tls(config.clone()))),
+                None => Err(Unrecognised::Tls),
+            };
+        }
+        if self.tls_only && !is_tls {
+            return Err(Unrecognised::Plain);
+        }
+        match &self.http {
+            // Where there is nothing else, bad HTTP is told so in HTTP.
+            Some(http) if byte.is_ascii_uppercase() || self.tcp.is_empty() => {
+                return Ok(Some(Speaker::Http(http.clone())));
+            }
+            _ => {}
         }
         let mut undecided = false;
         for protocol in self.tcp.iter() {
+            // It may be the only one on a port where TLS had to be told apart.
+            if self.http.is_none() && self.tcp.len() == 1 {
+                return Ok(Some(Speaker::Tcp(protocol.clone())));
+            }
             match protocol.recognise(first) {
                 Recognition::Yes => return Ok(Some(Speaker::Tcp(protocol.clone()))),
                 Recognition::No => {}
                 Recognition::NeedMore => undecided = true,
             }
         }
-        match byte {
-            _ if undecided && first.len() < FIRST_BYTES_MAX => Ok(None),
-            // RFC 8446 section 5.1: a handshake record.
-            22 => Err(Unrecognised::Tls),
-            _ => Err(Unrecognised::Unknown),
+        if undecided && first.len() < FIRST_BYTES_MAX {
+            Ok(None)
+        } else {
+            Err(Unrecognised::Unknown)
         }
     }
 }
 
 /// Reads until it is clear who speaks, and returns what was read. Nothing is read where there is only one.
+/// The caller bounds the time.
 pub(in crate::transport) async fn recognise(
-    tcp: &TcpStream,
+    socket: &Socket,
     speakers: &Speakers,
-    limit: Duration,
 ) -> Result<(Speaker, Bytes), Unrecognised> {
-    if let Some(speaker) = speakers.only() {
+    if let Some(speaker) = speakers.only(socket.is_tls()) {
         return Ok((speaker, Bytes::new()));
     }
-    let found = tokio::time::timeout(limit, async {
-        let mut first = BytesMut::new();
-        loop {
-            tcp.readable().await.map_err(Unrecognised::Io)?;
-            match read(tcp, &mut first) {
-                Ok(0) => return Err(Unrecognised::Io(io::ErrorKind::UnexpectedEof.into())),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                Err(error) => return Err(Unrecognised::Io(error)),
-            }
-            match speakers.find(&first) {
-                Ok(Some(speaker)) => return Ok((speaker, first.freeze())),
-                Ok(None) => {}
-                Err(error) => {
-                    drop(first);
-                    tracing::debug!(peer = ?tcp.peer_addr().ok(), %error, "nobody speaks this");
-                    // Whoever tries protocols out learns nothing sooner than whoever says nothing.
-                    return std::future::pending().await;
-                }
-            }
+    let mut first = BytesMut::new();
+    loop {
+        socket.readable().await.map_err(Unrecognised::Io)?;
+        match read(socket, &mut first) {
+            Ok(0) => return Err(Unrecognised::Io(io::ErrorKind::UnexpectedEof.into())),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(error) => return Err(Unrecognised::Io(error)),
         }
-    });
-    found.await.unwrap_or(Err(Unrecognised::Late))
+        match speakers.find(&first, socket.is_tls()) {
+            Ok(Some(speaker)) => return Ok((speaker, first.freeze())),
+            Ok(None) => {}
+            Err(error @ Unrecognised::Unknown) => {
+                drop(first);
+                tracing::debug!(peer = ?socket.peer(), %error, "nobody speaks this");
+                // Whoever tries protocols out learns nothing sooner than whoever says nothing.
+                return std::future::pending().await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
-fn read(tcp: &TcpStream, first: &mut BytesMut) -> io::Result<usize> {
+fn read(socket: &Socket, first: &mut BytesMut) -> io::Result<usize> {
     READ_BUFFER.with_borrow_mut(|buffer| {
-        let count = tcp.try_read(buffer)?;
+        let count = socket.try_read(buffer)?;
         first.extend_from_slice(&buffer[..count]);
         Ok(count)
     })
@@ -130,6 +160,8 @@ impl fmt::Debug for Speakers {
         f.debug_struct("Speakers")
             .field("http", &self.http.is_some())
             .field("tcp", &tcp)
+            .field("tls", &self.tls.is_some())
+            .field("tls_only", &self.tls_only)
             .finish()
     }
 }

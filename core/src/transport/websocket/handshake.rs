@@ -9,7 +9,7 @@ use sha1::{Digest, Sha1};
 use tokio::net::TcpStream;
 
 use crate::transport::{
-    guarded::GuardedTcp,
+    guarded::GuardedSocket,
     http::{Request, Response, text},
     socket::Socket,
 };
@@ -150,7 +150,7 @@ fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool
 ///
 /// It was accepted by our listener, or by `warp::serve` where polywire is mounted in another application.
 pub(super) fn take_socket(upgraded: Upgraded) -> Option<(Socket, Bytes)> {
-    let upgraded = match upgraded.downcast::<TokioIo<GuardedTcp>>() {
+    let upgraded = match upgraded.downcast::<TokioIo<GuardedSocket>>() {
         Ok(parts) => return Some((parts.io.into_inner().into_socket(), parts.read_buf)),
         Err(upgraded) => upgraded,
     };

@@ -6,6 +6,7 @@ mod process;
 mod redis;
 mod server;
 mod sink;
+pub(crate) mod tls;
 mod websocket;
 
 pub(crate) use self::{

@@ -53,15 +53,19 @@ impl ServerOptions {
 
     pub(crate) fn start(mut self) -> Server {
         let mut process = Process::start("polywire", &mut self.command);
-        let address = process.wait_for_line(SOON, |line| {
-            line.strip_prefix("listening on http://")?.parse().ok()
-        });
+        let address = process.wait_for_line(SOON, listening);
         Server {
             process,
             address,
             config: self.config,
         }
     }
+}
+
+/// The address in a line that says what is listened on, whatever is spoken there.
+fn listening(line: &str) -> Option<SocketAddr> {
+    let (_, address) = line.strip_prefix("listening on ")?.split_once("://")?;
+    address.split(' ').next()?.parse().ok()
 }
 
 /// Writes a configuration file that is in nobody's way.
@@ -86,6 +90,11 @@ impl Server {
     /// In memory, everybody may do everything.
     pub(crate) fn start(args: &[&str]) -> Self {
         ServerOptions::new(args).start()
+    }
+
+    /// The next of its further addresses, in the order of the configuration.
+    pub(crate) fn next_address(&mut self) -> SocketAddr {
+        self.process.wait_for_line(SOON, listening)
     }
 
     pub(crate) fn url(&self) -> String {

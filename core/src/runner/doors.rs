@@ -1,0 +1,158 @@
+//! From addresses and apps to listeners that know whom they serve.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use warp::{Filter, filters::BoxedFilter};
+
+use super::{BindFailure, Listen, Listening, StartError, builder::not_found};
+use crate::{
+    app::App,
+    space::Space,
+    transport::{Listener, Speakers, http::Response, tcp::TcpProtocol, tls::Certificate},
+};
+
+/// A bound address, and who may speak there.
+pub(super) struct Door {
+    pub(super) listening: Listening,
+    pub(super) listener: Listener,
+    pub(super) speakers: Speakers,
+}
+
+/// What an app brought.
+pub(super) struct AppParts {
+    name: &'static str,
+    serves_http: bool,
+    pub(super) routes: BoxedFilter<(Response,)>,
+    protocols: Vec<Arc<dyn TcpProtocol>>,
+}
+
+impl AppParts {
+    pub(super) fn of(app: &dyn App, space: &Arc<Space>) -> Self {
+        Self {
+            name: app.name(),
+            serves_http: app.serves_http(),
+            routes: app.routes(space),
+            protocols: app.tcp(space),
+        }
+    }
+}
+
+/// The certificate of each address that has one, loaded once for all that have the same files; `None` when
+/// one is bad.
+pub(super) fn load_certificates(
+    listen: &[Listen],
+    problems: &mut Vec<String>,
+) -> Option<Vec<Option<Arc<Certificate>>>> {
+    let mut is_complete = true;
+    let mut loaded: Vec<Arc<Certificate>> = Vec::new();
+    let certificates = listen.iter().map(|listen| {
+        let options = listen.tls.as_ref()?;
+        if let Some(same) = loaded.iter().find(|other| other.is_of(options)) {
+            return Some(same.clone());
+        }
+        match Certificate::load(options) {
+            Ok(certificate) => {
+                loaded.push(certificate.clone());
+                Some(certificate)
+            }
+            Err(error) => {
+                is_complete = false;
+                let all: Vec<_> = options.problems().iter().map(ToString::to_string).collect();
+                if all.is_empty() {
+                    // The files were being written: now they are good, a moment ago they were not.
+                    problems.push(error.to_string());
+                }
+                problems.extend(all);
+                None
+            }
+        }
+    });
+    let certificates = certificates.collect();
+    is_complete.then_some(certificates)
+}
+
+/// Binds all addresses, or says of each one that cannot be bound why.
+pub(super) fn bind(listen: &[Listen]) -> Result<Vec<Listener>, StartError> {
+    let (mut listeners, mut failures) = (Vec::new(), Vec::new());
+    for Listen { address, .. } in listen {
+        match Listener::bind(*address) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) => failures.push(BindFailure {
+                address: *address,
+                error,
+            }),
+        }
+    }
+    if failures.is_empty() {
+        Ok(listeners)
+    } else {
+        Err(StartError::Listen(failures))
+    }
+}
+
+/// Gives each listener the speakers of its apps.
+pub(super) fn open_doors(
+    listen: &[Listen],
+    listeners: Vec<Listener>,
+    certificates: &[Option<Arc<Certificate>>],
+    apps: &[AppParts],
+    own_routes: &[BoxedFilter<(Response,)>],
+) -> Result<Vec<Door>, StartError> {
+    let parts = listen.iter().zip(listeners).zip(certificates);
+    parts
+        .map(|((listen, listener), certificate)| {
+            let apps = || apps.iter().filter(|app| listen.serves(app.name));
+            // Own routes belong to no app: they are served where everything is.
+            let own = own_routes.iter().filter(|_| listen.apps.is_none());
+            let has_http = listen.apps.is_none() || apps().any(|app| app.serves_http);
+            let http = has_http.then(|| {
+                any_of(apps().map(|app| &app.routes).chain(own))
+                    .recover(not_found)
+                    .unify()
+                    .boxed()
+            });
+            let tls = certificate
+                .as_ref()
+                .map(|certificate| certificate.server_config(has_http))
+                .transpose()
+                .map_err(|error| StartError::Composition(vec![error.to_string()]))?;
+            let listening = Listening {
+                address: listener.address(),
+                http: has_http,
+                tls: tls.is_some(),
+                plain: !listen.is_tls_only(),
+            };
+            let speakers = Speakers {
+                http,
+                tcp: apps().flat_map(|app| app.protocols.clone()).collect(),
+                tls,
+                tls_only: listen.is_tls_only(),
+            };
+            Ok(Door {
+                listening,
+                listener,
+                speakers,
+            })
+        })
+        .collect()
+}
+
+/// The first address where `app` is served without TLS.
+pub(super) fn plain_address(listen: &[Listen], doors: &[Door], app: &str) -> Option<SocketAddr> {
+    let mut doors = listen.iter().zip(doors);
+    doors
+        .find(|(listen, door)| listen.serves(app) && door.listening.plain)
+        .map(|(_, door)| door.listening.address)
+}
+
+/// All routes as one filter, which rejects what is nobody's with `not_found`.
+pub(super) fn any_of<'r>(
+    routes: impl Iterator<Item = &'r BoxedFilter<(Response,)>>,
+) -> BoxedFilter<(Response,)> {
+    let nothing = warp::any()
+        .and_then(|| async { Err(warp::reject::not_found()) })
+        .boxed();
+    routes.fold(nothing, |all, routes| {
+        all.or(routes.clone()).unify().boxed()
+    })
+}

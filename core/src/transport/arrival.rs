@@ -1,0 +1,96 @@
+//! What happens to a connection between the accept and the protocol that serves it.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+
+use super::{
+    guarded::GuardedSocket,
+    http,
+    seldom::Seldom,
+    socket::Socket,
+    tcp::{Speaker, Speakers, Unrecognised, recognise},
+    tls::handshake,
+};
+use crate::runner::Runtime;
+
+/// Finds out who speaks, and hands the connection over.
+pub(super) async fn serve(
+    runtime: Arc<Runtime>,
+    speakers: Speakers,
+    socket: Socket,
+    peer: SocketAddr,
+    address: SocketAddr,
+) {
+    // Boxed, so that a connection that is served does not carry room for finding out by whom.
+    match Box::pin(identify_in_time(&runtime, speakers, socket)).await {
+        Ok((socket, Speaker::Http(routes), read_ahead)) => {
+            let io = GuardedSocket::new(socket, read_ahead, runtime.limits());
+            // Boxed, so that a connection of another protocol does not carry room for HTTP.
+            Box::pin(http::serve(runtime, routes, io, peer)).await;
+        }
+        Ok((socket, Speaker::Tcp(protocol), read_ahead)) => {
+            protocol.serve(socket, read_ahead).await;
+        }
+        // TLS inside TLS is not looked for.
+        Ok((_, Speaker::Tls(_), _)) | Err(Unrecognised::Stopping) => {}
+        Err(error) => refuse(&error, peer, address),
+    }
+}
+
+async fn identify_in_time(
+    runtime: &Runtime,
+    speakers: Speakers,
+    socket: Socket,
+) -> Result<(Socket, Speaker, Bytes), Unrecognised> {
+    let limit = runtime.limits().header_timeout();
+    tokio::select! {
+        identified = tokio::time::timeout(limit, identify(socket, &speakers)) => {
+            identified.unwrap_or(Err(Unrecognised::Late))
+        }
+        () = runtime.stopping().cancelled_owned() => Err(Unrecognised::Stopping),
+    }
+}
+
+/// Goes through TLS where the peer speaks it, and names the one who serves what is inside.
+async fn identify(
+    mut socket: Socket,
+    speakers: &Speakers,
+) -> Result<(Socket, Speaker, Bytes), Unrecognised> {
+    let (mut speaker, mut read_ahead) = recognise(&socket, speakers).await?;
+    if let Speaker::Tls(config) = speaker {
+        let session = handshake(socket.tcp(), config, &read_ahead).await;
+        socket.secure(session.map_err(Unrecognised::Handshake)?);
+        (speaker, read_ahead) = recognise(&socket, speakers).await?;
+    }
+    Ok((socket, speaker, read_ahead))
+}
+
+/// Says why a connection was closed; what looks like a mistake of its operator, where it is seen.
+fn refuse(error: &Unrecognised, peer: SocketAddr, address: SocketAddr) {
+    static TLS: Seldom = Seldom::new();
+    static PLAIN: Seldom = Seldom::new();
+    match error {
+        Unrecognised::Tls => {
+            if let Some(times) = TLS.pass() {
+                tracing::info!(
+                    %peer, %address, times,
+                    "closed a connection that speaks TLS: this address has no certificate; set \
+                     tls.certificate and tls.key, or have the client connect without TLS"
+                );
+            }
+        }
+        Unrecognised::Plain => {
+            if let Some(times) = PLAIN.pass() {
+                tracing::info!(
+                    %peer, %address, times,
+                    "closed a connection that does not speak TLS: this address serves nothing else; \
+                     have the client connect with TLS (https://, wss://), or leave tls.only out"
+                );
+            }
+        }
+        error => {
+            tracing::debug!(%peer, error = error as &dyn std::error::Error, "closed a connection");
+        }
+    }
+}
