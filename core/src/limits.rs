@@ -23,7 +23,8 @@ pub struct Limits {
     /// Seconds that a connection may make no progress while something waits for it; then it is
     /// closed as a slow consumer. Default 30.
     pub outbound_stall_secs: u64,
-    /// Seconds in which the head of a request, or the first packet, must be complete. Default 5.
+    /// Seconds in which the first bytes of a connection must come, with the TLS handshake where there is one,
+    /// and then again in which the head of a request must be complete. Default 5.
     pub header_secs: u64,
     /// Seconds in which the body of a request must be complete. Default 30.
     pub body_secs: u64,

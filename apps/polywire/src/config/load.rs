@@ -112,11 +112,15 @@ fn note(figment: &Figment, error: &figment::Error) -> Problem {
 
 /// Where a setting was made.
 fn source(figment: &Figment, setting: &str) -> Option<String> {
-    let entry = setting.split_once('.').map_or(setting, |(list, _)| list);
-    // figment does not look into lists.
-    let metadata = figment
-        .find_metadata(setting)
-        .or_else(|| figment.find_metadata(entry))?;
+    let list = setting.split_once('.').map_or(setting, |(list, _)| list);
+    let (setting, metadata) = match figment.find_metadata(setting) {
+        Some(metadata) => (setting, metadata),
+        // figment does not look into lists.
+        None if matches!(figment.find_value(list), Ok(Value::Array(..))) => {
+            (list, figment.find_metadata(list)?)
+        }
+        None => return None,
+    };
     Some(match &metadata.source {
         Some(Source::File(path)) => path.display().to_string(),
         _ if metadata.name.contains("environment") => {

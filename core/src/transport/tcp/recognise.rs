@@ -165,3 +165,112 @@ impl fmt::Debug for Speakers {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::{crypto::aws_lc_rs, server::ResolvesServerCertUsingSni};
+    use warp::Filter;
+
+    use super::*;
+    use crate::transport::http;
+
+    /// Begins with `{`, after any white space.
+    struct Braces;
+
+    #[async_trait::async_trait]
+    impl TcpProtocol for Braces {
+        fn name(&self) -> &'static str {
+            "braces"
+        }
+
+        fn recognise(&self, first: &[u8]) -> Recognition {
+            match first.trim_ascii_start().first() {
+                None => Recognition::NeedMore,
+                Some(b'{') => Recognition::Yes,
+                Some(_) => Recognition::No,
+            }
+        }
+
+        async fn serve(&self, _: Socket, _: Bytes) {}
+    }
+
+    fn speakers(http: bool, braces: bool, tls: bool, tls_only: bool) -> Speakers {
+        let config = || {
+            let config =
+                ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+                    .with_safe_default_protocol_versions()
+                    .unwrap()
+                    .with_no_client_auth()
+                    .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
+            Arc::new(config)
+        };
+        let routes = || {
+            warp::any()
+                .map(|| http::status(::http::StatusCode::OK))
+                .boxed()
+        };
+        let braces: Vec<Arc<dyn TcpProtocol>> = if braces {
+            vec![Arc::new(Braces)]
+        } else {
+            Vec::new()
+        };
+        Speakers {
+            http: http.then(routes),
+            tcp: braces.into(),
+            tls: tls.then(config),
+            tls_only,
+        }
+    }
+
+    fn found(speakers: &Speakers, first: &[u8], is_tls: bool) -> &'static str {
+        match speakers.find(first, is_tls) {
+            Ok(Some(Speaker::Http(_))) => "http",
+            Ok(Some(Speaker::Tcp(_))) => "tcp",
+            Ok(Some(Speaker::Tls(_))) => "tls",
+            Ok(None) => "more",
+            Err(Unrecognised::Tls) => "no certificate",
+            Err(Unrecognised::Plain) => "no tls",
+            Err(_) => "unknown",
+        }
+    }
+
+    #[test]
+    fn the_first_bytes_decide() {
+        let (hello, blank) = ([22, 3, 1], [b' '; FIRST_BYTES_MAX]);
+        let shared = speakers(true, true, true, false);
+        for is_tls in [false, true] {
+            assert_eq!(found(&shared, b"", is_tls), "more");
+            assert_eq!(found(&shared, b"G", is_tls), "http");
+            assert_eq!(found(&shared, b" ", is_tls), "more");
+            assert_eq!(found(&shared, b" {", is_tls), "tcp");
+            assert_eq!(found(&shared, b"get", is_tls), "unknown");
+            assert_eq!(found(&shared, &blank, is_tls), "unknown");
+        }
+        assert_eq!(found(&shared, &hello, false), "tls");
+        assert_eq!(found(&shared, &hello, true), "unknown", "no TLS in TLS");
+
+        let plain = speakers(true, true, false, false);
+        assert_eq!(found(&plain, &hello, false), "no certificate");
+        let secure = speakers(true, true, true, true);
+        for first in [&b"GET"[..], b"{", b" ", b"\0"] {
+            assert_eq!(found(&secure, first, false), "no tls");
+        }
+        assert_eq!(found(&secure, b"GET", true), "http");
+    }
+
+    #[test]
+    fn who_is_alone_gets_everything_but_tls() {
+        let http = speakers(true, false, false, false);
+        assert_eq!(found(&http, b"\r\nGET", false), "http");
+        assert_eq!(found(&http, &[22], false), "no certificate");
+
+        let lines = speakers(false, true, false, false);
+        assert!(lines.only(false).is_some());
+        let lines = speakers(false, true, true, false);
+        assert!(lines.only(false).is_none(), "TLS may come");
+        assert!(lines.only(true).is_some());
+        assert_eq!(found(&lines, b"GET", false), "tcp");
+        assert_eq!(found(&lines, &[22], false), "tls");
+        assert!(speakers(true, true, false, false).only(false).is_none());
+    }
+}
