@@ -1,17 +1,16 @@
 //! `polywire serve`: a boot log in code.
 
-use std::{error::Error, io::Write, process::ExitCode};
+use std::{io::Write, process::ExitCode};
 
 use polywire::{cli::ServeFlags, compose, config, logging, stop_signal};
 use polywire_core::Server;
 
-/// A wrong setting, or an address that cannot be listened on.
-const EXIT_USAGE: u8 = 2;
+use crate::exit::refused;
 
 pub(crate) fn serve(flags: &ServeFlags) -> ExitCode {
     let config = match config::load(flags) {
         Ok(config) => config,
-        Err(problems) => return refuse(&problems),
+        Err(problems) => return refused(&problems),
     };
     logging::init(&config);
     // Connections are descriptors; the soft limit is far below what the system allows.
@@ -23,7 +22,7 @@ pub(crate) fn serve(flags: &ServeFlags) -> ExitCode {
         .build()
     {
         Ok(runtime) => runtime,
-        Err(error) => return refuse(&error),
+        Err(error) => return refused(&error),
     };
     runtime.block_on(async {
         let built = match compose::builder(&config) {
@@ -32,7 +31,7 @@ pub(crate) fn serve(flags: &ServeFlags) -> ExitCode {
         };
         let server = match built {
             Ok(server) => server,
-            Err(error) => return refuse(&error),
+            Err(error) => return refused(&error),
         };
         greet(&server);
         server.run(stop_signal()).await;
@@ -52,16 +51,4 @@ fn greet(server: &Server) {
         let _ = writeln!(out, "{line}");
     }
     let _ = out.flush();
-}
-
-/// One readable message: each level of the error on its own line.
-fn refuse(error: &dyn Error) -> ExitCode {
-    let mut text = format!("polywire: {error}");
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text += &format!("\n  because: {cause}");
-        source = cause.source();
-    }
-    eprintln!("{text}");
-    ExitCode::from(EXIT_USAGE)
 }
