@@ -142,12 +142,12 @@ impl Report {
         let flags = &self.flags;
         writeln!(
             out,
-            "{} at {}: {} subscribers, {} publishers, {} channels",
+            "{} at {}: {}, {}, {}",
             self.protocol,
             flags.addr,
-            grouped(flags.subs as f64),
-            grouped(flags.pubs as f64),
-            grouped(flags.channels as f64)
+            counted(flags.subs, "subscriber"),
+            counted(flags.pubs, "publisher"),
+            counted(flags.channels, "channel")
         )?;
         write!(
             out,
@@ -239,6 +239,11 @@ impl Report {
         }
         Ok(())
     }
+}
+
+fn counted(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", grouped(number as f64))
 }
 
 /// A whole number with commas.

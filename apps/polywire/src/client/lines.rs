@@ -60,11 +60,12 @@ impl LineClient {
             .map_err(|error| self.lost(error))?;
         let mut line = String::new();
         match BufReader::new(stream).read_line(&mut line) {
-            Ok(1..) => Ok(()),
+            // An HTTP server that does not serve kn-sock answers too.
+            Ok(1..) if line.contains(&topic) => Ok(()),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock) => {
                 Err(ClientError::Late(self.server))
             }
-            Ok(0) | Err(_) => Err(ClientError::Unconfirmed(self.server)),
+            Ok(_) | Err(_) => Err(ClientError::Unconfirmed(self.server)),
         }
     }
 

@@ -47,7 +47,11 @@ impl SocketClient {
     /// Becomes this user, who gets private messages; returns when that is done.
     pub(crate) fn identify(&mut self, user: &str) -> Result<(), ClientError> {
         self.send(json!({"type": "connect", "subscriber_id": user}).to_string())?;
-        self.expect_notice("connect", &format!("user {user:?}"))
+        // Nothing answers it; what is sent after it is done after it.
+        let channel = format!("polywire-sub-{}", std::process::id());
+        self.send(json!({"type": "subscribe", "channel": channel}).to_string())?;
+        self.expect_notice("subscribe", &format!("user {user:?}"))?;
+        self.send(json!({"type": "unsubscribe", "channel": channel}).to_string())
     }
 
     /// The next message; notices are left out.

@@ -5,8 +5,12 @@
 
 mod support;
 
+mod bench;
 mod command_line;
+mod commands;
 mod documentation;
+mod knsock;
+mod knsock_lines;
 mod robustness;
 mod seth_http;
 mod seth_messages;

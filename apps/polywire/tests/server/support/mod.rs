@@ -1,6 +1,7 @@
 //! What the tests stand on: the server as a process, clients, a Redis, a place that webhooks go to.
 
 mod http;
+mod lines;
 mod process;
 mod redis;
 mod server;
@@ -9,7 +10,8 @@ mod websocket;
 
 pub(crate) use self::{
     http::{Answer, HttpConnection},
-    process::{Process, run_node},
+    lines::LineSocket,
+    process::{Process, python, run_node},
     redis::Redis,
     server::{Server, ServerOptions, config_file, polywire},
     sink::Sink,
