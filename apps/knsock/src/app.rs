@@ -4,8 +4,9 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::HeaderName;
 use polywire_core::{
-    App, Credentials, Identity, Space,
+    App, Identity, Space,
     delivery::OutboxOptions,
     http::Response,
     transport::{
@@ -18,6 +19,7 @@ use warp::{Filter, filters::BoxedFilter};
 use crate::{
     Hook,
     encoder::LineEncoder,
+    gate::{TokenPlace, admit},
     session::{Session, Shared},
 };
 
@@ -32,6 +34,7 @@ const TOPIC_BYTES_MAX: usize = 512;
 pub struct KnSock {
     hook: Option<Arc<dyn Hook>>,
     authenticate: bool,
+    token_place: TokenPlace,
     line_bytes_max: usize,
     topic_bytes_max: usize,
 }
@@ -41,6 +44,7 @@ impl Default for KnSock {
         Self {
             hook: None,
             authenticate: false,
+            token_place: TokenPlace::Query("api_key".into()),
             line_bytes_max: LINE_BYTES_MAX,
             topic_bytes_max: TOPIC_BYTES_MAX,
         }
@@ -55,11 +59,28 @@ impl KnSock {
         self
     }
 
-    /// Asks the authentication policy for every connection, which can judge by the address. Default:
-    /// anybody may connect, as with kn-sock.
+    /// Asks the authentication policy for every connection, once its first line has come. Default: anybody
+    /// may connect, as with kn-sock.
+    ///
+    /// The policy is shown the address and, where the first line is `{"action":"auth","token":"…"}`, that
+    /// token: see [`token_as_query`](Self::token_as_query). Who is refused is closed and told nothing.
     #[must_use]
     pub fn authenticate(mut self, on: bool) -> Self {
         self.authenticate = on;
+        self
+    }
+
+    /// Shows the token of a first line as this query parameter. Default: as `api_key`.
+    #[must_use]
+    pub fn token_as_query(mut self, name: impl Into<String>) -> Self {
+        self.token_place = TokenPlace::Query(name.into());
+        self
+    }
+
+    /// Shows the token of a first line as this header.
+    #[must_use]
+    pub fn token_as_header(mut self, name: HeaderName) -> Self {
+        self.token_place = TokenPlace::Header(name);
         self
     }
 
@@ -112,7 +133,7 @@ impl App for KnSock {
                 line_bytes_max: self.line_bytes_max,
                 topic_bytes_max: self.topic_bytes_max,
             }),
-            authenticate: self.authenticate,
+            gate: self.authenticate.then(|| self.token_place.clone()),
             outbox: Arc::new(OutboxOptions {
                 bytes_max: limits.outbound_bytes_max,
                 stall: limits.outbound_stall(),
@@ -148,7 +169,8 @@ impl fmt::Debug for KnSock {
 /// Newline-delimited JSON.
 struct Lines {
     shared: Arc<Shared>,
-    authenticate: bool,
+    /// Where a token is shown; none when nobody is asked for one.
+    gate: Option<TokenPlace>,
     outbox: Arc<OutboxOptions>,
 }
 
@@ -168,15 +190,17 @@ impl TcpProtocol for Lines {
 
     async fn serve(&self, socket: Socket, read_ahead: Bytes) {
         let peer = socket.peer();
-        let identity = if self.authenticate {
-            let mut credentials = Credentials::for_app("knsock");
-            credentials.peer = peer;
-            match self.shared.space.authenticate(&credentials).await {
-                Ok(identity) => identity,
-                Err(error) => return tracing::debug!(?peer, %error, "refused a connection"),
+        let space = &self.shared.space;
+        let (identity, read_ahead) = match &self.gate {
+            Some(place) => {
+                let limit = space.limits().header_timeout();
+                // Boxed, so that an idle connection does not carry room for it.
+                match Box::pin(admit(space, place, &socket, read_ahead, limit)).await {
+                    Some(admitted) => admitted,
+                    None => return,
+                }
             }
-        } else {
-            Identity::unrestricted()
+            None => (Identity::unrestricted(), read_ahead),
         };
         // Nothing may be sent to find out whether an idle subscriber is still there.
         socket.keep_alive();

@@ -5,6 +5,8 @@ use polywire_core::{Channel, JsonText, Payload};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::surrogate::has_lone_surrogate;
+
 /// A line from a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -57,6 +59,9 @@ impl Command {
             return Err(Ignored::NotAnObject);
         }
         let text = json.into_inner();
+        if has_lone_surrogate(&text) {
+            return Err(Ignored::NotJson);
+        }
         // A key that stands twice is the only thing that can be wrong now.
         let line: Line<'_> = serde_json::from_str(&text).map_err(|_| Ignored::NotJson)?;
         let action: String = line.action.and_then(parse).ok_or(Ignored::UnknownAction)?;

@@ -3,9 +3,11 @@
 mod app;
 mod command;
 mod encoder;
+mod gate;
 mod hook;
 mod line;
 mod session;
+mod surrogate;
 
 pub use self::{
     app::KnSock,

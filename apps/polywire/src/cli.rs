@@ -5,6 +5,17 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
+mod bench;
+mod duration;
+mod publish;
+mod subscribe;
+
+pub use self::{
+    bench::{BenchFlags, BenchProtocol},
+    publish::PublishFlags,
+    subscribe::SubscribeFlags,
+};
+
 /// A real-time messaging server: PubNub, Azure Web PubSub, MQTT, SockJS and JSON-over-TCP clients share one
 /// channel space.
 #[derive(Debug, Parser)]
@@ -23,6 +34,26 @@ pub enum Command {
     /// Every setting can also stand in a TOML file (--config) and in the environment (POLYWIRE_PORT,
     /// POLYWIRE_API_KEY__KEY_NAME); flags count more than the environment, and that more than the file.
     Serve(ServeFlags),
+
+    /// Publish messages to a channel.
+    ///
+    /// Speaks kn-sock. That protocol has no answers, so the end is a message to itself: when it has come
+    /// back, the server has read everything before it. Messages that the server reads but refuses (a channel
+    /// name over its limit, say) are not noticed.
+    Pub(PublishFlags),
+
+    /// Print the messages of channels as they come: local time, channel, publisher, message.
+    ///
+    /// Speaks Seth-Pusher over one WebSocket for each channel, because that shows who published, where the
+    /// publisher named itself (`-` where not). Notices of who comes and goes are not printed; other clients
+    /// of Seth-Pusher see this one come and go as user None.
+    Sub(SubscribeFlags),
+
+    /// Measure a server: deliveries per second, latency, loss, CPU per delivery, memory per connection.
+    ///
+    /// One thread opens the connections, publishes messages that carry the time and a number, and counts
+    /// them where they arrive. Put the server and this on cores of their own (taskset -c).
+    Bench(BenchFlags),
 }
 
 impl Default for Command {
@@ -140,7 +171,7 @@ mod tests {
     fn debug_takes_a_value_only_after_an_equals_sign() {
         let debug = |args: &[&str]| match Cli::try_parse_from(args).unwrap().command {
             Some(Command::Serve(flags)) => flags.debug,
-            None => None,
+            _ => None,
         };
         assert_eq!(debug(&["polywire", "serve", "--debug"]), Some(true));
         assert_eq!(debug(&["polywire", "serve", "--debug=false"]), Some(false));

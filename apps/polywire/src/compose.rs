@@ -167,8 +167,13 @@ fn seth(config: &Config) -> Seth {
 
 fn knsock(config: &Config) -> KnSock {
     let settings = &config.app.knsock;
-    KnSock::default()
-        .authenticate(settings.authenticate)
+    let app = KnSock::default();
+    // A token is shown where the chosen policy looks for its secret.
+    let app = match (config.auth, config.header.secret_header.parse()) {
+        (AuthChoice::Header, Ok(name)) => app.token_as_header(name),
+        _ => app.token_as_query(&config.api_key.key_name),
+    };
+    app.authenticate(settings.authenticate)
         .line_bytes_max(settings.line_bytes_max)
         .topic_bytes_max(settings.topic_bytes_max)
 }

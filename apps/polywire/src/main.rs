@@ -5,10 +5,17 @@ use std::process::ExitCode;
 use clap::Parser;
 use polywire::cli::{Cli, Command};
 
+mod bench;
+mod client;
+mod commands;
+mod exit;
 mod serve;
 
 fn main() -> ExitCode {
     match Cli::parse().command.unwrap_or_default() {
         Command::Serve(flags) => serve::serve(&flags),
+        Command::Pub(flags) => commands::publish(&flags),
+        Command::Sub(flags) => commands::subscribe(&flags),
+        Command::Bench(flags) => bench::bench(&flags),
     }
 }

@@ -1,12 +1,11 @@
 //! `polywire serve`: a boot log in code.
 
-use std::{error::Error, io::Write, process::ExitCode, time::Duration};
+use std::{io::Write, process::ExitCode, time::Duration};
 
 use polywire::{cli::ServeFlags, compose, config, logging, on_hangup, stop_signal};
 use polywire_core::{BackendStatus, Server};
 
-/// A wrong setting, or an address that cannot be listened on.
-const EXIT_USAGE: u8 = 2;
+use crate::exit::refused;
 
 /// How long the backend may take to connect before the server says that it listens.
 const BACKEND_PATIENCE: Duration = Duration::from_secs(1);
@@ -17,7 +16,7 @@ const BACKEND_LOOK: Duration = Duration::from_millis(5);
 pub(crate) fn serve(flags: &ServeFlags) -> ExitCode {
     let config = match config::load(flags) {
         Ok(config) => config,
-        Err(problems) => return refuse(&problems),
+        Err(problems) => return refused(&problems),
     };
     logging::init(&config);
     // Connections are descriptors; the soft limit is far below what the system allows.
@@ -29,7 +28,7 @@ pub(crate) fn serve(flags: &ServeFlags) -> ExitCode {
         .build()
     {
         Ok(runtime) => runtime,
-        Err(error) => return refuse(&error),
+        Err(error) => return refused(&error),
     };
     runtime.block_on(async {
         let built = match compose::builder(&config) {
@@ -38,7 +37,7 @@ pub(crate) fn serve(flags: &ServeFlags) -> ExitCode {
         };
         let server = match built {
             Ok(server) => server,
-            Err(error) => return refuse(&error),
+            Err(error) => return refused(&error),
         };
         wait_for_backend(&server).await;
         greet(&server);
@@ -74,16 +73,4 @@ fn greet(server: &Server) {
         let _ = writeln!(out, "{line}");
     }
     let _ = out.flush();
-}
-
-/// One readable message: each level of the error on its own line.
-fn refuse(error: &dyn Error) -> ExitCode {
-    let mut text = format!("polywire: {error}");
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text += &format!("\n  because: {cause}");
-        source = cause.source();
-    }
-    eprintln!("{text}");
-    ExitCode::from(EXIT_USAGE)
 }

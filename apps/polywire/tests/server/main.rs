@@ -5,9 +5,13 @@
 
 mod support;
 
+mod bench;
 mod command_line;
+mod commands;
 mod documentation;
 mod examples;
+mod knsock;
+mod knsock_lines;
 mod listeners;
 mod payloads;
 mod robustness;

@@ -2,6 +2,7 @@
 
 mod example;
 mod http;
+mod lines;
 mod process;
 mod redis;
 mod server;
@@ -12,7 +13,8 @@ mod websocket;
 pub(crate) use self::{
     example::Example,
     http::{Answer, HttpConnection},
-    process::{Process, run_node},
+    lines::LineSocket,
+    process::{Process, python, run_node},
     redis::Redis,
     server::{Server, ServerOptions, config_file, polywire},
     sink::Sink,

@@ -121,6 +121,11 @@ impl Process {
         })
     }
 
+    /// How it ended, if it has.
+    pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
     /// Waits until it has ended by itself, and returns all that it printed.
     pub(crate) fn output(&mut self) -> Output {
         let status = self.wait(SOON);
@@ -182,4 +187,18 @@ pub(crate) fn run_node(script: &str, args: &[&str]) {
     );
     let status = node.wait(6 * SOON);
     assert!(status.success(), "{script} {args:?}: {status}");
+}
+
+/// The Python that has kn-sock, with a script of `tests/py`.
+pub(crate) fn python(script: &str) -> Command {
+    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = crate_folder.ancestors().nth(2).unwrap();
+    let program = root.join("target/python/bin/python");
+    assert!(
+        program.exists(),
+        "the Python packages are missing: run `./check install`"
+    );
+    let mut command = Command::new(program);
+    command.arg(crate_folder.join("tests/py").join(script));
+    command
 }
