@@ -149,7 +149,7 @@ fn idle(
     let (began, cpu) = (Instant::now(), server.cpu());
     let all = flags.secs.as_secs_f64();
     wait(load, flags.secs, |passed| {
-        progress.show("idle", passed, all)
+        progress.show("idle", passed, all);
     })?;
     Ok(Idle {
         secs: began.elapsed().as_secs_f64(),
