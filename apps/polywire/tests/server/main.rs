@@ -15,4 +15,5 @@ mod seth_messages;
 mod seth_policies;
 mod seth_redis;
 mod seth_sockjs;
+mod soak;
 mod sockjs_client;
