@@ -13,8 +13,6 @@ use crate::{publication::Publication, transport::Framing};
 pub struct Fanout<'a> {
     publication: &'a Publication,
     encoded: SmallVec<[Encoded; 4]>,
-    /// The one in `encoded` that was asked for last.
-    last: usize,
     dirty: &'a mut Vec<Arc<dyn Flush>>,
 }
 
@@ -30,7 +28,6 @@ impl<'a> Fanout<'a> {
         Self {
             publication,
             encoded: SmallVec::new(),
-            last: 0,
             dirty,
         }
     }
@@ -42,42 +39,23 @@ impl<'a> Fanout<'a> {
 
     /// The publication as `encoder` writes it, in the frame of a transport; shared by all receivers.
     pub fn frame(&mut self, encoder: &Arc<dyn Encoder>, framing: Framing) -> Option<Bytes> {
-        self.encoded(encoder, framing).cloned()
-    }
-
-    /// Puts the frame for `encoder` and `framing` into a connection's queue.
-    pub(crate) fn deliver(
-        &mut self,
-        outbox: &Arc<Outbox>,
-        encoder: &Arc<dyn Encoder>,
-        framing: Framing,
-    ) {
-        if let Some(frame) = self.encoded(encoder, framing)
-            && outbox.push_shared(frame) == Pushed::NeedsFlush
-        {
-            self.dirty.push(outbox.clone());
-        }
-    }
-
-    fn encoded(&mut self, encoder: &Arc<dyn Encoder>, framing: Framing) -> Option<&Bytes> {
         let key = Arc::as_ptr(encoder).cast::<()>() as usize;
-        let known = |e: &Encoded| e.encoder == key && e.framing == framing;
-        // Neighbours mostly speak the same protocol.
-        if !self.encoded.get(self.last).is_some_and(known) {
-            self.last = match self.encoded.iter().position(known) {
-                Some(index) => index,
-                None => {
-                    let message = encoder.encode(self.publication);
-                    self.encoded.push(Encoded {
-                        encoder: key,
-                        framing,
-                        frame: message.map(|message| framing.frame(&message)),
-                    });
-                    self.encoded.len() - 1
-                }
-            };
+        let known = self
+            .encoded
+            .iter()
+            .find(|e| e.encoder == key && e.framing == framing);
+        if let Some(known) = known {
+            return known.frame.clone();
         }
-        self.encoded[self.last].frame.as_ref()
+        let frame = encoder
+            .encode(self.publication)
+            .map(|message| framing.frame(&message));
+        self.encoded.push(Encoded {
+            encoder: key,
+            framing,
+            frame: frame.clone(),
+        });
+        frame
     }
 
     /// Puts a frame into a connection's queue.

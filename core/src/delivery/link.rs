@@ -53,7 +53,9 @@ impl Link {
     pub fn deliver(&self, fanout: &mut Fanout<'_>, encoder: &Arc<dyn Encoder>) {
         match &self.carrier {
             Carrier::Socket(outbox, framing) => {
-                fanout.deliver(outbox, encoder, *framing);
+                if let Some(frame) = fanout.frame(encoder, *framing) {
+                    fanout.push(outbox, frame);
+                }
             }
             Carrier::Http(session) => {
                 if let Some(frame) = fanout.frame(encoder, Framing::SockJsMessage)

@@ -89,11 +89,6 @@ impl Outbox {
     /// Puts a frame into the queue. A queue that would pass its bound is dropped, and the connection
     /// is closed with the farewell: a slow consumer costs only itself.
     pub fn push(self: &Arc<Self>, frame: Bytes) -> Pushed {
-        self.push_shared(&frame)
-    }
-
-    /// Like [`push`](Self::push), for a frame that other queues hold too.
-    pub(super) fn push_shared(self: &Arc<Self>, frame: &Bytes) -> Pushed {
         let mut state = self.state.lock();
         if state.closing {
             return Pushed::Closed;
@@ -111,7 +106,7 @@ impl Outbox {
             self.closing.notify_one();
         } else {
             state.bytes += frame.len();
-            state.queue.push_back(frame.clone());
+            state.queue.push_back(frame);
         }
         state.claim_flush()
     }
