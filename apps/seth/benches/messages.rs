@@ -6,6 +6,8 @@
 )]
 #![allow(
     dead_code,
+    unreachable_pub,
+    unused_imports,
     reason = "the modules are those of the app, of which this needs a part"
 )]
 
