@@ -1,8 +1,12 @@
 //! What clients send.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
+use bytestring::ByteString;
+use memchr::memchr;
 use polywire_core::{Channel, JsonText, Payload};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use crate::surrogate::has_lone_surrogate;
@@ -54,27 +58,28 @@ impl Command {
         if line.trim_ascii().is_empty() {
             return Ok(None);
         }
-        let json = JsonText::parse(line).map_err(|_| Ignored::NotJson)?;
-        if !json.is_object() {
-            return Err(Ignored::NotAnObject);
+        let text = ByteString::try_from(line).map_err(|_| Ignored::NotJson)?;
+        if !text.trim_ascii_start().starts_with('{') {
+            // Only an object may become a `Line`: serde would take an array for one, too.
+            let other = serde_json::from_str::<IgnoredAny>(&text);
+            return Err(other.map_or(Ignored::NotJson, |_| Ignored::NotAnObject));
         }
-        let text = json.into_inner();
         if has_lone_surrogate(&text) {
             return Err(Ignored::NotJson);
         }
-        // A key that stands twice is the only thing that can be wrong now.
+        // The only pass over the line: what it finds is checked by being found.
         let line: Line<'_> = serde_json::from_str(&text).map_err(|_| Ignored::NotJson)?;
-        let action: String = line.action.and_then(parse).ok_or(Ignored::UnknownAction)?;
-        if !matches!(action.as_str(), "subscribe" | "unsubscribe" | "publish") {
+        let action = line.action.and_then(string).ok_or(Ignored::UnknownAction)?;
+        if !matches!(&*action, "subscribe" | "unsubscribe" | "publish") {
             return Err(Ignored::UnknownAction);
         }
         let topic = line
             .topic
-            .and_then(parse::<String>)
+            .and_then(string)
             .filter(|topic| topic.len() <= topic_bytes_max)
             .and_then(|topic| Channel::new(&topic).ok())
             .ok_or(Ignored::NoTopic)?;
-        Ok(Some(match action.as_str() {
+        Ok(Some(match &*action {
             "subscribe" => Self::Subscribe(topic),
             "unsubscribe" => Self::Unsubscribe(topic),
             _ => Self::Publish(topic, payload(&text, line.message)?),
@@ -82,19 +87,23 @@ impl Command {
     }
 }
 
-fn payload(line: &bytestring::ByteString, message: Option<&RawValue>) -> Result<Payload, Ignored> {
+fn payload(line: &ByteString, message: Option<&RawValue>) -> Result<Payload, Ignored> {
     let Some(message) = message else {
         return Ok(Payload::text(""));
     };
     // Shares the line: it is little more than its message.
-    let bytes = line.slice_ref(message.get()).into_bytes();
-    JsonText::parse(bytes)
+    JsonText::found_in(line, message)
         .map(Payload::json)
         .map_err(|_| Ignored::NotJson)
 }
 
-fn parse<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Option<T> {
-    serde_json::from_str(value.get()).ok()
+/// A JSON string; one without escapes stands there as it is.
+fn string(value: &RawValue) -> Option<Cow<'_, str>> {
+    let inside = value.get().strip_prefix('"')?.strip_suffix('"')?;
+    if memchr(b'\\', inside.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(inside));
+    }
+    serde_json::from_str(value.get()).ok().map(Cow::Owned)
 }
 
 #[cfg(test)]
@@ -173,6 +182,15 @@ mod tests {
             assert_eq!(parse_line(line), Err(reason), "{line}");
         }
         assert_eq!(parse_line(&"[".repeat(100_000)), Err(Ignored::NotJson));
+        let twice = r#"{"action":"publish","topic":"t","topic":"u"}"#;
+        assert_eq!(parse_line(twice), Err(Ignored::NotJson));
+        // Found by no recursion, neither in a message nor in a field that nobody reads.
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        let line = format!(r#"{{"action":"publish","topic":"t","message":{deep}}}"#);
+        assert_eq!(parse_line(&line), Err(Ignored::NotJson));
+        assert_eq!(parse_line(&deep), Err(Ignored::NotAnObject));
+        let line = format!(r#"{{"action":"subscribe","topic":"t","x":{deep}}}"#);
+        assert_eq!(parse_line(&line), Ok(Some(Command::Subscribe(topic("t")))));
         let not_utf8 = Bytes::from_static(b"{\"action\":\"subscribe\",\"topic\":\"\xff\"}");
         assert_eq!(Command::parse(not_utf8, 512), Err(Ignored::NotJson));
     }

@@ -24,7 +24,7 @@ impl Encoder for LineEncoder {
             Payload::Binary(bytes) => format!("\"{}\"", STANDARD.encode(bytes)).into(),
         };
         let topic = serde_json::to_string(topic).ok()?;
-        let mut line = String::with_capacity(topic.len() + message.len() + 24);
+        let mut line = String::with_capacity(topic.len() + message.len() + 22);
         for part in [r#"{"topic":"#, &topic, r#","message":"#, &message, "}\n"] {
             line.push_str(part);
         }

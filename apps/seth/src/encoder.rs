@@ -57,13 +57,19 @@ fn sender(payload: &Payload) -> Option<&RawValue> {
     }
     match payload {
         // An object that names it twice, or anything that is not an object, names nobody.
-        Payload::Json(json) => {
+        Payload::Json(json) if may_name_sender(json.as_str().as_bytes()) => {
             serde_json::from_str::<Sender<'_>>(json.as_str())
                 .ok()?
                 .sender_id
         }
         _ => None,
     }
+}
+
+/// False when the key cannot be in it, neither as it is nor written with escapes; most messages then
+/// need no parser.
+fn may_name_sender(json: &[u8]) -> bool {
+    memchr::memchr(b'\\', json).is_some() || memchr::memmem::find(json, b"\"sender_id\"").is_some()
 }
 
 /// A presence notice.
@@ -125,6 +131,11 @@ mod tests {
         assert_eq!(
             text.unwrap(),
             r#"{"message":{ "n": 1.50, "sender_id": [1] },"sender_id":[1]}"#
+        );
+        let text = encode(Draft::new(room(), json(r#"{"sender\u005fid":7}"#)));
+        assert_eq!(
+            text.unwrap(),
+            r#"{"message":{"sender\u005fid":7},"sender_id":7}"#
         );
         let ann = ClientId::new("ann").unwrap();
         let text = encode(Draft::new(ann, json(r#"{"a":1}"#)));

@@ -30,16 +30,30 @@ pub struct Flusher {
     lanes: Box<[Lane]>,
 }
 
+/// Aligned so that no two lanes share a cache line.
 #[derive(Default)]
+#[repr(align(128))]
 struct Lane {
     dirty: Mutex<Vec<Arc<dyn Flush>>>,
     sheets: Sheets,
     wake: Notify,
 }
 
+/// A list longer than this is not kept for the next fan-out: 256 KiB for each thread.
+const LIST_KEPT: usize = 16 << 10;
+
 thread_local! {
+    /// A list that was used before: growing a new one takes each fan-out several allocations and copies.
+    static SPARE: Cell<Vec<Arc<dyn Flush>>> = const { Cell::new(Vec::new()) };
+
     /// The number of this thread; lanes are picked by it.
     static THREAD: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+fn keep(list: Vec<Arc<dyn Flush>>) {
+    if list.capacity() <= LIST_KEPT {
+        SPARE.set(list);
+    }
 }
 
 fn thread_number() -> usize {
@@ -66,7 +80,6 @@ impl Flusher {
             let (flusher, stop) = (self.clone(), stop.clone());
             tokio::spawn(async move {
                 let lane = &flusher.lanes[index];
-                let mut batch = Vec::new();
                 while tokio::select! {
                     () = lane.wake.notified() => true,
                     () = stop.cancelled() => false,
@@ -74,15 +87,23 @@ impl Flusher {
                     // tokio runs a woken task next, before what was ready already. Yielding puts it
                     // behind: what that work enqueues leaves in the same write.
                     tokio::task::yield_now().await;
-                    lane.drain(&mut batch);
+                    lane.drain();
                 }
-                lane.drain(&mut batch);
+                lane.drain();
             });
         }
     }
 
     fn lane(&self) -> &Lane {
         &self.lanes[thread_number() % self.lanes.len()]
+    }
+
+    /// Calls `fill` with an empty list, and hands over who is on it then.
+    pub(crate) fn collect(&self, fill: impl FnOnce(&mut Vec<Arc<dyn Flush>>)) {
+        let mut dirty = SPARE.take();
+        fill(&mut dirty);
+        self.submit(&mut dirty);
+        keep(dirty);
     }
 
     /// Hands over who has to be flushed; empties `dirty`.
@@ -94,7 +115,12 @@ impl Flusher {
         let was_empty = {
             let mut queue = lane.dirty.lock();
             let was_empty = queue.is_empty();
-            queue.append(dirty);
+            if was_empty {
+                // Nothing is copied, and what the lane had grown to is used again.
+                std::mem::swap(&mut *queue, dirty);
+            } else {
+                queue.append(dirty);
+            }
             was_empty
         };
         if was_empty {
@@ -122,16 +148,18 @@ impl Flusher {
 
     /// Flushes this thread's lane now: called by whoever knows that its batch is complete.
     pub fn flush_now(&self) {
-        self.lane().drain(&mut Vec::new());
+        self.lane().drain();
     }
 }
 
 impl Lane {
-    fn drain(&self, batch: &mut Vec<Arc<dyn Flush>>) {
-        std::mem::swap(&mut *self.dirty.lock(), batch);
+    fn drain(&self) {
+        let mut batch = SPARE.take();
+        std::mem::swap(&mut *self.dirty.lock(), &mut batch);
         for what in batch.drain(..) {
             what.flush();
         }
+        keep(batch);
     }
 }
 

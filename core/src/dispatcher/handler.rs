@@ -1,6 +1,12 @@
 //! Observers of what happened.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use async_trait::async_trait;
 use parking_lot::RwLock;
@@ -26,6 +32,8 @@ impl<F: Fn(&Origin, &Event) + Send + Sync + 'static> Handler for F {
 pub struct Handlers {
     // Copied on registration, so that telling needs no lock while handlers wait.
     list: RwLock<Arc<[Arc<dyn Handler>]>>,
+    /// Set by the first one: while there is none, publishers share no lock.
+    any: AtomicBool,
 }
 
 impl Handlers {
@@ -33,17 +41,15 @@ impl Handlers {
     pub fn add(&self, handler: Arc<dyn Handler>) {
         let mut list = self.list.write();
         *list = list.iter().cloned().chain([handler]).collect();
+        self.any.store(true, Ordering::Release);
     }
 
     /// Calls every handler, one after another.
     pub async fn tell(&self, origin: &Origin, event: &Event) {
-        let list = {
-            let list = self.list.read();
-            if list.is_empty() {
-                return;
-            }
-            list.clone()
-        };
+        if self.is_empty() {
+            return;
+        }
+        let list = self.list.read().clone();
         for handler in list.iter() {
             handler.handle(origin, event).await;
         }
@@ -51,7 +57,7 @@ impl Handlers {
 
     /// True when nobody is registered.
     pub fn is_empty(&self) -> bool {
-        self.list.read().is_empty()
+        !self.any.load(Ordering::Acquire)
     }
 }
 

@@ -10,11 +10,16 @@ pub use self::{members::JoinNumber, node::LocalNode};
 
 use std::{fmt, sync::Arc};
 
-use self::{patterns::Patterns, shards::Shards, topic::Topic};
+use self::{
+    members::Members,
+    patterns::{Patterns, Unmatched},
+    shards::Shards,
+    topic::Topic,
+};
 use crate::{
     backend::Interest,
     channel::Channel,
-    delivery::{Fanout, Flush, Flusher, Receiver},
+    delivery::{Fanout, Flusher, Receiver},
     identity::{ClientId, NodeId},
     persistence::PersistencePolicy,
     publication::{Clock, Draft, Position, Publication, Target},
@@ -24,7 +29,8 @@ use crate::{
 ///
 /// Each channel has a lock of its own, under which a publication gets its place and is put into every
 /// subscriber's queue; so all subscribers of all protocols see one order. Different channels share no
-/// lock for longer than a look into a map.
+/// lock for longer than a look into a map, and that lock is one of many, which publishers only read. The
+/// lock of the patterns is taken only for a channel that a pattern matches, or may match since one came.
 pub struct Hub {
     node: NodeId,
     clock: Clock,
@@ -201,28 +207,27 @@ struct Sink<'h> {
 
 impl Sink<'_> {
     /// Delivers to the members of a topic and to matching wildcard subscribers, each connection once.
-    fn fan_out(&self, publication: &Publication, members: &members::Members) {
-        let mut dirty: Vec<Arc<dyn Flush>> = Vec::new();
-        let mut fanout = Fanout::new(publication, &self.hub.flusher, &mut dirty);
+    fn fan_out(&self, publication: &Publication, members: &Members, unmatched: &mut Unmatched) {
         let except = publication.except;
         let wild = match &publication.target {
-            Target::Channel(channel) => self.hub.patterns.receivers(channel),
+            Target::Channel(channel) => self.hub.patterns.receivers(channel, unmatched),
             Target::Client(_) => None,
         };
-        let Some(mut wild) = wild else {
-            members.each(except, |receiver| receiver.deliver(&mut fanout));
-            return self.hub.flusher.submit(&mut dirty);
-        };
-        members.each(except, |receiver| {
-            wild.remove(&receiver.connection());
-            receiver.deliver(&mut fanout);
-        });
-        for (connection, receiver) in &wild {
-            if Some(*connection) != except {
+        self.hub.flusher.collect(|dirty| {
+            let mut fanout = Fanout::new(publication, &self.hub.flusher, dirty);
+            let Some(mut wild) = wild else {
+                return members.each(except, |receiver| receiver.deliver(&mut fanout));
+            };
+            members.each(except, |receiver| {
+                wild.remove(&receiver.connection());
                 receiver.deliver(&mut fanout);
+            });
+            for (connection, receiver) in &wild {
+                if Some(*connection) != except {
+                    receiver.deliver(&mut fanout);
+                }
             }
-        }
-        self.hub.flusher.submit(&mut dirty);
+        });
     }
 }
 

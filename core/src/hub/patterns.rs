@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -25,7 +25,14 @@ pub(super) struct Patterns {
     tries: RwLock<BTreeMap<char, Trie<Members>>>,
     known: RwLock<HashMap<Pattern, usize, RandomState>>,
     count: AtomicUsize,
+    /// Counts the joins: what no pattern matched, none matches until somebody joins.
+    joins: AtomicU64,
 }
+
+/// What a topic knows of patterns: that none matched it after so many joins. With it, a channel that no
+/// wildcard subscriber wants does not touch the lock that all channels would share.
+#[derive(Debug, Default)]
+pub(super) struct Unmatched(Option<u64>);
 
 impl Patterns {
     /// True when there is a wildcard subscriber at all.
@@ -39,6 +46,7 @@ impl Patterns {
         let number = trie.entry(pattern, Members::default).join(receiver);
         *self.known.write().entry(pattern.clone()).or_default() += 1;
         self.count.fetch_add(1, Ordering::AcqRel);
+        self.joins.fetch_add(1, Ordering::AcqRel);
         number
     }
 
@@ -78,18 +86,25 @@ impl Patterns {
     pub(super) fn receivers(
         &self,
         channel: &Channel,
+        unmatched: &mut Unmatched,
     ) -> Option<BTreeMap<ConnectionId, Arc<dyn Receiver>>> {
-        if !self.any() {
+        if !self.any() || unmatched.0 == Some(self.joins.load(Ordering::Acquire)) {
             return None;
         }
         let mut found = BTreeMap::new();
-        for (separator, trie) in self.tries.read().iter() {
+        let tries = self.tries.read();
+        for (separator, trie) in tries.iter() {
             trie.visit(channel.as_str(), *separator, |members| {
                 members.each(None, |receiver| {
                     found.insert(receiver.connection(), receiver.clone());
                 });
             });
         }
-        (!found.is_empty()).then_some(found)
+        if found.is_empty() {
+            // Joins are counted under the lock that is still held.
+            unmatched.0 = Some(self.joins.load(Ordering::Acquire));
+            return None;
+        }
+        Some(found)
     }
 }

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use super::{
     Sink,
     members::{JoinNumber, Members},
+    patterns::Unmatched,
 };
 use crate::{
     delivery::Receiver,
@@ -22,6 +23,7 @@ struct State {
     epoch: Epoch,
     seq: u64,
     members: Members,
+    unmatched: Unmatched,
     /// Publications that have their place and are being stored, in order.
     turns: VecDeque<Waiting>,
     /// Taken out of the map; nobody may join any more.
@@ -50,6 +52,7 @@ impl Topic {
                 epoch: Epoch(clock.tick().0),
                 seq: 0,
                 members: Members::default(),
+                unmatched: Unmatched::default(),
                 turns: VecDeque::new(),
                 retired: false,
             }),
@@ -98,7 +101,7 @@ impl Topic {
         let publication = state.place(clock, draft);
         let position = publication.position();
         if state.turns.is_empty() {
-            sink.fan_out(&publication, &state.members);
+            state.fan_out(&publication, sink);
         } else {
             // Something before it is still being stored.
             state.turns.push_back(Waiting {
@@ -126,13 +129,17 @@ impl Topic {
 
     /// Delivers a publication that has its place already.
     pub(super) fn deliver(&self, publication: &Publication, sink: &Sink<'_>) {
-        sink.fan_out(publication, &self.state.lock().members);
+        self.state.lock().fan_out(publication, sink);
     }
 }
 
 impl State {
     fn is_idle(&self) -> bool {
         self.members.len() == 0 && self.turns.is_empty()
+    }
+
+    fn fan_out(&mut self, publication: &Publication, sink: &Sink<'_>) {
+        sink.fan_out(publication, &self.members, &mut self.unmatched);
     }
 
     fn place(&mut self, clock: &Clock, draft: Draft) -> Publication {
@@ -172,7 +179,7 @@ impl Drop for Turn<'_> {
         }
         while state.turns.front().is_some_and(|waiting| waiting.stored) {
             if let Some(waiting) = state.turns.pop_front() {
-                self.sink.fan_out(&waiting.publication, &state.members);
+                state.fan_out(&waiting.publication, &self.sink);
             }
         }
     }

@@ -48,6 +48,26 @@ impl JsonText {
         Ok(Self(inner))
     }
 
+    /// A value that a parser found inside `text`: shared with it, and not checked again.
+    ///
+    /// # Errors
+    /// A value that nests deeper than 128 levels.
+    pub fn found_in(text: &ByteString, value: &RawValue) -> Result<Self, InvalidJson> {
+        let value = value.get();
+        if depth(value.as_bytes()) > DEPTH_MAX {
+            return Err(InvalidJson::TooDeep);
+        }
+        let (outer, inner) = (text.as_bytes().as_ptr_range(), value.as_bytes());
+        let inner = inner.as_ptr_range();
+        Ok(Self(
+            if outer.start <= inner.start && inner.end <= outer.end {
+                text.slice_ref(value)
+            } else {
+                value.into()
+            },
+        ))
+    }
+
     /// Writes `value` as JSON.
     ///
     /// # Errors
@@ -78,7 +98,14 @@ impl JsonText {
 }
 
 /// The deepest nesting of arrays and objects, found without recursion and without parsing numbers or names.
+///
+/// Where so few begin that they cannot be too deep, it is only a bound: counting takes many bytes at once.
 fn depth(bytes: &[u8]) -> usize {
+    let begin = |byte: &&u8| matches!(byte, b'[' | b'{');
+    let bound = bytes.iter().filter(begin).count();
+    if bound <= DEPTH_MAX {
+        return bound;
+    }
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0usize, false, false);
     for byte in bytes {
         if in_string {
@@ -145,11 +172,28 @@ mod tests {
     }
 
     #[test]
+    fn a_found_value_shares_the_text() {
+        let text = ByteString::from_static(r#"{"a": [1, 2]}"#);
+        let found: std::collections::BTreeMap<&str, &RawValue> =
+            serde_json::from_str(&text).unwrap();
+        let json = JsonText::found_in(&text, found["a"]).unwrap();
+        assert_eq!(json.as_str(), "[1, 2]");
+        assert_eq!(json.as_str().as_ptr(), text[6..].as_ptr());
+        let elsewhere = RawValue::from_string("[3]".to_owned()).unwrap();
+        let json = JsonText::found_in(&text, &elsewhere).unwrap();
+        assert_eq!(json.as_str(), "[3]");
+        let deep = format!("{}{}", "[".repeat(129), "]".repeat(129));
+        let deep = RawValue::from_string(deep).unwrap();
+        assert_eq!(JsonText::found_in(&text, &deep), Err(InvalidJson::TooDeep));
+    }
+
+    #[test]
     fn bounds_the_depth() {
         let nested = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
         assert!(parse(&nested(DEPTH_MAX)).is_ok());
         assert_eq!(parse(&nested(DEPTH_MAX + 1)), Err(InvalidJson::TooDeep));
         assert!(parse(&format!("\"{}\"", "[".repeat(1000))).is_ok());
         assert!(parse(&format!("\"\\\"{}\"", "[".repeat(1000))).is_ok());
+        assert!(parse(&format!("[{}[]]", "[],".repeat(1000))).is_ok());
     }
 }

@@ -63,6 +63,13 @@ impl Payload {
         if !json.is_string() {
             return Self::Json(json);
         }
+        let inside = &json.as_str()[1..json.as_str().len() - 1];
+        if !inside.contains('\\') {
+            // Without an escape the text stands there as it is.
+            let value = json.clone().into_inner().slice_ref(inside);
+            let quoted = Some(json);
+            return Self::Text(Text { value, quoted });
+        }
         // A lone surrogate such as "\ud800" has no text; it travels as the JSON that it is.
         match serde_json::from_str::<String>(json.as_str()) {
             Ok(value) => Self::Text(Text {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    hash::BuildHasher,
     time::{Duration, Instant},
 };
 
@@ -15,10 +16,16 @@ use crate::{channel::Channel, identity::ClientId, publication::JsonText};
 /// A client is present while one of its connections is on the channel, or until the time-out of its last
 /// sign of life, where its protocol has no connections. It is a plain table: whoever changes it announces
 /// the change.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Presence {
-    channels: Mutex<HashMap<Channel, Present, RandomState>>,
+    shards: Box<[Shard]>,
+    hasher: RandomState,
 }
+
+/// Locks among which the channels are spread, so that joins of different channels rarely meet.
+const SHARDS: usize = 32;
+
+type Shard = Mutex<HashMap<Channel, Present, RandomState>>;
 
 type Present = BTreeMap<ClientKey, Entry>;
 
@@ -54,7 +61,21 @@ pub struct Member {
     pub state: Option<JsonText>,
 }
 
+impl Default for Presence {
+    fn default() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
+            hasher: RandomState::default(),
+        }
+    }
+}
+
 impl Presence {
+    fn shard(&self, channel: &Channel) -> &Shard {
+        let hash = self.hasher.hash_one(channel);
+        &self.shards[(hash >> 57) as usize % SHARDS]
+    }
+
     /// A connection of `client` joined. True when the client was not present before.
     pub fn join(&self, channel: &Channel, client: &ClientId) -> bool {
         self.change(channel, client, |entry| entry.connections += 1)
@@ -62,7 +83,7 @@ impl Presence {
 
     /// A connection of `client` left. True when the client is not present any more.
     pub fn leave(&self, channel: &Channel, client: &ClientId) -> bool {
-        let mut channels = self.channels.lock();
+        let mut channels = self.shard(channel).lock();
         let Some(present) = channels.get_mut(channel) else {
             return false;
         };
@@ -90,7 +111,7 @@ impl Presence {
 
     /// Removes a client, however many connections it has. True when it was present.
     pub fn remove(&self, channel: &Channel, client: &ClientId) -> bool {
-        let mut channels = self.channels.lock();
+        let mut channels = self.shard(channel).lock();
         let Some(present) = channels.get_mut(channel) else {
             return false;
         };
@@ -103,7 +124,7 @@ impl Presence {
 
     /// Sets the state of a present client. False when it is not present.
     pub fn set_state(&self, channel: &Channel, client: &ClientId, state: Option<JsonText>) -> bool {
-        let mut channels = self.channels.lock();
+        let mut channels = self.shard(channel).lock();
         let entry = channels
             .get_mut(channel)
             .and_then(|present| present.get_mut(&ClientKey(client.clone())));
@@ -112,7 +133,7 @@ impl Presence {
 
     /// The clients that are present, in the order of their ids.
     pub fn members(&self, channel: &Channel) -> Vec<Member> {
-        let channels = self.channels.lock();
+        let channels = self.shard(channel).lock();
         let Some(present) = channels.get(channel) else {
             return Vec::new();
         };
@@ -127,26 +148,31 @@ impl Presence {
 
     /// How many clients are present.
     pub fn occupancy(&self, channel: &Channel) -> usize {
-        self.channels.lock().get(channel).map_or(0, BTreeMap::len)
+        self.shard(channel)
+            .lock()
+            .get(channel)
+            .map_or(0, BTreeMap::len)
     }
 
     /// Removes clients whose time is over, and says which.
     pub fn expire(&self, now: Instant) -> Vec<(Channel, ClientId)> {
         let mut gone = Vec::new();
-        self.channels.lock().retain(|channel, present| {
-            present.retain(|key, entry| {
-                let over = entry.expires_at.is_some_and(|end| end <= now);
-                if over {
-                    entry.expires_at = None;
-                }
-                if over && entry.connections == 0 {
-                    gone.push((channel.clone(), key.0.clone()));
-                    return false;
-                }
-                true
+        for shard in &self.shards {
+            shard.lock().retain(|channel, present| {
+                present.retain(|key, entry| {
+                    let over = entry.expires_at.is_some_and(|end| end <= now);
+                    if over {
+                        entry.expires_at = None;
+                    }
+                    if over && entry.connections == 0 {
+                        gone.push((channel.clone(), key.0.clone()));
+                        return false;
+                    }
+                    true
+                });
+                !present.is_empty()
             });
-            !present.is_empty()
-        });
+        }
         gone
     }
 
@@ -156,7 +182,7 @@ impl Presence {
         client: &ClientId,
         change: impl FnOnce(&mut Entry),
     ) -> bool {
-        let mut channels = self.channels.lock();
+        let mut channels = self.shard(channel).lock();
         let present = channels.entry(channel.clone()).or_default();
         let before = present.len();
         change(present.entry(ClientKey(client.clone())).or_default());
@@ -191,7 +217,7 @@ mod tests {
         assert!(presence.leave(&room, &ann));
         assert!(!presence.leave(&room, &ann));
         assert!(
-            presence.channels.lock().is_empty(),
+            presence.shards.iter().all(|shard| shard.lock().is_empty()),
             "nothing is kept for empty channels"
         );
     }

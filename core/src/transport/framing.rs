@@ -23,7 +23,10 @@ impl Framing {
     /// The framed message.
     pub fn frame(self, message: &Message) -> Bytes {
         match self {
-            Self::Raw => Bytes::copy_from_slice(message.as_bytes()),
+            Self::Raw => match message {
+                Message::Text(text) => text.clone().into_bytes(),
+                Message::Binary(bytes) => bytes.clone(),
+            },
             Self::WebSocket => websocket::message_frame(message),
             Self::SockJsWebSocket => {
                 websocket::text_frame(sockjs::message_frame(&[sockjs::quote(message)]).as_bytes())

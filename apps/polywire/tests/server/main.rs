@@ -20,5 +20,6 @@ mod seth_messages;
 mod seth_policies;
 mod seth_redis;
 mod seth_sockjs;
+mod soak;
 mod sockjs_client;
 mod tls;

@@ -1,0 +1,18 @@
+//! The delivery engine in one process, part by part. One program, so that it is linked once.
+
+mod framing;
+mod matching;
+mod membership;
+mod publish;
+mod support;
+mod threads;
+
+use criterion::criterion_main;
+
+criterion_main!(
+    framing::benches,
+    matching::benches,
+    membership::benches,
+    publish::benches,
+    threads::benches
+);
