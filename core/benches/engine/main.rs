@@ -1,5 +1,7 @@
 //! The delivery engine in one process, part by part. One program, so that it is linked once.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed benchmark")]
+
 mod framing;
 mod matching;
 mod membership;
