@@ -13,7 +13,7 @@ use std::{
 };
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
-use polywire_core::{Channel, Draft};
+use polywire_core::Draft;
 
 use crate::support::{Node, NullSocket, channel, draft};
 
