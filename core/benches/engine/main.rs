@@ -1,6 +1,9 @@
 //! The delivery engine in one process, part by part. One program, so that it is linked once.
 
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed benchmark")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a benchmark that cannot be set up may stop"
+)]
 
 mod framing;
 mod matching;
