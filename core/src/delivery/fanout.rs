@@ -5,28 +5,37 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::{Encoder, Flush, Outbox, Pushed};
+use super::{Encoder, Flush, Flusher, Outbox, Pushed, sheet::Placed};
 use crate::{publication::Publication, transport::Framing};
 
 /// One publication on its way to the receivers of this node: keeps what was encoded, so that each
 /// wire format is encoded once, and who has to be flushed.
 pub struct Fanout<'a> {
     publication: &'a Publication,
+    flusher: &'a Flusher,
     encoded: SmallVec<[Encoded; 4]>,
     dirty: &'a mut Vec<Arc<dyn Flush>>,
 }
 
+/// The publication in one wire format; no frame where its clients are not shown it.
 struct Encoded {
     encoder: usize,
     framing: Framing,
     frame: Option<Bytes>,
+    /// The same bytes beside the other frames of the batch, once a connection wants them.
+    placed: Option<Placed>,
 }
 
 impl<'a> Fanout<'a> {
     /// A fan-out that adds whoever needs a flush to `dirty`.
-    pub fn new(publication: &'a Publication, dirty: &'a mut Vec<Arc<dyn Flush>>) -> Self {
+    pub fn new(
+        publication: &'a Publication,
+        flusher: &'a Flusher,
+        dirty: &'a mut Vec<Arc<dyn Flush>>,
+    ) -> Self {
         Self {
             publication,
+            flusher,
             encoded: SmallVec::new(),
             dirty,
         }
@@ -39,26 +48,26 @@ impl<'a> Fanout<'a> {
 
     /// The publication as `encoder` writes it, in the frame of a transport; shared by all receivers.
     pub fn frame(&mut self, encoder: &Arc<dyn Encoder>, framing: Framing) -> Option<Bytes> {
-        let key = Arc::as_ptr(encoder).cast::<()>() as usize;
-        let known = self
-            .encoded
-            .iter()
-            .find(|e| e.encoder == key && e.framing == framing);
-        if let Some(known) = known {
-            return known.frame.clone();
-        }
-        let frame = encoder
-            .encode(self.publication)
-            .map(|message| framing.frame(&message));
-        self.encoded.push(Encoded {
-            encoder: key,
-            framing,
-            frame: frame.clone(),
-        });
-        frame
+        let index = self.encode(encoder, framing);
+        self.encoded[index].frame.clone()
     }
 
-    /// Puts a frame into a connection's queue.
+    /// Puts the publication, as `encoder` writes it, into a connection's queue.
+    pub fn send(&mut self, outbox: &Arc<Outbox>, encoder: &Arc<dyn Encoder>, framing: Framing) {
+        let index = self.encode(encoder, framing);
+        let encoded = &mut self.encoded[index];
+        let Some(frame) = &encoded.frame else {
+            return;
+        };
+        if encoded.placed.is_none() {
+            encoded.placed = self.flusher.place(frame);
+        }
+        if outbox.push_shared(frame, encoded.placed.as_ref()) == Pushed::NeedsFlush {
+            self.dirty.push(outbox.clone());
+        }
+    }
+
+    /// Puts a frame that was made for one connection into its queue.
     pub fn push(&mut self, outbox: &Arc<Outbox>, frame: Bytes) {
         if outbox.push(frame) == Pushed::NeedsFlush {
             self.dirty.push(outbox.clone());
@@ -68,6 +77,23 @@ impl<'a> Fanout<'a> {
     /// Asks for a flush when the batch ends.
     pub fn flush_later(&mut self, what: Arc<dyn Flush>) {
         self.dirty.push(what);
+    }
+
+    /// The place of a wire format among what was encoded.
+    fn encode(&mut self, encoder: &Arc<dyn Encoder>, framing: Framing) -> usize {
+        let key = Arc::as_ptr(encoder).cast::<()>() as usize;
+        let known = |encoded: &Encoded| encoded.encoder == key && encoded.framing == framing;
+        if let Some(index) = self.encoded.iter().position(known) {
+            return index;
+        }
+        let message = encoder.encode(self.publication);
+        self.encoded.push(Encoded {
+            encoder: key,
+            framing,
+            frame: message.map(|message| framing.frame(&message)),
+            placed: None,
+        });
+        self.encoded.len() - 1
     }
 }
 

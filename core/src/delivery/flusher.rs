@@ -13,6 +13,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::sheet::{Placed, Sheets};
+
 /// Something that holds enqueued output.
 pub trait Flush: Send + Sync + 'static {
     /// Writes as much as is possible without waiting.
@@ -31,6 +33,7 @@ pub struct Flusher {
 #[derive(Default)]
 struct Lane {
     dirty: Mutex<Vec<Arc<dyn Flush>>>,
+    sheets: Sheets,
     wake: Notify,
 }
 
@@ -97,6 +100,11 @@ impl Flusher {
         if was_empty {
             lane.wake.notify_one();
         }
+    }
+
+    /// Puts a frame beside the others of this thread's batch.
+    pub(super) fn place(&self, frame: &[u8]) -> Option<Placed> {
+        self.lane().sheets.place(frame)
     }
 
     /// Hands over one.

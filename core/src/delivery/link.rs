@@ -53,9 +53,7 @@ impl Link {
     pub fn deliver(&self, fanout: &mut Fanout<'_>, encoder: &Arc<dyn Encoder>) {
         match &self.carrier {
             Carrier::Socket(outbox, framing) => {
-                if let Some(frame) = fanout.frame(encoder, *framing) {
-                    fanout.push(outbox, frame);
-                }
+                fanout.send(outbox, encoder, *framing);
             }
             Carrier::Http(session) => {
                 if let Some(frame) = fanout.frame(encoder, Framing::SockJsMessage)

@@ -5,7 +5,9 @@ mod fanout;
 mod flusher;
 mod link;
 mod outbox;
+mod piece;
 mod receiver;
+mod sheet;
 
 pub use self::{
     encoder::{Encoder, Message},

@@ -10,13 +10,17 @@ use std::{
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 use tokio::sync::Notify;
 
-use super::Flush;
+use super::{Flush, piece::Piece, sheet::Placed};
 use crate::transport::Socket;
 
-/// Frames that one vectored write takes at most: enough that the system call is not what costs.
+/// Pieces that one vectored write takes at most: enough that the system call is not what costs.
 const SLICES_MAX: usize = 64;
+
+/// Bytes after which a queue is written before its batch ends: a socket's buffer takes little more.
+const BATCH_BYTES_MAX: usize = 64 << 10;
 
 /// Bytes that a waiting frame counts at least, against a queue of a million frames of a few bytes.
 const FRAME_COST_MIN: usize = 64;
@@ -60,10 +64,10 @@ pub struct Outbox {
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<Bytes>,
+    queue: VecDeque<Piece>,
     /// Bytes in `queue` that are not written yet.
     bytes: usize,
-    /// Bytes of the first frame that are written already.
+    /// Bytes of the first piece that are written already.
     written: usize,
     /// A flush is on its way.
     flushing: bool,
@@ -89,6 +93,12 @@ impl Outbox {
     /// Puts a frame into the queue. A queue that would pass its bound is dropped, and the connection
     /// is closed with the farewell: a slow consumer costs only itself.
     pub fn push(self: &Arc<Self>, frame: Bytes) -> Pushed {
+        self.push_shared(&frame, None)
+    }
+
+    /// [`push`](Self::push) for a frame that many connections get; `placed` is the same frame on the sheet of
+    /// the batch.
+    pub(super) fn push_shared(self: &Arc<Self>, frame: &Bytes, placed: Option<&Placed>) -> Pushed {
         let mut state = self.state.lock();
         if state.closing {
             return Pushed::Closed;
@@ -96,7 +106,7 @@ impl Outbox {
         if frame.is_empty() {
             return Pushed::Queued;
         }
-        if state.queue.len() >= SLICES_MAX && !state.blocked {
+        if !state.blocked && (state.queue.len() >= SLICES_MAX || state.bytes >= BATCH_BYTES_MAX) {
             // One write takes no more: waiting for the end of the batch would only cost memory.
             self.write_now(&mut state);
         }
@@ -106,7 +116,7 @@ impl Outbox {
             self.closing.notify_one();
         } else {
             state.bytes += frame.len();
-            state.queue.push_back(frame);
+            state.append(frame, placed);
         }
         state.claim_flush()
     }
@@ -121,7 +131,7 @@ impl Outbox {
         // An empty one would be written as nothing, which a socket takes for its end.
         if !last.is_empty() {
             state.bytes += last.len();
-            state.queue.push_back(last);
+            state.queue.push_back(Piece::Own(last));
         }
         state.closing = true;
         self.closing.notify_one();
@@ -154,16 +164,18 @@ impl Outbox {
     fn write(&self, state: &mut State) -> io::Result<()> {
         while let Some(first) = state.queue.front() {
             let result = if state.queue.len() == 1 {
-                self.socket.try_write(&first[state.written..])
+                self.socket.try_write(&first.bytes()[state.written..])
             } else {
-                let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-                let mut count = 0;
-                for (slice, frame) in slices.iter_mut().zip(&state.queue) {
-                    let skip = if count == 0 { state.written } else { 0 };
-                    *slice = IoSlice::new(&frame[skip..]);
-                    count += 1;
-                }
-                self.socket.try_write_vectored(&slices[..count])
+                let pieces: SmallVec<[Bytes; 8]> = state
+                    .queue
+                    .iter()
+                    .take(SLICES_MAX)
+                    .map(Piece::bytes)
+                    .collect();
+                let mut slices: SmallVec<[IoSlice<'_>; SLICES_MAX]> =
+                    pieces.iter().map(|bytes| IoSlice::new(bytes)).collect();
+                slices[0].advance(state.written);
+                self.socket.try_write_vectored(&slices)
             };
             match result {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -189,6 +201,7 @@ impl Outbox {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 state.blocked = true;
+                state.queue.iter_mut().for_each(Piece::settle);
                 tokio::spawn(self.clone().write_blocked());
             }
             Err(_) => self.fail(state),
@@ -239,6 +252,18 @@ impl Outbox {
 }
 
 impl State {
+    fn append(&mut self, frame: &Bytes, placed: Option<&Placed>) {
+        let Some(placed) = placed.filter(|_| !self.blocked) else {
+            return self.queue.push_back(Piece::Own(frame.clone()));
+        };
+        if let Some(Piece::Placed(last)) = self.queue.back_mut()
+            && last.extend(placed)
+        {
+            return;
+        }
+        self.queue.push_back(Piece::Placed(placed.clone()));
+    }
+
     fn advance(&mut self, mut written: usize) {
         self.bytes -= written;
         while let Some(first) = self.queue.front() {
@@ -254,17 +279,18 @@ impl State {
     }
 
     fn overflow(&mut self, farewell: Bytes) {
-        // A frame that is partly on the wire must be finished, or the farewell could not be read.
+        // A frame that is partly on the wire must be finished, or the farewell could not be read. The piece
+        // that it is in ends with a whole frame.
         let begun = if self.written > 0 {
             self.queue.pop_front()
         } else {
             None
         };
         self.queue = VecDeque::new();
-        self.bytes = begun.as_ref().map_or(0, |frame| frame.len() - self.written) + farewell.len();
+        self.bytes = begun.as_ref().map_or(0, |piece| piece.len() - self.written) + farewell.len();
         self.queue.extend(begun);
         if !farewell.is_empty() {
-            self.queue.push_back(farewell);
+            self.queue.push_back(Piece::Own(farewell));
         }
         self.closing = true;
         self.overflowed = true;

@@ -203,7 +203,7 @@ impl Sink<'_> {
     /// Delivers to the members of a topic and to matching wildcard subscribers, each connection once.
     fn fan_out(&self, publication: &Publication, members: &members::Members) {
         let mut dirty: Vec<Arc<dyn Flush>> = Vec::new();
-        let mut fanout = Fanout::new(publication, &mut dirty);
+        let mut fanout = Fanout::new(publication, &self.hub.flusher, &mut dirty);
         let except = publication.except;
         let wild = match &publication.target {
             Target::Channel(channel) => self.hub.patterns.receivers(channel),

@@ -1,0 +1,37 @@
+//! What waits in an outbox.
+
+use bytes::Bytes;
+
+use super::sheet::Placed;
+
+/// One or more whole frames that wait for a connection.
+#[derive(Debug)]
+pub(super) enum Piece {
+    /// On the sheet of a batch.
+    Placed(Placed),
+    /// In a buffer of their own.
+    Own(Bytes),
+}
+
+impl Piece {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Placed(placed) => placed.len(),
+            Self::Own(bytes) => bytes.len(),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> Bytes {
+        match self {
+            Self::Placed(placed) => placed.bytes(),
+            Self::Own(bytes) => bytes.clone(),
+        }
+    }
+
+    /// Lets go of the sheet: a queue that waits long must hold no more than its own bytes.
+    pub(super) fn settle(&mut self) {
+        if let Self::Placed(placed) = self {
+            *self = Self::Own(placed.copied());
+        }
+    }
+}
