@@ -15,6 +15,8 @@
 mod command;
 #[path = "../src/encoder.rs"]
 mod encoder;
+#[path = "../src/surrogate.rs"]
+mod surrogate;
 
 use std::time::Duration;
 

@@ -39,12 +39,14 @@ pub(crate) fn serve(flags: &ServeFlags) -> ExitCode {
             Ok(server) => server,
             Err(error) => return refused(&error),
         };
+        // Caught before anybody is told that there is a server to stop.
+        let stop = stop_signal();
         wait_for_backend(&server).await;
         greet(&server);
         if let Some(certificates) = server.certificates() {
             tokio::spawn(on_hangup(move || certificates.notify_one()));
         }
-        server.run(stop_signal()).await;
+        server.run(stop).await;
         ExitCode::SUCCESS
     })
 }

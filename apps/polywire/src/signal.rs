@@ -1,26 +1,32 @@
 //! The signals that a server answers to.
 
-/// Waits for SIGINT (Ctrl-C) or SIGTERM. Cancel safe.
-pub async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
-        tracing::error!("signals cannot be caught; the server runs until it is killed");
-        return std::future::pending().await;
-    };
-    let name = tokio::select! {
-        _ = interrupt.recv() => "SIGINT",
-        _ = terminate.recv() => "SIGTERM",
-    };
-    tracing::info!(signal = name, "stopping");
+use std::future::Future;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Waits for SIGINT (Ctrl-C) or SIGTERM, which count from the call on, before the first poll. Cancel safe.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub fn stop_signal() -> impl Future<Output = ()> + Send {
+    let signals = signal(SignalKind::interrupt())
+        .and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
+    async move {
+        let Ok((mut interrupt, mut terminate)) = signals else {
+            tracing::error!("signals cannot be caught; the server runs until it is killed");
+            return std::future::pending().await;
+        };
+        let name = tokio::select! {
+            _ = interrupt.recv() => "SIGINT",
+            _ = terminate.recv() => "SIGTERM",
+        };
+        tracing::info!(signal = name, "stopping");
+    }
 }
 
 /// Calls `look` for every SIGHUP, which from then on does not end the program any more: the habit of servers
 /// to be told of new certificates.
 pub async fn on_hangup(look: impl Fn()) {
-    use tokio::signal::unix::{SignalKind, signal};
     match signal(SignalKind::hangup()) {
         Ok(mut hangup) => {
             while hangup.recv().await.is_some() {

@@ -79,7 +79,7 @@ fn what_a_hundred_thousand_clients_took_is_given_back() {
     };
     let websockets = |first, count| {
         crowd(first, count, |number| {
-            come_and_go_by_websocket(address, number)
+            come_and_go_by_websocket(address, number);
         });
     };
     // What the first clients take stays: buffers of the threads, tables that have grown, and what the
