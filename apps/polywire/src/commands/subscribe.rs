@@ -39,7 +39,7 @@ fn wait_for_signal(end: &Sender<Result<(), ClientError>>) {
         .build();
     // Without it Ctrl-C still ends the program, only not with exit code 0.
     let Ok(runtime) = runtime else { return };
-    runtime.block_on(polywire::stop_signal());
+    runtime.block_on(async { polywire::stop_signal().await });
     let _ = end.send(Ok(()));
 }
 
