@@ -18,6 +18,8 @@ use crate::{
 /// - It publishes and subscribes through the [`Space`] only, so that every other app's clients are reached.
 /// - It knows no other app.
 ///
+/// [`testkit::app_laws`](crate::testkit) checks an implementation.
+///
 /// # Examples
 /// ```
 /// use polywire_core::{App, Draft, Identity, Origin, Payload, Space, http};

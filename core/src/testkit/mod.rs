@@ -15,6 +15,7 @@
 //! the suites are made of is public too: a [`TestNode`] with one backend, a [`Recorder`] that keeps what
 //! it was delivered, a [`RecordingPolicy`] that keeps what it was to store.
 
+mod app;
 mod authentication;
 mod backend;
 mod dispatcher;
@@ -28,6 +29,7 @@ mod test_node;
 mod wait;
 
 pub use self::{
+    app::app_laws,
     authentication::authentication_laws,
     backend::backend_laws,
     dispatcher::dispatcher_laws,
