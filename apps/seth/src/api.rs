@@ -5,12 +5,12 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use polywire_core::{
-    AuthenticationError, Channel, ClientId, Draft, Identity, JsonText, Origin, Payload, Refusal,
-    RefusalKind, Space, Target,
+    Channel, ClientId, Draft, Identity, JsonText, Origin, Payload, Refusal, RefusalKind, Space,
+    Target,
     http::{BodyError, Request, Response},
 };
 
-use crate::reply;
+use crate::{authentication, reply};
 
 /// What the path names.
 #[derive(Clone, Copy)]
@@ -70,22 +70,9 @@ pub(crate) async fn publish(
 
 /// Asks the policy.
 pub(crate) async fn authenticate(space: &Space, request: &Request) -> Result<Identity, Response> {
-    space
-        .authenticate(&request.credentials("seth"))
+    authentication::authenticate(space, &request.credentials("seth"))
         .await
-        .map_err(|error| match error {
-            AuthenticationError::Refused => reply::unauthorized(),
-            error => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "could not authenticate"
-                );
-                reply::error(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "The credentials cannot be checked now; try again later.",
-                )
-            }
-        })
+        .map_err(|(status, message)| reply::error(status, message))
 }
 
 /// The decoded name.

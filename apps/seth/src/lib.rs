@@ -18,6 +18,7 @@
 
 mod api;
 mod app;
+mod authentication;
 mod command;
 mod debug;
 mod encoder;

@@ -13,22 +13,16 @@ pub(crate) fn ok() -> Response {
 
 /// An error.
 pub(crate) fn error(status: StatusCode, message: &str) -> Response {
-    // A string always has a JSON form.
-    let message = serde_json::to_string(message).unwrap_or_default();
-    json(
-        status,
-        format!(
-            "{{\"status\": {}, \"message\": {message}}}\n",
-            status.as_u16()
-        ),
-    )
+    json(status, error_body(status, message))
 }
 
-/// The policy said no.
-pub(crate) fn unauthorized() -> Response {
-    error(
-        StatusCode::UNAUTHORIZED,
-        "Invalid Auth credentials provided",
+/// What an error says.
+pub(crate) fn error_body(status: StatusCode, message: &str) -> String {
+    // A string always has a JSON form.
+    let message = serde_json::to_string(message).unwrap_or_default();
+    format!(
+        "{{\"status\": {}, \"message\": {message}}}\n",
+        status.as_u16()
     )
 }
 

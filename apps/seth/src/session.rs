@@ -3,16 +3,15 @@
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use http::StatusCode;
 use polywire_core::{
-    AuthenticationError, Channel, ClientId, ConnectionId, Identity, Origin, PresenceAction,
-    PresenceEvent, Refusal, Space,
+    Channel, ClientId, ConnectionId, Identity, Origin, PresenceAction, PresenceEvent, Refusal,
+    Space,
     delivery::{Encoder, Fanout, Link, Message, Receiver},
     space::{Attachment, Subscribed},
     transport::{Endpoint, Handshake, HttpRefusal, SessionHandler},
 };
 
-use crate::{command::Command, encoder, error_budget::ErrorBudget};
+use crate::{authentication, command::Command, encoder, error_budget::ErrorBudget, reply};
 
 /// The channel that every connected client is on.
 const ALL: &str = "all";
@@ -31,31 +30,14 @@ impl Endpoint for Connect {
         if !self.authenticate {
             return Ok(Arc::new(Identity::unrestricted()));
         }
-        let refuse = |status: StatusCode, message: &str| HttpRefusal {
-            status,
-            content_type: "application/json; charset=UTF-8",
-            body: format!(
-                "{{\"status\": {}, \"message\": \"{message}\"}}\n",
-                status.as_u16()
-            ),
-        };
-        match self.space.authenticate(&handshake.credentials).await {
-            Ok(identity) => Ok(Arc::new(identity)),
-            Err(AuthenticationError::Refused) => Err(refuse(
-                StatusCode::UNAUTHORIZED,
-                "Invalid Auth credentials provided",
-            )),
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "could not authenticate"
-                );
-                Err(refuse(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "The credentials cannot be checked now; try again later.",
-                ))
-            }
-        }
+        authentication::authenticate(&self.space, &handshake.credentials)
+            .await
+            .map(Arc::new)
+            .map_err(|(status, message)| HttpRefusal {
+                status,
+                content_type: "application/json; charset=UTF-8",
+                body: reply::error_body(status, message),
+            })
     }
 
     fn open(

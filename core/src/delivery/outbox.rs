@@ -75,8 +75,6 @@ struct State {
     blocked: bool,
     /// Nothing is taken any more; the write side is shut down when the queue is empty.
     closing: bool,
-    /// The peer was too slow.
-    overflowed: bool,
 }
 
 impl Outbox {
@@ -148,11 +146,6 @@ impl Outbox {
         while !self.is_closing() {
             self.closing.notified().await;
         }
-    }
-
-    /// True when the connection was closed because its peer did not keep up.
-    pub fn overflowed(&self) -> bool {
-        self.state.lock().overflowed
     }
 
     /// Bytes that wait.
@@ -240,7 +233,6 @@ impl Outbox {
 
     fn stalled(&self) {
         let mut state = self.state.lock();
-        state.overflowed = true;
         let (peer, queued_bytes) = (self.socket.peer(), state.bytes);
         tracing::info!(
             ?peer,
@@ -293,7 +285,6 @@ impl State {
             self.queue.push_back(Piece::Own(farewell));
         }
         self.closing = true;
-        self.overflowed = true;
     }
 
     fn claim_flush(&mut self) -> Pushed {

@@ -289,14 +289,12 @@ impl AuthenticationPolicy for Nobody {
 pub(super) async fn not_found(
     rejection: warp::Rejection,
 ) -> Result<Response, std::convert::Infallible> {
-    let mut response = if rejection.is_not_found() {
+    Ok(if rejection.is_not_found() {
         crate::transport::http::json(
             http::StatusCode::NOT_FOUND,
             r#"{"status":404,"message":"Not Found"}"#,
         )
     } else {
         status(http::StatusCode::BAD_REQUEST)
-    };
-    response.headers_mut().remove(http::header::ALLOW);
-    Ok(response)
+    })
 }

@@ -1,7 +1,6 @@
 //! One connection of a protocol over TCP: read, hand over, flush.
 
 use std::{
-    cell::RefCell,
     io,
     ops::ControlFlow,
     sync::{Arc, Weak},
@@ -13,18 +12,11 @@ use bytes::Bytes;
 use crate::{
     delivery::{Link, Outbox, OutboxOptions},
     runner::Runtime,
-    transport::{Framing, Socket, Tick},
+    transport::{Framing, Socket, Tick, read_buffer::with_read_buffer},
 };
-
-/// Bytes that one read takes at most. The buffer belongs to the thread: an idle connection has none.
-const READ_BYTES: usize = 64 << 10;
 
 /// Seconds between two looks at a connection that is closing.
 const LOOK_SECS: u64 = 5;
-
-thread_local! {
-    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
-}
 
 /// How connections of a protocol are served.
 #[derive(Debug, Clone)]
@@ -114,7 +106,7 @@ struct Connection {
 
 impl Connection {
     fn read(&self) -> io::Result<Bytes> {
-        READ_BUFFER.with_borrow_mut(|buffer| {
+        with_read_buffer(|buffer| {
             let count = self.socket.try_read(buffer)?;
             Ok(Bytes::copy_from_slice(&buffer[..count]))
         })

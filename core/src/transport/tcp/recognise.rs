@@ -1,26 +1,24 @@
 //! Tells from the first bytes who speaks.
 
-use std::{cell::RefCell, fmt, io, sync::Arc};
+use std::{fmt, io, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use rustls::ServerConfig;
 use warp::filters::BoxedFilter;
 
 use super::{Recognition, TcpProtocol};
-use crate::transport::{Socket, http::Response, tls::HandshakeFailure};
+use crate::transport::{
+    Socket, http::Response, read_buffer::with_read_buffer, tls::HandshakeFailure,
+};
 
 /// Bytes within which every protocol is recognised.
 const FIRST_BYTES_MAX: usize = 64;
 
-/// Bytes that the first read takes at most; the buffer belongs to the thread.
+/// Bytes that the first read takes at most.
 const READ_BYTES: usize = 4096;
 
 /// RFC 8446 section 5.1: what a TLS handshake record begins with.
 const TLS_HANDSHAKE: u8 = 22;
-
-thread_local! {
-    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
-}
 
 /// Who may speak on a port.
 #[derive(Clone)]
@@ -147,8 +145,8 @@ pub(in crate::transport) async fn recognise(
 }
 
 fn read(socket: &Socket, first: &mut BytesMut) -> io::Result<usize> {
-    READ_BUFFER.with_borrow_mut(|buffer| {
-        let count = socket.try_read(buffer)?;
+    with_read_buffer(|buffer| {
+        let count = socket.try_read(&mut buffer[..READ_BYTES])?;
         first.extend_from_slice(&buffer[..count]);
         Ok(count)
     })

@@ -1,7 +1,6 @@
 //! One WebSocket connection: its socket, its outgoing queue, its heartbeat.
 
 use std::{
-    cell::RefCell,
     io,
     sync::{
         Arc, Weak,
@@ -15,22 +14,14 @@ use super::{Decoder, Incoming, WebSocketOptions, ping_frame, text_frame};
 use crate::{
     delivery::{Outbox, Pushed},
     runner::Runtime,
-    transport::{CloseReason, Framing, Socket, Tick, sockjs},
+    transport::{CloseReason, Framing, Socket, Tick, read_buffer::with_read_buffer, sockjs},
 };
-
-/// Bytes that one read takes at most. The buffer belongs to the thread: an idle connection has none.
-const READ_BYTES: usize = 64 << 10;
 
 /// Seconds that a peer has to answer a ping, or a close.
 const ANSWER_SECS: u64 = 10;
 
 /// Seconds between two looks at a connection.
 const LOOK_SECS: u64 = 5;
-
-thread_local! {
-    static READ_BUFFER: RefCell<Box<[u8]>> =
-        RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
-}
 
 /// One WebSocket connection: its socket, its outgoing queue, its heartbeat.
 pub(super) struct Connection {
@@ -119,7 +110,7 @@ impl Connection {
         decoder: &mut Decoder,
         incoming: &mut Vec<Incoming>,
     ) -> io::Result<usize> {
-        READ_BUFFER.with_borrow_mut(|buffer| {
+        with_read_buffer(|buffer| {
             let count = self.socket.try_read(buffer)?;
             self.heard
                 .store(self.runtime.wheel().now(), Ordering::Relaxed);
@@ -155,7 +146,7 @@ impl Connection {
             if self.socket.readable().await.is_err() {
                 return;
             }
-            let read = READ_BUFFER.with_borrow_mut(|buffer| self.socket.try_read(buffer));
+            let read = with_read_buffer(|buffer| self.socket.try_read(buffer));
             match read {
                 Ok(0) => return,
                 Ok(_) => {}

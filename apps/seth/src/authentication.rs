@@ -1,0 +1,30 @@
+//! Asks the policy, for the API and for connections.
+
+use http::StatusCode;
+use polywire_core::{AuthenticationError, Credentials, Identity, Space};
+
+/// Status and message for somebody who was not let in.
+pub(crate) type NotLetIn = (StatusCode, &'static str);
+
+pub(crate) async fn authenticate(
+    space: &Space,
+    credentials: &Credentials,
+) -> Result<Identity, NotLetIn> {
+    match space.authenticate(credentials).await {
+        Ok(identity) => Ok(identity),
+        Err(AuthenticationError::Refused) => Err((
+            StatusCode::UNAUTHORIZED,
+            "Invalid Auth credentials provided",
+        )),
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "could not authenticate"
+            );
+            Err((
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The credentials cannot be checked now; try again later.",
+            ))
+        }
+    }
+}
