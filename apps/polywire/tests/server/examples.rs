@@ -59,6 +59,8 @@ fn custom_backend() {
     let mut here = WebSocketClient::open(app.address, CONNECT);
     let mut there = WebSocketClient::open(second, CONNECT);
     here.join("news");
+    // The bus serves one node after the other: `here` has its notice while it is still on its way there.
+    there.settle();
     there.join("news");
     // The second one's notice crosses over too.
     here.expect_notice("subscribe", Value::Null, "User: None subscribed to news");
