@@ -12,7 +12,6 @@ use std::{
 
 use async_trait::async_trait;
 use foldhash::fast::RandomState;
-use parking_lot::Mutex;
 use polywire_core::{
     Annotation, Durability, History, HistoryError, Kept, Page, PersistencePolicy, Position,
     Publication, Query, Span, Target, Timetoken,
@@ -25,8 +24,6 @@ use super::{
 use crate::Rules;
 
 const SHARDS: usize = 64;
-/// Shards that are looked at to find something old: all of them would take too long.
-const SAMPLE: usize = 4;
 
 /// Keeps publications in the memory of this node, to be read again while it runs.
 ///
@@ -46,10 +43,8 @@ pub struct MemoryHistory {
     rules: Rules,
     bytes_max: usize,
     bytes: AtomicUsize,
-    shards: Box<[Mutex<Shard>]>,
+    shards: Box<[Shard]>,
     hasher: RandomState,
-    /// Whose turn it is to give up something.
-    next: AtomicUsize,
     last: AtomicU64,
 }
 
@@ -60,9 +55,8 @@ impl MemoryHistory {
             rules,
             bytes_max,
             bytes: AtomicUsize::new(0),
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
             hasher: RandomState::default(),
-            next: AtomicUsize::new(0),
             last: AtomicU64::new(0),
         }
     }
@@ -72,7 +66,7 @@ impl MemoryHistory {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    fn shard(&self, target: &Target) -> &Mutex<Shard> {
+    fn shard(&self, target: &Target) -> &Shard {
         // The upper bits: the map inside uses the lower ones.
         let hash = self.hasher.hash_one(target);
         &self.shards[(hash >> 57) as usize % SHARDS]
@@ -90,22 +84,14 @@ impl MemoryHistory {
         }
     }
 
-    /// Takes away what is oldest in a few shards, until there is room or nothing is left.
+    /// Takes away what is oldest, until there is room or nothing is left.
     fn make_room(&self) {
-        let mut empty = 0;
-        while self.bytes() > self.bytes_max && empty < SHARDS {
-            let turn = self.next.fetch_add(SAMPLE, Ordering::Relaxed);
-            let sample = (turn..turn + SAMPLE).map(|n| &self.shards[n % SHARDS]);
-            let oldest = sample
-                .filter_map(|shard| Some((shard.lock().first_in_line()?, shard)))
-                .min_by_key(|(timetoken, _)| *timetoken);
-            match oldest.and_then(|(_, shard)| shard.lock().evict()) {
-                Some(bytes) => {
-                    self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-                    empty = 0;
-                }
-                None => empty += SAMPLE,
-            }
+        while self.bytes() > self.bytes_max {
+            let oldest = self.shards.iter().min_by_key(|shard| shard.oldest());
+            let Some(bytes) = oldest.and_then(|shard| shard.lock().evict()) else {
+                return;
+            };
+            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
     }
 }

@@ -2,10 +2,15 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::Arc,
+    ops::{Deref, DerefMut},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use foldhash::fast::RandomState;
+use parking_lot::{Mutex, MutexGuard};
 use polywire_core::{Publication, Target, Timetoken};
 
 use super::ring::{OVERHEAD, Ring};
@@ -14,9 +19,68 @@ use crate::Rule;
 /// What a channel costs besides its publications.
 const CHANNEL: usize = 256;
 
-/// Some of the channels, and the order in which their publications go when there is no room.
-#[derive(Debug, Default)]
+/// Some of the channels.
+#[derive(Debug)]
 pub(super) struct Shard {
+    rings: Mutex<Rings>,
+    /// About when the oldest publication came; to be looked at without the lock.
+    oldest: AtomicU64,
+}
+
+impl Default for Shard {
+    fn default() -> Self {
+        Self {
+            rings: Mutex::default(),
+            oldest: AtomicU64::new(u64::MAX),
+        }
+    }
+}
+
+impl Shard {
+    pub(super) fn lock(&self) -> Locked<'_> {
+        Locked {
+            rings: self.rings.lock(),
+            oldest: &self.oldest,
+        }
+    }
+
+    /// About when the oldest publication came; the end of time when there is none.
+    pub(super) fn oldest(&self) -> u64 {
+        self.oldest.load(Ordering::Relaxed)
+    }
+}
+
+/// A shard under its lock.
+pub(super) struct Locked<'s> {
+    rings: MutexGuard<'s, Rings>,
+    oldest: &'s AtomicU64,
+}
+
+impl Deref for Locked<'_> {
+    type Target = Rings;
+
+    fn deref(&self) -> &Rings {
+        &self.rings
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut Rings {
+        &mut self.rings
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        let oldest = self.rings.line.front();
+        let oldest = oldest.map_or(u64::MAX, |(_, timetoken)| timetoken.0);
+        self.oldest.store(oldest, Ordering::Relaxed);
+    }
+}
+
+/// The rings of a shard, and the order in which their publications go when there is no room.
+#[derive(Debug, Default)]
+pub(super) struct Rings {
     rings: HashMap<Target, Ring, RandomState>,
     /// Every publication in the order of storing; those that are gone already stay in line for a while.
     line: VecDeque<(Target, Timetoken)>,
@@ -31,7 +95,7 @@ pub(super) struct Change {
     pub(super) went: usize,
 }
 
-impl Shard {
+impl Rings {
     pub(super) fn ring(&self, target: &Target) -> Option<&Ring> {
         self.rings.get(target)
     }
@@ -83,11 +147,6 @@ impl Shard {
     /// Publications were deleted.
     pub(super) fn deleted(&mut self, count: u64) {
         self.live -= usize::try_from(count).unwrap_or(self.live).min(self.live);
-    }
-
-    /// About how old the oldest publication is.
-    pub(super) fn first_in_line(&self) -> Option<Timetoken> {
-        self.line.front().map(|(_, timetoken)| *timetoken)
     }
 
     /// Takes away the oldest publication, or a channel that has had none for longer than any other; returns the
