@@ -197,12 +197,12 @@ impl TcpProtocol for Lines {
                 let limit = space.limits().header_timeout();
                 // Boxed, so that an idle connection does not carry room for it.
                 match Box::pin(admit(space, place, &socket, read_ahead, limit)).await {
-                    Some(admitted) => admitted,
+                    Some((identity, read_ahead)) => (Arc::new(identity), read_ahead),
                     None => return,
                 }
             }
             // Nearly always a whole line came at once.
-            None if memchr(b'\n', &read_ahead).is_some() => (Identity::unrestricted(), read_ahead),
+            None if memchr(b'\n', &read_ahead).is_some() => (Identity::anybody(), read_ahead),
             None => {
                 let limit = space.limits().header_timeout();
                 let stopping = space.runtime().stopping();
@@ -211,14 +211,14 @@ impl TcpProtocol for Lines {
                     .await
                     .flatten()
                 {
-                    Some(read_ahead) => (Identity::unrestricted(), read_ahead),
+                    Some(read_ahead) => (Identity::anybody(), read_ahead),
                     None => return,
                 }
             }
         };
         // Nothing may be sent to find out whether an idle subscriber is still there.
         socket.keep_alive();
-        let (shared, identity) = (self.shared.clone(), Arc::new(identity));
+        let shared = self.shared.clone();
         let options = StreamOptions {
             outbox: self.outbox.clone(),
             go_away: Bytes::new(),

@@ -2,6 +2,7 @@
 
 mod attachment;
 mod presence;
+mod present;
 
 pub use self::{
     attachment::{Attachment, Subscribed},
