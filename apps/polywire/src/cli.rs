@@ -8,11 +8,13 @@ use serde::Serialize;
 mod bench;
 mod duration;
 mod publish;
+mod server;
 mod subscribe;
 
 pub use self::{
     bench::{BenchFlags, BenchProtocol},
     publish::PublishFlags,
+    server::{InvalidAddress, ServerAddress, ServerFlags},
     subscribe::SubscribeFlags,
 };
 
@@ -37,7 +39,7 @@ pub enum Command {
 
     /// Publish messages to a channel.
     ///
-    /// Speaks kn-sock. That protocol has no answers, so the end is a message to itself: when it has come
+    /// Speaks kn-sock, or with --header or --query the HTTP API of Seth-Pusher. kn-sock has no answers, so the end is a message to itself: when it has come
     /// back, the server has read everything before it. Messages that the server reads but refuses (a channel
     /// name over its limit, say) are not noticed.
     Pub(PublishFlags),

@@ -1,12 +1,15 @@
 //! Clients of a running server, for the commands.
 
-mod connect;
 mod error;
+mod http;
 mod lines;
 mod socket;
+mod stream;
+pub(crate) mod tls;
 
 pub(crate) use self::{
     error::ClientError,
+    http::HttpClient,
     lines::LineClient,
     socket::{Incoming, SocketClient},
 };

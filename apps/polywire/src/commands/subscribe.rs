@@ -27,7 +27,6 @@ pub(crate) fn subscribe(flags: &SubscribeFlags) -> ExitCode {
     thread::spawn(move || wait_for_signal(&on_signal));
     thread::spawn(move || drop(end.send(run(&flags))));
     match ended.recv() {
-        Ok(Err(error @ ClientError::Address(_))) => exit::refused(&error),
         Ok(Err(error)) => exit::failed(&error),
         Ok(Ok(())) | Err(_) => ExitCode::SUCCESS,
     }
@@ -61,7 +60,7 @@ fn run(flags: &SubscribeFlags) -> Result<(), ClientError> {
     let mut clients = Vec::new();
     for source in sources {
         // The messages of a channel do not name it: each has a connection of its own.
-        let mut client = SocketClient::connect(&flags.server, flags.query.as_deref())?;
+        let mut client = SocketClient::connect(flags)?;
         match &source {
             Source::Channel(channel) => client.subscribe(channel)?,
             Source::User(user) => client.identify(user)?,

@@ -20,6 +20,7 @@ mod seth_messages;
 mod seth_policies;
 mod seth_redis;
 mod seth_sockjs;
+mod slow_starts;
 mod soak;
 mod sockjs_client;
 mod tls;
