@@ -68,7 +68,7 @@ impl Default for Command {
 #[derive(Debug, Clone, Default, Args, Serialize)]
 #[non_exhaustive]
 pub struct ServeFlags {
-    /// An app to serve; may be repeated. Known: seth, knsock. Without it: all of them.
+    /// An app to serve; may be repeated. Known: seth, knsock, history. Without it: all of them.
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub app: Vec<String>,
@@ -83,10 +83,16 @@ pub struct ServeFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<String>,
 
-    /// Where messages are kept: none, redis, or the http:// URL they are posted to [default: none]
-    #[arg(long, value_name = "none|redis|URL")]
+    /// Where messages are kept: none, memory, disk, redis, or the http:// URL they are posted to [default: disk
+    /// with --data-dir, else none]
+    #[arg(long, value_name = "none|memory|disk|redis|URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub persistence: Option<String>,
+
+    /// Keep messages on disk in this directory, which is made when it is not there
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
 
     /// The address to listen on [default: 127.0.0.1]
     #[arg(long, value_name = "ADDRESS")]

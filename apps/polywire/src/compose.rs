@@ -2,15 +2,18 @@
 
 use std::net::SocketAddr;
 
-use polywire_core::{AppRunner, Builder, Listen, StartError, transport::sockjs::SockJsOptions};
+use polywire_core::{
+    AppRunner, Builder, Listen, PersistenceError, StartError, transport::sockjs::SockJsOptions,
+};
 
 use crate::{
-    apps::{KnSock, Seth},
+    apps::{HistoryApi, KnSock, Seth},
     auth::{ApiKey, Echo, Header},
     backends::{Memory, Redis, RedisSettings},
     config::{AppName, AuthChoice, BackendChoice, Config, PersistenceChoice},
     persistence::{
-        ExternalApi, ExternalApiSettings, NoPersistence, RedisStream, RedisStreamSettings,
+        ExternalApi, ExternalApiSettings, MemoryHistory, NoPersistence, RedisStream,
+        RedisStreamSettings,
     },
 };
 
@@ -30,6 +33,7 @@ pub fn builder(config: &Config) -> Result<Builder, StartError> {
         builder = match app {
             AppName::Seth => builder.app(seth(config)),
             AppName::KnSock => builder.app(knsock(config)),
+            AppName::History => builder.app(HistoryApi),
         };
     }
     if problems.is_empty() {
@@ -114,6 +118,16 @@ fn authentication(builder: Builder, config: &Config, problems: &mut Vec<String>)
 fn persistence(builder: Builder, config: &Config, problems: &mut Vec<String>) -> Builder {
     let refused = match &config.persistence {
         PersistenceChoice::None => return builder.persistence(NoPersistence),
+        PersistenceChoice::Memory => match config.history.rules() {
+            Ok(rules) => {
+                let bytes_max = config.history.memory_bytes_max;
+                return builder.persistence(MemoryHistory::new(rules, bytes_max));
+            }
+            Err(error) => error,
+        },
+        PersistenceChoice::Disk => {
+            PersistenceError::Configuration("Keeping messages on disk is not ready yet.".into())
+        }
         PersistenceChoice::Redis(url) => match RedisStream::new(stream_settings(config, url)) {
             Ok(policy) => return builder.persistence(policy),
             Err(error) => error,

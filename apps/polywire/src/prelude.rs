@@ -11,8 +11,8 @@ pub use polywire_core::{
     Server, Space, StandardDispatcher, StartError, Target, TlsOptions, Verdict,
 };
 pub use polywire_persistence::{
-    ExternalApi, ExternalApiSettings, NoPersistence, PersistencePolicyExt, RedisStream,
-    RedisStreamSettings, Tee,
+    ExternalApi, ExternalApiSettings, MemoryHistory, NoPersistence, PersistencePolicyExt,
+    RedisStream, RedisStreamSettings, Rule, Rules, Tee,
 };
 
 pub use crate::{
