@@ -7,15 +7,19 @@ use serde::Serialize;
 
 mod bench;
 mod duration;
+mod history;
 mod publish;
 mod server;
 mod subscribe;
+mod transfer;
 
 pub use self::{
     bench::{BenchFlags, BenchProtocol},
+    history::HistoryFlags,
     publish::PublishFlags,
     server::{InvalidAddress, ServerAddress, ServerFlags},
     subscribe::SubscribeFlags,
+    transfer::{ExportFlags, ImportFlags, StoreFlags},
 };
 
 /// A real-time messaging server: PubNub, Azure Web PubSub, MQTT, SockJS and JSON-over-TCP clients share one
@@ -50,6 +54,17 @@ pub enum Command {
     /// publisher named itself (`-` where not). Notices of who comes and goes are not printed; other clients
     /// of Seth-Pusher see this one come and go as user None.
     Sub(SubscribeFlags),
+
+    /// Print the history of a channel, where the server keeps one: time, channel, publisher, message.
+    ///
+    /// Reads it over HTTP, whatever protocol the messages came by.
+    History(HistoryFlags),
+
+    /// Write what a store holds to standard output, one JSON object a line.
+    Export(ExportFlags),
+
+    /// Put what export has written into a store.
+    Import(ImportFlags),
 
     /// Measure a server: deliveries per second, latency, loss, CPU per delivery, memory per connection.
     ///

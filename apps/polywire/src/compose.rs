@@ -1,9 +1,10 @@
 //! From a configuration to parts.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use polywire_core::{
-    AppRunner, Builder, Listen, PersistenceError, StartError, transport::sockjs::SockJsOptions,
+    AppRunner, Builder, Listen, PersistenceError, PersistencePolicy, StartError,
+    transport::sockjs::SockJsOptions,
 };
 
 use crate::{
@@ -28,7 +29,10 @@ pub fn builder(config: &Config) -> Result<Builder, StartError> {
         .trust_network(config.trust_network);
     builder = listen(builder, config);
     builder = authentication(builder, config, &mut problems);
-    builder = persistence(builder, config, &mut problems);
+    match store(config) {
+        Ok(policy) => builder = builder.persistence(policy),
+        Err(error) => problems.push(error.to_string()),
+    }
     for app in &config.apps {
         builder = match app {
             AppName::Seth => builder.app(seth(config)),
@@ -115,32 +119,27 @@ fn authentication(builder: Builder, config: &Config, problems: &mut Vec<String>)
     }
 }
 
-fn persistence(builder: Builder, config: &Config, problems: &mut Vec<String>) -> Builder {
-    let refused = match &config.persistence {
-        PersistenceChoice::None => return builder.persistence(NoPersistence),
-        PersistenceChoice::Memory => match config.history.rules() {
-            Ok(rules) => {
-                let bytes_max = config.history.memory_bytes_max;
-                return builder.persistence(MemoryHistory::new(rules, bytes_max));
-            }
-            Err(error) => error,
-        },
+/// The persistence policy that a configuration asks for.
+///
+/// # Errors
+/// What the policy finds wrong with its settings, or why its store cannot be opened.
+pub fn store(config: &Config) -> Result<Arc<dyn PersistencePolicy>, PersistenceError> {
+    Ok(match &config.persistence {
+        PersistenceChoice::None => Arc::new(NoPersistence),
+        PersistenceChoice::Memory => Arc::new(MemoryHistory::new(
+            config.history.rules()?,
+            config.history.memory_bytes_max,
+        )),
         PersistenceChoice::Disk => {
-            PersistenceError::Configuration("Keeping messages on disk is not ready yet.".into())
+            return Err(PersistenceError::Configuration(
+                "Keeping messages on disk is not ready yet.".into(),
+            ));
         }
-        PersistenceChoice::Redis(url) => match RedisStream::new(stream_settings(config, url)) {
-            Ok(policy) => return builder.persistence(policy),
-            Err(error) => error,
-        },
+        PersistenceChoice::Redis(url) => Arc::new(RedisStream::new(stream_settings(config, url))?),
         PersistenceChoice::ExternalApi(url) => {
-            match ExternalApi::with(external_api_settings(config, url)) {
-                Ok(policy) => return builder.persistence(policy),
-                Err(error) => error,
-            }
+            Arc::new(ExternalApi::with(external_api_settings(config, url))?)
         }
-    };
-    problems.push(refused.to_string());
-    builder
+    })
 }
 
 fn stream_settings(config: &Config, url: &Option<String>) -> RedisStreamSettings {
