@@ -169,7 +169,7 @@ fn the_command_prints_history() {
             "news -: \"caf\u{e9}\""
         ]
     );
-    assert_eq!(history(&["--last", "1", "--raw"]), "caf\u{e9}\n");
+    assert_eq!(history(&["--last", "1", "--raw"]).trim(), "caf\u{e9}");
     assert_eq!(history(&["--since", "1h", "--raw"]).lines().count(), 2);
     let json = history(&["--since", "1h", "--json"]);
     let first: Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
