@@ -39,8 +39,9 @@ pub use self::{
     pattern::{InvalidPattern, Level, Pattern},
     persistence::{PersistenceError, PersistencePolicy},
     publication::{
-        Clock, Draft, Epoch, InvalidJson, JsonText, Kind, Payload, Position, PresenceAction,
-        PresenceEvent, Publication, Retention, Seq, Target, Text, Timetoken,
+        BinaryError, Clock, Draft, Epoch, InvalidJson, JsonText, Kind, Payload, Position,
+        PresenceAction, PresenceEvent, Publication, Retention, Seq, Target, Text, Timetoken,
+        decode_draft, encode_draft,
     },
     runner::{AppRunner, BindFailure, Builder, Listen, Listening, Runtime, Server, StartError},
     space::Space,
