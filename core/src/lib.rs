@@ -43,8 +43,9 @@ pub use self::{
         PersistenceError, PersistencePolicy, Query, Span, Stored, read_after,
     },
     publication::{
-        Clock, Draft, Epoch, InvalidJson, JsonText, Kind, Payload, Position, PresenceAction,
-        PresenceEvent, Publication, Retention, Seq, Target, Text, Timetoken,
+        BinaryError, Clock, Draft, Epoch, InvalidJson, JsonText, Kind, Payload, Position,
+        PresenceAction, PresenceEvent, Publication, Retention, Seq, Target, Text, Timetoken,
+        decode_draft, encode_draft,
     },
     receipt::Receipt,
     runner::{AppRunner, BindFailure, Builder, Listen, Listening, Runtime, Server, StartError},

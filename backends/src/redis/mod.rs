@@ -12,6 +12,5 @@ mod script;
 mod seldom;
 mod settings;
 mod subscriptions;
-mod wire;
 
 pub use self::{backend::Redis, settings::RedisSettings};
