@@ -5,8 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use polywire_core::{Limits, PersistenceError, TlsOptions};
-use polywire_persistence::{RuleSettings, Rules};
+use polywire_core::{Limits, PersistenceError, RuleSettings, Rules, TlsOptions};
 use serde::Deserialize;
 
 use super::{
