@@ -3,19 +3,16 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use polywire_core::{
-    AppRunner, Builder, Listen, PersistenceError, PersistencePolicy, StartError,
+    AppRunner, BackendError, Builder, Listen, PersistenceError, PersistencePolicy, StartError,
     transport::sockjs::SockJsOptions,
 };
 
 use crate::{
     apps::{HistoryApi, KnSock, Seth},
     auth::{ApiKey, Echo, Header},
-    backends::{Memory, Redis, RedisSettings},
+    backends::{Memory, Redis, RedisHistory, RedisSettings},
     config::{AppName, AuthChoice, BackendChoice, Config, PersistenceChoice},
-    persistence::{
-        ExternalApi, ExternalApiSettings, MemoryHistory, NoPersistence, RedisStream,
-        RedisStreamSettings,
-    },
+    persistence::{ExternalApi, ExternalApiSettings, MemoryHistory, NoPersistence},
 };
 
 /// The composition that a configuration asks for.
@@ -29,9 +26,11 @@ pub fn builder(config: &Config) -> Result<Builder, StartError> {
         .trust_network(config.trust_network);
     builder = listen(builder, config);
     builder = authentication(builder, config, &mut problems);
-    match store(config) {
-        Ok(policy) => builder = builder.persistence(policy),
-        Err(error) => problems.push(error.to_string()),
+    if !keeps_itself(config) {
+        match store(config) {
+            Ok(policy) => builder = builder.persistence(policy),
+            Err(error) => problems.push(error.to_string()),
+        }
     }
     for app in &config.apps {
         builder = match app {
@@ -77,18 +76,33 @@ fn listen(mut builder: Builder, config: &Config) -> Builder {
 }
 
 fn backend(config: &Config, problems: &mut Vec<String>) -> Builder {
-    match &config.backend {
-        BackendChoice::Memory => AppRunner::builder(Memory::default()),
-        BackendChoice::Redis(url) => {
-            match Redis::new(RedisSettings::url(url).prefix(&config.redis.prefix)) {
-                Ok(redis) => AppRunner::builder(redis),
-                Err(error) => {
-                    problems.push(error.to_string());
-                    AppRunner::builder(Memory::default())
-                }
-            }
+    let BackendChoice::Redis(url) = &config.backend else {
+        return AppRunner::builder(Memory::default());
+    };
+    let mut redis = Redis::new(redis_settings(config, url));
+    if keeps_itself(config) {
+        redis = redis.and_then(|redis| match config.history.rules() {
+            Ok(rules) => redis.with_history(rules),
+            Err(error) => Err(BackendError::Configuration(error.to_string())),
+        });
+    }
+    match redis {
+        Ok(redis) => AppRunner::builder(redis),
+        Err(error) => {
+            problems.push(error.to_string());
+            AppRunner::builder(Memory::default())
         }
     }
+}
+
+/// The backend keeps messages in the same step in which it carries them.
+fn keeps_itself(config: &Config) -> bool {
+    let (backend, persistence) = (&config.backend, &config.persistence);
+    matches!(backend, BackendChoice::Redis(_)) && matches!(persistence, PersistenceChoice::Redis(_))
+}
+
+fn redis_settings(config: &Config, url: &str) -> RedisSettings {
+    RedisSettings::url(url).prefix(&config.redis.prefix)
 }
 
 fn authentication(builder: Builder, config: &Config, problems: &mut Vec<String>) -> Builder {
@@ -135,22 +149,18 @@ pub fn store(config: &Config) -> Result<Arc<dyn PersistencePolicy>, PersistenceE
                 "Keeping messages on disk is not ready yet.".into(),
             ));
         }
-        PersistenceChoice::Redis(url) => Arc::new(RedisStream::new(stream_settings(config, url))?),
+        PersistenceChoice::Redis(url) => {
+            let url = match (url, &config.backend) {
+                (Some(url), _) | (None, BackendChoice::Redis(url)) => url,
+                (None, BackendChoice::Memory) => config.redis.url.reveal(),
+            };
+            let history = RedisHistory::new(&redis_settings(config, url), config.history.rules()?);
+            Arc::new(history.map_err(|error| PersistenceError::Configuration(error.to_string()))?)
+        }
         PersistenceChoice::ExternalApi(url) => {
             Arc::new(ExternalApi::with(external_api_settings(config, url))?)
         }
     })
-}
-
-fn stream_settings(config: &Config, url: &Option<String>) -> RedisStreamSettings {
-    let url = match (url, &config.backend) {
-        (Some(url), _) | (None, BackendChoice::Redis(url)) => url,
-        (None, BackendChoice::Memory) => config.redis.url.reveal(),
-    };
-    let mut settings =
-        RedisStreamSettings::url(url).prefix(format!("{}stream:", config.redis.prefix));
-    settings.stream_entries_max = config.redis.stream_entries_max;
-    settings
 }
 
 fn external_api_settings(config: &Config, url: &str) -> ExternalApiSettings {

@@ -232,8 +232,6 @@ pub struct RedisSection {
     /// Where `persistence = "redis"` keeps messages when the backend is not Redis. Default
     /// `redis://127.0.0.1:6379/`.
     pub url: Secret,
-    /// Messages that are kept of each channel and user. Default 1,000.
-    pub stream_entries_max: usize,
 }
 
 impl Default for RedisSection {
@@ -241,7 +239,6 @@ impl Default for RedisSection {
         Self {
             prefix: "polywire:".into(),
             url: Secret::new("redis://127.0.0.1:6379/"),
-            stream_entries_max: 1000,
         }
     }
 }

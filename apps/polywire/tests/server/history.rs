@@ -112,7 +112,7 @@ fn rules_say_how_much_is_kept() {
     publish(&server, "long", 0..10);
     let read = |channel: &str| {
         let answer = server.get(&format!("/history/v1/channels/{channel}"));
-        numbers(&answer.text())
+        numbers(answer.text())
     };
     assert_eq!(read("short/one"), [8, 9]);
     assert_eq!(read("long"), [5, 6, 7, 8, 9]);
