@@ -1,6 +1,7 @@
 //! Persistence policies for polywire, and a way to combine them.
 
 mod background;
+mod disk;
 mod external_api;
 mod losses;
 mod memory;
@@ -11,6 +12,7 @@ mod rules;
 mod tee;
 
 pub use self::{
+    disk::{DiskBounds, DiskHistory, DiskSettings},
     external_api::{ExternalApi, ExternalApiSettings},
     memory::MemoryHistory,
     none::NoPersistence,

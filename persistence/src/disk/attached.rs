@@ -47,7 +47,11 @@ impl Attached {
     }
 
     /// Whether it may be attached.
-    pub(super) fn check(&self, publication: Timetoken, new: &Annotation) -> Result<(), HistoryError> {
+    pub(super) fn check(
+        &self,
+        publication: Timetoken,
+        new: &Annotation,
+    ) -> Result<(), HistoryError> {
         let Some(all) = &self.0 else {
             return Ok(());
         };
@@ -101,6 +105,25 @@ impl Attached {
             Some(kept.segment)
         };
         self.0.as_ref().and_then(|all| kept(all)) == Some(segment)
+    }
+
+    /// It lies in another file now.
+    pub(super) fn move_to(
+        &mut self,
+        publication: Timetoken,
+        at: Timetoken,
+        (from, to): (u32, u32),
+        segments: &mut Segments,
+    ) {
+        let Some(all) = &mut self.0 else {
+            return;
+        };
+        let kept = all.by_publication.get_mut(&(publication.0, at.0));
+        if let Some(kept) = kept.filter(|kept| kept.segment == from) {
+            kept.segment = to;
+            segments.free_bytes(from, kept.len);
+            segments.use_bytes(to, kept.len);
+        }
     }
 
     pub(super) fn remove(

@@ -2,11 +2,14 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use polywire_core::{Epoch, Order, Page, Position, Publication, Query, Seq, Span, Timetoken};
+use polywire_core::{
+    Epoch, Order, Page, Position, Publication, Query, Seq, Span, Target, Timetoken,
+};
 
 use super::{
     attached::Attached,
     place::{Place, Ttl},
+    record::record_overhead,
     segments::Segments,
 };
 use crate::rules::Rule;
@@ -18,8 +21,10 @@ pub(super) struct Channel {
     places: VecDeque<Place>,
     /// What waits to be written, all of it later than `places`.
     unwritten: VecDeque<Arc<Publication>>,
-    /// Bytes of `places` and `unwritten`.
+    /// Bytes of payload of `places` and `unwritten`, with what publishers say about themselves.
     bytes: u64,
+    /// What a record of this channel has besides.
+    record_overhead: u64,
     /// When the first publication with a time to live of its own ends, or earlier.
     ttl_next: u64,
     pub(super) head: Position,
@@ -74,11 +79,12 @@ impl Channel {
     /// Bytes in the index besides the name and the places.
     const OVERHEAD: usize = 320;
 
-    pub(super) fn new() -> Self {
+    pub(super) fn new(target: &Target) -> Self {
         Self {
             places: VecDeque::new(),
             unwritten: VecDeque::new(),
             bytes: 0,
+            record_overhead: record_overhead(target),
             ttl_next: u64::MAX,
             head: Position {
                 epoch: Epoch(0),
@@ -90,6 +96,11 @@ impl Channel {
             behind: false,
             attached: Attached::default(),
         }
+    }
+
+    /// Nearly the bytes of the payload.
+    fn content_len(&self, place: &Place) -> u64 {
+        u64::from(place.len).saturating_sub(self.record_overhead)
     }
 
     /// Bytes that the index needs for it.
@@ -126,7 +137,7 @@ impl Channel {
         if place.ttl.is_some() {
             self.ttl_next = self.ttl_next.min(place.ttl.end(place.timetoken));
         }
-        self.bytes += u64::from(place.len);
+        self.bytes += self.content_len(&place);
         segments.use_bytes(place.segment, place.len);
         if self.places.len() == self.places.capacity() {
             // Doubling would leave half of a large index empty.
@@ -140,9 +151,9 @@ impl Channel {
         let at = self.start_of(place.timetoken);
         match self.places.get_mut(at) {
             Some(same) if same.timetoken == place.timetoken => {
-                self.bytes -= u64::from(same.len);
-                segments.free(same);
-                *same = place;
+                let old = std::mem::replace(same, place);
+                self.bytes -= self.content_len(&old);
+                segments.free(&old);
             }
             _ => self.places.insert(at, place),
         }
@@ -215,6 +226,9 @@ impl Channel {
 
     /// What a page has, and whether there is more.
     pub(super) fn page(&self, query: &Query, now: u64) -> (Vec<Item>, bool) {
+        if query.limit == 0 {
+            return (Vec::new(), false);
+        }
         let span = query.span;
         let written = self.places.range(self.written_in(span));
         let written = written.map(|place| Item::Written(*place));
@@ -234,9 +248,8 @@ impl Channel {
             let all = self.places.range(written);
             all.filter(|place| !place.is_expired(now)).count()
         };
-        let gone = |publication: &&Arc<Publication>| {
-            Item::Unwritten(Arc::clone(publication)).is_gone(now)
-        };
+        let gone =
+            |publication: &&Arc<Publication>| Item::Unwritten(Arc::clone(publication)).is_gone(now);
         let unwritten = self.unwritten_in(span).filter(|p| !gone(p)).count();
         written as u64 + unwritten as u64
     }
@@ -245,9 +258,10 @@ impl Channel {
     pub(super) fn delete(&mut self, span: Span, now: u64, segments: &mut Segments) -> u64 {
         let range = self.written_in(span);
         let mut gone = 0;
+        let overhead = self.record_overhead;
         for place in self.places.drain(range) {
             gone += u64::from(!place.is_expired(now));
-            self.bytes -= u64::from(place.len);
+            self.bytes -= u64::from(place.len).saturating_sub(overhead);
             segments.free(&place);
             self.attached.remove_all(place.timetoken, segments);
         }
@@ -272,7 +286,7 @@ impl Channel {
                 break;
             }
         }
-        let start = rule.start(now);
+        let start = start(rule, now);
         while self.places.front().is_some_and(|p| p.timetoken < start) {
             self.remove_oldest(segments);
         }
@@ -280,7 +294,7 @@ impl Channel {
 
     pub(super) fn remove_oldest(&mut self, segments: &mut Segments) -> bool {
         if let Some(place) = self.places.pop_front() {
-            self.bytes -= u64::from(place.len);
+            self.bytes -= self.content_len(&place);
             segments.free(&place);
             self.attached.remove_all(place.timetoken, segments);
             return true;
@@ -301,9 +315,10 @@ impl Channel {
         }
         let mut next = u64::MAX;
         let (bytes, attached) = (&mut self.bytes, &mut self.attached);
+        let overhead = self.record_overhead;
         self.places.retain(|place| {
             if place.is_expired(now) {
-                *bytes -= u64::from(place.len);
+                *bytes -= u64::from(place.len).saturating_sub(overhead);
                 segments.free(place);
                 attached.remove_all(place.timetoken, segments);
                 return false;
@@ -320,6 +335,14 @@ impl Channel {
             self.places.shrink_to_fit();
         }
     }
+}
+
+/// The timetoken before which `rule` keeps nothing.
+pub(super) fn start(rule: &Rule, now: u64) -> u64 {
+    rule.age_max.map_or(0, |age| {
+        let ticks = u64::try_from(age.as_nanos() / 100).unwrap_or(u64::MAX);
+        now.saturating_sub(ticks)
+    })
 }
 
 fn fill(items: impl Iterator<Item = Item>, limit: usize, now: u64) -> (Vec<Item>, bool) {

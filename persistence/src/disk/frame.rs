@@ -63,10 +63,9 @@ pub(super) struct Label {
     pub(super) left: u32,
 }
 
-/// Fills in the header of the record that began at `start` and ends where `to` ends; returns its length.
-pub(super) fn finish(to: &mut BytesMut, start: usize, label: Label, salt: Salt) -> Option<u32> {
-    let len = u32::try_from(to.len() - start).ok()?;
-    let frame = &mut to[start..];
+/// Fills in the header of a whole record; `None` when it is too long.
+pub(super) fn finish(frame: &mut [u8], label: Label, salt: Salt) -> Option<u32> {
+    let len = u32::try_from(frame.len()).ok()?;
     frame[..4].copy_from_slice(&MAGIC);
     frame[8..12].copy_from_slice(&(len - HEADER as u32).to_le_bytes());
     frame[12] = label.kind;
@@ -165,7 +164,7 @@ mod tests {
             batch,
             left: 2,
         };
-        finish(to, start, label, SALT).unwrap();
+        finish(&mut to[start..], label, SALT).unwrap();
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 pub(super) struct FileName {
     pub(super) first: u64,
     pub(super) last: u64,
+    /// How often its content was rewritten.
+    pub(super) generation: u32,
 }
 
 const LOG: &str = "log";
@@ -17,12 +19,13 @@ impl FileName {
         Self {
             first: number,
             last: number,
+            generation: 0,
         }
     }
 
     /// True when all of `other` went into this one.
     pub(super) fn replaces(self, other: Self) -> bool {
-        self != other && self.first <= other.first && other.last <= self.last
+        self.first <= other.first && other.last <= self.last && self.generation > other.generation
     }
 
     /// The records.
@@ -41,18 +44,32 @@ impl FileName {
     }
 
     fn path(self, dir: &Path, extension: &str) -> PathBuf {
-        let Self { first, last } = self;
-        dir.join(format!("{first:010}-{last:010}.{extension}"))
+        let Self {
+            first,
+            last,
+            generation,
+        } = self;
+        dir.join(format!("{first:010}-{last:010}-{generation}.{extension}"))
     }
 
     /// The file of the log that `path` is the name of.
     pub(super) fn of_log(path: &Path) -> Option<Self> {
-        if path.extension()? != LOG {
-            return None;
-        }
-        let (first, last) = path.file_stem()?.to_str()?.split_once('-')?;
-        let (first, last) = (first.parse().ok()?, last.parse().ok()?);
-        (first <= last).then_some(Self { first, last })
+        (path.extension()? == LOG).then(|| Self::of(path))?
+    }
+
+    /// The file of the log that `path` is the list of.
+    pub(super) fn of_list(path: &Path) -> Option<Self> {
+        (path.extension()? == LIST).then(|| Self::of(path))?
+    }
+
+    fn of(path: &Path) -> Option<Self> {
+        let mut numbers = path.file_stem()?.to_str()?.split('-');
+        let name = Self {
+            first: numbers.next()?.parse().ok()?,
+            last: numbers.next()?.parse().ok()?,
+            generation: numbers.next()?.parse().ok()?,
+        };
+        (name.first <= name.last && numbers.next().is_none()).then_some(name)
     }
 
     /// True for a file that was not finished, and is of no use.
@@ -68,11 +85,18 @@ mod tests {
 
     #[test]
     fn names_are_read_back() {
-        let name = FileName { first: 3, last: 17 };
+        let name = FileName {
+            first: 3,
+            last: 17,
+            generation: 2,
+        };
         let dir = Path::new("data");
         assert_eq!(FileName::of_log(&name.log(dir)), Some(name));
         assert_eq!(FileName::of_log(&name.list(dir)), None);
-        assert!(FileName::is_unfinished(&FileName::unfinished(&name.log(dir))));
+        assert_eq!(FileName::of_list(&name.list(dir)), Some(name));
+        assert!(FileName::is_unfinished(&FileName::unfinished(
+            &name.log(dir)
+        )));
         assert!(!FileName::is_unfinished(&name.log(dir)));
         assert!(name.replaces(FileName::one(3)));
         assert!(!name.replaces(name));

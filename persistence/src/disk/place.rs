@@ -68,7 +68,14 @@ mod tests {
     #[test]
     fn a_time_to_live_is_never_cut_short() {
         let end = |ttl| Ttl::of(Some(ttl)).end(0) / 10;
-        for us in [0, 1, 1500, 2_147_483_647_000, 2_147_483_648_000, 10u64.pow(14)] {
+        for us in [
+            0,
+            1,
+            1500,
+            2_147_483_647_000,
+            2_147_483_648_000,
+            10u64.pow(14),
+        ] {
             let ttl = end(Duration::from_micros(us));
             assert!(ttl >= us && ttl <= us + 1_000_000, "{us} became {ttl}");
         }
