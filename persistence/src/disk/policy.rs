@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::{
     directory::explain,
+    log::Log,
     output::Files,
     recovery,
     settings::DiskSettings,
@@ -63,12 +64,18 @@ impl DiskHistory {
     /// [`PersistenceError::Configuration`] with one sentence: the directory cannot be written to, is of a later
     /// version, is in use by another process, or has no room left.
     pub fn open(settings: DiskSettings, rules: Rules) -> Result<Self, PersistenceError> {
-        let log = recovery::open(&settings, rules, Box::new(Files))?;
+        Self::of(recovery::open(&settings, rules, Box::new(Files))?)
+    }
+
+    pub(super) fn of(log: Log) -> Result<Self, PersistenceError> {
         let store = log.store.clone();
-        let jobs = writer::start(log);
-        let jobs =
-            jobs.map_err(|error| PersistenceError::Configuration(explain(&settings.dir, &error)))?;
-        Ok(Self { store, jobs })
+        match writer::start(log) {
+            Ok(jobs) => Ok(Self { store, jobs }),
+            Err(error) => {
+                let what = explain(&store.directory.path, &error);
+                Err(PersistenceError::Configuration(what))
+            }
+        }
     }
 
     /// Has the writer do something.
@@ -116,9 +123,9 @@ impl PersistencePolicy for DiskHistory {
         if self.store.waits(&publication.target) {
             return Err(PersistenceError::Closed);
         }
-        if self.store.keep_in_memory(publication)? {
+        if let Some(haste) = self.store.keep_in_memory(publication)? {
             // A writer that has ended has written everything.
-            let _ = self.jobs.send(Job::Wake);
+            let _ = self.jobs.send(Job::Wake(haste));
         }
         Ok(Durability::Memory)
     }

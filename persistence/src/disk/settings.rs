@@ -27,7 +27,7 @@ pub struct DiskBounds {
     /// publications of the largest channels are retired. Default 1 GiB.
     pub index_bytes_max: usize,
     /// Bytes of publications that are acknowledged from memory and not written yet; beyond, publishers are
-    /// refused. Default 16 MiB.
+    /// refused. Default 64 MiB.
     pub behind_bytes_max: usize,
     /// Bytes of the log, the newest first, that are checked at start; older ones are checked when they are
     /// read. Default 256 MiB.
@@ -39,7 +39,7 @@ impl Default for DiskBounds {
         Self {
             segment_bytes: 64 << 20,
             index_bytes_max: 1 << 30,
-            behind_bytes_max: 16 << 20,
+            behind_bytes_max: 64 << 20,
             verify_bytes: 256 << 20,
         }
     }

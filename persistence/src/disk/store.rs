@@ -38,6 +38,13 @@ pub(super) struct Store {
     pub(super) closed: AtomicBool,
 }
 
+/// How soon the writer has to write what is in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Haste {
+    Soon,
+    Now,
+}
+
 /// The time as a timetoken.
 pub(super) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -57,11 +64,12 @@ impl Store {
         span.and((from..=Timetoken(u64::MAX)).into())
     }
 
-    /// Takes a publication into memory, to be written soon. True when the writer has to be woken.
+    /// Takes a publication into memory, to be written soon. Says whether the writer has to be woken for it, and
+    /// whether it has to make haste.
     pub(super) fn keep_in_memory(
         &self,
         publication: &Arc<Publication>,
-    ) -> Result<bool, PersistenceError> {
+    ) -> Result<Option<Haste>, PersistenceError> {
         if self.closed.load(Ordering::Relaxed) {
             return Err(PersistenceError::Closed);
         }
@@ -84,10 +92,15 @@ impl Store {
             channel.behind = true;
             channel.trim(rule, position.timetoken.0, segments);
         });
-        let wake = index.behind.is_empty();
+        let first = index.behind.is_empty();
+        let half = self.bounds.behind_bytes_max / 2;
+        let before = index.behind_bytes;
         index.behind_bytes += bytes;
         index.behind.push_back(publication.clone());
-        Ok(wake)
+        if before < half && index.behind_bytes >= half {
+            return Ok(Some(Haste::Now));
+        }
+        Ok(first.then_some(Haste::Soon))
     }
 
     pub(super) fn last_position(&self, target: &Target) -> Option<Position> {

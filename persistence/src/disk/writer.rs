@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use super::{
     log::{Log, Record},
     record::Note,
-    store::{SYNCED, Store, now, refusal, unchanged},
+    store::{Haste, SYNCED, Store, now, refusal, unchanged},
 };
 
 /// How long a publication that nobody waits for may wait for company.
@@ -34,7 +34,7 @@ const KEEPING_INTERVAL: Duration = Duration::from_secs(10);
 pub(super) enum Job {
     Persist(Vec<Arc<Publication>>, oneshot::Sender<Vec<Kept>>),
     /// Something is in memory that has to be written.
-    Wake,
+    Wake(Haste),
     Delete(Target, Span, oneshot::Sender<Result<u64, HistoryError>>),
     Annotate(
         Target,
@@ -92,7 +92,8 @@ impl Writer {
         while let Ok(job) = self.next(jobs) {
             match job {
                 None => self.write_behind(),
-                Some(Job::Wake) => {
+                Some(Job::Wake(Haste::Now)) => self.write_behind(),
+                Some(Job::Wake(Haste::Soon)) => {
                     self.behind_at.get_or_insert(Instant::now() + BEHIND_WAIT);
                 }
                 Some(Job::Persist(batch, answer)) => {
