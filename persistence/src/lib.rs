@@ -11,6 +11,8 @@ mod redis_stream;
 mod rules;
 mod tee;
 
+#[doc(hidden)]
+pub use self::disk::read_anything;
 pub use self::{
     disk::{DiskBounds, DiskHistory, DiskSettings},
     external_api::{ExternalApi, ExternalApiSettings},

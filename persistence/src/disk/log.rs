@@ -31,6 +31,8 @@ pub(super) struct Log {
     active: Option<Active>,
     next_number: u64,
     next_batch: u64,
+    /// The last write failed.
+    failing: bool,
     records: BytesMut,
     list: BytesMut,
 }
@@ -64,6 +66,7 @@ impl Log {
             active: None,
             next_number,
             next_batch: 1,
+            failing: false,
             records: BytesMut::new(),
             list: BytesMut::new(),
         }
@@ -75,14 +78,16 @@ impl Log {
         while done.len() < records.len() {
             let before = done.len();
             if let Err(error) = self.append_chunk(&records[before..], &mut done) {
-                let full = is_full(&error);
-                if !self.store.full.swap(full, Ordering::Relaxed) || !full {
-                    tracing::error!(%error, "The history on disk could not be written.");
+                self.store.full.store(is_full(&error), Ordering::Relaxed);
+                // Once until it is well again: there may be thousands of batches a second.
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::error!(%error, "The history on disk cannot be written.");
                 }
                 let error = Arc::new(error);
                 done.resize_with(records.len(), || Err(error.clone()));
-            } else if self.store.full.swap(false, Ordering::Relaxed) {
-                tracing::info!("The disk has room again; history is kept on.");
+            } else if std::mem::take(&mut self.failing) {
+                self.store.full.store(false, Ordering::Relaxed);
+                tracing::info!("The history on disk can be written again.");
             }
         }
         let mut index = self.store.index.lock();

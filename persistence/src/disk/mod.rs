@@ -5,6 +5,7 @@ mod channel;
 mod compaction;
 mod directory;
 mod frame;
+mod fuzzing;
 mod history;
 mod index;
 mod list;
@@ -23,6 +24,8 @@ mod store;
 mod tests;
 mod writer;
 
+#[doc(hidden)]
+pub use self::fuzzing::read_anything;
 pub use self::{
     policy::DiskHistory,
     settings::{DiskBounds, DiskSettings},

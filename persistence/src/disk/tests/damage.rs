@@ -10,6 +10,7 @@ use std::{
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::*;
+use crate::disk::record::Note;
 
 const ROUNDS: u64 = 500;
 const ROOMS: usize = 12;
@@ -60,7 +61,7 @@ struct Before {
     last: BTreeMap<usize, Option<Position>>,
 }
 
-/// Several files of batches, some rewritten, some of an earlier run.
+/// Several files of batches, some of an earlier run, some rewritten.
 fn fill(dir: &Path, clean: bool) -> Before {
     let mut publisher = Publisher::new();
     let mut log = open(dir, &Rules::default());
@@ -69,6 +70,17 @@ fn fill(dir: &Path, clean: bool) -> Before {
             log.close();
             drop(log);
             log = open(dir, &Rules::default());
+        }
+        if round == 40 {
+            // Files of which little is of use any more.
+            for number in 0..8 {
+                let (target, span) = (room(number), Span::ALL);
+                log.append(&[Record::Note(Note::Deletion { target, span })]);
+            }
+            let before = log.store.index.lock().segments.in_order().len();
+            log.store.compact().unwrap();
+            let after = log.store.index.lock().segments.in_order().len();
+            assert!(after < before, "{after} of {before} files");
         }
         let mut last: BTreeMap<usize, Option<Position>> = BTreeMap::new();
         let batch: Vec<_> = (0..20)
