@@ -39,8 +39,9 @@ pub use self::{
     limits::Limits,
     pattern::{InvalidPattern, Level, Pattern},
     persistence::{
-        Annotation, Continuation, Durability, History, HistoryError, Kept, Order, Page,
-        PersistenceError, PersistencePolicy, Query, Span, Stored, read_after,
+        Annotation, Continuation, Durability, DurabilitySetting, History, HistoryError, Kept,
+        Order, Page, PersistenceError, PersistencePolicy, Query, Rule, RuleSettings, Rules, Span,
+        Stored, read_after,
     },
     publication::{
         BinaryError, Clock, Draft, Epoch, InvalidJson, JsonText, Kind, Payload, Position,

@@ -8,7 +8,6 @@ mod memory;
 mod none;
 mod record;
 mod redis_stream;
-mod rules;
 mod tee;
 
 #[doc(hidden)]
@@ -19,6 +18,5 @@ pub use self::{
     memory::MemoryHistory,
     none::NoPersistence,
     redis_stream::{RedisStream, RedisStreamSettings},
-    rules::{DurabilitySetting, Rule, RuleSettings, Rules},
     tee::{PersistencePolicyExt, Tee},
 };

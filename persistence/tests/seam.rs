@@ -11,10 +11,11 @@ use std::sync::{
 };
 
 use polywire_core::{
-    AppRunner, Channel, Draft, Identity, Origin, Payload, Query, Retention, Server, Span,
+    AppRunner, Channel, Draft, Identity, Origin, Payload, Query, Retention, Rule, Rules, Server,
+    Span,
     testkit::{AllowAll, LocalBackend, Recorder, until, within},
 };
-use polywire_persistence::{MemoryHistory, Rule, Rules};
+use polywire_persistence::MemoryHistory;
 
 async fn server() -> Server {
     AppRunner::builder(LocalBackend::default())

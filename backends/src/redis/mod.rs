@@ -5,6 +5,7 @@ mod backend;
 mod backoff;
 mod changes;
 mod envelope;
+mod history;
 mod inbox;
 mod names;
 mod publishing;
@@ -13,4 +14,4 @@ mod seldom;
 mod settings;
 mod subscriptions;
 
-pub use self::{backend::Redis, settings::RedisSettings};
+pub use self::{backend::Redis, history::RedisHistory, settings::RedisSettings};

@@ -1,6 +1,6 @@
 //! One connection's place in the channel space.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use super::{Replay, Space};
 use crate::{
@@ -32,7 +32,8 @@ pub struct Attachment {
     space: Arc<Space>,
     receiver: Arc<dyn Receiver>,
     origin: Origin,
-    channels: BTreeMap<Channel, JoinNumber>,
+    /// By name. A map would take several times the memory of the one or two that there mostly are.
+    channels: Vec<(Channel, JoinNumber)>,
     client: Option<JoinNumber>,
 }
 
@@ -43,7 +44,7 @@ impl Attachment {
             space,
             receiver,
             origin,
-            channels: BTreeMap::new(),
+            channels: Vec::new(),
             client: None,
         }
     }
@@ -80,7 +81,7 @@ impl Attachment {
         self.leave_client();
         let interest = Interest::Client(client.clone());
         self.client = Some(self.space.hub.join(&interest, self.receiver.clone()));
-        for channel in self.channels.keys() {
+        for (channel, _) in &self.channels {
             self.space.presence.join(channel, &client);
         }
         self.origin.client = Some(client.clone());
@@ -132,7 +133,7 @@ impl Attachment {
             return Err(Refusal::forbidden("You may not subscribe there."));
         }
         let limit = self.space.limits().channels_per_connection_max;
-        if self.channels.len() >= limit && !self.channels.contains_key(&channel) {
+        if self.channels.len() >= limit && !self.is_on(&channel) {
             return Err(Refusal::limit_exceeded(format!(
                 "You have joined {limit} channels; leave one before you join another."
             )));
@@ -150,12 +151,15 @@ impl Attachment {
     }
 
     async fn join_as(&mut self, channel: Channel, receiver: Arc<dyn Receiver>) -> Subscribed {
-        if self.channels.contains_key(&channel) {
+        let Err(place) = self.find(&channel) else {
             return Subscribed::Again;
-        }
+        };
         let interest = Interest::Channel(channel.clone());
         let number = self.space.hub.join(&interest, receiver);
-        self.channels.insert(channel.clone(), number);
+        if self.channels.capacity() == 0 {
+            self.channels.reserve_exact(1);
+        }
+        self.channels.insert(place, (channel.clone(), number));
         if let Some(client) = &self.origin.client {
             self.space.presence.join(&channel, client);
         }
@@ -177,9 +181,10 @@ impl Attachment {
         else {
             return Ok(false);
         };
-        let Some(number) = self.channels.remove(&channel) else {
+        let Ok(place) = self.find(&channel) else {
             return Ok(false);
         };
+        let (_, number) = self.channels.remove(place);
         self.leave_channel(&channel, number);
         self.space
             .dispatcher
@@ -198,12 +203,12 @@ impl Attachment {
 
     /// True when the connection is on the channel.
     pub fn is_on(&self, channel: &Channel) -> bool {
-        self.channels.contains_key(channel)
+        self.find(channel).is_ok()
     }
 
     /// The joined channels, by name.
     pub fn channels(&self) -> impl Iterator<Item = &Channel> {
-        self.channels.keys()
+        self.channels.iter().map(|(channel, _)| channel)
     }
 
     /// Leaves everything and tells the dispatcher. Merely dropping the attachment leaves everything too.
@@ -214,6 +219,12 @@ impl Attachment {
             .dispatcher
             .handle(&origin, &Event::Disconnected)
             .await;
+    }
+
+    /// Where a joined channel stands, or would stand.
+    fn find(&self, channel: &Channel) -> Result<usize, usize> {
+        self.channels
+            .binary_search_by(|(joined, _)| joined.cmp(channel))
     }
 
     async fn validate(&self, command: Command) -> Result<Option<Command>, Refusal> {
@@ -245,7 +256,7 @@ impl Attachment {
         let (Some(number), Some(client)) = (self.client.take(), self.origin.client.take()) else {
             return;
         };
-        for channel in self.channels.keys() {
+        for (channel, _) in &self.channels {
             self.space.presence.leave(channel, &client);
         }
         let interest = Interest::Client(client);

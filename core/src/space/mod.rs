@@ -2,6 +2,7 @@
 
 mod attachment;
 mod presence;
+mod present;
 mod replay;
 
 pub use self::{

@@ -1,7 +1,7 @@
 //! Who is present on which channel.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     hash::BuildHasher,
     time::{Duration, Instant},
 };
@@ -9,6 +9,7 @@ use std::{
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
+use super::present::{Entry, Present};
 use crate::{channel::Channel, identity::ClientId, publication::JsonText};
 
 /// Clients that are present on channels of this node, with their state.
@@ -26,31 +27,6 @@ pub struct Presence {
 const SHARDS: usize = 32;
 
 type Shard = Mutex<HashMap<Channel, Present, RandomState>>;
-
-type Present = BTreeMap<ClientKey, Entry>;
-
-/// Clients in the order of their ids.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct ClientKey(ClientId);
-
-impl PartialOrd for ClientKey {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for ClientKey {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.as_str().cmp(other.0.as_str())
-    }
-}
-
-#[derive(Debug, Default)]
-struct Entry {
-    connections: usize,
-    expires_at: Option<Instant>,
-    state: Option<JsonText>,
-}
 
 /// A client that is present on a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,16 +63,15 @@ impl Presence {
         let Some(present) = channels.get_mut(channel) else {
             return false;
         };
-        let key = ClientKey(client.clone());
-        let Some(entry) = present.get_mut(&key) else {
+        let Some(entry) = present.get_mut(client) else {
             return false;
         };
         entry.connections = entry.connections.saturating_sub(1);
         if entry.connections > 0 || entry.expires_at.is_some() {
             return false;
         }
-        present.remove(&key);
-        if present.is_empty() {
+        present.remove(client);
+        if present.len() == 0 {
             channels.remove(channel);
         }
         true
@@ -115,8 +90,8 @@ impl Presence {
         let Some(present) = channels.get_mut(channel) else {
             return false;
         };
-        let removed = present.remove(&ClientKey(client.clone())).is_some();
-        if present.is_empty() {
+        let removed = present.remove(client).is_some();
+        if present.len() == 0 {
             channels.remove(channel);
         }
         removed
@@ -127,8 +102,10 @@ impl Presence {
         let mut channels = self.shard(channel).lock();
         let entry = channels
             .get_mut(channel)
-            .and_then(|present| present.get_mut(&ClientKey(client.clone())));
-        entry.map(|entry| entry.state = state).is_some()
+            .and_then(|present| present.get_mut(client));
+        entry
+            .map(|entry| entry.state = state.map(Box::new))
+            .is_some()
     }
 
     /// The clients that are present, in the order of their ids.
@@ -139,9 +116,9 @@ impl Presence {
         };
         present
             .iter()
-            .map(|(key, entry)| Member {
-                client: key.0.clone(),
-                state: entry.state.clone(),
+            .map(|(client, entry)| Member {
+                client: client.clone(),
+                state: entry.state.as_deref().cloned(),
             })
             .collect()
     }
@@ -151,7 +128,7 @@ impl Presence {
         self.shard(channel)
             .lock()
             .get(channel)
-            .map_or(0, BTreeMap::len)
+            .map_or(0, Present::len)
     }
 
     /// Removes clients whose time is over, and says which.
@@ -159,18 +136,18 @@ impl Presence {
         let mut gone = Vec::new();
         for shard in &self.shards {
             shard.lock().retain(|channel, present| {
-                present.retain(|key, entry| {
+                present.retain(|client, entry| {
                     let over = entry.expires_at.is_some_and(|end| end <= now);
                     if over {
                         entry.expires_at = None;
                     }
                     if over && entry.connections == 0 {
-                        gone.push((channel.clone(), key.0.clone()));
+                        gone.push((channel.clone(), client.clone()));
                         return false;
                     }
                     true
                 });
-                !present.is_empty()
+                present.len() > 0
             });
         }
         gone
@@ -185,7 +162,7 @@ impl Presence {
         let mut channels = self.shard(channel).lock();
         let present = channels.entry(channel.clone()).or_default();
         let before = present.len();
-        change(present.entry(ClientKey(client.clone())).or_default());
+        change(present.entry(client));
         present.len() > before
     }
 }
