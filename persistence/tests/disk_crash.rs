@@ -13,9 +13,9 @@ use std::{
 
 use polywire_core::{
     Channel, Clock, Draft, Durability, Epoch, History, Pattern, Payload, PersistencePolicy,
-    Position, Publication, Query, Seq, Target,
+    Position, Publication, Query, Rule, Rules, Seq, Target,
 };
-use polywire_persistence::{DiskHistory, DiskSettings, Rule, Rules};
+use polywire_persistence::{DiskHistory, DiskSettings};
 
 const DIR: &str = "POLYWIRE_CRASH_TEST_DIR";
 const CHANNELS: u64 = 100;

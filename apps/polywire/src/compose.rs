@@ -12,7 +12,9 @@ use crate::{
     auth::{ApiKey, Echo, Header},
     backends::{Memory, Redis, RedisHistory, RedisSettings},
     config::{AppName, AuthChoice, BackendChoice, Config, PersistenceChoice},
-    persistence::{ExternalApi, ExternalApiSettings, MemoryHistory, NoPersistence},
+    persistence::{
+        DiskHistory, DiskSettings, ExternalApi, ExternalApiSettings, MemoryHistory, NoPersistence,
+    },
 };
 
 /// The composition that a configuration asks for.
@@ -145,9 +147,9 @@ pub fn store(config: &Config) -> Result<Arc<dyn PersistencePolicy>, PersistenceE
             config.history.memory_bytes_max,
         )),
         PersistenceChoice::Disk => {
-            return Err(PersistenceError::Configuration(
-                "Keeping messages on disk is not ready yet.".into(),
-            ));
+            let mut settings = DiskSettings::new(config.data_dir.clone().unwrap_or_default());
+            settings.bounds = config.disk.clone();
+            Arc::new(DiskHistory::open(settings, config.history.rules()?)?)
         }
         PersistenceChoice::Redis(url) => {
             let url = match (url, &config.backend) {

@@ -12,7 +12,7 @@ use super::{
     record::record_overhead,
     segments::Segments,
 };
-use crate::rules::Rule;
+use polywire_core::Rule;
 
 /// One channel.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::{
 use polywire_core::{Position, Publication, Target, Timetoken};
 
 use super::{channel::Channel, place::Place, record::Note, segments::Segments};
-use crate::rules::Rules;
+use polywire_core::Rules;
 
 /// Where everything is.
 #[derive(Debug, Default)]

@@ -31,7 +31,7 @@ use super::{
     settings::DiskSettings,
     store::{Store, now},
 };
-use crate::rules::Rules;
+use polywire_core::Rules;
 
 /// Opens a data directory.
 ///

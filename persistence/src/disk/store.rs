@@ -20,7 +20,7 @@ use super::{
     record::Note,
     settings::DiskBounds,
 };
-use crate::rules::Rules;
+use polywire_core::Rules;
 
 /// What the writer, the readers and the keeper share.
 #[derive(Debug)]

@@ -318,6 +318,7 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
         redis: written.redis,
         external_api: written.external_api,
         history: written.history,
+        disk: written.disk,
         app: written.apps,
     })
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use polywire_core::{Limits, PersistenceError, RuleSettings, Rules, TlsOptions};
+use polywire_persistence::DiskBounds;
 use serde::Deserialize;
 
 use super::{
@@ -57,6 +58,8 @@ pub struct Config {
     pub external_api: ExternalApiSection,
     /// How much is kept of which channels, where history can be read.
     pub history: HistorySection,
+    /// Bounds of what is kept on disk.
+    pub disk: DiskBounds,
     /// Settings of the apps.
     pub app: AppSections,
 }
@@ -102,6 +105,7 @@ pub(super) struct Written {
     pub(super) redis: RedisSection,
     pub(super) external_api: ExternalApiSection,
     pub(super) history: HistorySection,
+    pub(super) disk: DiskBounds,
     pub(super) apps: AppSections,
 }
 
@@ -177,6 +181,7 @@ impl Default for Written {
             redis: RedisSection::default(),
             external_api: ExternalApiSection::default(),
             history: HistorySection::default(),
+            disk: DiskBounds::default(),
             apps: AppSections::default(),
         }
     }

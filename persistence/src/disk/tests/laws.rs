@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use polywire_core::{Durability, PersistencePolicy, testkit};
 
 use super::*;
-use crate::{DiskHistory, Rule};
+use polywire_core::Rule;
+
+use crate::DiskHistory;
 
 fn memory_rules() -> Rules {
     Rules::all(Rule {

@@ -19,7 +19,7 @@ use super::{
     settings::DiskSettings,
     store::now,
 };
-use crate::rules::Rules;
+use polywire_core::Rules;
 
 fn room(number: usize) -> Target {
     Channel::new(&format!("room-{number}")).unwrap().into()

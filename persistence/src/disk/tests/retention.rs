@@ -5,7 +5,7 @@ use std::time::Duration;
 use polywire_core::Retention;
 
 use super::*;
-use crate::Rule;
+use polywire_core::Rule;
 
 const HOUR: u64 = 36_000_000_000;
 
