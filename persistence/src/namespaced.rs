@@ -280,7 +280,8 @@ mod tests {
             let read = history.read(target, &Query::last(1)).await;
             assert!(matches!(read, Err(HistoryError::NotKept)));
         }
-        assert_eq!(history.targets(None, 9).await.unwrap(), [target.clone()]);
+        let targets = history.targets(None, 9).await.unwrap();
+        assert_eq!(targets, std::slice::from_ref(target));
     }
 
     #[tokio::test]

@@ -170,6 +170,10 @@ fn external_api_settings(config: &Config, url: &str) -> ExternalApiSettings {
     let mut settings = ExternalApiSettings::new(url);
     settings.timeout_ms = section.timeout_secs.saturating_mul(1000);
     settings.attempts_max = section.retries_max.saturating_add(1);
+    settings.batch_max = section.batch_max;
+    settings
+        .dead_letter_file
+        .clone_from(&section.dead_letter_file);
     settings.queue_entries_max = section.queue_messages_max;
     settings.queue_bytes_max = section.queue_bytes_max;
     settings

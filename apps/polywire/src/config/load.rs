@@ -181,6 +181,7 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
             "external_api.timeout_secs",
             written.external_api.timeout_secs as usize,
         ),
+        ("external_api.batch_max", written.external_api.batch_max),
         (
             "external_api.queue_messages_max",
             written.external_api.queue_messages_max,
