@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use polywire_core::{
-    BackendError, BackendStatus, Draft, Interest, LocalNode, Position, PubSubBackend,
+    BackendError, BackendStatus, Draft, Interest, LocalNode, Position, PubSubBackend, Receipt,
 };
 use redis::Client;
 use tokio::{
@@ -50,7 +50,7 @@ const STOP_MAX: Duration = Duration::from_secs(5);
 /// # What an answer means
 /// When `publish` answers with a place, local members have the publication: it has come back, or, where the
 /// connection broke in between, it was delivered from memory. Where the only local members are wildcard
-/// subscribers, they get it before anything later. It is stored by the persistence policy after it has its
+/// subscribers, they get it before anything later. A persistence policy of the node stores it after it has its
 /// place, while it is delivered. Other nodes have it unless their own connection is broken.
 ///
 /// # When Redis is away
@@ -161,16 +161,16 @@ impl PubSubBackend for Redis {
     /// # Cancel safety
     /// A publication whose future is dropped before it was sent is not published; later it is published,
     /// but perhaps not stored, and not delivered here if the connection breaks just then.
-    async fn publish(&self, draft: Draft) -> Result<Position, BackendError> {
+    async fn publish(&self, draft: Draft) -> Result<Receipt, BackendError> {
         let running = self.running()?;
         let timeout = self.settings.response_timeout();
         match running.place(&draft, timeout).await {
             Ok(place) => {
-                running.node.persist(&draft.at(place)).await;
-                Ok(place)
+                let durability = running.node.persist(&Arc::new(draft.at(place))).await?;
+                Ok(Receipt::new(place, durability))
             }
             Err(cause) => {
-                running.node.publish(draft).await;
+                running.node.publish(draft).await?;
                 Err(BackendError::Unreachable(cause))
             }
         }
@@ -231,6 +231,7 @@ impl Running {
                 place: self.names.place(&draft.target),
                 channel: self.names.channel(&draft.target),
                 body,
+                counts: draft.retention.store,
                 since,
                 answer,
                 _permit: permit,

@@ -17,7 +17,7 @@ if not epoch or run ~= ARGV[5] then
   epoch = timetoken
   redis.call('HSET', KEYS[1], 'epoch', epoch, 'run', ARGV[5], 'seq', 0)
 end
-local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
+local seq = redis.call('HINCRBY', KEYS[1], 'seq', ARGV[6])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 local line = 'pw1 ' .. epoch .. ' ' .. string.format('%.0f', seq) .. ' ' .. timetoken .. '\n'
 redis.call('PUBLISH', ARGV[1], line .. ARGV[2])

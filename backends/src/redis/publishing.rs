@@ -46,6 +46,8 @@ pub(super) struct Request {
     pub(super) channel: String,
     /// The envelope without the place.
     pub(super) body: Bytes,
+    /// It gets a number of its own.
+    pub(super) counts: bool,
     pub(super) since: Instant,
     pub(super) answer: oneshot::Sender<Outcome>,
     /// The request's part of the bytes that may wait.
@@ -160,6 +162,7 @@ impl Publishing {
                 body: &request.body,
                 floor,
                 server_run: &self.server_run,
+                counts: request.counts,
             };
             self.script.run(&mut pipeline, &run);
             let number = request.id.number;
@@ -375,6 +378,7 @@ mod tests {
                 place: "place".into(),
                 channel: Names::new("").channel(&self.target),
                 body: envelope::encode(id, &draft).unwrap(),
+                counts: true,
                 since: Instant::now(),
                 answer,
                 _permit: permits.try_acquire_owned().unwrap(),

@@ -11,7 +11,7 @@ const PLACE_TTL_SECS: u64 = 24 * 60 * 60;
 
 /// `KEYS`: the place of the channel, the last timetoken. `ARGV`: the Redis channel, the body of the envelope,
 /// the last timetoken that the publishing node knows, the life of the place in seconds, the id of the run
-/// of the server.
+/// of the server, 1 for a publication that gets a number of its own or 0.
 ///
 /// A server that was started again, or that took over from another, may have forgotten the last places
 /// that were given. It runs under another id, and each channel begins a new epoch.
@@ -32,6 +32,8 @@ pub(super) struct Run<'r> {
     pub(super) body: &'r [u8],
     pub(super) floor: Timetoken,
     pub(super) server_run: &'r str,
+    /// It is to be stored, and so gets a number of its own.
+    pub(super) counts: bool,
 }
 
 impl PlaceScript {
@@ -58,7 +60,8 @@ impl PlaceScript {
             .arg(run.body)
             .arg(run.floor.0)
             .arg(PLACE_TTL_SECS)
-            .arg(run.server_run);
+            .arg(run.server_run)
+            .arg(u8::from(run.counts));
     }
 }
 

@@ -2,15 +2,17 @@
 
 use std::{fmt, sync::Arc};
 
-use super::Space;
+use super::{Replay, Space};
 use crate::{
     backend::Interest,
     channel::Channel,
-    delivery::Receiver,
+    delivery::{Held, Receiver},
     dispatcher::{Command, Event, Origin, Refusal, Verdict},
     hub::JoinNumber,
     identity::{ClientId, ConnectionId, Permissions},
-    publication::{Draft, Position},
+    persistence::Query,
+    publication::Draft,
+    receipt::Receipt,
 };
 
 /// What a subscribe did.
@@ -95,6 +97,37 @@ impl Attachment {
     /// # Errors
     /// No right to read there, a limit, or the dispatcher's refusal.
     pub async fn subscribe(&mut self, channel: Channel) -> Result<Subscribed, Refusal> {
+        match self.permitted(channel).await? {
+            Some(channel) => Ok(self.join(channel).await),
+            None => Ok(Subscribed::Dropped),
+        }
+    }
+
+    /// Joins a channel; what the history has of `query`'s span comes first, in pages of its limit, and what is
+    /// published meanwhile is held back until the [`Replay`] was read. `None` when the channel was joined before.
+    ///
+    /// # Errors
+    /// No right to read there or to read its history, a limit, or the dispatcher's refusal.
+    pub async fn subscribe_with_history(
+        &mut self,
+        channel: Channel,
+        query: Query,
+    ) -> Result<(Subscribed, Option<Replay>), Refusal> {
+        if !self.origin.identity.allows(Permissions::HISTORY, &channel) {
+            return Err(Refusal::forbidden("You may not read the history there."));
+        }
+        let Some(channel) = self.permitted(channel).await? else {
+            return Ok((Subscribed::Dropped, None));
+        };
+        let held = Held::new(self.receiver.clone());
+        let joined = self.join_as(channel.clone(), held.clone()).await;
+        let replay = (joined == Subscribed::Joined)
+            .then(|| Replay::new(self.space.clone(), channel, held, query));
+        Ok((joined, replay))
+    }
+
+    /// The channel to join, if that is allowed.
+    async fn permitted(&self, channel: Channel) -> Result<Option<Channel>, Refusal> {
         self.space.check_channel(&channel)?;
         if !self.origin.identity.allows(Permissions::READ, &channel) {
             return Err(Refusal::forbidden("You may not subscribe there."));
@@ -105,20 +138,24 @@ impl Attachment {
                 "You have joined {limit} channels; leave one before you join another."
             )));
         }
-        let Some(Command::Subscribe(channel)) = self.validate(Command::Subscribe(channel)).await?
-        else {
-            return Ok(Subscribed::Dropped);
-        };
-        Ok(self.join(channel).await)
+        match self.validate(Command::Subscribe(channel)).await? {
+            Some(Command::Subscribe(channel)) => Ok(Some(channel)),
+            _ => Ok(None),
+        }
     }
 
     /// Joins a channel without asking anybody: for what an app joins on its own account.
     pub async fn join(&mut self, channel: Channel) -> Subscribed {
+        let receiver = self.receiver.clone();
+        self.join_as(channel, receiver).await
+    }
+
+    async fn join_as(&mut self, channel: Channel, receiver: Arc<dyn Receiver>) -> Subscribed {
         let Err(place) = self.find(&channel) else {
             return Subscribed::Again;
         };
         let interest = Interest::Channel(channel.clone());
-        let number = self.space.hub.join(&interest, self.receiver.clone());
+        let number = self.space.hub.join(&interest, receiver);
         if self.channels.capacity() == 0 {
             self.channels.reserve_exact(1);
         }
@@ -160,7 +197,7 @@ impl Attachment {
     ///
     /// # Errors
     /// See [`Space::publish`].
-    pub async fn publish(&self, draft: Draft) -> Result<Option<Position>, Refusal> {
+    pub async fn publish(&self, draft: Draft) -> Result<Option<Receipt>, Refusal> {
         self.space.publish(&self.origin, draft).await
     }
 

@@ -3,10 +3,12 @@
 mod attachment;
 mod presence;
 mod present;
+mod replay;
 
 pub use self::{
     attachment::{Attachment, Subscribed},
     presence::{Member, Presence},
+    replay::Replay,
 };
 
 use std::{fmt, sync::Arc};
@@ -20,7 +22,9 @@ use crate::{
     hub::Hub,
     identity::{ClientId, Permissions},
     limits::Limits,
-    publication::{Draft, Kind, Payload, Position, PresenceEvent, Retention, Target},
+    persistence::{History, PersistencePolicy},
+    publication::{Draft, Kind, Payload, PresenceEvent, Retention, Target},
+    receipt::Receipt,
     runner::Runtime,
 };
 
@@ -30,6 +34,7 @@ pub struct Space {
     hub: Arc<Hub>,
     backend: Arc<dyn PubSubBackend>,
     authentication: Arc<dyn AuthenticationPolicy>,
+    persistence: Arc<dyn PersistencePolicy>,
     dispatcher: Arc<dyn Dispatcher>,
     presence: Presence,
     runtime: Arc<Runtime>,
@@ -40,6 +45,7 @@ impl Space {
         hub: Arc<Hub>,
         backend: Arc<dyn PubSubBackend>,
         authentication: Arc<dyn AuthenticationPolicy>,
+        persistence: Arc<dyn PersistencePolicy>,
         dispatcher: Arc<dyn Dispatcher>,
         runtime: Arc<Runtime>,
     ) -> Arc<Self> {
@@ -48,6 +54,7 @@ impl Space {
             hub,
             backend,
             authentication,
+            persistence,
             dispatcher,
             presence,
             runtime,
@@ -79,6 +86,13 @@ impl Space {
         self.backend.status()
     }
 
+    /// What is kept of channels, to be read again; `None` when nothing is. Apps check the right to read it.
+    pub fn history(&self) -> Option<&dyn History> {
+        self.backend
+            .history()
+            .or_else(|| self.persistence.history())
+    }
+
     /// Asks the authentication policy.
     ///
     /// # Errors
@@ -96,15 +110,11 @@ impl Space {
     /// A [`Refusal`] of the sort
     /// - `Forbidden` when the identity has no right to write there, or the dispatcher says so,
     /// - `LimitExceeded` when name or message are too long,
-    /// - `Unavailable` when only members on this node got it.
+    /// - `Unavailable` when only members on this node got it, or nobody because it could not be stored.
     ///
     /// # Cancel safety
     /// A dropped future has published or not, never half.
-    pub async fn publish(
-        &self,
-        origin: &Origin,
-        draft: Draft,
-    ) -> Result<Option<Position>, Refusal> {
+    pub async fn publish(&self, origin: &Origin, draft: Draft) -> Result<Option<Receipt>, Refusal> {
         self.check_target(&draft.target)?;
         let limit = self.limits().message_bytes_max;
         if draft.payload.len() > limit {
@@ -129,7 +139,7 @@ impl Space {
             Verdict::Refuse(refusal) => return Err(refusal),
         };
         let target = draft.target.clone();
-        let position = self.backend.publish(draft).await.map_err(|error| {
+        let receipt = self.backend.publish(draft).await.map_err(|error| {
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
                 "not published everywhere"
@@ -137,9 +147,9 @@ impl Space {
             Refusal::new(RefusalKind::Unavailable, sentence(&error))
         })?;
         self.dispatcher
-            .handle(origin, &Event::Published(target, position))
+            .handle(origin, &Event::Published(target, receipt.position))
             .await;
-        Ok(Some(position))
+        Ok(Some(receipt))
     }
 
     /// Tells the members of a channel of a change in who is there. Where other nodes cannot be reached,
