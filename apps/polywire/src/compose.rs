@@ -1,6 +1,6 @@
 //! From a configuration to parts.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 use polywire_core::{AppRunner, Builder, Listen, StartError, transport::sockjs::SockJsOptions};
 
@@ -72,7 +72,9 @@ fn backend(config: &Config, problems: &mut Vec<String>) -> Builder {
     match &config.backend {
         BackendChoice::Memory => AppRunner::builder(Memory::default()),
         BackendChoice::Redis(url) => {
-            match Redis::new(RedisSettings::url(url).prefix(&config.redis.prefix)) {
+            let mut settings = RedisSettings::url(url).prefix(&config.redis.prefix);
+            settings.ca_file = ca_file(config, url);
+            match Redis::new(settings) {
                 Ok(redis) => AppRunner::builder(redis),
                 Err(error) => {
                     problems.push(error.to_string());
@@ -137,7 +139,14 @@ fn stream_settings(config: &Config, url: &Option<String>) -> RedisStreamSettings
     let mut settings =
         RedisStreamSettings::url(url).prefix(format!("{}stream:", config.redis.prefix));
     settings.stream_entries_max = config.redis.stream_entries_max;
+    settings.ca_file = ca_file(config, url);
     settings
+}
+
+/// Whom to trust at this URL; without TLS nobody is asked.
+fn ca_file(config: &Config, url: &str) -> Option<PathBuf> {
+    let file = config.redis.ca_file.clone();
+    file.filter(|_| url.starts_with("rediss://"))
 }
 
 fn external_api_settings(config: &Config, url: &str) -> ExternalApiSettings {

@@ -225,6 +225,8 @@ pub struct RedisSection {
     /// Where `persistence = "redis"` keeps messages when the backend is not Redis. Default
     /// `redis://127.0.0.1:6379/`.
     pub url: Secret,
+    /// A PEM file with the certificates to trust, for `rediss://`. Default: those that the system trusts.
+    pub ca_file: Option<PathBuf>,
     /// Messages that are kept of each channel and user. Default 1,000.
     pub stream_entries_max: usize,
 }
@@ -234,6 +236,7 @@ impl Default for RedisSection {
         Self {
             prefix: "polywire:".into(),
             url: Secret::new("redis://127.0.0.1:6379/"),
+            ca_file: None,
             stream_entries_max: 1000,
         }
     }
