@@ -39,12 +39,14 @@ pub use self::{
     limits::Limits,
     pattern::{InvalidPattern, Level, Pattern},
     persistence::{
-        Annotation, Continuation, Durability, History, HistoryError, Kept, Order, Page,
-        PersistenceError, PersistencePolicy, Query, Span, Stored, read_after,
+        Annotation, Continuation, Durability, DurabilitySetting, History, HistoryError, Kept,
+        Order, Page, PersistenceError, PersistencePolicy, Query, Rule, RuleSettings, Rules, Span,
+        Stored, read_after,
     },
     publication::{
-        Clock, Draft, Epoch, InvalidJson, JsonText, Kind, Payload, Position, PresenceAction,
-        PresenceEvent, Publication, Retention, Seq, Target, Text, Timetoken,
+        BinaryError, Clock, Draft, Epoch, InvalidJson, JsonText, Kind, Payload, Position,
+        PresenceAction, PresenceEvent, Publication, Retention, Seq, Target, Text, Timetoken,
+        decode_draft, encode_draft,
     },
     receipt::Receipt,
     runner::{AppRunner, BindFailure, Builder, Listen, Listening, Runtime, Server, StartError},

@@ -7,7 +7,6 @@ mod memory;
 mod none;
 mod record;
 mod redis_stream;
-mod rules;
 mod tee;
 
 pub use self::{
@@ -15,6 +14,5 @@ pub use self::{
     memory::MemoryHistory,
     none::NoPersistence,
     redis_stream::{RedisStream, RedisStreamSettings},
-    rules::{DurabilitySetting, Rule, RuleSettings, Rules},
     tee::{PersistencePolicyExt, Tee},
 };

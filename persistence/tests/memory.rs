@@ -8,10 +8,10 @@
 use std::sync::Arc;
 
 use polywire_core::{
-    Channel, Clock, Draft, Epoch, Payload, PersistencePolicy, Position, Publication, Query, Seq,
-    Span, Target, testkit,
+    Channel, Clock, Draft, Epoch, Payload, PersistencePolicy, Position, Publication, Query, Rule,
+    Rules, Seq, Span, Target, testkit,
 };
-use polywire_persistence::{MemoryHistory, Rule, Rules};
+use polywire_persistence::MemoryHistory;
 
 fn unlimited() -> MemoryHistory {
     MemoryHistory::new(Rules::default(), usize::MAX)

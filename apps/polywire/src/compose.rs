@@ -1,17 +1,18 @@
 //! From a configuration to parts.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, sync::Arc};
 
-use polywire_core::{AppRunner, Builder, Listen, StartError, transport::sockjs::SockJsOptions};
+use polywire_core::{
+    AppRunner, BackendError, Builder, Listen, PersistenceError, PersistencePolicy, StartError,
+    transport::sockjs::SockJsOptions,
+};
 
 use crate::{
-    apps::{KnSock, Seth},
+    apps::{HistoryApi, KnSock, Seth},
     auth::{ApiKey, Echo, Header},
-    backends::{Memory, Redis, RedisSettings},
+    backends::{Memory, Redis, RedisHistory, RedisSettings},
     config::{AppName, AuthChoice, BackendChoice, Config, PersistenceChoice},
-    persistence::{
-        ExternalApi, ExternalApiSettings, NoPersistence, RedisStream, RedisStreamSettings,
-    },
+    persistence::{ExternalApi, ExternalApiSettings, MemoryHistory, NoPersistence},
 };
 
 /// The composition that a configuration asks for.
@@ -25,11 +26,17 @@ pub fn builder(config: &Config) -> Result<Builder, StartError> {
         .trust_network(config.trust_network);
     builder = listen(builder, config);
     builder = authentication(builder, config, &mut problems);
-    builder = persistence(builder, config, &mut problems);
+    if !keeps_itself(config) {
+        match store(config) {
+            Ok(policy) => builder = builder.persistence(policy),
+            Err(error) => problems.push(error.to_string()),
+        }
+    }
     for app in &config.apps {
         builder = match app {
             AppName::Seth => builder.app(seth(config)),
             AppName::KnSock => builder.app(knsock(config)),
+            AppName::History => builder.app(HistoryApi),
         };
     }
     if problems.is_empty() {
@@ -69,20 +76,37 @@ fn listen(mut builder: Builder, config: &Config) -> Builder {
 }
 
 fn backend(config: &Config, problems: &mut Vec<String>) -> Builder {
-    match &config.backend {
-        BackendChoice::Memory => AppRunner::builder(Memory::default()),
-        BackendChoice::Redis(url) => {
-            let mut settings = RedisSettings::url(url).prefix(&config.redis.prefix);
-            settings.ca_file = ca_file(config, url);
-            match Redis::new(settings) {
-                Ok(redis) => AppRunner::builder(redis),
-                Err(error) => {
-                    problems.push(error.to_string());
-                    AppRunner::builder(Memory::default())
-                }
-            }
+    let BackendChoice::Redis(url) = &config.backend else {
+        return AppRunner::builder(Memory::default());
+    };
+    let mut redis = Redis::new(redis_settings(config, url));
+    if keeps_itself(config) {
+        redis = redis.and_then(|redis| match config.history.rules() {
+            Ok(rules) => redis.with_history(rules),
+            Err(error) => Err(BackendError::Configuration(error.to_string())),
+        });
+    }
+    match redis {
+        Ok(redis) => AppRunner::builder(redis),
+        Err(error) => {
+            problems.push(error.to_string());
+            AppRunner::builder(Memory::default())
         }
     }
+}
+
+/// The backend keeps messages in the same step in which it carries them.
+fn keeps_itself(config: &Config) -> bool {
+    let (backend, persistence) = (&config.backend, &config.persistence);
+    matches!(backend, BackendChoice::Redis(_)) && matches!(persistence, PersistenceChoice::Redis(_))
+}
+
+fn redis_settings(config: &Config, url: &str) -> RedisSettings {
+    let mut settings = RedisSettings::url(url).prefix(&config.redis.prefix);
+    // Without TLS nobody is asked.
+    settings.ca_file = config.redis.ca_file.clone();
+    settings.ca_file.take_if(|_| !url.starts_with("rediss://"));
+    settings
 }
 
 fn authentication(builder: Builder, config: &Config, problems: &mut Vec<String>) -> Builder {
@@ -113,40 +137,34 @@ fn authentication(builder: Builder, config: &Config, problems: &mut Vec<String>)
     }
 }
 
-fn persistence(builder: Builder, config: &Config, problems: &mut Vec<String>) -> Builder {
-    let refused = match &config.persistence {
-        PersistenceChoice::None => return builder.persistence(NoPersistence),
-        PersistenceChoice::Redis(url) => match RedisStream::new(stream_settings(config, url)) {
-            Ok(policy) => return builder.persistence(policy),
-            Err(error) => error,
-        },
-        PersistenceChoice::ExternalApi(url) => {
-            match ExternalApi::with(external_api_settings(config, url)) {
-                Ok(policy) => return builder.persistence(policy),
-                Err(error) => error,
-            }
+/// The persistence policy that a configuration asks for.
+///
+/// # Errors
+/// What the policy finds wrong with its settings, or why its store cannot be opened.
+pub fn store(config: &Config) -> Result<Arc<dyn PersistencePolicy>, PersistenceError> {
+    Ok(match &config.persistence {
+        PersistenceChoice::None => Arc::new(NoPersistence),
+        PersistenceChoice::Memory => Arc::new(MemoryHistory::new(
+            config.history.rules()?,
+            config.history.memory_bytes_max,
+        )),
+        PersistenceChoice::Disk => {
+            return Err(PersistenceError::Configuration(
+                "Keeping messages on disk is not ready yet.".into(),
+            ));
         }
-    };
-    problems.push(refused.to_string());
-    builder
-}
-
-fn stream_settings(config: &Config, url: &Option<String>) -> RedisStreamSettings {
-    let url = match (url, &config.backend) {
-        (Some(url), _) | (None, BackendChoice::Redis(url)) => url,
-        (None, BackendChoice::Memory) => config.redis.url.reveal(),
-    };
-    let mut settings =
-        RedisStreamSettings::url(url).prefix(format!("{}stream:", config.redis.prefix));
-    settings.stream_entries_max = config.redis.stream_entries_max;
-    settings.ca_file = ca_file(config, url);
-    settings
-}
-
-/// Whom to trust at this URL; without TLS nobody is asked.
-fn ca_file(config: &Config, url: &str) -> Option<PathBuf> {
-    let file = config.redis.ca_file.clone();
-    file.filter(|_| url.starts_with("rediss://"))
+        PersistenceChoice::Redis(url) => {
+            let url = match (url, &config.backend) {
+                (Some(url), _) | (None, BackendChoice::Redis(url)) => url,
+                (None, BackendChoice::Memory) => config.redis.url.reveal(),
+            };
+            let history = RedisHistory::new(&redis_settings(config, url), config.history.rules()?);
+            Arc::new(history.map_err(|error| PersistenceError::Configuration(error.to_string()))?)
+        }
+        PersistenceChoice::ExternalApi(url) => {
+            Arc::new(ExternalApi::with(external_api_settings(config, url))?)
+        }
+    })
 }
 
 fn external_api_settings(config: &Config, url: &str) -> ExternalApiSettings {

@@ -8,11 +8,11 @@ pub use polywire_core::{
     ClientId, Command, Credentials, Dispatcher, Draft, Durability, Event, Handler, Handlers,
     History, Identity, JsonText, Kept, Kind, Limits, Listen, LocalNode, Origin, Payload,
     PersistenceError, PersistencePolicy, Position, PubSubBackend, Publication, Receipt, Refusal,
-    Server, Space, StandardDispatcher, StartError, Target, TlsOptions, Verdict,
+    Rule, Rules, Server, Space, StandardDispatcher, StartError, Target, TlsOptions, Verdict,
 };
 pub use polywire_persistence::{
-    ExternalApi, ExternalApiSettings, NoPersistence, PersistencePolicyExt, RedisStream,
-    RedisStreamSettings, Tee,
+    ExternalApi, ExternalApiSettings, MemoryHistory, NoPersistence, PersistencePolicyExt,
+    RedisStream, RedisStreamSettings, Tee,
 };
 
 pub use crate::{

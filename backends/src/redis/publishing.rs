@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
     envelope::{self, PublishId},
-    script::{PlaceScript, Run, position},
+    script::{Keep, PlaceScript, Run, position},
     seldom::Seldom,
     subscriptions::Subscriptions,
 };
@@ -48,6 +48,7 @@ pub(super) struct Request {
     pub(super) body: Bytes,
     /// It gets a number of its own.
     pub(super) counts: bool,
+    pub(super) keep: Option<Keep>,
     pub(super) since: Instant,
     pub(super) answer: oneshot::Sender<Outcome>,
     /// The request's part of the bytes that may wait.
@@ -163,6 +164,7 @@ impl Publishing {
                 floor,
                 server_run: &self.server_run,
                 counts: request.counts,
+                keep: request.keep.as_ref(),
             };
             self.script.run(&mut pipeline, &run);
             let number = request.id.number;
@@ -379,6 +381,7 @@ mod tests {
                 channel: Names::new("").channel(&self.target),
                 body: envelope::encode(id, &draft).unwrap(),
                 counts: true,
+                keep: None,
                 since: Instant::now(),
                 answer,
                 _permit: permits.try_acquire_owned().unwrap(),

@@ -6,6 +6,7 @@ mod durability;
 mod error;
 mod history;
 mod query;
+mod rules;
 
 pub use self::{
     annotation::Annotation,
@@ -14,6 +15,7 @@ pub use self::{
     error::{HistoryError, PersistenceError},
     history::History,
     query::{Order, Page, Query, Span, Stored},
+    rules::{DurabilitySetting, Rule, RuleSettings, Rules},
 };
 
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::{collections::HashSet, future::poll_fn, pin::pin, sync::Arc, task::Poll
 use super::{Recorder, TestNode, sample_drafts, until, within};
 use crate::{
     Channel, ClientId, Draft, Epoch, Interest, Pattern, Payload, Position, PubSubBackend,
-    Publication, Retention, Target,
+    Publication, Query, Retention, Span, Target,
 };
 
 /// How many publishers work at once, and how much each publishes.
@@ -381,13 +381,23 @@ async fn what_is_to_be_stored_is_stored_once(node: &TestNode) {
         let draft = Draft::new(room.clone(), Payload::text("not kept"));
         node.publish(draft.retention(Retention::NONE)).await;
         let kept_too = node.say(room, "kept too").await;
-        let stored: Vec<_> = node
-            .stored()
-            .publications()
-            .iter()
-            .filter(|publication| publication.target == Target::Channel(room.clone()))
-            .map(Publication::position)
-            .collect();
+        let target = Target::Channel(room.clone());
+        let stored: Vec<_> = match node.backend().history() {
+            Some(history) => {
+                let query = Query::new(Span::ALL, 10);
+                let page = history.read(&target, &query).await;
+                let page = page.expect("what the backend keeps can be read");
+                let entries = page.entries.iter();
+                entries.map(|entry| entry.publication.position()).collect()
+            }
+            None => node
+                .stored()
+                .publications()
+                .iter()
+                .filter(|publication| publication.target == target)
+                .map(Publication::position)
+                .collect(),
+        };
         assert_eq!(
             stored,
             [kept, kept_too],

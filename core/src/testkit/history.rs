@@ -17,7 +17,7 @@ use crate::{
 ///
 /// # Panics
 /// When a law is broken.
-pub async fn history_laws<P: PersistencePolicy>(make: impl AsyncFn() -> P) {
+pub async fn history_laws<P: PersistencePolicy>(mut make: impl AsyncFnMut() -> P) {
     let store = Store::new(make().await);
     unknown_channels_are_empty(&store).await;
     everything_is_read_as_it_was(&store).await;

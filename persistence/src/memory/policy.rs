@@ -14,26 +14,26 @@ use async_trait::async_trait;
 use foldhash::fast::RandomState;
 use polywire_core::{
     Annotation, Durability, History, HistoryError, Kept, Page, PersistencePolicy, Position,
-    Publication, Query, Span, Target, Timetoken,
+    Publication, Query, Rules, Span, Target, Timetoken,
 };
 
 use super::{
     ring::ticks,
     shard::{Change, Shard},
 };
-use crate::Rules;
 
 const SHARDS: usize = 64;
 
 /// Keeps publications in the memory of this node, to be read again while it runs.
 ///
-/// Each channel has what its [`Rule`](crate::Rule) keeps, and all together have a budget of bytes: when it is
+/// Each channel has what its [`Rule`](polywire_core::Rule) keeps, and all together have a budget of bytes: when it is
 /// used up, the oldest publications go first, roughly, whatever the rules say. A channel whose last publication
 /// went long ago is forgotten, and begins a new epoch; so does every channel when the node starts again.
 ///
 /// # Examples
 /// ```
-/// use polywire_persistence::{MemoryHistory, Rule, Rules};
+/// use polywire_core::{Rule, Rules};
+/// use polywire_persistence::MemoryHistory;
 ///
 /// let last_hundred = Rule { entries_max: Some(100), ..Rule::default() };
 /// let policy = MemoryHistory::new(Rules::all(last_hundred), 64 << 20);

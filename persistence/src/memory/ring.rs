@@ -6,10 +6,9 @@ use std::{
 };
 
 use polywire_core::{
-    Annotation, HistoryError, Order, Page, Position, Publication, Query, Span, Stored, Timetoken,
+    Annotation, HistoryError, Order, Page, Position, Publication, Query, Rule, Span, Stored,
+    Timetoken,
 };
-
-use crate::Rule;
 
 /// What a publication costs besides its payload: its own fields, its place in the ring and in the queue of
 /// what goes first.

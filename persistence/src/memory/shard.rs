@@ -11,10 +11,9 @@ use std::{
 
 use foldhash::fast::RandomState;
 use parking_lot::{Mutex, MutexGuard};
-use polywire_core::{Publication, Target, Timetoken};
+use polywire_core::{Publication, Rule, Target, Timetoken};
 
 use super::ring::{OVERHEAD, Ring};
-use crate::Rule;
 
 /// What a channel costs besides its publications.
 const CHANNEL: usize = 256;

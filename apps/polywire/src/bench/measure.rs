@@ -8,12 +8,12 @@ use super::{
     BenchError,
     load::Load,
     process::Processes,
-    progress::Progress,
     protocols::{Client, Protocol, Role},
     report::{Cost, Idle, Latency, Rates, Report},
     target::Target,
     traffic::Traffic,
 };
+use crate::progress::Progress;
 
 /// Connections that are opened at once: fewer than any server's backlog.
 const BATCH: usize = 100;

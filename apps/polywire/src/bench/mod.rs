@@ -7,7 +7,6 @@ mod histogram;
 mod load;
 mod measure;
 mod process;
-mod progress;
 mod protocols;
 mod record;
 mod report;

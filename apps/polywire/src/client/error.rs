@@ -48,6 +48,10 @@ pub(crate) enum ClientError {
          with TLS: https://), or want a --header or a --query"
     )]
     Handshake(String, String),
+    #[error(
+        "the server at {0} has no history to read ({1}): it may not serve the app `history` there"
+    )]
+    NoHistory(String, String),
     #[error("the server refused {0}: {1}")]
     Refused(String, String),
     #[error("the server at {0} closed the connection{1}")]

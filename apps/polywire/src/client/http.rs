@@ -5,7 +5,7 @@ use std::time::Duration;
 use polywire::cli::{PublishFlags, ServerFlags};
 use reqwest::{
     Client, Url,
-    header::{CONTENT_TYPE, HeaderMap},
+    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
 use rustls::ClientConfig;
 use tokio::runtime::{self, Runtime};
@@ -28,24 +28,8 @@ pub(crate) struct HttpClient {
 impl HttpClient {
     /// Prepares for publishing to the channel of the flags, with their headers and their query.
     pub(crate) fn new(flags: &PublishFlags) -> Result<Self, ClientError> {
-        let ServerFlags { server, ca, .. } = &flags.server;
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, "application/json".parse().map_err(build)?);
-        for (name, value) in &flags.header {
-            headers.append(name, value.clone());
-        }
-        let (scheme, trust) = match server.tls {
-            true => ("https", tls::config(ca.as_deref())?),
-            false => ("http", tls::trusting_nobody()?),
-        };
-        let builder = Client::builder()
-            .default_headers(headers)
-            .timeout(TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            // The server is named; a secret shall not go to somebody else first.
-            .no_proxy()
-            .http1_only()
-            .tls_backend_preconfigured(ClientConfig::clone(&trust));
+        let server = &flags.server.server;
+        let (client, scheme) = client(&flags.server, &flags.header, Some(TIMEOUT))?;
         let mut url = Url::parse(&format!("{scheme}://{}/", server.authority())).map_err(build)?;
         if let Ok(mut path) = url.path_segments_mut() {
             path.clear().extend(["api", "channels", &flags.channel, ""]);
@@ -57,14 +41,18 @@ impl HttpClient {
                 .enable_all()
                 .build()
                 .map_err(build)?,
-            client: builder.build().map_err(build)?,
+            client,
             url,
         })
     }
 
     /// Publishes a JSON text; returns when the server has said that it did.
     pub(crate) fn publish(&self, message: &str) -> Result<(), ClientError> {
-        let request = self.client.post(self.url.clone()).body(message.to_owned());
+        let request = self
+            .client
+            .post(self.url.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .body(message.to_owned());
         self.runtime.block_on(async {
             let answer = request.send().await.map_err(|error| self.failed(error))?;
             let status = answer.status();
@@ -87,7 +75,36 @@ impl HttpClient {
     }
 }
 
+/// A client that shows these headers to this server only, and the scheme to use.
+pub(super) fn client(
+    flags: &ServerFlags,
+    header: &[(HeaderName, HeaderValue)],
+    timeout: Option<Duration>,
+) -> Result<(Client, &'static str), ClientError> {
+    let ServerFlags { server, ca, .. } = flags;
+    let mut headers = HeaderMap::new();
+    for (name, value) in header {
+        headers.append(name, value.clone());
+    }
+    let (scheme, trust) = match server.tls {
+        true => ("https", tls::config(ca.as_deref())?),
+        false => ("http", tls::trusting_nobody()?),
+    };
+    let mut builder = Client::builder()
+        .default_headers(headers)
+        .connect_timeout(TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        // The server is named; a secret shall not go to somebody else first.
+        .no_proxy()
+        .http1_only()
+        .tls_backend_preconfigured(ClientConfig::clone(&trust));
+    if let Some(timeout) = timeout {
+        builder = builder.timeout(timeout);
+    }
+    Ok((builder.build().map_err(build)?, scheme))
+}
+
 /// What the flags cannot cause is not expected, but not hidden either.
-fn build(error: impl std::error::Error + Send + Sync + 'static) -> ClientError {
+pub(super) fn build(error: impl std::error::Error + Send + Sync + 'static) -> ClientError {
     ClientError::Client(Box::new(error))
 }

@@ -1,6 +1,7 @@
 //! Clients of a running server, for the commands.
 
 mod error;
+pub(crate) mod history;
 mod http;
 mod lines;
 mod socket;

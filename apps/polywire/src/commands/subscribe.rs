@@ -11,6 +11,7 @@ use jiff::Zoned;
 use polywire::cli::SubscribeFlags;
 use serde_json::Value;
 
+use super::plain;
 use crate::{
     client::{ClientError, Incoming, SocketClient},
     exit,
@@ -135,25 +136,4 @@ fn show(flags: &SubscribeFlags, source: &Source, time: &Zoned, incoming: &Incomi
     };
     let (time, name) = (time.strftime("%T%.3f"), source.name());
     format!("{time} {name} {publisher}: {message}")
-}
-
-/// A text as it is, everything else as JSON.
-fn plain(json: &str) -> String {
-    serde_json::from_str(json).unwrap_or_else(|_| json.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_strings_lose_their_quotes() {
-        for (json, text) in [
-            (r#""a\nb""#, "a\nb"),
-            ("7", "7"),
-            (r#"{"a":"b"}"#, r#"{"a":"b"}"#),
-        ] {
-            assert_eq!(plain(json), text);
-        }
-    }
 }

@@ -11,8 +11,8 @@ pub use self::{
     choice::{AppName, AuthChoice, BackendChoice, LogFormat, PersistenceChoice},
     load::load,
     model::{
-        ApiKeySection, AppSections, Config, ExternalApiSection, HeaderSection, KnSockSection,
-        ListenSection, RedisSection, SethSection,
+        ApiKeySection, AppSections, Config, ExternalApiSection, HeaderSection, HistorySection,
+        KnSockSection, ListenSection, RedisSection, SethSection,
     },
     problem::{Problem, Problems},
     text::Secret,

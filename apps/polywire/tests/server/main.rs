@@ -10,6 +10,7 @@ mod command_line;
 mod commands;
 mod documentation;
 mod examples;
+mod history;
 mod knsock;
 mod knsock_lines;
 mod listeners;

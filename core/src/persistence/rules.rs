@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
-use polywire_core::{Durability, Pattern, PersistenceError, Target};
 use serde::{Deserialize, Serialize};
+
+use super::{Durability, PersistenceError};
+use crate::{
+    pattern::{InvalidPattern, Pattern},
+    publication::Target,
+};
 
 /// How much is kept of a channel, and how safely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,8 +28,7 @@ pub struct Rule {
 ///
 /// # Examples
 /// ```
-/// use polywire_core::{Channel, Pattern};
-/// use polywire_persistence::{Rule, Rules};
+/// use polywire_core::{Channel, Pattern, Rule, Rules};
 ///
 /// let rules = Rules::default().with(
 ///     Pattern::mqtt("sensors/#").unwrap(),
@@ -145,7 +149,7 @@ impl RuleSettings {
 }
 
 /// A pattern as people write it: an MQTT filter, or a PubNub wildcard.
-pub(crate) fn pattern(text: &str) -> Result<Pattern, polywire_core::InvalidPattern> {
+fn pattern(text: &str) -> Result<Pattern, InvalidPattern> {
     if text.ends_with(".*") && !text.contains('/') {
         Pattern::pubnub(text)
     } else {
@@ -155,7 +159,7 @@ pub(crate) fn pattern(text: &str) -> Result<Pattern, polywire_core::InvalidPatte
 
 #[cfg(test)]
 mod tests {
-    use polywire_core::{Channel, ClientId};
+    use crate::{Channel, ClientId};
 
     use super::*;
 
