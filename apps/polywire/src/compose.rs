@@ -104,7 +104,11 @@ fn keeps_itself(config: &Config) -> bool {
 }
 
 fn redis_settings(config: &Config, url: &str) -> RedisSettings {
-    RedisSettings::url(url).prefix(&config.redis.prefix)
+    let mut settings = RedisSettings::url(url).prefix(&config.redis.prefix);
+    // Without TLS nobody is asked.
+    settings.ca_file = config.redis.ca_file.clone();
+    settings.ca_file.take_if(|_| !url.starts_with("rediss://"));
+    settings
 }
 
 fn authentication(builder: Builder, config: &Config, problems: &mut Vec<String>) -> Builder {

@@ -237,6 +237,8 @@ pub struct RedisSection {
     /// Where `persistence = "redis"` keeps messages when the backend is not Redis. Default
     /// `redis://127.0.0.1:6379/`.
     pub url: Secret,
+    /// A PEM file with the certificates to trust, for `rediss://`. Default: those that the system trusts.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Default for RedisSection {
@@ -244,6 +246,7 @@ impl Default for RedisSection {
         Self {
             prefix: "polywire:".into(),
             url: Secret::new("redis://127.0.0.1:6379/"),
+            ca_file: None,
         }
     }
 }
