@@ -12,10 +12,10 @@ use std::{
 };
 
 use polywire_core::{
-    Channel, Clock, Draft, Epoch, Kept, Payload, PersistencePolicy, Position, Publication, Seq,
-    Target,
+    Channel, Clock, Draft, Epoch, Kept, Payload, PersistencePolicy, Position, Publication, Rules,
+    Seq, Target,
 };
-use polywire_persistence::{DiskHistory, DiskSettings, Rules};
+use polywire_persistence::{DiskHistory, DiskSettings};
 use tokio::sync::{mpsc, oneshot};
 
 const PUBLISHERS: usize = 100;

@@ -4,10 +4,10 @@ use std::{hint::black_box, sync::Arc, time::Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use polywire_core::{
-    Channel, Draft, Epoch, Payload, PersistencePolicy, Position, Publication, Query, Seq, Span,
-    Target, Timetoken,
+    Channel, Draft, Epoch, Payload, PersistencePolicy, Position, Publication, Query, Rules, Seq,
+    Span, Target, Timetoken,
 };
-use polywire_persistence::{DiskHistory, DiskSettings, Rules};
+use polywire_persistence::{DiskHistory, DiskSettings};
 use tokio::runtime::Runtime;
 
 fn publication(target: &Target, number: u64, payload: &str) -> Arc<Publication> {

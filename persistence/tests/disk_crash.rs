@@ -2,6 +2,11 @@
 //!
 //! The process that is killed is this test itself, started again with the directory in its environment.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, as it should"
+)]
+
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Write},
@@ -13,9 +18,9 @@ use std::{
 
 use polywire_core::{
     Channel, Clock, Draft, Durability, Epoch, History, Pattern, Payload, PersistencePolicy,
-    Position, Publication, Query, Seq, Target,
+    Position, Publication, Query, Rule, Rules, Seq, Target,
 };
-use polywire_persistence::{DiskHistory, DiskSettings, Rule, Rules};
+use polywire_persistence::{DiskHistory, DiskSettings};
 
 const DIR: &str = "POLYWIRE_CRASH_TEST_DIR";
 const CHANNELS: u64 = 100;

@@ -70,6 +70,13 @@ impl Directory {
     }
 }
 
+impl Drop for Directory {
+    /// Closing the file would not do while a child process that is just being started has it open too.
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
 /// A sentence about a directory that cannot be used.
 pub(super) fn explain(path: &Path, error: &io::Error) -> String {
     let dir = path.display();

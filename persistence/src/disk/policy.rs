@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use polywire_core::{
     Durability, History, HistoryError, Kept, PersistenceError, PersistencePolicy, Publication,
-    Target,
+    Rules, Target,
 };
 use tokio::sync::oneshot;
 
@@ -21,20 +21,21 @@ use super::{
     store::Store,
     writer::{self, Job},
 };
-use crate::rules::Rules;
 
 /// Keeps publications in a data directory, and answers when they are synced.
 ///
 /// The log is written by one thread: what comes in while it writes and syncs is its next batch, so that many
 /// publishers share one sync. A crash takes nothing away that was acknowledged; damage on the disk takes away
-/// what it hit, and only those channels begin a new epoch. Where a [`Rule`](crate::Rule) asks for
+/// what it hit, and only those channels begin a new epoch. Where a [`Rule`](polywire_core::Rule) asks for
 /// [`Durability::Memory`], publications are acknowledged at once and written a moment later; after a crash
 /// such a channel begins a new epoch.
 ///
 /// # Examples
 /// ```
-/// use polywire_core::{Channel, Draft, Durability, Payload, PersistencePolicy, Position, Query, Seq};
-/// use polywire_persistence::{DiskHistory, DiskSettings, Rules};
+/// use polywire_core::{
+///     Channel, Draft, Durability, Payload, PersistencePolicy, Position, Query, Rules, Seq,
+/// };
+/// use polywire_persistence::{DiskHistory, DiskSettings};
 /// use std::sync::Arc;
 ///
 /// # #[tokio::main] async fn main() {

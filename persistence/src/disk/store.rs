@@ -7,8 +7,8 @@ use std::{
 
 use parking_lot::Mutex;
 use polywire_core::{
-    Annotation, Durability, HistoryError, Kept, PersistenceError, Position, Publication, Span,
-    Target, Timetoken,
+    Annotation, Durability, HistoryError, Kept, PersistenceError, Position, Publication, Rules,
+    Span, Target, Timetoken,
 };
 use std::sync::Arc;
 
@@ -20,7 +20,6 @@ use super::{
     record::Note,
     settings::DiskBounds,
 };
-use crate::rules::Rules;
 
 /// What the writer, the readers and the keeper share.
 #[derive(Debug)]

@@ -6,11 +6,11 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use polywire_core::{Durability, PersistenceError, PersistencePolicy};
+use polywire_core::{Durability, PersistenceError, PersistencePolicy, Rule};
 
 use super::*;
 use crate::{
-    DiskHistory, Rule,
+    DiskHistory,
     disk::output::{Medium, Output},
 };
 

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use polywire_core::{Durability, PersistencePolicy, testkit};
+use polywire_core::{Durability, PersistencePolicy, Rule, testkit};
 
 use super::*;
-use crate::{DiskHistory, Rule};
+use crate::DiskHistory;
 
 fn memory_rules() -> Rules {
     Rules::all(Rule {

@@ -9,7 +9,8 @@ mod retention;
 use std::{path::Path, sync::Arc};
 
 use polywire_core::{
-    Channel, Draft, Epoch, Payload, Position, Publication, Query, Seq, Span, Target, Timetoken,
+    Channel, Draft, Epoch, Payload, Position, Publication, Query, Rules, Seq, Span, Target,
+    Timetoken,
 };
 
 use super::{
@@ -19,7 +20,6 @@ use super::{
     settings::DiskSettings,
     store::now,
 };
-use crate::rules::Rules;
 
 fn room(number: usize) -> Target {
     Channel::new(&format!("room-{number}")).unwrap().into()
