@@ -4,6 +4,7 @@ mod damage;
 mod engine;
 mod faults;
 mod laws;
+mod power;
 mod retention;
 
 use std::{path::Path, sync::Arc};
