@@ -1,11 +1,11 @@
 //! From a configuration to parts.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use polywire_core::{AppRunner, Builder, Listen, StartError, transport::sockjs::SockJsOptions};
 
 use crate::{
-    apps::{KnSock, Seth},
+    apps::{KeySet, KnSock, PubNub, Seth},
     auth::{ApiKey, Echo, Header},
     backends::{Memory, Redis, RedisSettings},
     config::{AppName, AuthChoice, BackendChoice, Config, PersistenceChoice},
@@ -30,6 +30,7 @@ pub fn builder(config: &Config) -> Result<Builder, StartError> {
         builder = match app {
             AppName::Seth => builder.app(seth(config)),
             AppName::KnSock => builder.app(knsock(config)),
+            AppName::PubNub => builder.app(pubnub(config)),
         };
     }
     if problems.is_empty() {
@@ -176,4 +177,28 @@ fn knsock(config: &Config) -> KnSock {
     app.authenticate(settings.authenticate)
         .line_bytes_max(settings.line_bytes_max)
         .topic_bytes_max(settings.topic_bytes_max)
+}
+
+fn pubnub(config: &Config) -> PubNub {
+    let settings = &config.app.pubnub;
+    let mut app = PubNub::default()
+        .authenticate(settings.authenticate)
+        .auth_as_query(&config.api_key.key_name)
+        .hold(Duration::from_secs(settings.hold_secs))
+        .message_bytes_max(settings.message_bytes_max)
+        .queue_bytes_max(settings.queue_bytes_max)
+        .queue_age_max(Duration::from_secs(settings.queue_secs))
+        .presence(settings.presence)
+        .presence_timeout(Duration::from_secs(settings.presence_timeout_secs))
+        .presence_announce_max(settings.presence_announce_max)
+        .presence_interval(Duration::from_secs(settings.presence_interval_secs));
+    for set in &settings.key_sets {
+        let mut keys =
+            KeySet::new(&set.publish_key, &set.subscribe_key).access_manager(set.access_manager);
+        if let Some(secret) = &set.secret_key {
+            keys = keys.secret(secret.reveal());
+        }
+        app = app.key_set(keys);
+    }
+    app
 }

@@ -1,7 +1,9 @@
 //! The channel space that all apps share.
 
 mod attachment;
+mod due;
 mod presence;
+mod reading;
 
 pub use self::{
     attachment::{Attachment, Subscribed},

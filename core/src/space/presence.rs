@@ -11,6 +11,8 @@ use parking_lot::Mutex;
 
 use crate::{channel::Channel, identity::ClientId, publication::JsonText};
 
+use super::due::Due;
+
 /// Clients that are present on channels of this node, with their state.
 ///
 /// A client is present while one of its connections is on the channel, or until the time-out of its last
@@ -20,6 +22,8 @@ use crate::{channel::Channel, identity::ClientId, publication::JsonText};
 pub struct Presence {
     shards: Box<[Shard]>,
     hasher: RandomState,
+    /// When to look whether a client's time is over.
+    due: Due,
 }
 
 /// Locks among which the channels are spread, so that joins of different channels rarely meet.
@@ -49,6 +53,10 @@ impl Ord for ClientKey {
 struct Entry {
     connections: usize,
     expires_at: Option<Instant>,
+    /// How long the last sign of life counts.
+    timeout: Option<Duration>,
+    /// A look at `expires_at` is due, so that no further one has to be noted.
+    noted: bool,
     state: Option<JsonText>,
 }
 
@@ -61,11 +69,24 @@ pub struct Member {
     pub state: Option<JsonText>,
 }
 
+impl Entry {
+    /// Says when to look again, where that is not noted yet.
+    fn touch(&mut self, now: Instant, timeout: Duration) -> Option<Instant> {
+        let end = now + timeout;
+        let sooner = self.timeout.is_some_and(|before| timeout < before);
+        self.expires_at = Some(end);
+        self.timeout = Some(timeout);
+        // A shorter time may be over before the look that is noted.
+        (!std::mem::replace(&mut self.noted, true) || sooner).then_some(end)
+    }
+}
+
 impl Default for Presence {
     fn default() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
             hasher: RandomState::default(),
+            due: Due::default(),
         }
     }
 }
@@ -105,8 +126,62 @@ impl Presence {
     /// A sign of life of a client without a connection: it is present until `timeout` has passed without
     /// another. True when the client was not present before.
     pub fn touch(&self, channel: &Channel, client: &ClientId, timeout: Duration) -> bool {
-        let expires_at = Instant::now() + timeout;
-        self.change(channel, client, |entry| entry.expires_at = Some(expires_at))
+        let now = Instant::now();
+        let mut note = None;
+        let is_new = self.change(channel, client, |entry| {
+            note = entry.touch(now, timeout);
+        });
+        self.note(note, channel, client);
+        is_new
+    }
+
+    /// A request of a present client is under way: until it is [released](Self::release) the client's time
+    /// is not over. False when the client is not present; then nothing is to be released.
+    pub fn hold(&self, channel: &Channel, client: &ClientId) -> bool {
+        let held = self.with(channel, client, |entry| entry.connections += 1);
+        held.is_some()
+    }
+
+    /// The request is over, which is a sign of life. It brings nobody back who left meanwhile.
+    pub fn release(&self, channel: &Channel, client: &ClientId) {
+        let now = Instant::now();
+        let note = self.with(channel, client, |entry| {
+            entry.connections = entry.connections.saturating_sub(1);
+            entry.timeout.and_then(|timeout| entry.touch(now, timeout))
+        });
+        self.note(note.flatten(), channel, client);
+    }
+
+    /// How long the last sign of life of a present client counts, where it has no connection.
+    pub fn timeout(&self, channel: &Channel, client: &ClientId) -> Option<Duration> {
+        self.with(channel, client, |entry| entry.timeout).flatten()
+    }
+
+    /// The state of a client; `None` when it is not present.
+    pub fn state(&self, channel: &Channel, client: &ClientId) -> Option<Option<JsonText>> {
+        self.with(channel, client, |entry| entry.state.clone())
+    }
+
+    /// The channels that somebody is present on, in no order.
+    pub fn channels(&self) -> Vec<Channel> {
+        let shards = self.shards.iter();
+        shards
+            .flat_map(|shard| shard.lock().keys().cloned().collect::<Vec<_>>())
+            .collect()
+    }
+
+    /// The channels that a client is present on, in no order.
+    pub fn channels_of(&self, client: &ClientId) -> Vec<Channel> {
+        let key = ClientKey(client.clone());
+        let mut found = Vec::new();
+        for shard in &self.shards {
+            let channels = shard.lock();
+            let with = channels
+                .iter()
+                .filter(|(_, present)| present.contains_key(&key));
+            found.extend(with.map(|(channel, _)| channel.clone()));
+        }
+        found
     }
 
     /// Removes a client, however many connections it has. True when it was present.
@@ -124,11 +199,8 @@ impl Presence {
 
     /// Sets the state of a present client. False when it is not present.
     pub fn set_state(&self, channel: &Channel, client: &ClientId, state: Option<JsonText>) -> bool {
-        let mut channels = self.shard(channel).lock();
-        let entry = channels
-            .get_mut(channel)
-            .and_then(|present| present.get_mut(&ClientKey(client.clone())));
-        entry.map(|entry| entry.state = state).is_some()
+        self.with(channel, client, |entry| entry.state = state)
+            .is_some()
     }
 
     /// The clients that are present, in the order of their ids.
@@ -154,26 +226,62 @@ impl Presence {
             .map_or(0, BTreeMap::len)
     }
 
-    /// Removes clients whose time is over, and says which.
+    /// Removes clients whose time is over, and says which. It looks only at those whose time may be over.
     pub fn expire(&self, now: Instant) -> Vec<(Channel, ClientId)> {
         let mut gone = Vec::new();
-        for shard in &self.shards {
-            shard.lock().retain(|channel, present| {
-                present.retain(|key, entry| {
-                    let over = entry.expires_at.is_some_and(|end| end <= now);
-                    if over {
+        for (channel, client) in self.due.take(now) {
+            let key = ClientKey(client);
+            let again = {
+                let mut channels = self.shard(&channel).lock();
+                let Some(present) = channels.get_mut(&channel) else {
+                    continue;
+                };
+                let Some(entry) = present.get_mut(&key) else {
+                    continue;
+                };
+                entry.noted = false;
+                match entry.expires_at {
+                    None => continue,
+                    Some(end) if end > now => {
+                        entry.noted = true;
+                        Some(end)
+                    }
+                    Some(_) if entry.connections > 0 => {
                         entry.expires_at = None;
+                        continue;
                     }
-                    if over && entry.connections == 0 {
-                        gone.push((channel.clone(), key.0.clone()));
-                        return false;
+                    Some(_) => {
+                        present.remove(&key);
+                        if present.is_empty() {
+                            channels.remove(&channel);
+                        }
+                        None
                     }
-                    true
-                });
-                !present.is_empty()
-            });
+                }
+            };
+            match again {
+                Some(end) => self.due.note(end, channel, key.0),
+                None => gone.push((channel, key.0)),
+            }
         }
         gone
+    }
+
+    fn note(&self, end: Option<Instant>, channel: &Channel, client: &ClientId) {
+        if let Some(end) = end {
+            self.due.note(end, channel.clone(), client.clone());
+        }
+    }
+
+    fn with<T>(
+        &self,
+        channel: &Channel,
+        client: &ClientId,
+        work: impl FnOnce(&mut Entry) -> T,
+    ) -> Option<T> {
+        let mut channels = self.shard(channel).lock();
+        let present = channels.get_mut(channel)?;
+        present.get_mut(&ClientKey(client.clone())).map(work)
     }
 
     fn change(
@@ -234,5 +342,43 @@ mod tests {
             [(room.clone(), ann)]
         );
         assert_eq!(presence.occupancy(&room), 0);
+    }
+
+    #[test]
+    fn a_sign_of_life_brings_nobody_back() {
+        let (presence, (room, ann)) = (Presence::default(), names());
+        assert!(!presence.hold(&room, &ann));
+        presence.touch(&room, &ann, Duration::from_secs(20));
+        assert!(presence.hold(&room, &ann));
+        assert_eq!(presence.channels_of(&ann), [room.clone()]);
+        assert!(presence.remove(&room, &ann));
+        presence.release(&room, &ann);
+        assert_eq!(presence.channels_of(&ann), []);
+        assert_eq!(presence.channels(), []);
+    }
+
+    #[test]
+    fn a_shorter_time_counts_at_once() {
+        let (presence, (room, ann)) = (Presence::default(), names());
+        presence.touch(&room, &ann, Duration::from_secs(300));
+        presence.touch(&room, &ann, Duration::from_secs(2));
+        let now = Instant::now();
+        assert_eq!(
+            presence.expire(now + Duration::from_secs(4)),
+            [(room.clone(), ann.clone())]
+        );
+        assert_eq!(presence.expire(now + Duration::from_secs(400)), []);
+    }
+
+    #[test]
+    fn a_request_under_way_outlasts_the_time() {
+        let (presence, (room, ann)) = (Presence::default(), names());
+        presence.touch(&room, &ann, Duration::from_secs(5));
+        assert!(presence.hold(&room, &ann));
+        let now = Instant::now();
+        assert_eq!(presence.expire(now + Duration::from_secs(7)), []);
+        presence.release(&room, &ann);
+        let later = Instant::now() + Duration::from_secs(7);
+        assert_eq!(presence.expire(later), [(room, ann)]);
     }
 }

@@ -49,17 +49,20 @@ pub enum AppName {
     Seth,
     /// kn-sock.
     KnSock,
+    /// PubNub.
+    PubNub,
 }
 
 impl AppName {
     /// Every bundled app.
-    pub const ALL: [Self; 2] = [Self::Seth, Self::KnSock];
+    pub const ALL: [Self; 3] = [Self::Seth, Self::KnSock, Self::PubNub];
 
     /// The name, as it is written.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Seth => "seth",
             Self::KnSock => "knsock",
+            Self::PubNub => "pubnub",
         }
     }
 }
@@ -128,7 +131,10 @@ impl FromStr for AppName {
         match text {
             "seth" => Ok(Self::Seth),
             "knsock" => Ok(Self::KnSock),
-            _ => Err(format!("there is no app {text:?}; known: seth, knsock")),
+            "pubnub" => Ok(Self::PubNub),
+            _ => Err(format!(
+                "there is no app {text:?}; known: seth, knsock, pubnub"
+            )),
         }
     }
 }

@@ -15,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     choice::AppName,
-    listen,
+    key_sets, listen,
     model::{Config, Written},
     problem::{Problem, Problems},
 };
@@ -198,6 +198,30 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
             "apps.knsock.topic_bytes_max",
             written.apps.knsock.topic_bytes_max,
         ),
+        (
+            "apps.pubnub.hold_secs",
+            written.apps.pubnub.hold_secs as usize,
+        ),
+        (
+            "apps.pubnub.message_bytes_max",
+            written.apps.pubnub.message_bytes_max,
+        ),
+        (
+            "apps.pubnub.queue_bytes_max",
+            written.apps.pubnub.queue_bytes_max,
+        ),
+        (
+            "apps.pubnub.queue_secs",
+            written.apps.pubnub.queue_secs as usize,
+        ),
+        (
+            "apps.pubnub.presence_timeout_secs",
+            written.apps.pubnub.presence_timeout_secs as usize,
+        ),
+        (
+            "apps.pubnub.presence_interval_secs",
+            written.apps.pubnub.presence_interval_secs as usize,
+        ),
     ];
     for (setting, value) in bounds {
         if value == 0 {
@@ -223,6 +247,7 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
             refuse(setting, "must not be empty".into());
         }
     }
+    key_sets::check(&written.apps.pubnub.key_sets, &mut refuse);
     if let Some(Err(error)) = written.log.as_deref().map(EnvFilter::try_new) {
         refuse(
             "log",

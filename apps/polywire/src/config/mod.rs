@@ -1,6 +1,7 @@
 //! The configuration: defaults < TOML file < `POLYWIRE_` environment < flags.
 
 mod choice;
+mod key_sets;
 mod listen;
 mod load;
 mod model;
@@ -11,8 +12,8 @@ pub use self::{
     choice::{AppName, AuthChoice, BackendChoice, LogFormat, PersistenceChoice},
     load::load,
     model::{
-        ApiKeySection, AppSections, Config, ExternalApiSection, HeaderSection, KnSockSection,
-        ListenSection, RedisSection, SethSection,
+        ApiKeySection, AppSections, Config, ExternalApiSection, HeaderSection, KeySetSection,
+        KnSockSection, ListenSection, PubNubSection, RedisSection, SethSection,
     },
     problem::{Problem, Problems},
     text::Secret,

@@ -1,0 +1,238 @@
+//! Subscribing: a handshake, and then one long poll after another.
+
+use std::{sync::Arc, time::Duration};
+
+use polywire_core::{Channel, ClientId, JsonText, Space, http::Response};
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    app::Shared,
+    keys::KeySet,
+    names::{At, BadName, Subject},
+    presence::States,
+    reply,
+    route::Call,
+    stream::{Entry, Streams, Waiter},
+    text::{parameter, quote},
+};
+
+pub(crate) const SERVICE: &str = "Subscribe";
+
+/// `GET /v2/subscribe/{key}/{channels}/0`
+pub(crate) async fn subscribe(call: &Call<'_>, channels: &str) -> Result<Response, Response> {
+    let bad = |message| reply::bad_request(SERVICE, message);
+    let query = call.query();
+    let value = |name, problem| parameter(query, name).ok_or_else(|| bad(problem));
+    let groups = value("channel-group", "Invalid Channel Group")?.unwrap_or_default();
+    let subject = Subject::parse(&call.shared.keys, call.set, channels, &groups);
+    let subject = subject.map_err(|error| {
+        bad(match error {
+            BadName::Encoding => "A channel name is not valid UTF-8.",
+            BadName::Invalid => "Invalid Channel",
+        })
+    })?;
+    let after = match value("tt", "Invalid Timetoken")?.as_deref() {
+        None | Some("") => 0,
+        Some(digits) => digits.parse().map_err(|_| bad("Invalid Timetoken"))?,
+    };
+    let timeout = value("heartbeat", "Invalid Heartbeat")?;
+    let timeout = presence_timeout(timeout.as_deref()).map_err(|()| bad("Invalid Heartbeat"))?;
+    let states = States::parse(query).map_err(bad)?;
+    check(call, &subject).await?;
+    let streams = call.shared.streams().await;
+    // The cursor is taken before the client joins, so that it sees itself come.
+    let first = (after == 0).then(|| streams.horizon(call.space().hub().clock()));
+    let members = Members::join(call, streams, &subject, timeout, &states).await;
+    if let Some(cursor) = first {
+        return Ok(reply::ok(write(call.set, &subject, cursor, &[])));
+    }
+    let _alive = members.map(Members::stay);
+    Ok(poll(call.shared, call.set, &subject, after).await)
+}
+
+/// Reads the seconds that a client wants to count as present.
+pub(crate) fn presence_timeout(seconds: Option<&str>) -> Result<Option<Duration>, ()> {
+    match seconds {
+        None | Some("" | "0") => Ok(None),
+        Some(digits) => {
+            let seconds: u64 = digits.parse().map_err(|_| ())?;
+            // A day is longer than anybody asks for, and no clock overflows.
+            Ok(Some(Duration::from_secs(seconds.min(24 * 60 * 60))))
+        }
+    }
+}
+
+/// Asks whether the caller may read all of it.
+async fn check(call: &Call<'_>, subject: &Subject) -> Result<(), Response> {
+    let names = &subject.names;
+    if names.is_empty() {
+        let message = "Name at least one channel or channel group.";
+        return Err(reply::bad_request(SERVICE, message));
+    }
+    let limit = call.space().limits().channels_per_connection_max;
+    if names.len() > limit {
+        let message = format!(
+            "One subscribe may name {limit} channels and channel groups: use channel groups for more."
+        );
+        return Err(reply::bad_request(SERVICE, &message));
+    }
+    for wanted in names {
+        let channels = match &wanted.at {
+            At::Channel(channel) => vec![channel.clone()],
+            // Whoever may read the channel that is called like a pattern may read what matches.
+            At::Below(above) => Channel::new(&format!("{above}.*")).into_iter().collect(),
+            At::Group(group) => call.shared.streams().await.group(group),
+        };
+        for channel in channels {
+            let checked = call
+                .space()
+                .validate_subscribe(&call.caller.origin, channel);
+            if let Err(refusal) = checked.await {
+                return Err(reply::refused(&refusal, SERVICE, &wanted.shown));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Waits for something to come after a cursor, as long as polls are held.
+async fn poll(shared: &Shared, set: &KeySet, subject: &Subject, mut after: u64) -> Response {
+    let streams = shared.streams().await;
+    let stop = shared.space.runtime().stopping();
+    let waiting = Waiting {
+        streams,
+        subject,
+        waiter: Waiter::new(),
+    };
+    let end = Instant::now() + shared.settings.hold;
+    let mut is_last = false;
+    loop {
+        let batch = streams.read(subject, after, &waiting.waiter);
+        if !batch.found.is_empty() || is_last || stop.is_cancelled() {
+            return reply::ok(write(set, subject, batch.cursor, &batch.found));
+        }
+        after = batch.cursor;
+        is_last = timeout_at(end, waiting.waiter.woken()).await.is_err();
+    }
+}
+
+/// A poll that waits; when the client goes away it does not any more.
+struct Waiting<'w> {
+    streams: &'w Streams,
+    subject: &'w Subject,
+    waiter: Arc<Waiter>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.streams.forget(self.subject, &self.waiter);
+    }
+}
+
+/// The answer to a poll.
+fn write(set: &KeySet, subject: &Subject, cursor: u64, found: &[(Arc<Entry>, usize)]) -> String {
+    let mut text = format!(r#"{{"t":{{"t":"{cursor}","r":1}},"m":["#);
+    for (index, (entry, by)) in found.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        text.push_str(r#"{"a":"1","f":0,"k":"#);
+        text.push_str(&quote(set.subscribe_key()));
+        text.push(',');
+        let wanted = &subject.names[*by];
+        // A message that was found by its own name says nothing of it: the SDKs would take it for a group.
+        if wanted.presence || !matches!(wanted.at, At::Channel(_)) {
+            text.push_str(r#""b":"#);
+            text.push_str(&quote(&wanted.shown));
+            text.push(',');
+        }
+        let channel = entry.channel.as_str();
+        let written = entry.written(set.unqualify(channel).unwrap_or(channel));
+        // Written as a text.
+        text.push_str(std::str::from_utf8(written).unwrap_or_default());
+    }
+    text.push_str("]}");
+    text
+}
+
+/// The channels that a client is present on by a poll.
+struct Members<'m> {
+    space: &'m Arc<Space>,
+    client: &'m ClientId,
+    channels: Vec<Channel>,
+}
+
+impl<'m> Members<'m> {
+    /// A sign of life on all of them; none for a client that does not say who it is.
+    async fn join(
+        call: &'m Call<'_>,
+        streams: &Streams,
+        subject: &Subject,
+        timeout: Option<Duration>,
+        states: &States,
+    ) -> Option<Self> {
+        if !call.shared.settings.presence {
+            return None;
+        }
+        let client = call.caller.client()?;
+        let mut channels = Vec::new();
+        for wanted in subject.names.iter().filter(|wanted| !wanted.presence) {
+            let state = states.of(&wanted.shown);
+            match &wanted.at {
+                At::Channel(channel) => {
+                    touch(call, channel, client, timeout, state).await;
+                    channels.push(channel.clone());
+                }
+                At::Group(group) => {
+                    for channel in streams.group(group) {
+                        touch(call, &channel, client, timeout, state.clone()).await;
+                        channels.push(channel);
+                    }
+                }
+                // A pattern is no place to be.
+                At::Below(_) => {}
+            }
+        }
+        Some(Self {
+            space: call.space(),
+            client,
+            channels,
+        })
+    }
+
+    /// The client is present as long as the poll is open, and for its time afterwards.
+    fn stay(mut self) -> Alive<'m> {
+        let presence = self.space.presence();
+        let client = self.client;
+        self.channels
+            .retain(|channel| presence.hold(channel, client));
+        Alive(self)
+    }
+}
+
+/// A sign of life on one channel.
+pub(crate) async fn touch(
+    call: &Call<'_>,
+    channel: &Channel,
+    client: &ClientId,
+    timeout: Option<Duration>,
+    state: Option<JsonText>,
+) {
+    let (space, settings) = (call.space(), &call.shared.settings);
+    let timeout = timeout
+        .or_else(|| space.presence().timeout(channel, client))
+        .unwrap_or(settings.presence_timeout);
+    let origin = &call.caller.origin;
+    space.touch(origin, channel, client, timeout, state).await;
+}
+
+/// An open poll of a present client.
+struct Alive<'m>(Members<'m>);
+
+impl Drop for Alive<'_> {
+    fn drop(&mut self) {
+        for channel in &self.0.channels {
+            self.0.space.presence().release(channel, self.0.client);
+        }
+    }
+}
