@@ -13,6 +13,7 @@ use warp::{Filter, filters::BoxedFilter};
 use crate::{
     KeySet,
     keys::KeySets,
+    presence::Recent,
     route,
     stream::{Bounds, Streams},
 };
@@ -153,6 +154,10 @@ pub(crate) struct Shared {
     pub(crate) space: Arc<Space>,
     pub(crate) keys: KeySets,
     pub(crate) settings: Settings,
+    /// Who has just left.
+    pub(crate) leaves: Recent<()>,
+    /// Who has just come by a heartbeat, with the cursor from before that.
+    pub(crate) joins: Recent<u64>,
     streams: Arc<Streams>,
     begun: OnceCell<()>,
 }
@@ -170,6 +175,8 @@ impl Shared {
             keys: KeySets::new(app.key_sets.clone()),
             streams: Streams::new(space, bounds),
             settings,
+            leaves: Recent::default(),
+            joins: Recent::default(),
             begun: OnceCell::new(),
         })
     }

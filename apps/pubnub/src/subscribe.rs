@@ -2,11 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use polywire_core::{Channel, ClientId, JsonText, Space, http::Response};
+use polywire_core::{Channel, ClientId, JsonText, http::Response};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    app::Shared,
     keys::KeySet,
     names::{At, BadName, Subject},
     presence::States,
@@ -42,12 +41,14 @@ pub(crate) async fn subscribe(call: &Call<'_>, channels: &str) -> Result<Respons
     let streams = call.shared.streams().await;
     // The cursor is taken before the client joins, so that it sees itself come.
     let first = (after == 0).then(|| streams.horizon(call.space().hub().clock()));
-    let members = Members::join(call, streams, &subject, timeout, &states).await;
+    let mut members = Members::of(call, streams, &subject, timeout, &states, first.is_some());
     if let Some(cursor) = first {
+        let cursor = members.before(cursor);
+        members.join().await;
         return Ok(reply::ok(write(call.set, &subject, cursor, &[])));
     }
-    let _alive = members.map(Members::stay);
-    Ok(poll(call.shared, call.set, &subject, after).await)
+    members.join().await;
+    Ok(poll(call, &subject, after, members).await)
 }
 
 /// Reads the seconds that a client wants to count as present.
@@ -96,7 +97,13 @@ async fn check(call: &Call<'_>, subject: &Subject) -> Result<(), Response> {
 }
 
 /// Waits for something to come after a cursor, as long as polls are held.
-async fn poll(shared: &Shared, set: &KeySet, subject: &Subject, mut after: u64) -> Response {
+async fn poll(
+    call: &Call<'_>,
+    subject: &Subject,
+    mut after: u64,
+    mut members: Members<'_>,
+) -> Response {
+    let (shared, set) = (call.shared, call.set);
     let streams = shared.streams().await;
     let stop = shared.space.runtime().stopping();
     let waiting = Waiting {
@@ -112,7 +119,11 @@ async fn poll(shared: &Shared, set: &KeySet, subject: &Subject, mut after: u64) 
             return reply::ok(write(set, subject, batch.cursor, &batch.found));
         }
         after = batch.cursor;
-        is_last = timeout_at(end, waiting.waiter.woken()).await.is_err();
+        let until = members.later().map_or(end, |later| later.min(end));
+        if timeout_at(until, waiting.waiter.woken()).await.is_err() {
+            is_last = Instant::now() >= end;
+            members.join().await;
+        }
     }
 }
 
@@ -155,84 +166,115 @@ fn write(set: &KeySet, subject: &Subject, cursor: u64, found: &[(Arc<Entry>, usi
     text
 }
 
-/// The channels that a client is present on by a poll.
+/// Where a client is present by a poll.
 struct Members<'m> {
-    space: &'m Arc<Space>,
-    client: &'m ClientId,
-    channels: Vec<Channel>,
+    call: &'m Call<'m>,
+    timeout: Option<Duration>,
+    is_handshake: bool,
+    /// Where it is to be, with the state that it is to have.
+    wanted: Vec<(Channel, Option<JsonText>)>,
+    /// Where it is as long as the poll is open, and for its time afterwards.
+    held: Vec<Channel>,
 }
 
 impl<'m> Members<'m> {
-    /// A sign of life on all of them; none for a client that does not say who it is.
-    async fn join(
-        call: &'m Call<'_>,
+    fn of(
+        call: &'m Call<'m>,
         streams: &Streams,
         subject: &Subject,
         timeout: Option<Duration>,
         states: &States,
-    ) -> Option<Self> {
-        if !call.shared.settings.presence {
-            return None;
-        }
-        let client = call.caller.client()?;
-        let mut channels = Vec::new();
-        for wanted in subject.names.iter().filter(|wanted| !wanted.presence) {
-            let state = states.of(&wanted.shown);
-            match &wanted.at {
-                At::Channel(channel) => {
-                    touch(call, channel, client, timeout, state).await;
-                    channels.push(channel.clone());
-                }
-                At::Group(group) => {
-                    for channel in streams.group(group) {
-                        touch(call, &channel, client, timeout, state.clone()).await;
-                        channels.push(channel);
+        is_handshake: bool,
+    ) -> Self {
+        let mut wanted = Vec::new();
+        if call.shared.settings.presence && call.caller.client().is_some() {
+            for name in subject.names.iter().filter(|name| !name.presence) {
+                let state = states.of(&name.shown);
+                match &name.at {
+                    At::Channel(channel) => wanted.push((channel.clone(), state)),
+                    At::Group(group) => {
+                        let channels = streams.group(group).into_iter();
+                        wanted.extend(channels.map(|channel| (channel, state.clone())));
                     }
+                    // A pattern is no place to be.
+                    At::Below(_) => {}
                 }
-                // A pattern is no place to be.
-                At::Below(_) => {}
             }
         }
-        Some(Self {
-            space: call.space(),
-            client,
-            channels,
-        })
+        Self {
+            call,
+            timeout,
+            is_handshake,
+            wanted,
+            held: Vec::new(),
+        }
     }
 
-    /// The client is present as long as the poll is open, and for its time afterwards.
-    fn stay(mut self) -> Alive<'m> {
-        let presence = self.space.presence();
-        let client = self.client;
-        self.channels
-            .retain(|channel| presence.hold(channel, client));
-        Alive(self)
+    /// A sign of life everywhere, but where the client has just left: a poll that was on its way then must
+    /// not bring it back.
+    async fn join(&mut self) {
+        let Some(client) = self.call.caller.client() else {
+            return;
+        };
+        let leaves = &self.call.shared.leaves;
+        let mut later = Vec::new();
+        for (channel, state) in std::mem::take(&mut self.wanted) {
+            if !self.is_handshake && leaves.get(&channel, client).is_some() {
+                later.push((channel, state));
+                continue;
+            }
+            touch(self.call, &channel, client, self.timeout, state).await;
+            if !self.is_handshake && self.call.space().presence().hold(&channel, client) {
+                self.held.push(channel);
+            }
+        }
+        self.wanted = later;
+    }
+
+    /// The cursor from before the client came, where it came just now.
+    fn before(&self, cursor: u64) -> u64 {
+        let Some(client) = self.call.caller.client() else {
+            return cursor;
+        };
+        let joins = &self.call.shared.joins;
+        let joins = self
+            .wanted
+            .iter()
+            .filter_map(|(channel, _)| joins.get(channel, client));
+        joins.map(|(_, before)| before).fold(cursor, u64::min)
+    }
+
+    /// When to try again where the client has just left.
+    fn later(&self) -> Option<Instant> {
+        let (channel, _) = self.wanted.first()?;
+        let leaves = &self.call.shared.leaves;
+        let grace = leaves.get(channel, self.call.caller.client()?);
+        Some(grace.map_or_else(Instant::now, |(end, ())| end))
     }
 }
 
-/// A sign of life on one channel.
+impl Drop for Members<'_> {
+    fn drop(&mut self) {
+        if let Some(client) = self.call.caller.client() {
+            for channel in &self.held {
+                self.call.space().presence().release(channel, client);
+            }
+        }
+    }
+}
+
+/// A sign of life on one channel. True when the client came by it.
 pub(crate) async fn touch(
     call: &Call<'_>,
     channel: &Channel,
     client: &ClientId,
     timeout: Option<Duration>,
     state: Option<JsonText>,
-) {
+) -> bool {
     let (space, settings) = (call.space(), &call.shared.settings);
     let timeout = timeout
         .or_else(|| space.presence().timeout(channel, client))
         .unwrap_or(settings.presence_timeout);
     let origin = &call.caller.origin;
-    space.touch(origin, channel, client, timeout, state).await;
-}
-
-/// An open poll of a present client.
-struct Alive<'m>(Members<'m>);
-
-impl Drop for Alive<'_> {
-    fn drop(&mut self) {
-        for channel in &self.0.channels {
-            self.0.space.presence().release(channel, self.0.client);
-        }
-    }
+    space.touch(origin, channel, client, timeout, state).await
 }

@@ -59,7 +59,7 @@ impl Space {
 
     /// A sign of life of a client without a connection: see [`Presence::touch`](super::Presence::touch). With
     /// a state it takes that too. When the client was not present before, or its state is another one now,
-    /// the members are told.
+    /// the members are told. True when it was not present before.
     pub async fn touch(
         &self,
         origin: &Origin,
@@ -67,13 +67,13 @@ impl Space {
         client: &ClientId,
         timeout: Duration,
         state: Option<JsonText>,
-    ) {
+    ) -> bool {
         let is_new = self.presence.touch(channel, client, timeout);
         if !is_new {
             if let Some(state) = state {
                 self.set_state(channel, client, state).await;
             }
-            return;
+            return false;
         }
         if state.is_some() {
             self.presence.set_state(channel, client, state);
@@ -81,6 +81,7 @@ impl Space {
         self.tell(PresenceAction::Join, channel, client).await;
         let event = Event::Subscribed(channel.clone());
         self.dispatcher.handle(origin, &event).await;
+        true
     }
 
     /// A present client takes another state, and the members are told if it is one. False when the client

@@ -64,9 +64,6 @@ class Client:
         config.publish_key, config.subscribe_key = keys
         config.user_id = uuid
         config.origin, config.ssl, config.daemon = address, False, True
-        for name in ("presence_timeout", "heartbeat_interval"):
-            if name in settings:
-                getattr(config, f"set_{name}")(settings.pop(name))
         for name, value in settings.items():
             setattr(config, name, value)
         self.mode, self.uuid, self.events = mode, uuid, queue.Queue()

@@ -14,6 +14,8 @@ mod knsock;
 mod knsock_lines;
 mod listeners;
 mod payloads;
+mod pubnub_cursor;
+mod pubnub_sdk;
 mod robustness;
 mod seth_http;
 mod seth_messages;

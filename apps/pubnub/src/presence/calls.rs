@@ -60,8 +60,12 @@ pub(super) async fn heartbeat(call: &Call<'_>, channels: &str) -> Result<Respons
     if call.shared.settings.presence
         && let Some(client) = call.caller.client()
     {
+        let streams = call.shared.streams().await;
         for (channel, name) in places(call, &subject).await {
-            touch(call, &channel, client, timeout, states.of(&name)).await;
+            let before = streams.horizon(call.space().hub().clock());
+            if touch(call, &channel, client, timeout, states.of(&name)).await {
+                call.shared.joins.note(&channel, client, before);
+            }
         }
     }
     Ok(reply::ok(
@@ -74,6 +78,7 @@ pub(super) async fn leave(call: &Call<'_>, channels: &str) -> Result<Response, R
     let subject = subject(call, channels)?;
     if let Some(client) = call.caller.client() {
         for (channel, _) in places(call, &subject).await {
+            call.shared.leaves.note(&channel, client, ());
             call.space()
                 .leave(&call.caller.origin, &channel, client)
                 .await;

@@ -2,9 +2,10 @@
 
 mod calls;
 mod here;
+mod recent;
 mod states;
 
-pub(crate) use self::states::States;
+pub(crate) use self::{recent::Recent, states::States};
 
 use http::Method;
 use polywire_core::http::Response;
