@@ -12,6 +12,7 @@ use warp::{Filter, filters::BoxedFilter};
 
 use crate::{
     KeySet,
+    access::Access,
     keys::KeySets,
     presence::Recent,
     route,
@@ -153,6 +154,7 @@ impl PubNub {
 pub(crate) struct Shared {
     pub(crate) space: Arc<Space>,
     pub(crate) keys: KeySets,
+    pub(crate) access: Access,
     pub(crate) settings: Settings,
     /// Who has just left.
     pub(crate) leaves: Recent<()>,
@@ -173,6 +175,7 @@ impl Shared {
         Arc::new(Self {
             space: space.clone(),
             keys: KeySets::new(app.key_sets.clone()),
+            access: Access::default(),
             streams: Streams::new(space, bounds),
             settings,
             leaves: Recent::default(),

@@ -45,6 +45,15 @@ impl KeySet {
         self
     }
 
+    pub(crate) fn secret_key(&self) -> Option<&str> {
+        self.secret.as_deref()
+    }
+
+    /// True when somebody needs a token, or the secret key.
+    pub(crate) fn has_access_manager(&self) -> bool {
+        self.access_manager
+    }
+
     pub(crate) fn publish_key(&self) -> &str {
         &self.publish
     }

@@ -19,6 +19,7 @@
 mod access;
 mod app;
 mod compression;
+mod filter;
 mod keys;
 mod names;
 mod presence;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use polywire_core::Channel;
 
 use crate::{
+    access::Resource,
     keys::{KeySet, KeySets},
     text::decode,
 };
@@ -76,6 +77,14 @@ impl Subject {
 }
 
 impl Wanted {
+    /// What somebody who reads it must have a right to.
+    pub(crate) fn resource(&self) -> Resource<'_> {
+        match self.at {
+            At::Group(_) => Resource::Group(&self.shown),
+            At::Channel(_) | At::Below(_) => Resource::Channel(&self.shown),
+        }
+    }
+
     fn channel(keys: &KeySets, set: &KeySet, name: &str) -> Result<Self, BadName> {
         let (base, presence) = split(name);
         let at = match pattern(base) {

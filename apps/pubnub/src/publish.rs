@@ -11,7 +11,7 @@ use polywire_core::{
 };
 
 use crate::{
-    access,
+    access::{self, Resource, bits},
     app::Shared,
     compression::{UnpackError, unpack},
     keys::KeySet,
@@ -99,8 +99,9 @@ impl<'p> Publish<'p> {
     ) -> Result<u64, Problem> {
         let set = set.filter(|set| set.publish_key() == self.publish_key);
         let set = set.ok_or(bad("Invalid Key"))?;
-        let caller = access::admit(shared, request, SERVICE).await?;
+        let caller = access::admit(shared, set, request, SERVICE).await?;
         let name = decode(self.channel).ok_or(bad("Invalid Channel"))?;
+        caller.check(Resource::Channel(&name), bits::WRITE)?;
         let channel = shared
             .keys
             .channel(set, &name)

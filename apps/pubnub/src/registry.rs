@@ -1,9 +1,10 @@
 //! Channel groups.
 
-use http::Method;
+use http::{Method, StatusCode};
 use polywire_core::{Channel, http::Response};
 
 use crate::{
+    access::{Resource, bits},
     reply,
     route::Call,
     stream::GroupFull,
@@ -23,15 +24,27 @@ pub(crate) async fn route(call: &Call<'_>, path: &[&str]) -> Result<Response, Re
         return Err(reply::method_not_allowed("GET"));
     }
     match path {
-        [] | [""] => Ok(list_groups(call).await),
+        [] | [""] => {
+            if !call.caller.may_everything() {
+                return Err(reply::error(
+                    StatusCode::FORBIDDEN,
+                    reply::ACCESS_MANAGER,
+                    "Forbidden",
+                ));
+            }
+            Ok(list_groups(call).await)
+        }
         [group] => {
             let name = name(group)?;
+            call.caller.check(Resource::Group(&name), bits::MANAGE)?;
             let add = channels(call, "add")?;
             let remove = channels(call, "remove")?;
             change(call, &name, add, remove).await
         }
         [group, "remove"] => {
-            let group = call.set.qualify(&name(group)?);
+            let name = name(group)?;
+            call.caller.check(Resource::Group(&name), bits::MANAGE)?;
+            let group = call.set.qualify(&name);
             call.shared.streams().await.remove_group(&group);
             Ok(reply::ok(DONE))
         }

@@ -120,6 +120,7 @@ async fn dispatch(
             let call = call(shared, request, key, registry::SERVICE).await?;
             registry::route(&call, rest).await
         }
+        ["v3", "pam", key, rest @ ..] => access::route(shared, request, key, rest).await,
         _ => Ok(reply::not_found(service(path))),
     }
 }
@@ -134,7 +135,7 @@ async fn call<'c>(
     let Some(set) = shared.keys.find(key) else {
         return Err(reply::invalid_subscribe_key());
     };
-    let caller = access::admit(shared, &request, service).await?;
+    let caller = access::admit(shared, set, &request, service).await?;
     Ok(Call {
         shared,
         set,

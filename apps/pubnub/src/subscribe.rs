@@ -6,6 +6,7 @@ use polywire_core::{Channel, ClientId, JsonText, http::Response};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
+    filter::{Filter, InvalidFilter},
     keys::KeySet,
     names::{At, BadName, Subject},
     presence::States,
@@ -16,6 +17,8 @@ use crate::{
 };
 
 pub(crate) const SERVICE: &str = "Subscribe";
+
+const FILTER_PROBLEM: &str = "Filter syntax error";
 
 /// `GET /v2/subscribe/{key}/{channels}/0`
 pub(crate) async fn subscribe(call: &Call<'_>, channels: &str) -> Result<Response, Response> {
@@ -37,6 +40,13 @@ pub(crate) async fn subscribe(call: &Call<'_>, channels: &str) -> Result<Respons
     let timeout = value("heartbeat", "Invalid Heartbeat")?;
     let timeout = presence_timeout(timeout.as_deref()).map_err(|()| bad("Invalid Heartbeat"))?;
     let states = States::parse(query).map_err(bad)?;
+    let filter = match value("filter-expr", FILTER_PROBLEM)? {
+        Some(text) if !text.is_empty() => {
+            let filter = Filter::parse(&text);
+            Some(filter.map_err(|InvalidFilter| bad(FILTER_PROBLEM))?)
+        }
+        _ => None,
+    };
     check(call, &subject).await?;
     let streams = call.shared.streams().await;
     // The cursor is taken before the client joins, so that it sees itself come.
@@ -48,7 +58,7 @@ pub(crate) async fn subscribe(call: &Call<'_>, channels: &str) -> Result<Respons
         return Ok(reply::ok(write(call.set, &subject, cursor, &[])));
     }
     members.join().await;
-    Ok(poll(call, &subject, after, members).await)
+    poll(call, &subject, after, members, filter.as_ref()).await
 }
 
 /// Reads the seconds that a client wants to count as present.
@@ -78,6 +88,7 @@ async fn check(call: &Call<'_>, subject: &Subject) -> Result<(), Response> {
         return Err(reply::bad_request(SERVICE, &message));
     }
     for wanted in names {
+        call.caller.check_read(wanted)?;
         let channels = match &wanted.at {
             At::Channel(channel) => vec![channel.clone()],
             // Whoever may read the channel that is called like a pattern may read what matches.
@@ -102,7 +113,8 @@ async fn poll(
     subject: &Subject,
     mut after: u64,
     mut members: Members<'_>,
-) -> Response {
+    filter: Option<&Filter>,
+) -> Result<Response, Response> {
     let (shared, set) = (call.shared, call.set);
     let streams = shared.streams().await;
     let stop = shared.space.runtime().stopping();
@@ -114,11 +126,22 @@ async fn poll(
     let end = Instant::now() + shared.settings.hold;
     let mut is_last = false;
     loop {
-        let batch = streams.read(subject, after, &waiting.waiter);
+        // The token may have expired, or been revoked, meanwhile.
+        call.caller.check_again(&shared.access)?;
+        let mut batch = streams.read(subject, after, &waiting.waiter);
+        let came = !batch.found.is_empty();
+        if let Some(filter) = filter {
+            let wanted = |entry: &Entry| entry.message().is_none_or(|m| filter.wants(m));
+            batch.found.retain(|(entry, _)| wanted(entry));
+        }
         if !batch.found.is_empty() || is_last || stop.is_cancelled() {
-            return reply::ok(write(set, subject, batch.cursor, &batch.found));
+            return Ok(reply::ok(write(set, subject, batch.cursor, &batch.found)));
         }
         after = batch.cursor;
+        if came {
+            // None of it is wanted: look again, behind it.
+            continue;
+        }
         let until = members.later().map_or(end, |later| later.min(end));
         if timeout_at(until, waiting.waiter.woken()).await.is_err() {
             is_last = Instant::now() >= end;

@@ -234,6 +234,63 @@ const scenarios = {
     assert.equal(typeof (await eve.next('message')).message, 'string');
   },
 
+  async filters() {
+    const ann = new Client('ann', { filterExpression: "priority == 'high' && data.n > 1" });
+    await ann.subscribe({ channels: ['room'] });
+    const bob = new Client('bob');
+    await bob.publish('room', { n: 5 }, { meta: { priority: 'low' } });
+    await bob.publish('room', { n: 1 }, { meta: { priority: 'high' } });
+    await bob.publish('room', { n: 2 }, { meta: { priority: 'high' } });
+    await ann.expect('room', { n: 2 });
+    const eve = new Client('eve', { filterExpression: 'priority ==' });
+    eve.pubnub.subscribe({ channels: ['room'] });
+    const status = await eve.next('status');
+    assert.deepEqual([status.category, status.error],
+      ['PNConnectionErrorCategory', 'PNBadRequestCategory']);
+  },
+
+  /** Tokens: granted, shown, refused, parsed, revoked. */
+  async access() {
+    const keys = { publishKey: 'pub', subscribeKey: 'sub' };
+    const admin = new Client('admin', { ...keys, secretKey: 'sec' });
+    const ann = new Client('ann', keys);
+    let status = await refused(ann.publish('room', 1));
+    assert.deepEqual([status.statusCode, status.category], [403, 'PNAccessDeniedCategory']);
+    const token = await admin.pubnub.grantToken({
+      ttl: 15,
+      authorized_uuid: 'ann',
+      resources: { channels: { room: { read: true, write: true } }, groups: { g: { read: true } } },
+      patterns: { channels: { '^chat-[0-9]+$': { read: true } } },
+      meta: { plan: 'gold' },
+    });
+    const parsed = ann.pubnub.parseToken(token);
+    assert.equal(parsed.authorized_uuid, 'ann');
+    assert.equal(parsed.resources.channels.room.write, true);
+    assert.deepEqual(parsed.meta, { plan: 'gold' });
+    ann.pubnub.setToken(token);
+    await ann.subscribe({ channels: ['room', 'chat-7'] });
+    await ann.publish('room', 'allowed');
+    await ann.expect('room', 'allowed');
+    for (const channel of ['chat-7', 'hall']) {
+      status = await refused(ann.publish(channel, 1));
+      assert.equal(status.statusCode, 403);
+    }
+    await admin.publish('chat-7', "from the back end ~*!'()");
+    await ann.expect('chat-7', "from the back end ~*!'()");
+    await admin.publish('chat-7', { posted: true }, { sendByPost: true });
+    await ann.expect('chat-7', { posted: true });
+    const eve = new Client('eve', keys);
+    eve.pubnub.subscribe({ channels: ['room'] });
+    const refusal = await eve.next('status');
+    assert.deepEqual([refusal.category, refusal.error],
+      ['PNConnectionErrorCategory', 'PNAccessDeniedCategory']);
+    await admin.pubnub.revokeToken(token);
+    status = await refused(ann.publish('room', 'too late'));
+    assert.equal(status.statusCode, 403);
+    // The poll that is open ends too.
+    await ann.next('status', (s) => s.category === 'PNDisconnectedUnexpectedlyCategory');
+  },
+
   /** One connection for all calls, instead of one for each. */
   async keep_alive() {
     const ann = new Client('ann', { keepAlive: true });

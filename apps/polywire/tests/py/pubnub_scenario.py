@@ -328,6 +328,85 @@ def encrypted():
         assert "ann" not in str(eve.next("message").message)
 
 
+def filters():
+    """Messages that are not wanted do not come; what is not a filter is refused."""
+    high = client("ann", filter_expression="priority == 'high' && uuid != 'ann'")
+    high.subscribe(["room"], presence=True)
+    bob = client("bob")
+    high.publish("room", "its own", meta={"priority": "high"})
+    bob.publish("room", "unimportant", meta={"priority": "low"})
+    bob.publish("room", "without meta")
+    bob.publish("room", "important", meta={"priority": "high"})
+    high.expect("room", "important")
+    high.expect_presence("join", "ann", "room")
+    high.expect_silence("message")
+    if MODE == "classic":
+        wrong = client("eve", filter_expression="priority ==")
+        wrong.start(["room"])
+        status = wrong.next("status", lambda status: status.is_error())
+        assert status.category == PNStatusCategory.PNBadRequestCategory, vars(status)
+
+
+def access():
+    """Tokens: granted, shown, refused, parsed, revoked."""
+    from pubnub.models.consumer.v3.channel import Channel
+    from pubnub.models.consumer.v3.group import Group
+
+    keys = ("pub", "sub")
+    admin = client("admin", keys=keys, secret_key="sec")
+    ann = client("ann", keys=keys)
+    error = refused(lambda: ann.publish("room", 1))
+    assert error.code == 403 and "Forbidden" in error.text, error
+    assert error.category in (None, PNStatusCategory.PNAccessDeniedCategory), error
+
+    def grant(ttl, *channels):
+        return admin.call(
+            lambda p: p.grant_token()
+            .ttl(ttl)
+            .authorized_uuid("ann")
+            .channels(list(channels))
+            .groups([Group.id("g").read()])
+            .meta({"plan": "gold"})
+        ).get_token()
+
+    token = grant(15, Channel.id("room").read().write(), Channel.pattern("^chat-[0-9]+$").read())
+    parsed = admin.pubnub.parse_token(token)
+    assert parsed["authorized_uuid"] == "ann" and parsed["ttl"] == 15, parsed
+    assert parsed["resources"]["channels"]["room"]["write"] is True, parsed
+    assert parsed["patterns"]["channels"]["^chat-[0-9]+$"]["read"] is True, parsed
+    assert parsed["meta"] == {"plan": "gold"}, parsed
+
+    ann._in_loop(lambda: ann.pubnub.set_token(token))
+    ann.subscribe(["room", "chat-7"], groups=["g"])
+    ann.publish("room", "allowed")
+    ann.expect("room", "allowed")
+    assert refused(lambda: ann.publish("chat-7", "read only")).code == 403
+    assert refused(lambda: ann.publish("hall", "not at all")).code == 403
+    assert refused(lambda: ann.call(lambda p: p.here_now().channels("hall"))).code == 403
+    add = lambda p: p.add_channel_to_channel_group().channel_group("g").channels(["room"])
+    assert refused(lambda: ann.call(add)).code == 403
+    # Whoever signs may do everything, by GET and by POST.
+    admin.call(add)
+    admin.publish("chat-7", "from the back end ~*!'()")
+    ann.expect("chat-7", "from the back end ~*!'()")
+    admin.publish("chat-7", {"posted": True}, use_post=True)
+    ann.expect("chat-7", {"posted": True})
+    # A token is for one client.
+    eve = client("eve", keys=keys)
+    eve._in_loop(lambda: eve.pubnub.set_token(token))
+    assert refused(lambda: eve.publish("room", 1)).code == 403
+    forged = client("mallory", keys=keys, secret_key="guess")
+    assert refused(lambda: forged.publish("room", 1)).code == 403
+
+    admin.call(lambda p: p.revoke_token(token))
+    error = refused(lambda: ann.publish("room", "too late"))
+    assert error.code == 403 and "revoked" in error.text, error
+    if MODE == "classic":
+        # The poll that is open ends too.
+        status = ann.next("status", lambda status: status.is_error())
+        assert status.category == PNStatusCategory.PNAccessDeniedCategory, vars(status)
+
+
 def server_time():
     now = client("ann").call(lambda p: p.time())
     assert abs(int(now) / 10_000_000 - time.time()) < 60, now

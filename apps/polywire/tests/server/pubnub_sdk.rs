@@ -5,7 +5,12 @@ use crate::support::{Process, SOON, Server, ServerOptions, python, run_node};
 /// What a scenario needs of the server beyond the defaults.
 fn server(scenario: &str) -> Server {
     match scenario {
-        "filters" | "presence" => Server::start(&[]),
+        "access" => ServerOptions::new(&["--app", "pubnub"])
+            .config(
+                "[[apps.pubnub.key_sets]]\npublish_key = \"pub\"\nsubscribe_key = \"sub\"\n\
+                 secret_key = \"sec\"\naccess_manager = true\n",
+            )
+            .start(),
         _ => ServerOptions::new(&["--app", "pubnub"]).start(),
     }
 }
@@ -22,12 +27,12 @@ fn run(mode: &str, scenario: &str) {
 }
 
 macro_rules! python {
-    ($mode:ident: $($name:ident),*) => {
-        mod $mode {
+    ($module:ident, $mode:literal: $($name:ident),*) => {
+        mod $module {
             $(
                 #[test]
                 fn $name() {
-                    super::run(stringify!($mode), stringify!($name));
+                    super::run($mode, stringify!($name));
                 }
             )*
         }
@@ -36,9 +41,9 @@ macro_rules! python {
 
 macro_rules! python_in_all_modes {
     ($($name:ident),*) => {
-        python!(sync: $($name),*);
-        python!(classic: $($name),*);
-        python!(engine: $($name),*);
+        python!(sync, "sync": $($name),*);
+        python!(classic, "classic": $($name),*);
+        python!(engine, "engine": $($name),*);
     };
 }
 
@@ -64,8 +69,13 @@ python_in_all_modes!(
     errors,
     wrong_key,
     encrypted,
+    access,
     server_time
 );
+
+// The event engine never sends a filter.
+python!(sync_filter, "sync": filters);
+python!(classic_filter, "classic": filters);
 
 mod javascript {
     use super::{run_node, server};
@@ -83,6 +93,6 @@ mod javascript {
 
     javascript!(
         messages, signals, names, wildcards, groups, resume, presence, state, errors, encrypted,
-        keep_alive, time
+        filters, access, keep_alive, time
     );
 }

@@ -1,5 +1,19 @@
 //! Who asks, and what they may do.
 
+mod cbor;
+mod grant;
+mod hmac;
+mod revoked;
+mod signature;
+mod token;
+
+pub(crate) use self::{
+    grant::route,
+    token::{Resource, bits},
+};
+
+use std::{sync::Arc, time::SystemTime};
+
 use http::StatusCode;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use polywire_core::{
@@ -7,12 +21,49 @@ use polywire_core::{
     http::{Request, Response},
 };
 
-use crate::{app::Shared, reply, text::parameter};
+use self::{revoked::Revoked, signature::Signed, token::Token};
+use crate::{app::Shared, keys::KeySet, names::Wanted, reply, text::parameter};
+
+/// What is known of tokens.
+#[derive(Debug, Default)]
+pub(crate) struct Access {
+    revoked: Revoked,
+}
+
+impl Access {
+    /// Takes a token back; false when there is no room to remember that.
+    fn revoke(&self, token: &Token) -> bool {
+        self.revoked.add(token)
+    }
+
+    /// Says why a token does not count any more.
+    fn problem(&self, token: &Token) -> Option<&'static str> {
+        if token.end <= SystemTime::now() {
+            Some("Token is expired.")
+        } else if self.revoked.contains(token) {
+            Some("Token is revoked")
+        } else {
+            None
+        }
+    }
+}
 
 /// Who asks.
 #[derive(Debug)]
 pub(crate) struct Caller {
     pub(crate) origin: Origin,
+    rights: Rights,
+}
+
+/// What somebody may do with the channels of a key set.
+#[derive(Debug)]
+enum Rights {
+    /// Nobody asks for tokens here.
+    Open,
+    /// It knows the secret key.
+    Signed,
+    Token(Arc<Token>),
+    None,
 }
 
 impl Caller {
@@ -20,12 +71,77 @@ impl Caller {
     pub(crate) fn client(&self) -> Option<&ClientId> {
         self.origin.client.as_ref()
     }
+
+    fn is_signed(&self) -> bool {
+        matches!(self.rights, Rights::Signed)
+    }
+
+    /// True when it may do everything.
+    pub(crate) fn may_everything(&self) -> bool {
+        matches!(self.rights, Rights::Open | Rights::Signed)
+    }
+
+    /// Refuses whoever shows neither a token nor a signature, where that is asked.
+    pub(crate) fn check_known(&self) -> Result<(), Response> {
+        match self.rights {
+            Rights::None => Err(denied("Forbidden")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses what the caller has no right to.
+    pub(crate) fn check(&self, resource: Resource<'_>, bit: u64) -> Result<(), Response> {
+        let allowed = match &self.rights {
+            Rights::Open | Rights::Signed => true,
+            Rights::Token(token) => token.allows(resource, bit),
+            Rights::None => false,
+        };
+        if allowed {
+            return Ok(());
+        }
+        Err(match resource {
+            Resource::Channel(name) => reply::forbidden("channels", name),
+            Resource::Group(name) => reply::forbidden("channel-groups", name),
+        })
+    }
+
+    /// Refuses to read a name of a poll.
+    pub(crate) fn check_read(&self, wanted: &Wanted) -> Result<(), Response> {
+        self.check(wanted.resource(), bits::READ)
+    }
+
+    /// Refuses whoever has a token that does not count any more.
+    pub(crate) fn check_again(&self, access: &Access) -> Result<(), Response> {
+        match &self.rights {
+            Rights::Token(token) => match access.problem(token) {
+                Some(problem) => Err(denied(problem)),
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
 }
 
-/// Finds out who asks.
+fn denied(message: &str) -> Response {
+    reply::error(StatusCode::FORBIDDEN, reply::ACCESS_MANAGER, message)
+}
+
+/// Finds out who asks, where the signature does not cover a body.
 pub(crate) async fn admit(
     shared: &Shared,
+    set: &KeySet,
     request: &Request,
+    service: &str,
+) -> Result<Caller, Response> {
+    admit_with(shared, set, request, b"", service).await
+}
+
+/// Finds out who asks, with the body that the signature covers.
+pub(crate) async fn admit_with(
+    shared: &Shared,
+    set: &KeySet,
+    request: &Request,
+    body: &[u8],
     service: &str,
 ) -> Result<Caller, Response> {
     let Some(uuid) = parameter(&request.query, "uuid") else {
@@ -39,14 +155,53 @@ pub(crate) async fn admit(
     {
         return Err(reply::bad_request(service, "Invalid UUID"));
     }
-    let identity = if shared.settings.authenticate {
+    let rights = rights(shared, set, request, body, client.as_ref())?;
+    let identity = if shared.settings.authenticate && !matches!(rights, Rights::Signed) {
         ask_policy(shared, request).await?
     } else {
         Identity::unrestricted()
     };
     let mut origin = Origin::new("pubnub", identity).peer(request.peer);
     origin.client = client.or(origin.client);
-    Ok(Caller { origin })
+    Ok(Caller { origin, rights })
+}
+
+fn rights(
+    shared: &Shared,
+    set: &KeySet,
+    request: &Request,
+    body: &[u8],
+    client: Option<&ClientId>,
+) -> Result<Rights, Response> {
+    let value = |name| parameter(&request.query, name).flatten();
+    if let (Some(secret), Some(signature)) = (set.secret_key(), value("signature")) {
+        let signed = Signed {
+            method: &request.method,
+            path: &request.path,
+            query: &request.query,
+            body,
+        };
+        let time = value("timestamp");
+        let checked = signed.check(set, secret, &signature, time.as_deref(), SystemTime::now());
+        return match checked {
+            Ok(()) => Ok(Rights::Signed),
+            Err(signature::BadSignature::Invalid) => Err(denied("Invalid Signature")),
+            Err(signature::BadSignature::Time) => Err(denied("Invalid Timestamp")),
+        };
+    }
+    let Some(secret) = set.secret_key().filter(|_| set.has_access_manager()) else {
+        return Ok(Rights::Open);
+    };
+    let Some(token) = value("auth").and_then(|text| token::read(&text, secret)) else {
+        return Ok(Rights::None);
+    };
+    if let Some(problem) = shared.access.problem(&token) {
+        return Err(denied(problem));
+    }
+    if !token.is_for(client.map(ClientId::as_str)) {
+        return Err(denied("Forbidden"));
+    }
+    Ok(Rights::Token(Arc::new(token)))
 }
 
 /// Shows the auth key where the policy looks for its secret.

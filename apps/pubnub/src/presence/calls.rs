@@ -31,6 +31,15 @@ pub(super) fn subject(call: &Call<'_>, channels: &str) -> Result<Subject, Respon
     Ok(subject)
 }
 
+/// The channels and groups of a call that only those may make who may read there.
+pub(super) fn readable(call: &Call<'_>, channels: &str) -> Result<Subject, Response> {
+    let subject = subject(call, channels)?;
+    for wanted in &subject.names {
+        call.caller.check_read(wanted)?;
+    }
+    Ok(subject)
+}
+
 /// The channels that a subject stands for, each with the name that led there. Patterns and presence names
 /// are no places to be.
 pub(super) async fn places(call: &Call<'_>, subject: &Subject) -> Vec<(Channel, String)> {
@@ -53,7 +62,7 @@ pub(super) async fn places(call: &Call<'_>, subject: &Subject) -> Vec<(Channel, 
 
 /// `GET …/channel/{channels}/heartbeat`
 pub(super) async fn heartbeat(call: &Call<'_>, channels: &str) -> Result<Response, Response> {
-    let subject = subject(call, channels)?;
+    let subject = readable(call, channels)?;
     let seconds = parameter(call.query(), "heartbeat").ok_or_else(|| bad("Invalid Heartbeat"))?;
     let timeout = presence_timeout(seconds.as_deref()).map_err(|()| bad("Invalid Heartbeat"))?;
     let states = States::parse(call.query()).map_err(bad)?;
@@ -101,7 +110,7 @@ pub(super) async fn set_state(
     uuid: &str,
 ) -> Result<Response, Response> {
     const INVALID: &str = "Invalid JSON specified.";
-    let (subject, client) = (subject(call, channels)?, client(uuid)?);
+    let (subject, client) = (readable(call, channels)?, client(uuid)?);
     let text = parameter(call.query(), "state").ok_or_else(|| bad(INVALID))?;
     let text = text.unwrap_or_default();
     let state: Value = serde_json::from_str(&text).map_err(|_| bad(INVALID))?;
@@ -140,7 +149,7 @@ pub(super) async fn state(
     channels: &str,
     uuid: &str,
 ) -> Result<Response, Response> {
-    let (subject, client) = (subject(call, channels)?, client(uuid)?);
+    let (subject, client) = (readable(call, channels)?, client(uuid)?);
     let of = |channel: &Channel| {
         let state = call.space().presence().state(channel, &client);
         state.flatten().unwrap_or_else(empty)

@@ -1,10 +1,11 @@
 //! Lists of members.
 
+use http::StatusCode;
 use polywire_core::{Channel, ClientId, http::Response, space::Member};
 
 use super::{
     SERVICE,
-    calls::{places, subject},
+    calls::{places, readable},
 };
 use crate::{
     names::At,
@@ -80,7 +81,7 @@ fn is_on(value: Option<&str>) -> bool {
 /// `GET …/channel/{channels}`
 pub(super) async fn now(call: &Call<'_>, channels: &str) -> Result<Response, Response> {
     let wish = Wish::parse(call.query())?;
-    let subject = subject(call, channels)?;
+    let subject = readable(call, channels)?;
     if let [wanted] = &subject.names[..]
         && let At::Channel(channel) = &wanted.at
     {
@@ -100,6 +101,14 @@ pub(super) async fn now(call: &Call<'_>, channels: &str) -> Result<Response, Res
 /// `GET …`: all channels that somebody is on.
 pub(super) async fn everywhere(call: &Call<'_>) -> Result<Response, Response> {
     let wish = Wish::parse(call.query())?;
+    if !call.caller.may_everything() {
+        let message = "Forbidden";
+        return Err(reply::error(
+            StatusCode::FORBIDDEN,
+            reply::ACCESS_MANAGER,
+            message,
+        ));
+    }
     let mut channels = call.space().presence().channels();
     channels.sort_unstable();
     Ok(several(

@@ -19,6 +19,7 @@ pub(crate) async fn route(call: &Call<'_>, path: &[&str]) -> Result<Response, Re
     if call.request.method != Method::GET {
         return Err(reply::method_not_allowed("GET"));
     }
+    call.caller.check_known()?;
     match path {
         ["channel", channels, "heartbeat"] => calls::heartbeat(call, channels).await,
         ["channel", channels, "leave"] => calls::leave(call, channels).await,

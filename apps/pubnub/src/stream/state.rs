@@ -397,3 +397,194 @@ impl State {
         self.groups.names()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use polywire_core::{Draft, Payload, Position, Seq, Timetoken};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::keys::KeySets;
+
+    fn state() -> State {
+        State::new(Bounds {
+            bytes_max: 1 << 20,
+            age_max: Duration::from_secs(60),
+            announce_max: 20,
+        })
+    }
+
+    fn subject(names: &str) -> Subject {
+        let keys = KeySets::new(Vec::new());
+        Subject::parse(&keys, keys.first(), names, "").unwrap()
+    }
+
+    fn publication(channel: &str, seq: u64, timetoken: u64) -> Publication {
+        let channel = Channel::new(channel).unwrap();
+        Draft::new(channel, Payload::text(seq.to_string())).at(Position {
+            seq: Seq(seq),
+            timetoken: Timetoken(timetoken),
+            ..Position::default()
+        })
+    }
+
+    fn arrive(state: &mut State, publication: &Publication, clock: &mut u64) {
+        let channel = publication.target.channel().unwrap();
+        state.arrive(channel, publication, || {
+            *clock += 1;
+            Some(*clock)
+        });
+    }
+
+    fn places(batch: &Batch) -> Vec<(String, u64)> {
+        let message = |entry: &Entry| {
+            let seq = entry.message().unwrap().position().seq.0;
+            (entry.channel.to_string(), seq)
+        };
+        batch
+            .found
+            .iter()
+            .map(|(entry, _)| message(entry))
+            .collect()
+    }
+
+    #[test]
+    fn a_late_arrival_is_behind_every_cursor_that_was_handed_out() {
+        let (mut state, both, waiter) = (state(), subject("a,b"), Waiter::new());
+        let mut clock = 100;
+        arrive(&mut state, &publication("b", 1, 11), &mut clock);
+        let batch = state.read(&both, 5, &waiter);
+        assert_eq!((batch.cursor, places(&batch)), (11, vec![("b".into(), 1)]));
+        // It had its time before, and comes only now.
+        arrive(&mut state, &publication("a", 1, 10), &mut clock);
+        let batch = state.read(&both, 11, &waiter);
+        assert_eq!((batch.cursor, places(&batch)), (101, vec![("a".into(), 1)]));
+        assert!(state.read(&both, 101, &waiter).found.is_empty());
+        // Its publisher resumes behind it.
+        let batch = state.read(&subject("a"), 10, &waiter);
+        assert!(batch.found.is_empty());
+    }
+
+    #[test]
+    fn the_newest_hundred_are_kept_and_what_is_missing_is_known() {
+        let (mut state, room, waiter) = (state(), subject("room"), Waiter::new());
+        let mut clock = 1000;
+        for number in 1..=130 {
+            arrive(&mut state, &publication("room", number, number), &mut clock);
+        }
+        let batch = state.read(&room, 0, &waiter);
+        assert_eq!(batch.found.len(), 100);
+        assert_eq!(places(&batch)[0], ("room".into(), 31));
+        assert!(batch.incomplete);
+        assert!(!state.read(&room, 30, &waiter).incomplete);
+    }
+
+    #[test]
+    fn one_answer_holds_a_hundred_and_the_next_goes_on_there() {
+        let (mut state, both, waiter) = (state(), subject("a,b"), Waiter::new());
+        let mut clock = 1000;
+        for number in 1..=80 {
+            arrive(
+                &mut state,
+                &publication("a", number, 2 * number),
+                &mut clock,
+            );
+            arrive(
+                &mut state,
+                &publication("b", number, 2 * number + 1),
+                &mut clock,
+            );
+        }
+        let first = state.read(&both, 1, &waiter);
+        let second = state.read(&both, first.cursor, &waiter);
+        assert_eq!((first.found.len(), second.found.len()), (100, 60));
+        let orders = first.found.iter().chain(&second.found);
+        assert!(orders.map(|(entry, _)| entry.order).is_sorted());
+    }
+
+    #[test]
+    fn nothing_is_kept_for_those_who_went_away() {
+        let (mut state, waiter) = (state(), Waiter::new());
+        let names = subject("a,b-pnpres,c.*,d.e");
+        state.read(&names, 5, &waiter);
+        assert_eq!(state.streams.len(), 3);
+        state.forget(&names, &waiter);
+        assert!(state.streams.is_empty() && state.levels.is_empty());
+    }
+
+    #[test]
+    fn the_oldest_go_when_there_is_too_much() {
+        let (mut state, waiter) = (state(), Waiter::new());
+        state.bounds.bytes_max = 10_000;
+        let mut clock = 10_000;
+        for number in 1..=2000 {
+            let name = format!("c{}.x", number % 50);
+            arrive(&mut state, &publication(&name, number, number), &mut clock);
+            assert!(state.bytes <= 10_000);
+        }
+        assert!(
+            state
+                .arrivals
+                .oldest()
+                .is_some_and(|oldest| oldest.order > 1900)
+        );
+        assert!(state.streams.len() <= 40 && state.levels.len() <= 40);
+        assert!(state.read(&subject("c0.x"), 1, &waiter).incomplete);
+    }
+
+    proptest! {
+        /// However late things come, and whenever is polled, a poller sees everything once, and each channel in
+        /// order.
+        #[test]
+        fn nothing_is_lost_and_nothing_comes_twice(
+            steps in prop::collection::vec((0..5u8, 0..4usize), 1..300),
+        ) {
+            let mut state = state();
+            let (all, waiter) = (subject("c0,c1,c2,c3"), Waiter::new());
+            let mut clock = 1000;
+            let mut under_way: [VecDeque<Publication>; 4] = Default::default();
+            let (mut sent, mut came) = ([0; 4], [0; 4]);
+            let mut cursor = 1;
+            let mut read = |state: &mut State, lost: bool| {
+                let batch = state.read(&all, cursor, &waiter);
+                if lost {
+                    return Ok(true);
+                }
+                for (channel, seq) in places(&batch) {
+                    let index: usize = channel[1..].parse().unwrap();
+                    came[index] += 1;
+                    prop_assert_eq!(seq, came[index]);
+                }
+                prop_assert!(batch.cursor >= cursor);
+                cursor = batch.cursor;
+                Ok(batch.found.is_empty())
+            };
+            for (step, channel) in steps {
+                match step {
+                    0 | 1 => {
+                        clock += 1;
+                        sent[channel] += 1;
+                        let name = format!("c{channel}");
+                        under_way[channel].push_back(publication(&name, sent[channel], clock));
+                    }
+                    2 => {
+                        if let Some(publication) = under_way[channel].pop_front() {
+                            arrive(&mut state, &publication, &mut clock);
+                        }
+                    }
+                    step => {
+                        // One in two answers is lost on the way.
+                        read(&mut state, step == 3)?;
+                    }
+                }
+            }
+            for publication in under_way.iter_mut().flatten() {
+                arrive(&mut state, publication, &mut clock);
+            }
+            while !read(&mut state, false)? {}
+            prop_assert_eq!(sent, came);
+        }
+    }
+}
