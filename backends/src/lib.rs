@@ -5,5 +5,5 @@ mod redis;
 
 pub use self::{
     memory::Memory,
-    redis::{Redis, RedisSettings},
+    redis::{Redis, RedisHistory, RedisSettings},
 };

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use async_trait::async_trait;
-use polywire_core::{BackendError, Draft, LocalNode, Position, PubSubBackend};
+use polywire_core::{BackendError, Draft, LocalNode, PubSubBackend, Receipt};
 
 /// Everything stays in the memory of one node. It is always ready and never fails.
 ///
@@ -25,8 +25,8 @@ impl PubSubBackend for Memory {
         self.node.set(node).map_err(|_| BackendError::NotRunning)
     }
 
-    async fn publish(&self, draft: Draft) -> Result<Position, BackendError> {
+    async fn publish(&self, draft: Draft) -> Result<Receipt, BackendError> {
         let node = self.node.get().ok_or(BackendError::NotRunning)?;
-        Ok(node.publish(draft).await)
+        Ok(node.publish(draft).await?)
     }
 }

@@ -349,6 +349,7 @@ async fn systems_with_different_prefixes_do_not_see_each_other() {
 async fn a_password_and_a_database_are_used() {
     let server = RedisServer::start_with(RedisServerOptions {
         password: Some("hunter2".into()),
+        ..RedisServerOptions::default()
     })
     .await;
     let room = channel("room");

@@ -9,7 +9,9 @@ use crate::{
     hub::LocalNode,
     identity::ClientId,
     pattern::Pattern,
-    publication::{Draft, Position, Target},
+    persistence::{History, PersistenceError},
+    publication::{Draft, Target},
+    receipt::Receipt,
 };
 
 /// Gives every publication its place and carries it to all nodes.
@@ -19,11 +21,14 @@ use crate::{
 ///   another system to come up: a backend connects in the background and says how it fares in
 ///   [`status`](Self::status).
 /// - A publication reaches every node with a subscriber once, and the publishing node like the others.
-///   All subscribers of a channel see one order. Positions of a channel rise by one; where continuity
-///   was lost the epoch changes.
+///   All subscribers of a channel see one order. The numbers of publications that are to be stored rise
+///   by one, the others carry that of the last one before them; where continuity was lost the epoch
+///   changes. Timetokens always rise.
 /// - When [`publish`](Self::publish) has returned `Ok`, the local subscribers' queues hold the
 ///   publication, or will before anything that is published later.
-/// - [`persist`](LocalNode::persist) is called once for each stored publication, on this node.
+/// - A publication that is to be stored is stored before anybody gets it: by [`LocalNode::publish`], by
+///   [`LocalNode::persist`], called once for each on this node, or by the backend itself, which then has a
+///   [`history`](Self::history). What cannot be stored is refused.
 /// - [`subscribe`](Self::subscribe) and [`unsubscribe`](Self::unsubscribe) are level-triggered: they
 ///   mean "look again at what [`LocalNode::is_occupied`] says". Calls may come in any order, more than
 ///   once, and for things that changed back meanwhile.
@@ -37,7 +42,7 @@ use crate::{
 ///
 /// # Examples
 /// ```
-/// use polywire_core::{BackendError, Draft, LocalNode, Position, PubSubBackend};
+/// use polywire_core::{BackendError, Draft, LocalNode, PubSubBackend, Receipt};
 /// use std::sync::OnceLock;
 ///
 /// /// One node, nothing else.
@@ -49,8 +54,8 @@ use crate::{
 ///     async fn start(&self, node: LocalNode) -> Result<(), BackendError> {
 ///         self.0.set(node).map_err(|_| BackendError::NotRunning)
 ///     }
-///     async fn publish(&self, draft: Draft) -> Result<Position, BackendError> {
-///         Ok(self.0.get().ok_or(BackendError::NotRunning)?.publish(draft).await)
+///     async fn publish(&self, draft: Draft) -> Result<Receipt, BackendError> {
+///         Ok(self.0.get().ok_or(BackendError::NotRunning)?.publish(draft).await?)
 ///     }
 /// }
 /// ```
@@ -62,11 +67,12 @@ pub trait PubSubBackend: Send + Sync + 'static {
     /// What no waiting would mend, such as a wrong setting.
     async fn start(&self, node: LocalNode) -> Result<(), BackendError>;
 
-    /// Publishes on all nodes and returns the place that the publication got.
+    /// Publishes on all nodes and returns the place that the publication got, and how safe it is.
     ///
     /// # Errors
-    /// [`BackendError::Unreachable`] when other nodes may not have got it.
-    async fn publish(&self, draft: Draft) -> Result<Position, BackendError>;
+    /// [`BackendError::Unreachable`] when other nodes may not have got it, [`BackendError::NotStored`] when
+    /// nobody got it because it could not be stored.
+    async fn publish(&self, draft: Draft) -> Result<Receipt, BackendError>;
 
     /// Somebody on this node now wants `interest`.
     ///
@@ -87,6 +93,11 @@ pub trait PubSubBackend: Send + Sync + 'static {
         BackendStatus::Ready
     }
 
+    /// What the backend itself keeps, to be read again, where it stores what it publishes in the same step.
+    fn history(&self) -> Option<&dyn History> {
+        None
+    }
+
     /// Ends what runs in the background; called once.
     async fn stop(&self) {}
 }
@@ -99,7 +110,7 @@ impl<B: PubSubBackend + ?Sized> PubSubBackend for Arc<B> {
         (**self).start(node).await
     }
 
-    async fn publish(&self, draft: Draft) -> Result<Position, BackendError> {
+    async fn publish(&self, draft: Draft) -> Result<Receipt, BackendError> {
         (**self).publish(draft).await
     }
 
@@ -113,6 +124,10 @@ impl<B: PubSubBackend + ?Sized> PubSubBackend for Arc<B> {
 
     fn status(&self) -> BackendStatus {
         (**self).status()
+    }
+
+    fn history(&self) -> Option<&dyn History> {
+        (**self).history()
     }
 
     async fn stop(&self) {
@@ -174,6 +189,9 @@ pub enum BackendError {
     /// The other nodes cannot be reached; members on this node were served.
     #[error("the other nodes cannot be reached; only members on this node were served")]
     Unreachable(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
+    /// It was to be stored and was not; nobody got it.
+    #[error("the message could not be stored and was not published: {0}")]
+    NotStored(#[from] PersistenceError),
     /// A setting is wrong; the text says which and what to do.
     #[error("{0}")]
     Configuration(String),

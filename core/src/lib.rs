@@ -20,6 +20,7 @@ mod limits;
 mod pattern;
 mod persistence;
 mod publication;
+mod receipt;
 mod runner;
 
 pub use self::{
@@ -37,11 +38,17 @@ pub use self::{
     },
     limits::Limits,
     pattern::{InvalidPattern, Level, Pattern},
-    persistence::{PersistenceError, PersistencePolicy},
-    publication::{
-        Clock, Draft, Epoch, InvalidJson, JsonText, Kind, Payload, Position, PresenceAction,
-        PresenceEvent, Publication, Retention, Seq, Target, Text, Timetoken,
+    persistence::{
+        Annotation, Continuation, Durability, DurabilitySetting, History, HistoryError, Kept,
+        Order, Page, PersistenceError, PersistencePolicy, Query, Rule, RuleSettings, Rules, Span,
+        Stored, read_after,
     },
+    publication::{
+        BinaryError, Clock, Draft, Epoch, InvalidJson, JsonText, Kind, Payload, Position,
+        PresenceAction, PresenceEvent, Publication, Retention, Seq, Target, Text, Timetoken,
+        decode_draft, encode_draft,
+    },
+    receipt::Receipt,
     runner::{AppRunner, BindFailure, Builder, Listen, Listening, Runtime, Server, StartError},
     space::Space,
     transport::{http, tls::TlsOptions},

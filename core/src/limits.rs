@@ -26,6 +26,9 @@ pub struct Limits {
     /// Seconds in which the first bytes of a connection must come, with the TLS handshake where there is one,
     /// and then again in which the head of a request must be complete. Default 5.
     pub header_secs: u64,
+    /// TLS handshakes that may be under way; one more waits for its turn, within the time of
+    /// [`header_secs`](Self::header_secs). Default 4096.
+    pub tls_handshakes_max: usize,
     /// Seconds in which the body of a request must be complete. Default 30.
     pub body_secs: u64,
     /// Seconds that an HTTP connection may wait for its next request. Default 75.
@@ -43,6 +46,7 @@ impl Default for Limits {
             outbound_bytes_max: 4 << 20,
             outbound_stall_secs: 30,
             header_secs: 5,
+            tls_handshakes_max: 4096,
             body_secs: 30,
             keep_alive_secs: 75,
         }

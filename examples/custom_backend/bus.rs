@@ -2,13 +2,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, OnceLock},
 };
 
 use polywire::{
     core::{Clock, Epoch, Seq, Target},
     prelude::*,
 };
+use tokio::sync::Mutex;
 
 /// A bus that any number of nodes may join.
 #[derive(Clone, Default)]
@@ -36,13 +37,11 @@ impl Bus {
         }
     }
 
-    fn publish(&self, draft: Draft) -> Publication {
-        // One lock for all: the order on the bus is the order on every node.
-        let mut state = self
-            .0
-            .state
-            .lock()
-            .expect("no thread panics while it holds the lock");
+    /// Publishes for one of the nodes, which has its policy store it before anybody gets it.
+    async fn publish(&self, draft: Draft, publisher: &LocalNode) -> Result<Receipt, BackendError> {
+        // One lock for all, also while a publication is being stored: the order on the bus is the order on
+        // every node. A bus for more than an example would have a lock for each channel.
+        let mut state = self.0.state.lock().await;
         let timetoken = self.0.clock.tick();
         let last = state.last.entry(draft.target.clone()).or_insert(Position {
             epoch: Epoch(timetoken.0),
@@ -50,16 +49,18 @@ impl Bus {
             timetoken,
         });
         *last = Position {
-            seq: Seq(last.seq.0 + 1),
+            // Only what is to be stored counts.
+            seq: Seq(last.seq.0 + u64::from(draft.retention.store)),
             timetoken,
             ..*last
         };
-        let publication = draft.at(*last);
+        let publication = Arc::new(draft.at(*last));
+        let durability = publisher.persist(&publication).await?;
         for node in &state.nodes {
             node.clock().observe(timetoken);
             node.deliver(&publication);
         }
-        publication
+        Ok(Receipt::new(publication.position(), durability))
     }
 }
 
@@ -72,20 +73,13 @@ pub(crate) struct BusBackend {
 #[async_trait]
 impl PubSubBackend for BusBackend {
     async fn start(&self, node: LocalNode) -> Result<(), BackendError> {
-        let mut state = self
-            .bus
-            .0
-            .state
-            .lock()
-            .expect("no thread panics while it holds the lock");
+        let mut state = self.bus.0.state.lock().await;
         state.nodes.push(node.clone());
         self.node.set(node).map_err(|_| BackendError::NotRunning)
     }
 
-    async fn publish(&self, draft: Draft) -> Result<Position, BackendError> {
+    async fn publish(&self, draft: Draft) -> Result<Receipt, BackendError> {
         let node = self.node.get().ok_or(BackendError::NotRunning)?;
-        let publication = self.bus.publish(draft);
-        node.persist(&publication).await;
-        Ok(publication.position())
+        self.bus.publish(draft, node).await
     }
 }

@@ -7,6 +7,8 @@
 //! curl http://localhost:6666/debug/?batman=bruce_wayne
 //! ```
 
+use std::sync::Arc;
+
 use polywire::prelude::*;
 
 /// Prints what is published.
@@ -14,11 +16,11 @@ struct MyPersistence;
 
 #[async_trait]
 impl PersistencePolicy for MyPersistence {
-    async fn persist(&self, publication: &Publication) -> Result<(), PersistenceError> {
+    async fn persist(&self, publication: &Arc<Publication>) -> Kept {
         println!("{:?}", publication.payload);
         println!("{:?}", publication.target);
         println!("KABOOM !");
-        Ok(())
+        Ok(Durability::Delivered)
     }
 }
 

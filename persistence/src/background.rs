@@ -6,7 +6,6 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use polywire_core::PersistenceError;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinHandle,
@@ -85,7 +84,7 @@ impl Background {
         &self,
         record: Record,
         work: impl FnOnce(Records) -> W,
-    ) -> Result<(), PersistenceError> {
+    ) {
         let running = self.running.get_or_init(|| self.start(work));
         let share = u32::try_from(record.len()).unwrap_or(u32::MAX);
         let queued = self.bytes.clone().try_acquire_many_owned(share);
@@ -93,11 +92,9 @@ impl Background {
             record,
             _share: share,
         });
-        if queued.is_some_and(|queued| running.records.try_send(queued).is_ok()) {
-            return Ok(());
+        if queued.is_none_or(|queued| running.records.try_send(queued).is_err()) {
+            self.losses.add(1, "the queue is full, or the node stops");
         }
-        self.losses.add(1, "the queue is full, or the node stops");
-        Err(PersistenceError::Overloaded)
     }
 
     fn start<W: Future<Output = ()> + Send + 'static>(

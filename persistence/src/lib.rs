@@ -3,6 +3,7 @@
 mod background;
 mod external_api;
 mod losses;
+mod memory;
 mod none;
 mod record;
 mod redis_stream;
@@ -10,6 +11,7 @@ mod tee;
 
 pub use self::{
     external_api::{ExternalApi, ExternalApiSettings},
+    memory::MemoryHistory,
     none::NoPersistence,
     redis_stream::{RedisStream, RedisStreamSettings},
     tee::{PersistencePolicyExt, Tee},

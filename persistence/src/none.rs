@@ -1,7 +1,9 @@
 //! The policy that keeps nothing.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use polywire_core::{PersistenceError, PersistencePolicy, Publication};
+use polywire_core::{Durability, Kept, PersistencePolicy, Publication};
 
 /// Keeps nothing.
 #[derive(Debug, Clone, Copy, Default)]
@@ -9,8 +11,8 @@ pub struct NoPersistence;
 
 #[async_trait]
 impl PersistencePolicy for NoPersistence {
-    async fn persist(&self, _: &Publication) -> Result<(), PersistenceError> {
-        Ok(())
+    async fn persist(&self, _: &Arc<Publication>) -> Kept {
+        Ok(Durability::Delivered)
     }
 
     fn stores(&self) -> bool {

@@ -1,7 +1,11 @@
 //! Two policies at once.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use polywire_core::{PersistenceError, PersistencePolicy, Publication};
+use polywire_core::{
+    Durability, History, Kept, PersistenceError, PersistencePolicy, Publication, Target,
+};
 
 /// Ways to combine policies; every policy has them.
 pub trait PersistencePolicyExt: PersistencePolicy + Sized {
@@ -18,8 +22,9 @@ impl<P: PersistencePolicy> PersistencePolicyExt for P {}
 
 /// Keeps every publication in two policies.
 ///
-/// Both are asked at the same time, whatever the other answers; the error is that of the first policy that
-/// has one.
+/// Both are asked at the same time, whatever the other answers. A publication that one of them refuses is
+/// refused; an observer such as [`ExternalApi`](crate::ExternalApi) refuses none. History is read from the first
+/// policy that has one.
 ///
 /// # Examples
 /// ```
@@ -37,16 +42,41 @@ pub struct Tee<A, B> {
 
 #[async_trait]
 impl<A: PersistencePolicy, B: PersistencePolicy> PersistencePolicy for Tee<A, B> {
-    async fn persist(&self, publication: &Publication) -> Result<(), PersistenceError> {
+    async fn persist(&self, publication: &Arc<Publication>) -> Kept {
+        let batch = std::slice::from_ref(publication);
+        let kept = self.persist_all(batch).await.pop();
+        kept.unwrap_or(Err(PersistenceError::Closed))
+    }
+
+    async fn persist_all(&self, batch: &[Arc<Publication>]) -> Vec<Kept> {
         let (first, second) = tokio::join!(
-            persist(&self.first, publication),
-            persist(&self.second, publication)
+            persist_all(&self.first, batch),
+            persist_all(&self.second, batch)
         );
-        first.and(second)
+        first
+            .into_iter()
+            .zip(second)
+            .map(|(first, second)| both(first, second))
+            .collect()
+    }
+
+    fn waits(&self, target: &Target) -> bool {
+        waits(&self.first, target) || waits(&self.second, target)
+    }
+
+    fn persist_now(&self, publication: &Arc<Publication>) -> Kept {
+        both(
+            persist_now(&self.first, publication),
+            persist_now(&self.second, publication),
+        )
     }
 
     fn stores(&self) -> bool {
         self.first.stores() || self.second.stores()
+    }
+
+    fn history(&self) -> Option<&dyn History> {
+        self.first.history().or_else(|| self.second.history())
     }
 
     async fn stop(&self) {
@@ -54,21 +84,35 @@ impl<A: PersistencePolicy, B: PersistencePolicy> PersistencePolicy for Tee<A, B>
     }
 }
 
-async fn persist<P: PersistencePolicy>(
-    policy: &P,
-    publication: &Publication,
-) -> Result<(), PersistenceError> {
+/// The safer of two answers; an error where one is.
+fn both(first: Kept, second: Kept) -> Kept {
+    Ok(first?.max(second?))
+}
+
+fn waits<P: PersistencePolicy>(policy: &P, target: &Target) -> bool {
+    policy.stores() && policy.waits(target)
+}
+
+fn persist_now<P: PersistencePolicy>(policy: &P, publication: &Arc<Publication>) -> Kept {
     if policy.stores() {
-        policy.persist(publication).await
+        policy.persist_now(publication)
     } else {
-        Ok(())
+        Ok(Durability::Delivered)
     }
+}
+
+/// One answer for each, also from a policy that does not wait.
+async fn persist_all<P: PersistencePolicy>(policy: &P, batch: &[Arc<Publication>]) -> Vec<Kept> {
+    if !policy.stores() {
+        return batch.iter().map(|_| Ok(Durability::Delivered)).collect();
+    }
+    let mut kept = policy.persist_all(batch).await;
+    kept.resize(batch.len(), Err(PersistenceError::Closed));
+    kept
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use polywire_core::{
         Channel, Draft, Payload, Position,
         testkit::{self, RecordingPolicy},
@@ -81,8 +125,8 @@ mod tests {
 
     #[async_trait]
     impl PersistencePolicy for Broken {
-        async fn persist(&self, _: &Publication) -> Result<(), PersistenceError> {
-            Err(PersistenceError::Overloaded)
+        async fn persist(&self, _: &Arc<Publication>) -> Kept {
+            Err(PersistenceError::Full)
         }
     }
 
@@ -90,10 +134,10 @@ mod tests {
     async fn both_keep_a_publication_also_when_one_fails() {
         let kept = Arc::new(RecordingPolicy::default());
         let draft = Draft::new(Channel::new("room").unwrap(), Payload::text("hello"));
-        let publication = draft.at(Position::default());
+        let publication = Arc::new(draft.at(Position::default()));
         let policy = Broken.tee(kept.clone());
         assert!(policy.persist(&publication).await.is_err());
-        assert_eq!(kept.publications(), [publication]);
+        assert_eq!(kept.publications(), [(*publication).clone()]);
         assert!(!NoPersistence.tee(NoPersistence).stores());
     }
 

@@ -5,7 +5,10 @@
     reason = "a test that panics has failed, as it should"
 )]
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use polywire_core::{
     Channel, ClientId, Draft, Payload, PersistenceError, PersistencePolicy, Position, Publication,
@@ -20,9 +23,10 @@ fn settings(server: &RedisServer) -> RedisStreamSettings {
     }
 }
 
-fn publication(text: &str) -> Publication {
+fn publication(text: &str) -> Arc<Publication> {
     let room = Channel::new("room").unwrap();
-    Draft::new(room, Payload::text(text.to_owned())).at(Position::default())
+    let draft = Draft::new(room, Payload::text(text.to_owned()));
+    Arc::new(draft.at(Position::default()))
 }
 
 /// The entries of a stream.
@@ -69,7 +73,7 @@ async fn appends_in_order_to_a_capped_stream_under_its_prefix() {
     }
     let ann = ClientId::new("ann").unwrap();
     let private = Draft::new(ann, Payload::text("hi")).at(Position::default());
-    policy.persist(&private).await.unwrap();
+    policy.persist(&private.into()).await.unwrap();
     policy.stop().await;
     let kept = entries(&server, "log:channel:room").await;
     // About as many as asked for: Redis drops whole nodes of a stream, of 100 entries each.
@@ -133,7 +137,7 @@ async fn what_redis_refuses_is_lost_and_the_rest_is_not() {
     policy.persist(&publication("refused")).await.unwrap();
     let ann = ClientId::new("ann").unwrap();
     let private = Draft::new(ann, Payload::text("hi")).at(Position::default());
-    policy.persist(&private).await.unwrap();
+    policy.persist(&private.into()).await.unwrap();
     until("the refusal is counted", || policy.lost() == 1).await;
     policy.stop().await;
     assert_eq!(entries(&server, "polywire:stream:user:ann").await.len(), 1);

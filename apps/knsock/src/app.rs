@@ -5,6 +5,7 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderName;
+use memchr::memchr;
 use polywire_core::{
     App, Identity, Space,
     delivery::OutboxOptions,
@@ -19,7 +20,7 @@ use warp::{Filter, filters::BoxedFilter};
 use crate::{
     Hook,
     encoder::LineEncoder,
-    gate::{TokenPlace, admit},
+    gate::{TokenPlace, admit, begin},
     session::{Session, Shared},
 };
 
@@ -196,15 +197,28 @@ impl TcpProtocol for Lines {
                 let limit = space.limits().header_timeout();
                 // Boxed, so that an idle connection does not carry room for it.
                 match Box::pin(admit(space, place, &socket, read_ahead, limit)).await {
-                    Some(admitted) => admitted,
+                    Some((identity, read_ahead)) => (Arc::new(identity), read_ahead),
                     None => return,
                 }
             }
-            None => (Identity::unrestricted(), read_ahead),
+            // Nearly always a whole line came at once.
+            None if memchr(b'\n', &read_ahead).is_some() => (Identity::anybody(), read_ahead),
+            None => {
+                let limit = space.limits().header_timeout();
+                let stopping = space.runtime().stopping();
+                let begun = begin(&socket, read_ahead, limit);
+                match Box::pin(stopping.run_until_cancelled_owned(begun))
+                    .await
+                    .flatten()
+                {
+                    Some(read_ahead) => (Identity::anybody(), read_ahead),
+                    None => return,
+                }
+            }
         };
         // Nothing may be sent to find out whether an idle subscriber is still there.
         socket.keep_alive();
-        let (shared, identity) = (self.shared.clone(), Arc::new(identity));
+        let shared = self.shared.clone();
         let options = StreamOptions {
             outbox: self.outbox.clone(),
             go_away: Bytes::new(),

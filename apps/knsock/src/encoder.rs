@@ -2,10 +2,13 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytestring::ByteString;
+use memchr::memchr2;
 use polywire_core::{
     JsonText, Kind, Payload, Publication,
     delivery::{Encoder, Message},
 };
+
+use crate::surrogate::without_lone_surrogates;
 
 /// Writes publications as lines of `{"topic":T,"message":M}`; exactly these two keys.
 #[derive(Debug)]
@@ -19,7 +22,7 @@ impl Encoder for LineEncoder {
         }
         let topic = publication.target.channel()?.as_str();
         let message = match &publication.payload {
-            Payload::Json(json) => on_one_line(json),
+            Payload::Json(json) => readable(json),
             Payload::Text(text) => text.to_json().into_inner(),
             Payload::Binary(bytes) => format!("\"{}\"", STANDARD.encode(bytes)).into(),
         };
@@ -32,12 +35,18 @@ impl Encoder for LineEncoder {
     }
 }
 
-/// JSON as one line. Inside its strings a line cannot end; between its tokens it is white space.
-fn on_one_line(json: &JsonText) -> ByteString {
-    if json.as_str().contains(['\n', '\r']) {
-        json.as_str().replace(['\n', '\r'], " ").into()
-    } else {
-        json.clone().into_inner()
+/// JSON as one line that every client can read.
+fn readable(json: &JsonText) -> ByteString {
+    // Half a surrogate pair is JSON, and other protocols may send it; Python makes a string of it that it can
+    // neither print nor encode.
+    let json = match without_lone_surrogates(json.as_str()) {
+        Some(whole) => whole.into(),
+        None => json.clone().into_inner(),
+    };
+    // Inside strings a line cannot end; between tokens its end is white space.
+    match memchr2(b'\n', b'\r', json.as_bytes()) {
+        Some(_) => json.replace(['\n', '\r'], " ").into(),
+        None => json,
     }
 }
 
@@ -70,6 +79,11 @@ mod tests {
         assert_eq!(
             encode(draft(Payload::Binary(vec![0, 255].into()))),
             line("\"AP8=\"")
+        );
+        let half = JsonText::parse("{\"\\udead\":\n\"\\ud83c\"}".into()).unwrap();
+        assert_eq!(
+            encode(draft(Payload::json(half))),
+            line("{\"\\ufffd\": \"\\ufffd\"}")
         );
     }
 

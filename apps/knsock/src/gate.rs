@@ -68,6 +68,29 @@ pub(crate) async fn admit(
     }
 }
 
+/// Waits for the first bytes of a client, however long that takes, and then for the end of its first line,
+/// which must come in time. Returns what was read; none when it did not come.
+///
+/// A line of a byte a second is nobody's; from the second line on, a client is one that may be idle.
+pub(crate) async fn begin(socket: &Socket, read_ahead: Bytes, limit: Duration) -> Option<Bytes> {
+    let mut first = BytesMut::from(&read_ahead[..]);
+    while first.is_empty() {
+        socket.readable().await.ok()?;
+        match read(socket, &mut first) {
+            Ok(0) => return None,
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return None,
+            _ => {}
+        }
+    }
+    match tokio::time::timeout(limit, first_line(socket, first.freeze())).await {
+        Ok(first) => first.ok().map(|(bytes, _)| bytes),
+        Err(_) => {
+            tracing::debug!(peer = ?socket.peer(), "no first line in time");
+            None
+        }
+    }
+}
+
 /// Reads the first line that is not blank. Returns what was read, and where that line ends; 0 when it is too
 /// long to hold a token.
 async fn first_line(socket: &Socket, read_ahead: Bytes) -> io::Result<(Bytes, usize)> {

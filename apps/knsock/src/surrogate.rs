@@ -2,24 +2,50 @@
 
 use memchr::memchr;
 
+/// What stands for half a character: U+FFFD, escaped, as long as what it replaces.
+const REPLACEMENT: &str = "\\ufffd";
+
 /// True when a JSON text has an escaped UTF-16 surrogate without its other half. JSON's grammar allows it, and
 /// Python writes it; but it is no text, and must not reach those who expect one.
 pub(crate) fn has_lone_surrogate(json: &str) -> bool {
-    let mut rest = json.as_bytes();
-    // In valid JSON a backslash begins an escape, and nothing else does.
-    while let Some(at) = memchr(b'\\', rest) {
-        rest = &rest[at..];
-        match escaped_unit(rest) {
-            Some(0xd800..=0xdbff) => match escaped_unit(&rest[6..]) {
-                Some(0xdc00..=0xdfff) => rest = &rest[12..],
-                _ => return true,
-            },
-            Some(0xdc00..=0xdfff) => return true,
-            Some(_) => rest = &rest[6..],
-            None => rest = rest.get(2..).unwrap_or_default(),
-        }
+    find_lone(json.as_bytes()).is_some()
+}
+
+/// The text with U+FFFD for every escaped surrogate without its other half; `None` where there is none, which
+/// costs one look for a backslash.
+pub(crate) fn without_lone_surrogates(json: &str) -> Option<String> {
+    let mut lone = find_lone(json.as_bytes())?;
+    let (mut whole, mut rest) = (String::with_capacity(json.len()), json);
+    loop {
+        whole.push_str(&rest[..lone]);
+        whole.push_str(REPLACEMENT);
+        rest = &rest[lone + REPLACEMENT.len()..];
+        let Some(next) = find_lone(rest.as_bytes()) else {
+            whole.push_str(rest);
+            return Some(whole);
+        };
+        lone = next;
     }
-    false
+}
+
+/// Where the first escaped surrogate without its other half begins, in JSON or in what follows an escape of it.
+fn find_lone(json: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    // In valid JSON a backslash begins an escape, and nothing else does.
+    while let Some(next) = memchr(b'\\', &json[at..]) {
+        at += next;
+        at += match escaped_unit(&json[at..]) {
+            Some(0xd800..=0xdbff) => match escaped_unit(&json[at + 6..]) {
+                Some(0xdc00..=0xdfff) => 12,
+                _ => return Some(at),
+            },
+            Some(0xdc00..=0xdfff) => return Some(at),
+            Some(_) => 6,
+            // A text that is not known to be JSON may end here.
+            None => 2.min(json.len() - at),
+        };
+    }
+    None
 }
 
 /// The value of `\uXXXX` at the beginning.
@@ -52,6 +78,22 @@ mod tests {
             r#"{"a\ud800":1}"#,
         ] {
             assert!(has_lone_surrogate(json), "{json}");
+        }
+    }
+
+    #[test]
+    fn halves_are_replaced_and_pairs_stay() {
+        for (json, whole) in [
+            (r#""\ud83c\udf89 \\ud800""#, None),
+            (r#""\ud800""#, Some(r#""\ufffd""#)),
+            (r#""\uDC00\uD83C""#, Some(r#""\ufffd\ufffd""#)),
+            (
+                r#"["\ud83c\ud83c\udf89", "\\\udf89é"]"#,
+                Some(r#"["\ufffd\ud83c\udf89", "\\\ufffdé"]"#),
+            ),
+            (r#"{"a\ud800":1}"#, Some(r#"{"a\ufffd":1}"#)),
+        ] {
+            assert_eq!(without_lone_surrogates(json).as_deref(), whole, "{json}");
         }
     }
 }

@@ -7,13 +7,19 @@ use serde::Serialize;
 
 mod bench;
 mod duration;
+mod history;
 mod publish;
+mod server;
 mod subscribe;
+mod transfer;
 
 pub use self::{
     bench::{BenchFlags, BenchProtocol},
+    history::HistoryFlags,
     publish::PublishFlags,
+    server::{InvalidAddress, ServerAddress, ServerFlags},
     subscribe::SubscribeFlags,
+    transfer::{ExportFlags, ImportFlags, StoreFlags},
 };
 
 /// A real-time messaging server: PubNub, Azure Web PubSub, MQTT, SockJS and JSON-over-TCP clients share one
@@ -37,7 +43,7 @@ pub enum Command {
 
     /// Publish messages to a channel.
     ///
-    /// Speaks kn-sock. That protocol has no answers, so the end is a message to itself: when it has come
+    /// Speaks kn-sock, or with --header or --query the HTTP API of Seth-Pusher. kn-sock has no answers, so the end is a message to itself: when it has come
     /// back, the server has read everything before it. Messages that the server reads but refuses (a channel
     /// name over its limit, say) are not noticed.
     Pub(PublishFlags),
@@ -48,6 +54,17 @@ pub enum Command {
     /// publisher named itself (`-` where not). Notices of who comes and goes are not printed; other clients
     /// of Seth-Pusher see this one come and go as user None.
     Sub(SubscribeFlags),
+
+    /// Print the history of a channel, where the server keeps one: time, channel, publisher, message.
+    ///
+    /// Reads it over HTTP, whatever protocol the messages came by.
+    History(HistoryFlags),
+
+    /// Write what a store holds to standard output, one JSON object a line.
+    Export(ExportFlags),
+
+    /// Put what export has written into a store.
+    Import(ImportFlags),
 
     /// Measure a server: deliveries per second, latency, loss, CPU per delivery, memory per connection.
     ///
@@ -66,7 +83,7 @@ impl Default for Command {
 #[derive(Debug, Clone, Default, Args, Serialize)]
 #[non_exhaustive]
 pub struct ServeFlags {
-    /// An app to serve; may be repeated. Known: seth, knsock, pubnub. Without it: all of them.
+    /// An app to serve; may be repeated. Known: seth, knsock, history, pubnub. Without it: all of them.
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub app: Vec<String>,
@@ -81,10 +98,16 @@ pub struct ServeFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<String>,
 
-    /// Where messages are kept: none, redis, or the http:// URL they are posted to [default: none]
-    #[arg(long, value_name = "none|redis|URL")]
+    /// Where messages are kept: none, memory, disk, redis, or the http:// URL they are posted to [default: disk
+    /// with --data-dir, else none]
+    #[arg(long, value_name = "none|memory|disk|redis|URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub persistence: Option<String>,
+
+    /// Keep messages on disk in this directory, which is made when it is not there
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
 
     /// The address to listen on [default: 127.0.0.1]
     #[arg(long, value_name = "ADDRESS")]

@@ -1,16 +1,20 @@
 //! From a configuration to parts.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use polywire_core::{AppRunner, Builder, Listen, StartError, transport::sockjs::SockJsOptions};
+use polywire_core::{
+    AppRunner, Builder, Listen, PersistenceError, PersistencePolicy, StartError,
+    transport::sockjs::SockJsOptions,
+};
 
 use crate::{
-    apps::{KeySet, KnSock, PubNub, Seth},
+    apps::{HistoryApi, KeySet, KnSock, PubNub, Seth},
     auth::{ApiKey, Echo, Header},
     backends::{Memory, Redis, RedisSettings},
     config::{AppName, AuthChoice, BackendChoice, Config, PersistenceChoice},
     persistence::{
-        ExternalApi, ExternalApiSettings, NoPersistence, RedisStream, RedisStreamSettings,
+        ExternalApi, ExternalApiSettings, MemoryHistory, NoPersistence, RedisStream,
+        RedisStreamSettings,
     },
 };
 
@@ -25,12 +29,16 @@ pub fn builder(config: &Config) -> Result<Builder, StartError> {
         .trust_network(config.trust_network);
     builder = listen(builder, config);
     builder = authentication(builder, config, &mut problems);
-    builder = persistence(builder, config, &mut problems);
+    match store(config) {
+        Ok(policy) => builder = builder.persistence(policy),
+        Err(error) => problems.push(error.to_string()),
+    }
     for app in &config.apps {
         builder = match app {
             AppName::Seth => builder.app(seth(config)),
             AppName::KnSock => builder.app(knsock(config)),
             AppName::PubNub => builder.app(pubnub(config)),
+            AppName::History => builder.app(HistoryApi),
         };
     }
     if problems.is_empty() {
@@ -112,22 +120,27 @@ fn authentication(builder: Builder, config: &Config, problems: &mut Vec<String>)
     }
 }
 
-fn persistence(builder: Builder, config: &Config, problems: &mut Vec<String>) -> Builder {
-    let refused = match &config.persistence {
-        PersistenceChoice::None => return builder.persistence(NoPersistence),
-        PersistenceChoice::Redis(url) => match RedisStream::new(stream_settings(config, url)) {
-            Ok(policy) => return builder.persistence(policy),
-            Err(error) => error,
-        },
-        PersistenceChoice::ExternalApi(url) => {
-            match ExternalApi::with(external_api_settings(config, url)) {
-                Ok(policy) => return builder.persistence(policy),
-                Err(error) => error,
-            }
+/// The persistence policy that a configuration asks for.
+///
+/// # Errors
+/// What the policy finds wrong with its settings, or why its store cannot be opened.
+pub fn store(config: &Config) -> Result<Arc<dyn PersistencePolicy>, PersistenceError> {
+    Ok(match &config.persistence {
+        PersistenceChoice::None => Arc::new(NoPersistence),
+        PersistenceChoice::Memory => Arc::new(MemoryHistory::new(
+            config.history.rules()?,
+            config.history.memory_bytes_max,
+        )),
+        PersistenceChoice::Disk => {
+            return Err(PersistenceError::Configuration(
+                "Keeping messages on disk is not ready yet.".into(),
+            ));
         }
-    };
-    problems.push(refused.to_string());
-    builder
+        PersistenceChoice::Redis(url) => Arc::new(RedisStream::new(stream_settings(config, url))?),
+        PersistenceChoice::ExternalApi(url) => {
+            Arc::new(ExternalApi::with(external_api_settings(config, url))?)
+        }
+    })
 }
 
 fn stream_settings(config: &Config, url: &Option<String>) -> RedisStreamSettings {
@@ -188,6 +201,7 @@ fn pubnub(config: &Config) -> PubNub {
         .message_bytes_max(settings.message_bytes_max)
         .queue_bytes_max(settings.queue_bytes_max)
         .queue_age_max(Duration::from_secs(settings.queue_secs))
+        .catch_up(settings.catch_up)
         .presence(settings.presence)
         .presence_timeout(Duration::from_secs(settings.presence_timeout_secs))
         .presence_announce_max(settings.presence_announce_max)

@@ -9,6 +9,7 @@ mod bench;
 mod client;
 mod commands;
 mod exit;
+mod progress;
 mod serve;
 
 fn main() -> ExitCode {
@@ -16,6 +17,9 @@ fn main() -> ExitCode {
         Command::Serve(flags) => serve::serve(&flags),
         Command::Pub(flags) => commands::publish(&flags),
         Command::Sub(flags) => commands::subscribe(&flags),
+        Command::History(flags) => commands::history(&flags),
+        Command::Export(flags) => commands::export(&flags),
+        Command::Import(flags) => commands::import(&flags),
         Command::Bench(flags) => bench::bench(&flags),
     }
 }

@@ -5,14 +5,14 @@ pub use polywire_auth::{ApiKey, AuthenticationPolicyExt, Echo, Header};
 pub use polywire_backends::{Memory, Redis, RedisSettings};
 pub use polywire_core::{
     App, AppRunner, AuthenticationError, AuthenticationPolicy, BackendError, Builder, Channel,
-    ClientId, Command, Credentials, Dispatcher, Draft, Event, Handler, Handlers, Identity,
-    JsonText, Kind, Limits, Listen, LocalNode, Origin, Payload, PersistenceError,
-    PersistencePolicy, Position, PubSubBackend, Publication, Refusal, Server, Space,
-    StandardDispatcher, StartError, Target, TlsOptions, Verdict,
+    ClientId, Command, Credentials, Dispatcher, Draft, Durability, Event, Handler, Handlers,
+    History, Identity, JsonText, Kept, Kind, Limits, Listen, LocalNode, Origin, Payload,
+    PersistenceError, PersistencePolicy, Position, PubSubBackend, Publication, Receipt, Refusal,
+    Rule, Rules, Server, Space, StandardDispatcher, StartError, Target, TlsOptions, Verdict,
 };
 pub use polywire_persistence::{
-    ExternalApi, ExternalApiSettings, NoPersistence, PersistencePolicyExt, RedisStream,
-    RedisStreamSettings, Tee,
+    ExternalApi, ExternalApiSettings, MemoryHistory, NoPersistence, PersistencePolicyExt,
+    RedisStream, RedisStreamSettings, Tee,
 };
 
 pub use crate::{

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The PubNub app.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct PubNub {
     key_sets: Vec<KeySet>,
     settings: Settings,
@@ -35,6 +35,7 @@ pub(crate) struct Settings {
     pub(crate) queue_bytes_max: usize,
     pub(crate) queue_age_max: Duration,
     pub(crate) message_bytes_max: usize,
+    pub(crate) catch_up: bool,
     pub(crate) presence: bool,
     pub(crate) presence_timeout: Duration,
     pub(crate) announce_max: usize,
@@ -50,19 +51,11 @@ impl Default for Settings {
             queue_bytes_max: 64 << 20,
             queue_age_max: Duration::from_secs(20 * 60),
             message_bytes_max: 32 << 10,
+            catch_up: true,
             presence: true,
             presence_timeout: Duration::from_secs(300),
             announce_max: 20,
             interval: Duration::from_secs(10),
-        }
-    }
-}
-
-impl Default for PubNub {
-    fn default() -> Self {
-        Self {
-            key_sets: Vec::new(),
-            settings: Settings::default(),
         }
     }
 }
@@ -109,6 +102,14 @@ impl PubNub {
     #[must_use]
     pub fn queue_age_max(mut self, time: Duration) -> Self {
         self.settings.queue_age_max = time;
+        self
+    }
+
+    /// Sets whether clients that ask for what is not kept in memory any more get it from history, where there
+    /// is one. Default true.
+    #[must_use]
+    pub fn catch_up(mut self, on: bool) -> Self {
+        self.settings.catch_up = on;
         self
     }
 

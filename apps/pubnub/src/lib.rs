@@ -20,6 +20,7 @@ mod access;
 mod app;
 mod compression;
 mod filter;
+mod history;
 mod keys;
 mod names;
 mod presence;

@@ -42,11 +42,11 @@ enum Problem {
     /// Said in the form of publishing.
     Publish(StatusCode, &'static str),
     /// An answer that is written already.
-    Answer(Response),
+    Answer(reply::Refused),
 }
 
-impl From<Response> for Problem {
-    fn from(answer: Response) -> Self {
+impl From<reply::Refused> for Problem {
+    fn from(answer: reply::Refused) -> Self {
         Self::Answer(answer)
     }
 }
@@ -81,7 +81,7 @@ impl<'p> Publish<'p> {
         shared: &Arc<Shared>,
         mut request: Request,
         subscribe_key: &str,
-    ) -> Result<Response, Response> {
+    ) -> Result<Response, reply::Refused> {
         // Failures have a status too: the SDKs take everything with 200 for a success.
         let set = shared.keys.find(subscribe_key);
         match self.publish(shared, &mut request, set).await {
@@ -137,7 +137,7 @@ impl<'p> Publish<'p> {
         // Whoever polls for it later must find it: the queues are there before the message is.
         shared.streams().await;
         match shared.space.publish(&caller.origin, draft).await {
-            Ok(Some(position)) => Ok(position.timetoken.0),
+            Ok(Some(receipt)) => Ok(receipt.position.timetoken.0),
             // Dropped by the dispatcher, and the client is to believe otherwise.
             Ok(None) => Ok(shared.space.hub().clock().tick().0),
             Err(refusal) => Err(refused(shared, &refusal, &name)),
@@ -237,7 +237,7 @@ fn refused(shared: &Shared, refusal: &Refusal, channel: &str) -> Problem {
 }
 
 /// An error in the form of publishing.
-fn answer(shared: &Shared, status: StatusCode, message: &str) -> Response {
+fn answer(shared: &Shared, status: StatusCode, message: &str) -> reply::Refused {
     let timetoken = shared.space.hub().clock().tick().0;
-    reply::json(status, format!(r#"[0,{},"{timetoken}"]"#, quote(message)))
+    reply::refuse(status, format!(r#"[0,{},"{timetoken}"]"#, quote(message)))
 }

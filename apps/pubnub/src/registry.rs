@@ -19,7 +19,7 @@ const ADD_MAX: usize = 200;
 const DONE: &str = r#"{"status":200,"message":"OK","service":"channel-registry","error":false}"#;
 
 /// Everything below `/v1/channel-registration/sub-key/{key}/channel-group`.
-pub(crate) async fn route(call: &Call<'_>, path: &[&str]) -> Result<Response, Response> {
+pub(crate) async fn route(call: &Call<'_>, path: &[&str]) -> Result<Response, reply::Refused> {
     if call.request.method != Method::GET {
         return Err(reply::method_not_allowed("GET"));
     }
@@ -52,14 +52,14 @@ pub(crate) async fn route(call: &Call<'_>, path: &[&str]) -> Result<Response, Re
     }
 }
 
-fn name(raw: &str) -> Result<String, Response> {
+fn name(raw: &str) -> Result<String, reply::Refused> {
     let name = decode(raw).filter(|name| !name.is_empty());
     name.map(|name| name.into_owned())
         .ok_or_else(|| reply::bad_request(SERVICE, "Invalid Channel Group"))
 }
 
 /// The channels that a parameter names; none when it is not there.
-fn channels(call: &Call<'_>, parameter_name: &str) -> Result<Option<Vec<Channel>>, Response> {
+fn channels(call: &Call<'_>, parameter_name: &str) -> Result<Option<Vec<Channel>>, reply::Refused> {
     let bad = || reply::bad_request(SERVICE, "Invalid Channel");
     let Some(list) = parameter(call.query(), parameter_name).ok_or_else(bad)? else {
         return Ok(None);
@@ -83,7 +83,7 @@ async fn change(
     name: &str,
     add: Option<Vec<Channel>>,
     remove: Option<Vec<Channel>>,
-) -> Result<Response, Response> {
+) -> Result<Response, reply::Refused> {
     let limit = call.space().limits().name_bytes_max;
     if name.len() > limit {
         let message = format!("The channel group's name is longer than {limit} bytes.");

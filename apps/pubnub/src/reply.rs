@@ -12,6 +12,9 @@ use crate::text::quote;
 /// What the vendor's service says; the SDKs look for `javascript` or `json` in it.
 const CONTENT_TYPE: &str = "text/javascript; charset=\"UTF-8\"";
 
+/// An answer that says what is wrong; boxed, so that carrying it costs little where nothing is.
+pub(crate) type Refused = Box<Response>;
+
 /// Who speaks in an error.
 pub(crate) const ACCESS_MANAGER: &str = "Access Manager";
 
@@ -26,6 +29,11 @@ pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response {
     );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     answer
+}
+
+/// An error that is written already.
+pub(crate) fn refuse(status: StatusCode, body: impl Into<Bytes>) -> Refused {
+    Box::new(json(status, body))
 }
 
 /// JSON with status 200.
@@ -55,28 +63,28 @@ pub(crate) fn preflight() -> Response {
 }
 
 /// An error in the form of everything but publish and signal.
-pub(crate) fn error(status: StatusCode, service: &str, message: &str) -> Response {
+pub(crate) fn error(status: StatusCode, service: &str, message: &str) -> Refused {
     let (code, service, message) = (status.as_u16(), quote(service), quote(message));
-    json(
+    refuse(
         status,
         format!(r#"{{"message":{message},"error":true,"service":{service},"status":{code}}}"#),
     )
 }
 
 /// The request is malformed.
-pub(crate) fn bad_request(service: &str, message: &str) -> Response {
+pub(crate) fn bad_request(service: &str, message: &str) -> Refused {
     error(StatusCode::BAD_REQUEST, service, message)
 }
 
 /// The subscribe key belongs to nobody here.
-pub(crate) fn invalid_subscribe_key() -> Response {
+pub(crate) fn invalid_subscribe_key() -> Refused {
     bad_request(ACCESS_MANAGER, "Invalid Subscribe Key")
 }
 
 /// No right to do this on a channel or group; `kind` is `channels` or `channel-groups`.
-pub(crate) fn forbidden(kind: &str, name: &str) -> Response {
+pub(crate) fn forbidden(kind: &str, name: &str) -> Refused {
     let name = quote(name);
-    json(
+    refuse(
         StatusCode::FORBIDDEN,
         format!(
             r#"{{"message":"Forbidden","payload":{{"{kind}":[{name}]}},"error":true,"service":"Access Manager","status":403}}"#
@@ -85,16 +93,16 @@ pub(crate) fn forbidden(kind: &str, name: &str) -> Response {
 }
 
 /// Nothing is there.
-pub(crate) fn not_found(service: &str) -> Response {
+pub(crate) fn not_found(service: &str) -> Refused {
     let service = quote(service);
-    json(
+    refuse(
         StatusCode::NOT_FOUND,
         format!(r#"{{"status":404,"error":true,"message":"Not Found","service":{service}}}"#),
     )
 }
 
 /// Something is there, but not for this method.
-pub(crate) fn method_not_allowed(allow: &'static str) -> Response {
+pub(crate) fn method_not_allowed(allow: &'static str) -> Refused {
     let mut answer = error(
         StatusCode::METHOD_NOT_ALLOWED,
         "Balancer",
@@ -107,7 +115,7 @@ pub(crate) fn method_not_allowed(allow: &'static str) -> Response {
 }
 
 /// A refusal of the space, on a channel.
-pub(crate) fn refused(refusal: &Refusal, service: &str, channel: &str) -> Response {
+pub(crate) fn refused(refusal: &Refusal, service: &str, channel: &str) -> Refused {
     match refusal.kind {
         RefusalKind::Forbidden => forbidden("channels", channel),
         RefusalKind::Unavailable => {

@@ -11,6 +11,7 @@ use polywire_core::{
 use crate::{
     access::{self, Caller},
     app::Shared,
+    history,
     keys::KeySet,
     presence, publish, registry, reply,
     subscribe::{self, subscribe},
@@ -66,7 +67,8 @@ pub(crate) async fn route(shared: &Arc<Shared>, request: Request) -> Response {
     // Split first and decoded afterwards: a name may hold a slash.
     let segments: Vec<_> = path[1..].split('/').collect();
     match dispatch(shared, request, &segments).await {
-        Ok(response) | Err(response) => response,
+        Ok(response) => response,
+        Err(refused) => *refused,
     }
 }
 
@@ -74,7 +76,7 @@ async fn dispatch(
     shared: &Arc<Shared>,
     request: Request,
     path: &[&str],
-) -> Result<Response, Response> {
+) -> Result<Response, reply::Refused> {
     match path {
         ["time", "0"] => Ok(time(shared)),
         [
@@ -120,8 +122,26 @@ async fn dispatch(
             let call = call(shared, request, key, registry::SERVICE).await?;
             registry::route(&call, rest).await
         }
+        ["v2", "history", "sub-key", key, "channel", channel] => {
+            let call = call(shared, request, key, history::SERVICE).await?;
+            history::v2(&call, channel).await
+        }
+        [
+            "v3",
+            version @ ("history" | "history-with-actions"),
+            "sub-key",
+            key,
+            rest @ ..,
+        ] => {
+            let call = call(shared, request, key, history::SERVICE).await?;
+            history::v3(&call, rest, *version != "history").await
+        }
+        ["v1", "message-actions", key, rest @ ..] => {
+            let mut call = call(shared, request, key, history::SERVICE).await?;
+            history::actions(&mut call, rest).await
+        }
         ["v3", "pam", key, rest @ ..] => access::route(shared, request, key, rest).await,
-        _ => Ok(reply::not_found(service(path))),
+        _ => Err(reply::not_found(service(path))),
     }
 }
 
@@ -131,7 +151,7 @@ async fn call<'c>(
     request: Request,
     key: &str,
     service: &str,
-) -> Result<Call<'c>, Response> {
+) -> Result<Call<'c>, reply::Refused> {
     let Some(set) = shared.keys.find(key) else {
         return Err(reply::invalid_subscribe_key());
     };

@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     filter::{Filter, InvalidFilter},
+    history,
     keys::KeySet,
     names::{At, BadName, Subject},
     presence::States,
@@ -21,7 +22,7 @@ pub(crate) const SERVICE: &str = "Subscribe";
 const FILTER_PROBLEM: &str = "Filter syntax error";
 
 /// `GET /v2/subscribe/{key}/{channels}/0`
-pub(crate) async fn subscribe(call: &Call<'_>, channels: &str) -> Result<Response, Response> {
+pub(crate) async fn subscribe(call: &Call<'_>, channels: &str) -> Result<Response, reply::Refused> {
     let bad = |message| reply::bad_request(SERVICE, message);
     let query = call.query();
     let value = |name, problem| parameter(query, name).ok_or_else(|| bad(problem));
@@ -74,7 +75,7 @@ pub(crate) fn presence_timeout(seconds: Option<&str>) -> Result<Option<Duration>
 }
 
 /// Asks whether the caller may read all of it.
-async fn check(call: &Call<'_>, subject: &Subject) -> Result<(), Response> {
+async fn check(call: &Call<'_>, subject: &Subject) -> Result<(), reply::Refused> {
     let names = &subject.names;
     if names.is_empty() {
         let message = "Name at least one channel or channel group.";
@@ -114,7 +115,7 @@ async fn poll(
     mut after: u64,
     mut members: Members<'_>,
     filter: Option<&Filter>,
-) -> Result<Response, Response> {
+) -> Result<Response, reply::Refused> {
     let (shared, set) = (call.shared, call.set);
     let streams = shared.streams().await;
     let stop = shared.space.runtime().stopping();
@@ -129,6 +130,10 @@ async fn poll(
         // The token may have expired, or been revoked, meanwhile.
         call.caller.check_again(&shared.access)?;
         let mut batch = streams.read(subject, after, &waiting.waiter);
+        if !batch.gaps.is_empty() && shared.settings.catch_up {
+            let older = history::older(call, after, &batch.gaps).await;
+            batch = streams.read_with(subject, after, &waiting.waiter, older);
+        }
         let came = !batch.found.is_empty();
         if let Some(filter) = filter {
             let wanted = |entry: &Entry| entry.message().is_none_or(|m| filter.wants(m));

@@ -28,7 +28,7 @@ pub(crate) struct Connect {
 impl Endpoint for Connect {
     async fn accept(&self, handshake: &Handshake) -> Result<Arc<Identity>, HttpRefusal> {
         if !self.authenticate {
-            return Ok(Arc::new(Identity::unrestricted()));
+            return Ok(Identity::anybody());
         }
         authentication::authenticate(&self.space, &handshake.credentials)
             .await

@@ -1,6 +1,7 @@
 //! The task that owns the connection.
 
 use std::{
+    collections::HashMap,
     future::Future,
     pin::Pin,
     sync::{
@@ -51,10 +52,29 @@ pub(super) struct Actor {
     pub(super) ready: Arc<AtomicBool>,
     pub(super) publishing: Publishing,
     pub(super) subscriptions: Subscriptions,
+    /// Publications are kept, and should go on where they ended.
+    pub(super) keeps: bool,
     /// The publication that was delivered last: a node with a channel and a matching glob gets each
     /// publication several times, one right after the other.
     pub(super) last: Option<(Target, Position)>,
     pub(super) garbage: Seldom,
+}
+
+/// Stands for every run of a server that forgets nothing.
+const SYNCED: &str = "synced";
+
+/// True when the server says that it syncs every write before it answers. One that does not say counts as
+/// one that does not.
+async fn syncs_every_write(connection: &mut MultiplexedConnection) -> bool {
+    for (name, wanted) in [("appendonly", "yes"), ("appendfsync", "always")] {
+        let mut command = redis::cmd("CONFIG");
+        command.arg("GET").arg(name);
+        let said: RedisResult<HashMap<String, String>> = command.query_async(connection).await;
+        if said.ok().and_then(|mut said| said.remove(name)).as_deref() != Some(wanted) {
+            return false;
+        }
+    }
+    true
 }
 
 /// Why a connection ended.
@@ -133,13 +153,21 @@ impl Actor {
             Ok(Err(error)) => return error.into(),
             Err(_) => return Lost::TooSlow,
         };
-        let mut asking = connection.clone();
+        let (mut asking, keeps) = (connection.clone(), self.keeps);
         let asked = self.decline_during(async move {
             let mut info = redis::cmd("INFO");
-            info.arg("server").query_async::<String>(&mut asking).await
+            let info = info
+                .arg("server")
+                .query_async::<String>(&mut asking)
+                .await?;
+            if keeps && syncs_every_write(&mut asking).await {
+                // What it remembers after a restart is all that it was given.
+                return Ok(SYNCED.to_owned());
+            }
+            RedisResult::Ok(server_run(&info).to_owned())
         });
         match asked.await {
-            Ok(info) => self.publishing.begin(server_run(&info).to_owned()),
+            Ok(run) => self.publishing.begin(run),
             Err(error) => return error.into(),
         }
         // In this order: what changes after the look at all interests is taken in as a change.

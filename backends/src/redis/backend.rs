@@ -12,7 +12,8 @@ use std::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use polywire_core::{
-    BackendError, BackendStatus, Draft, Interest, LocalNode, Position, PubSubBackend,
+    BackendError, BackendStatus, Draft, Durability, History, Interest, LocalNode, Position,
+    PubSubBackend, Receipt, Rules,
 };
 use redis::Client;
 use tokio::{
@@ -26,8 +27,10 @@ use super::{
     actor::Actor,
     changes::Changes,
     envelope::{self, PublishId},
+    history::RedisHistory,
     names::Names,
     publishing::{BATCH_MAX, Outcome, Publishing, Request},
+    script::Keep,
     seldom::Seldom,
     settings::RedisSettings,
     subscriptions::Subscriptions,
@@ -50,7 +53,7 @@ const STOP_MAX: Duration = Duration::from_secs(5);
 /// # What an answer means
 /// When `publish` answers with a place, local members have the publication: it has come back, or, where the
 /// connection broke in between, it was delivered from memory. Where the only local members are wildcard
-/// subscribers, they get it before anything later. It is stored by the persistence policy after it has its
+/// subscribers, they get it before anything later. A persistence policy of the node stores it after it has its
 /// place, while it is delivered. Other nodes have it unless their own connection is broken.
 ///
 /// # When Redis is away
@@ -85,6 +88,7 @@ const STOP_MAX: Duration = Duration::from_secs(5);
 pub struct Redis {
     settings: RedisSettings,
     client: Client,
+    history: Option<Arc<RedisHistory>>,
     running: OnceLock<Running>,
 }
 
@@ -112,8 +116,23 @@ impl Redis {
         Ok(Self {
             client: settings.client()?,
             settings,
+            history: None,
             running: OnceLock::new(),
         })
+    }
+
+    /// Keeps publications in Redis in the same step in which they are placed and announced, as the rules say;
+    /// every node reads them. Nobody gets what is not kept, except that local members go on being served
+    /// while Redis is away.
+    ///
+    /// Epoch and number of a channel go on after a restart of the Redis server only where it syncs every write
+    /// (`appendonly yes`, `appendfsync always`); else a restart may have lost some, and begins a new epoch.
+    ///
+    /// # Errors
+    /// [`BackendError::Configuration`] when a setting is wrong.
+    pub fn with_history(mut self, rules: Rules) -> Result<Self, BackendError> {
+        self.history = Some(Arc::new(RedisHistory::new(&self.settings, rules)?));
+        Ok(self)
     }
 
     fn running(&self) -> Result<&Running, BackendError> {
@@ -147,6 +166,7 @@ impl PubSubBackend for Redis {
             publishing: Publishing::new(names.timetoken()),
             names,
             subscriptions: Subscriptions::default(),
+            keeps: self.history.is_some(),
             last: None,
             garbage: Seldom::default(),
         };
@@ -161,16 +181,21 @@ impl PubSubBackend for Redis {
     /// # Cancel safety
     /// A publication whose future is dropped before it was sent is not published; later it is published,
     /// but perhaps not stored, and not delivered here if the connection breaks just then.
-    async fn publish(&self, draft: Draft) -> Result<Position, BackendError> {
+    async fn publish(&self, draft: Draft) -> Result<Receipt, BackendError> {
         let running = self.running()?;
         let timeout = self.settings.response_timeout();
-        match running.place(&draft, timeout).await {
+        let keep = self.keep(&draft);
+        let kept = keep.is_some();
+        match running.place(&draft, keep, timeout).await {
             Ok(place) => {
-                running.node.persist(&draft.at(place)).await;
-                Ok(place)
+                if kept {
+                    return Ok(Receipt::new(place, Durability::Replicated));
+                }
+                let durability = running.node.persist(&Arc::new(draft.at(place))).await?;
+                Ok(Receipt::new(place, durability))
             }
             Err(cause) => {
-                running.node.publish(draft).await;
+                running.node.publish(draft).await?;
                 Err(BackendError::Unreachable(cause))
             }
         }
@@ -199,6 +224,12 @@ impl PubSubBackend for Redis {
         }
     }
 
+    fn history(&self) -> Option<&dyn History> {
+        self.history
+            .as_deref()
+            .map(|history| -> &dyn History { history })
+    }
+
     async fn stop(&self) {
         let Ok(running) = self.running() else { return };
         running.stop.cancel();
@@ -210,9 +241,28 @@ impl PubSubBackend for Redis {
     }
 }
 
+impl Redis {
+    /// How a draft is kept, if it is.
+    fn keep(&self, draft: &Draft) -> Option<Keep> {
+        let history = self.history.as_ref().filter(|_| draft.retention.store)?;
+        let rule = history.rules().of(&draft.target);
+        Some(Keep {
+            stream: self.running.get()?.names.stream(&draft.target),
+            entries_max: rule.entries_max,
+            age_max: rule.age_max,
+            ttl: draft.retention.ttl,
+        })
+    }
+}
+
 impl Running {
-    /// Has Redis give the draft its place and announce it.
-    async fn place(&self, draft: &Draft, patience: Duration) -> Result<Position, Cause> {
+    /// Has Redis give the draft its place, keep it and announce it.
+    async fn place(
+        &self,
+        draft: &Draft,
+        keep: Option<Keep>,
+        patience: Duration,
+    ) -> Result<Position, Cause> {
         if !self.ready.load(Ordering::Acquire) {
             return Err(None);
         }
@@ -231,6 +281,8 @@ impl Running {
                 place: self.names.place(&draft.target),
                 channel: self.names.channel(&draft.target),
                 body,
+                counts: draft.retention.store,
+                keep,
                 since,
                 answer,
                 _permit: permit,

@@ -5,6 +5,7 @@ mod backend;
 mod backoff;
 mod changes;
 mod envelope;
+mod history;
 mod inbox;
 mod names;
 mod publishing;
@@ -12,6 +13,5 @@ mod script;
 mod seldom;
 mod settings;
 mod subscriptions;
-mod wire;
 
-pub use self::{backend::Redis, settings::RedisSettings};
+pub use self::{backend::Redis, history::RedisHistory, settings::RedisSettings};

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use polywire_core::{Interest, Level, Pattern, Target};
+use polywire_core::{Channel, ClientId, Interest, Level, Pattern, Target};
 
 /// Makes Redis names: `{prefix}channel:{name}` and `{prefix}client:{id}` for messages,
-/// `{prefix}place:…` for the place of the last publication, `{prefix}timetoken` for its time.
+/// `{prefix}place:…` for the place of the last publication, `{prefix}timetoken` for its time, and, where history
+/// is kept, `{prefix}history:…` for a stream of publications and `{prefix}annotations:…` and
+/// `{prefix}annotated:…` for what is attached to them.
 #[derive(Debug, Clone)]
 pub(super) struct Names {
     prefix: Arc<str>,
@@ -35,6 +37,43 @@ impl Names {
     pub(super) fn place(&self, target: &Target) -> String {
         let (sort, name) = parts(target);
         format!("{}place:{sort}:{name}", self.prefix)
+    }
+
+    /// The key of what is kept of a target.
+    pub(super) fn stream(&self, target: &Target) -> String {
+        let (sort, name) = parts(target);
+        format!("{}history:{sort}:{name}", self.prefix)
+    }
+
+    /// The key of the order of a target's annotations.
+    pub(super) fn annotated(&self, target: &Target) -> String {
+        let (sort, name) = parts(target);
+        format!("{}annotated:{sort}:{name}", self.prefix)
+    }
+
+    /// The key of a target's annotations.
+    pub(super) fn annotations(&self, target: &Target) -> String {
+        let (sort, name) = parts(target);
+        format!("{}annotations:{sort}:{name}", self.prefix)
+    }
+
+    /// A glob for the keys of all streams.
+    pub(super) fn streams(&self) -> String {
+        let mut glob = String::new();
+        escape(&mut glob, &format!("{}history:", self.prefix));
+        glob + "*"
+    }
+
+    /// The target of which this is the key of the stream.
+    pub(super) fn target(&self, stream: &str) -> Option<Target> {
+        let rest = stream
+            .strip_prefix(&*self.prefix)?
+            .strip_prefix("history:")?;
+        match rest.split_once(':')? {
+            ("channel", name) => Some(Channel::new(name).ok()?.into()),
+            ("client", name) => Some(ClientId::new(name).ok()?.into()),
+            _ => None,
+        }
     }
 
     /// The key of the last timetoken of all.

@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
     envelope::{self, PublishId},
-    script::{PlaceScript, Run, position},
+    script::{Keep, PlaceScript, Run, position},
     seldom::Seldom,
     subscriptions::Subscriptions,
 };
@@ -46,6 +46,9 @@ pub(super) struct Request {
     pub(super) channel: String,
     /// The envelope without the place.
     pub(super) body: Bytes,
+    /// It gets a number of its own.
+    pub(super) counts: bool,
+    pub(super) keep: Option<Keep>,
     pub(super) since: Instant,
     pub(super) answer: oneshot::Sender<Outcome>,
     /// The request's part of the bytes that may wait.
@@ -160,6 +163,8 @@ impl Publishing {
                 body: &request.body,
                 floor,
                 server_run: &self.server_run,
+                counts: request.counts,
+                keep: request.keep.as_ref(),
             };
             self.script.run(&mut pipeline, &run);
             let number = request.id.number;
@@ -375,6 +380,8 @@ mod tests {
                 place: "place".into(),
                 channel: Names::new("").channel(&self.target),
                 body: envelope::encode(id, &draft).unwrap(),
+                counts: true,
+                keep: None,
                 since: Instant::now(),
                 answer,
                 _permit: permits.try_acquire_owned().unwrap(),

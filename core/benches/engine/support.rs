@@ -148,7 +148,7 @@ impl Node {
 
     /// Publishes on this node; nothing is stored, so nothing waits.
     pub(crate) fn publish(&self, draft: Draft) {
-        self.node.publish(draft).now_or_never().unwrap();
+        self.node.publish(draft).now_or_never().unwrap().unwrap();
     }
 
     /// Writes what this thread has enqueued.

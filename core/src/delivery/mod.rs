@@ -3,12 +3,14 @@
 mod encoder;
 mod fanout;
 mod flusher;
+mod held;
 mod link;
 mod outbox;
 mod piece;
 mod receiver;
 mod sheet;
 
+pub(crate) use self::held::Held;
 pub use self::{
     encoder::{Encoder, Message},
     fanout::Fanout,

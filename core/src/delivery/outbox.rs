@@ -26,7 +26,7 @@ const BATCH_BYTES_MAX: usize = 64 << 10;
 const FRAME_COST_MIN: usize = 64;
 
 /// A queue longer than this gives its memory back when it runs empty.
-const CAPACITY_KEPT: usize = 32;
+const CAPACITY_KEPT: usize = 8;
 
 /// The bounds of an outbox, shared by all connections of one kind.
 #[derive(Debug, Clone)]

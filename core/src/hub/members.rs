@@ -22,6 +22,10 @@ impl Members {
         let number = JoinNumber(self.next);
         self.next += 1;
         self.live += 1;
+        if self.slots.capacity() == 0 {
+            // Most topics have one receiver; a vector that grows by itself would begin with room for four.
+            self.slots.reserve_exact(1);
+        }
         self.slots.push((number, Some(receiver)));
         number
     }

@@ -4,25 +4,28 @@ mod members;
 mod node;
 mod patterns;
 mod shards;
+mod storing;
 mod topic;
 
 pub use self::{members::JoinNumber, node::LocalNode};
 
-use std::{fmt, sync::Arc};
+use std::{fmt, hash::Hash, sync::Arc};
 
 use self::{
     members::Members,
     patterns::{Patterns, Unmatched},
     shards::Shards,
-    topic::Topic,
+    storing::Storing,
+    topic::Retired,
 };
 use crate::{
     backend::Interest,
     channel::Channel,
     delivery::{Fanout, Flusher, Receiver},
     identity::{ClientId, NodeId},
-    persistence::PersistencePolicy,
+    persistence::{HistoryError, PersistenceError},
     publication::{Clock, Draft, Position, Publication, Target},
+    receipt::Receipt,
 };
 
 /// All channels, clients and patterns that somebody on this node wants.
@@ -130,53 +133,81 @@ impl Hub {
 
     /// Gives a draft its place, has it stored, and delivers it on this node.
     ///
-    /// Publications of one channel are delivered in the order of their places, though they are stored at
-    /// the same time. When the future is dropped, the publication is delivered all the same.
-    pub(crate) async fn publish(
-        &self,
-        draft: Draft,
-        persistence: &dyn PersistencePolicy,
-    ) -> Position {
-        let stored = draft.retention.store && persistence.stores();
-        match draft.target.clone() {
-            Target::Channel(channel) => {
-                let seen = stored || self.patterns.any();
-                let Some(topic) = self.channels.get_or(&channel, seen, &self.clock) else {
-                    return topic::unseen(&self.clock);
-                };
-                let position = self.publish_on(&topic, draft, stored, persistence).await;
-                if seen {
-                    self.channels.retire_if_empty(&channel, &topic);
+    /// Publications of one channel are delivered in the order of their places. When the future is dropped, the
+    /// publication takes place or not, never half.
+    ///
+    /// # Errors
+    /// When it was to be stored and was not; then nobody gets it.
+    async fn publish(&self, draft: Draft, storing: &Storing) -> Result<Receipt, PersistenceError> {
+        if draft.retention.store && storing.policy.stores() {
+            return match draft.target.clone() {
+                Target::Channel(channel) => {
+                    self.publish_stored(&self.channels, &channel, draft, storing)
+                        .await
                 }
-                position
-            }
-            Target::Client(client) => {
-                let Some(topic) = self.clients.get_or(&client, stored, &self.clock) else {
-                    return topic::unseen(&self.clock);
-                };
-                let position = self.publish_on(&topic, draft, stored, persistence).await;
-                if stored {
-                    self.clients.retire_if_empty(&client, &topic);
+                Target::Client(client) => {
+                    self.publish_stored(&self.clients, &client, draft, storing)
+                        .await
                 }
-                position
-            }
+            };
         }
+        let position = match &draft.target {
+            Target::Channel(channel) => {
+                let channel = channel.clone();
+                let seen = self.patterns.any();
+                match self.channels.get_or(&channel, seen, &self.clock) {
+                    None => topic::unseen(&self.clock),
+                    Some(topic) => {
+                        let position = topic.publish(&self.clock, draft, &self.sink());
+                        if seen {
+                            self.channels.retire_if_empty(&channel, &topic);
+                        }
+                        position
+                    }
+                }
+            }
+            Target::Client(client) => match self.clients.get(client) {
+                None => topic::unseen(&self.clock),
+                Some(topic) => topic.publish(&self.clock, draft, &self.sink()),
+            },
+        };
+        Ok(Receipt::delivered(position))
     }
 
-    async fn publish_on(
+    async fn publish_stored<K: Hash + Eq + Clone>(
         &self,
-        topic: &Topic,
+        topics: &Shards<K>,
+        name: &K,
         draft: Draft,
-        stored: bool,
-        persistence: &dyn PersistencePolicy,
-    ) -> Position {
-        if !stored {
-            return topic.publish(&self.clock, draft, &self.sink());
+        storing: &Storing,
+    ) -> Result<Receipt, PersistenceError> {
+        let waits = storing.policy.waits(&draft.target);
+        loop {
+            let topic = topics.get_or_make(name, &self.clock);
+            if !topic.is_rooted() {
+                topic.root(last_position(storing, &draft.target).await?);
+            }
+            if !waits {
+                let policy = &*storing.policy;
+                // A draft is cloned only where its topic is gone, which is seldom: it shares its bytes.
+                match topic.publish_kept(&self.clock, draft.clone(), policy, &self.sink()) {
+                    Err(Retired) => continue,
+                    Ok(outcome) => {
+                        topics.retire_if_empty(name, &topic);
+                        return outcome;
+                    }
+                }
+            }
+            let (room, told) = storing.room(draft.payload.len()).await?;
+            let (position, refused) =
+                match topic.take_turn(&self.clock, draft.clone(), storing, room) {
+                    Err(Retired) => continue,
+                    Ok(taken) => taken,
+                };
+            drop(refused);
+            let durability = told.await.unwrap_or(Err(PersistenceError::Closed))?;
+            return Ok(Receipt::new(position, durability));
         }
-        let turn = topic.take_turn(&self.clock, draft, self.sink());
-        let publication = turn.publication();
-        LocalNode::persist_with(persistence, &publication).await;
-        publication.position()
     }
 
     /// Delivers a publication that got its place elsewhere.
@@ -197,6 +228,21 @@ impl Hub {
 
     fn sink(&self) -> Sink<'_> {
         Sink { hub: self }
+    }
+}
+
+/// Where the history of a target ends, if somebody keeps it.
+async fn last_position(
+    storing: &Storing,
+    target: &Target,
+) -> Result<Option<Position>, PersistenceError> {
+    let Some(history) = storing.policy.history() else {
+        return Ok(None);
+    };
+    match history.last_position(target).await {
+        Ok(last) => Ok(last),
+        Err(HistoryError::NotKept) => Ok(None),
+        Err(error) => Err(PersistenceError::store(error)),
     }
 }
 

@@ -2,25 +2,27 @@
 
 use std::{fmt, sync::Arc};
 
-use super::Hub;
+use super::{Hub, storing::Storing};
 use crate::{
     backend::Interest,
     identity::NodeId,
-    persistence::{PersistenceError, PersistencePolicy},
-    publication::{Clock, Draft, Position, Publication},
+    persistence::{Durability, Kept, PersistenceError, PersistencePolicy},
+    publication::{Clock, Draft, Publication},
+    receipt::Receipt,
 };
 
 /// What a [`PubSubBackend`](crate::PubSubBackend) sees of the node that it serves.
 #[derive(Clone)]
 pub struct LocalNode {
     hub: Arc<Hub>,
-    persistence: Arc<dyn PersistencePolicy>,
+    storing: Arc<Storing>,
 }
 
 impl LocalNode {
     /// The node with this hub and this policy.
     pub fn new(hub: Arc<Hub>, persistence: Arc<dyn PersistencePolicy>) -> Self {
-        Self { hub, persistence }
+        let storing = Arc::new(Storing::new(persistence, hub.clone()));
+        Self { hub, storing }
     }
 
     /// The id of the node.
@@ -35,10 +37,13 @@ impl LocalNode {
 
     /// Publishes on this node only: gives the draft its place, has it stored and delivers it in order.
     ///
+    /// # Errors
+    /// When it was to be stored and was not; then nobody gets it.
+    ///
     /// # Cancel safety
-    /// A publication whose future is dropped is delivered, but perhaps not stored.
-    pub async fn publish(&self, draft: Draft) -> Position {
-        self.hub.publish(draft, &*self.persistence).await
+    /// A publication whose future is dropped is stored and delivered, or neither.
+    pub async fn publish(&self, draft: Draft) -> Result<Receipt, PersistenceError> {
+        self.hub.publish(draft, &self.storing).await
     }
 
     /// Delivers on this node a publication that got its place elsewhere. Calls for one channel must come in
@@ -47,23 +52,30 @@ impl LocalNode {
         self.hub.deliver(publication);
     }
 
-    /// Has a publication stored, if its publisher wants that. A failure is logged and counted, no more.
-    pub async fn persist(&self, publication: &Publication) {
-        if publication.retention.store && self.persistence.stores() {
-            Self::persist_with(&*self.persistence, publication).await;
+    /// Has a publication that got its place elsewhere stored, if its publisher wants that. Whoever has to
+    /// see it only when it is stored waits for this before it [delivers](Self::deliver) it.
+    ///
+    /// # Errors
+    /// When it was to be stored and was not.
+    ///
+    /// # Cancel safety
+    /// A publication whose future is dropped is stored or not.
+    pub async fn persist(&self, publication: &Arc<Publication>) -> Kept {
+        let policy = &self.storing.policy;
+        if !publication.retention.store || !policy.stores() {
+            return Ok(Durability::Delivered);
         }
+        if !policy.waits(&publication.target) {
+            return policy.persist_now(publication);
+        }
+        let (room, told) = self.storing.room(publication.payload.len()).await?;
+        drop(self.storing.stand_in_line(publication.clone(), None, room));
+        told.await.unwrap_or(Err(PersistenceError::Closed))
     }
 
-    pub(super) async fn persist_with(policy: &dyn PersistencePolicy, publication: &Publication) {
-        if let Err(error) = policy.persist(publication).await {
-            let cause = &error as &dyn std::error::Error;
-            if let PersistenceError::Overloaded = error {
-                // A line for each publication would make an overload worse; the policy tells of them.
-                tracing::debug!(error = cause, target = ?publication.target, "not stored");
-            } else {
-                tracing::warn!(error = cause, target = ?publication.target, "a publication was not stored");
-            }
-        }
+    /// Waits until what is being stored is stored.
+    pub(crate) async fn settled(&self) {
+        self.storing.drain().await;
     }
 
     /// True when somebody on this node wants `interest`.

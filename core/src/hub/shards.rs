@@ -52,7 +52,8 @@ impl<K: Hash + Eq + Clone> Shards<K> {
         }
     }
 
-    fn get_or_make(&self, key: &K, clock: &Clock) -> Arc<Topic> {
+    /// The topic; made when there is none.
+    pub(super) fn get_or_make(&self, key: &K, clock: &Clock) -> Arc<Topic> {
         if let Some(topic) = self.get(key) {
             return topic;
         }

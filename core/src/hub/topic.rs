@@ -8,10 +8,13 @@ use super::{
     Sink,
     members::{JoinNumber, Members},
     patterns::Unmatched,
+    storing::{Entry, Room, Storing},
 };
 use crate::{
     delivery::Receiver,
+    persistence::{PersistenceError, PersistencePolicy},
     publication::{Clock, Draft, Epoch, Position, Publication, Seq},
+    receipt::Receipt,
 };
 
 /// One channel, or one client's private messages: its members, and the order of what they get.
@@ -21,10 +24,14 @@ pub(super) struct Topic {
 
 struct State {
     epoch: Epoch,
+    /// The number of the last publication that is to be kept. Others carry it too, so that what can be read
+    /// back has no holes.
     seq: u64,
+    /// Epoch and number go on from where the history of the channel ends, or nobody keeps one.
+    rooted: bool,
     members: Members,
     unmatched: Unmatched,
-    /// Publications that have their place and are being stored, in order.
+    /// Publications that have their place and are being stored, and what came after them, in order.
     turns: VecDeque<Waiting>,
     /// Taken out of the map; nobody may join any more.
     retired: bool,
@@ -32,8 +39,22 @@ struct State {
 
 struct Waiting {
     publication: Arc<Publication>,
-    stored: bool,
+    turn: Turn,
 }
+
+/// What becomes of a publication when all before it were delivered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// It is still being stored.
+    Wait,
+    Deliver,
+    /// It could not be stored; nobody gets it.
+    Drop,
+}
+
+/// The topic was taken out of the map: look it up again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Retired;
 
 /// The place of a publication that nobody on this node can see: no later one will compare with it.
 pub(super) fn unseen(clock: &Clock) -> Position {
@@ -51,6 +72,7 @@ impl Topic {
             state: Mutex::new(State {
                 epoch: Epoch(clock.tick().0),
                 seq: 0,
+                rooted: false,
                 members: Members::default(),
                 unmatched: Unmatched::default(),
                 turns: VecDeque::new(),
@@ -95,6 +117,24 @@ impl Topic {
         seen
     }
 
+    /// True when the places of this topic go on from where its history ends.
+    pub(super) fn is_rooted(&self) -> bool {
+        self.state.lock().rooted
+    }
+
+    /// Lets places go on from `last`, where the history of the topic ends. Does nothing the second time.
+    pub(super) fn root(&self, last: Option<Position>) {
+        let mut state = self.state.lock();
+        if state.rooted {
+            return;
+        }
+        state.rooted = true;
+        if let Some(last) = last {
+            state.epoch = last.epoch;
+            state.seq = last.seq.0;
+        }
+    }
+
     /// Gives a draft its place and delivers it.
     pub(super) fn publish(&self, clock: &Clock, draft: Draft, sink: &Sink<'_>) -> Position {
         let mut state = self.state.lock();
@@ -106,24 +146,89 @@ impl Topic {
             // Something before it is still being stored.
             state.turns.push_back(Waiting {
                 publication: Arc::new(publication),
-                stored: true,
+                turn: Turn::Deliver,
             });
         }
         position
     }
 
-    /// Gives a draft its place; it is delivered when the turn is dropped and all before it were.
-    pub(super) fn take_turn<'t>(&'t self, clock: &Clock, draft: Draft, sink: Sink<'t>) -> Turn<'t> {
+    /// Gives a draft its place, has it kept and delivers it, all in one step.
+    pub(super) fn publish_kept(
+        &self,
+        clock: &Clock,
+        draft: Draft,
+        policy: &dyn PersistencePolicy,
+        sink: &Sink<'_>,
+    ) -> Result<Result<Receipt, PersistenceError>, Retired> {
         let mut state = self.state.lock();
+        if state.retired {
+            return Err(Retired);
+        }
+        let publication = Arc::new(state.place(clock, draft));
+        let durability = match policy.persist_now(&publication) {
+            Ok(durability) => durability,
+            Err(error) => {
+                // Nobody has seen its number.
+                state.seq -= 1;
+                return Ok(Err(error));
+            }
+        };
+        let position = publication.position();
+        if state.turns.is_empty() {
+            state.fan_out(&publication, sink);
+        } else {
+            state.turns.push_back(Waiting {
+                publication,
+                turn: Turn::Deliver,
+            });
+        }
+        Ok(Ok(Receipt::new(position, durability)))
+    }
+
+    /// Gives a draft its place and puts it in line to be stored; [`settle`](Self::settle) delivers it. Comes
+    /// back with the entry when the line is closed.
+    pub(super) fn take_turn(
+        self: &Arc<Self>,
+        clock: &Clock,
+        draft: Draft,
+        storing: &Storing,
+        room: Room,
+    ) -> Result<(Position, Option<Entry>), Retired> {
+        let mut state = self.state.lock();
+        if state.retired {
+            return Err(Retired);
+        }
         let publication = Arc::new(state.place(clock, draft));
         state.turns.push_back(Waiting {
             publication: publication.clone(),
-            stored: false,
+            turn: Turn::Wait,
         });
-        Turn {
-            topic: self,
-            publication,
-            sink,
+        let position = publication.position();
+        // While the topic is locked: the line has the order of the places.
+        let refused = storing.stand_in_line(publication, Some(self.clone()), room);
+        Ok((position, refused))
+    }
+
+    /// A publication was stored or not; delivers whatever has waited for that.
+    pub(super) fn settle(&self, position: Position, stored: bool, sink: &Sink<'_>) {
+        let mut state = self.state.lock();
+        if let Some(waiting) = state
+            .turns
+            .iter_mut()
+            .find(|waiting| waiting.publication.position() == position)
+        {
+            waiting.turn = if stored { Turn::Deliver } else { Turn::Drop };
+        }
+        while state
+            .turns
+            .front()
+            .is_some_and(|first| first.turn != Turn::Wait)
+        {
+            if let Some(first) = state.turns.pop_front()
+                && first.turn == Turn::Deliver
+            {
+                state.fan_out(&first.publication, sink);
+            }
         }
     }
 
@@ -143,44 +248,11 @@ impl State {
     }
 
     fn place(&mut self, clock: &Clock, draft: Draft) -> Publication {
-        self.seq += 1;
+        self.seq += u64::from(draft.retention.store);
         draft.at(Position {
             epoch: self.epoch,
             seq: Seq(self.seq),
             timetoken: clock.tick(),
         })
-    }
-}
-
-/// The right of a publication to be delivered after those before it. Dropping it makes use of it, so
-/// that a publisher that goes away in the middle holds nobody up.
-pub(super) struct Turn<'t> {
-    topic: &'t Topic,
-    publication: Arc<Publication>,
-    sink: Sink<'t>,
-}
-
-impl Turn<'_> {
-    pub(super) fn publication(&self) -> Arc<Publication> {
-        self.publication.clone()
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        let mut state = self.topic.state.lock();
-        let position = self.publication.position();
-        if let Some(waiting) = state
-            .turns
-            .iter_mut()
-            .find(|waiting| waiting.publication.position() == position)
-        {
-            waiting.stored = true;
-        }
-        while state.turns.front().is_some_and(|waiting| waiting.stored) {
-            if let Some(waiting) = state.turns.pop_front() {
-                state.fan_out(&waiting.publication, &self.sink);
-            }
-        }
     }
 }

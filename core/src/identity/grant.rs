@@ -3,6 +3,7 @@
 use std::{
     fmt,
     ops::{BitAnd, BitOr},
+    sync::{Arc, LazyLock},
     time::SystemTime,
 };
 
@@ -126,6 +127,13 @@ impl Identity {
                 expires_at: None,
             }],
         }
+    }
+
+    /// [`unrestricted`](Self::unrestricted), one for all who are.
+    pub fn anybody() -> Arc<Self> {
+        static ANYBODY: LazyLock<Arc<Identity>> =
+            LazyLock::new(|| Arc::new(Identity::unrestricted()));
+        ANYBODY.clone()
     }
 
     /// True when a grant that has not expired gives `permissions` on `channel`.

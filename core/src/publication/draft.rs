@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Where a publication goes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
     /// To the subscribers of a channel.
     Channel(Channel),

@@ -1,5 +1,6 @@
 //! What travels: publications, their payloads and their places in a channel.
 
+mod binary;
 mod clock;
 mod draft;
 mod json;
@@ -8,6 +9,7 @@ mod payload;
 mod position;
 
 pub use self::{
+    binary::{BinaryError, decode_draft, encode_draft},
     clock::Clock,
     draft::{Draft, Publication, Retention, Target},
     json::{InvalidJson, JsonText},

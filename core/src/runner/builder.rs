@@ -160,14 +160,25 @@ impl Builder {
         let persistence = self.persistence.unwrap_or_else(|| Arc::new(Nothing));
         let authentication = self.authentication.unwrap_or_else(|| Arc::new(Nobody));
         let node = LocalNode::new(hub.clone(), persistence.clone());
+        if let Some(history) = persistence.history() {
+            match history.last_timetoken().await {
+                // A clock that was set back must not make later publications look earlier.
+                Ok(last) => hub.clock().observe(last),
+                Err(error) => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the store does not say how late it is there"
+                ),
+            }
+        }
         self.backend
-            .start(node)
+            .start(node.clone())
             .await
             .map_err(StartError::Backend)?;
         let space = Space::new(
             hub,
             self.backend.clone(),
             authentication,
+            persistence.clone(),
             self.dispatcher,
             runtime.clone(),
         );
@@ -193,6 +204,7 @@ impl Builder {
             space,
             runtime,
             backend: self.backend,
+            node,
             persistence,
             doors,
             certificates,
@@ -264,8 +276,8 @@ struct Nothing;
 
 #[async_trait::async_trait]
 impl PersistencePolicy for Nothing {
-    async fn persist(&self, _: &crate::Publication) -> Result<(), crate::PersistenceError> {
-        Ok(())
+    async fn persist(&self, _: &Arc<crate::Publication>) -> crate::Kept {
+        Ok(crate::Durability::Delivered)
     }
 
     fn stores(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use std::{fmt, future::Future, sync::Arc};
 
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{delivery::Flusher, limits::Limits, transport::Wheel};
@@ -12,6 +13,8 @@ pub struct Runtime {
     flusher: Arc<Flusher>,
     wheel: Arc<Wheel>,
     tasks: TaskTracker,
+    /// One permit for each TLS handshake that may be under way.
+    handshakes: Semaphore,
     stopping: CancellationToken,
     stopped: CancellationToken,
 }
@@ -20,7 +23,10 @@ impl Runtime {
     /// A runtime whose background tasks run on the current tokio runtime.
     pub(crate) fn start(limits: Limits) -> Arc<Self> {
         let lanes = std::thread::available_parallelism().map_or(1, usize::from);
+        // None at all would be TLS that is never served.
+        let handshakes = limits.tls_handshakes_max.clamp(1, Semaphore::MAX_PERMITS);
         let runtime = Arc::new(Self {
+            handshakes: Semaphore::new(handshakes),
             limits,
             flusher: Flusher::new(lanes),
             wheel: Arc::default(),
@@ -46,6 +52,11 @@ impl Runtime {
     /// The clock of all connections.
     pub fn wheel(&self) -> &Arc<Wheel> {
         &self.wheel
+    }
+
+    /// Permits for TLS handshakes.
+    pub(crate) fn handshakes(&self) -> &Semaphore {
+        &self.handshakes
     }
 
     /// Is cancelled when the server begins to stop.

@@ -8,6 +8,7 @@ use warp::{Filter, Rejection, filters::BoxedFilter};
 use super::{Listening, Runtime, doors::Door};
 use crate::{
     backend::PubSubBackend,
+    hub::LocalNode,
     persistence::PersistencePolicy,
     space::Space,
     transport::{
@@ -23,6 +24,7 @@ pub struct Server {
     pub(super) space: Arc<Space>,
     pub(super) runtime: Arc<Runtime>,
     pub(super) backend: Arc<dyn PubSubBackend>,
+    pub(super) node: LocalNode,
     pub(super) persistence: Arc<dyn PersistencePolicy>,
     pub(super) doors: Vec<Door>,
     pub(super) certificates: Vec<Arc<Certificate>>,
@@ -94,7 +96,10 @@ impl Server {
             tracing::info!(grace = ?self.grace, "stopped while some connections were still open");
         }
         // The policies write out what they hold while nothing new comes in.
-        let last = async { tokio::join!(self.persistence.stop(), self.backend.stop()) };
+        let last = async {
+            self.node.settled().await;
+            tokio::join!(self.persistence.stop(), self.backend.stop())
+        };
         if tokio::time::timeout(self.grace, last).await.is_err() {
             tracing::warn!(grace = ?self.grace, "stopped before everything was written out");
         }

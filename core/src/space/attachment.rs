@@ -1,16 +1,18 @@
 //! One connection's place in the channel space.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
-use super::Space;
+use super::{Replay, Space};
 use crate::{
     backend::Interest,
     channel::Channel,
-    delivery::Receiver,
+    delivery::{Held, Receiver},
     dispatcher::{Command, Event, Origin, Refusal, Verdict},
     hub::JoinNumber,
     identity::{ClientId, ConnectionId, Permissions},
-    publication::{Draft, Position},
+    persistence::Query,
+    publication::Draft,
+    receipt::Receipt,
 };
 
 /// What a subscribe did.
@@ -30,7 +32,8 @@ pub struct Attachment {
     space: Arc<Space>,
     receiver: Arc<dyn Receiver>,
     origin: Origin,
-    channels: BTreeMap<Channel, JoinNumber>,
+    /// By name. A map would take several times the memory of the one or two that there mostly are.
+    channels: Vec<(Channel, JoinNumber)>,
     client: Option<JoinNumber>,
 }
 
@@ -41,7 +44,7 @@ impl Attachment {
             space,
             receiver,
             origin,
-            channels: BTreeMap::new(),
+            channels: Vec::new(),
             client: None,
         }
     }
@@ -78,7 +81,7 @@ impl Attachment {
         self.leave_client();
         let interest = Interest::Client(client.clone());
         self.client = Some(self.space.hub.join(&interest, self.receiver.clone()));
-        for channel in self.channels.keys() {
+        for (channel, _) in &self.channels {
             self.space.presence.join(channel, &client);
         }
         self.origin.client = Some(client.clone());
@@ -94,31 +97,69 @@ impl Attachment {
     /// # Errors
     /// No right to read there, a limit, or the dispatcher's refusal.
     pub async fn subscribe(&mut self, channel: Channel) -> Result<Subscribed, Refusal> {
+        match self.permitted(channel).await? {
+            Some(channel) => Ok(self.join(channel).await),
+            None => Ok(Subscribed::Dropped),
+        }
+    }
+
+    /// Joins a channel; what the history has of `query`'s span comes first, in pages of its limit, and what is
+    /// published meanwhile is held back until the [`Replay`] was read. `None` when the channel was joined before.
+    ///
+    /// # Errors
+    /// No right to read there or to read its history, a limit, or the dispatcher's refusal.
+    pub async fn subscribe_with_history(
+        &mut self,
+        channel: Channel,
+        query: Query,
+    ) -> Result<(Subscribed, Option<Replay>), Refusal> {
+        if !self.origin.identity.allows(Permissions::HISTORY, &channel) {
+            return Err(Refusal::forbidden("You may not read the history there."));
+        }
+        let Some(channel) = self.permitted(channel).await? else {
+            return Ok((Subscribed::Dropped, None));
+        };
+        let held = Held::new(self.receiver.clone());
+        let joined = self.join_as(channel.clone(), held.clone()).await;
+        let replay = (joined == Subscribed::Joined)
+            .then(|| Replay::new(self.space.clone(), channel, held, query));
+        Ok((joined, replay))
+    }
+
+    /// The channel to join, if that is allowed.
+    async fn permitted(&self, channel: Channel) -> Result<Option<Channel>, Refusal> {
         self.space.check_channel(&channel)?;
         if !self.origin.identity.allows(Permissions::READ, &channel) {
             return Err(Refusal::forbidden("You may not subscribe there."));
         }
         let limit = self.space.limits().channels_per_connection_max;
-        if self.channels.len() >= limit && !self.channels.contains_key(&channel) {
+        if self.channels.len() >= limit && !self.is_on(&channel) {
             return Err(Refusal::limit_exceeded(format!(
                 "You have joined {limit} channels; leave one before you join another."
             )));
         }
-        let Some(Command::Subscribe(channel)) = self.validate(Command::Subscribe(channel)).await?
-        else {
-            return Ok(Subscribed::Dropped);
-        };
-        Ok(self.join(channel).await)
+        match self.validate(Command::Subscribe(channel)).await? {
+            Some(Command::Subscribe(channel)) => Ok(Some(channel)),
+            _ => Ok(None),
+        }
     }
 
     /// Joins a channel without asking anybody: for what an app joins on its own account.
     pub async fn join(&mut self, channel: Channel) -> Subscribed {
-        if self.channels.contains_key(&channel) {
+        let receiver = self.receiver.clone();
+        self.join_as(channel, receiver).await
+    }
+
+    async fn join_as(&mut self, channel: Channel, receiver: Arc<dyn Receiver>) -> Subscribed {
+        let Err(place) = self.find(&channel) else {
             return Subscribed::Again;
-        }
+        };
         let interest = Interest::Channel(channel.clone());
-        let number = self.space.hub.join(&interest, self.receiver.clone());
-        self.channels.insert(channel.clone(), number);
+        let number = self.space.hub.join(&interest, receiver);
+        if self.channels.capacity() == 0 {
+            self.channels.reserve_exact(1);
+        }
+        self.channels.insert(place, (channel.clone(), number));
         if let Some(client) = &self.origin.client {
             self.space.presence.join(&channel, client);
         }
@@ -140,9 +181,10 @@ impl Attachment {
         else {
             return Ok(false);
         };
-        let Some(number) = self.channels.remove(&channel) else {
+        let Ok(place) = self.find(&channel) else {
             return Ok(false);
         };
+        let (_, number) = self.channels.remove(place);
         self.leave_channel(&channel, number);
         self.space
             .dispatcher
@@ -155,18 +197,18 @@ impl Attachment {
     ///
     /// # Errors
     /// See [`Space::publish`].
-    pub async fn publish(&self, draft: Draft) -> Result<Option<Position>, Refusal> {
+    pub async fn publish(&self, draft: Draft) -> Result<Option<Receipt>, Refusal> {
         self.space.publish(&self.origin, draft).await
     }
 
     /// True when the connection is on the channel.
     pub fn is_on(&self, channel: &Channel) -> bool {
-        self.channels.contains_key(channel)
+        self.find(channel).is_ok()
     }
 
     /// The joined channels, by name.
     pub fn channels(&self) -> impl Iterator<Item = &Channel> {
-        self.channels.keys()
+        self.channels.iter().map(|(channel, _)| channel)
     }
 
     /// Leaves everything and tells the dispatcher. Merely dropping the attachment leaves everything too.
@@ -177,6 +219,12 @@ impl Attachment {
             .dispatcher
             .handle(&origin, &Event::Disconnected)
             .await;
+    }
+
+    /// Where a joined channel stands, or would stand.
+    fn find(&self, channel: &Channel) -> Result<usize, usize> {
+        self.channels
+            .binary_search_by(|(joined, _)| joined.cmp(channel))
     }
 
     async fn validate(&self, command: Command) -> Result<Option<Command>, Refusal> {
@@ -208,7 +256,7 @@ impl Attachment {
         let (Some(number), Some(client)) = (self.client.take(), self.origin.client.take()) else {
             return;
         };
-        for channel in self.channels.keys() {
+        for (channel, _) in &self.channels {
             self.space.presence.leave(channel, &client);
         }
         let interest = Interest::Client(client);

@@ -3,11 +3,14 @@
 mod attachment;
 mod due;
 mod presence;
+mod present;
 mod reading;
+mod replay;
 
 pub use self::{
     attachment::{Attachment, Subscribed},
     presence::{Member, Presence},
+    replay::Replay,
 };
 
 use std::{fmt, sync::Arc};
@@ -21,7 +24,9 @@ use crate::{
     hub::Hub,
     identity::{ClientId, Permissions},
     limits::Limits,
-    publication::{Draft, Kind, Payload, Position, PresenceEvent, Retention, Target},
+    persistence::{History, PersistencePolicy},
+    publication::{Draft, Kind, Payload, PresenceEvent, Retention, Target},
+    receipt::Receipt,
     runner::Runtime,
 };
 
@@ -31,6 +36,7 @@ pub struct Space {
     hub: Arc<Hub>,
     backend: Arc<dyn PubSubBackend>,
     authentication: Arc<dyn AuthenticationPolicy>,
+    persistence: Arc<dyn PersistencePolicy>,
     dispatcher: Arc<dyn Dispatcher>,
     presence: Presence,
     runtime: Arc<Runtime>,
@@ -41,6 +47,7 @@ impl Space {
         hub: Arc<Hub>,
         backend: Arc<dyn PubSubBackend>,
         authentication: Arc<dyn AuthenticationPolicy>,
+        persistence: Arc<dyn PersistencePolicy>,
         dispatcher: Arc<dyn Dispatcher>,
         runtime: Arc<Runtime>,
     ) -> Arc<Self> {
@@ -49,6 +56,7 @@ impl Space {
             hub,
             backend,
             authentication,
+            persistence,
             dispatcher,
             presence,
             runtime,
@@ -80,6 +88,13 @@ impl Space {
         self.backend.status()
     }
 
+    /// What is kept of channels, to be read again; `None` when nothing is. Apps check the right to read it.
+    pub fn history(&self) -> Option<&dyn History> {
+        self.backend
+            .history()
+            .or_else(|| self.persistence.history())
+    }
+
     /// Asks the authentication policy.
     ///
     /// # Errors
@@ -97,15 +112,11 @@ impl Space {
     /// A [`Refusal`] of the sort
     /// - `Forbidden` when the identity has no right to write there, or the dispatcher says so,
     /// - `LimitExceeded` when name or message are too long,
-    /// - `Unavailable` when only members on this node got it.
+    /// - `Unavailable` when only members on this node got it, or nobody because it could not be stored.
     ///
     /// # Cancel safety
     /// A dropped future has published or not, never half.
-    pub async fn publish(
-        &self,
-        origin: &Origin,
-        draft: Draft,
-    ) -> Result<Option<Position>, Refusal> {
+    pub async fn publish(&self, origin: &Origin, draft: Draft) -> Result<Option<Receipt>, Refusal> {
         self.check_target(&draft.target)?;
         let limit = self.limits().message_bytes_max;
         if draft.payload.len() > limit {
@@ -130,7 +141,7 @@ impl Space {
             Verdict::Refuse(refusal) => return Err(refusal),
         };
         let target = draft.target.clone();
-        let position = self.backend.publish(draft).await.map_err(|error| {
+        let receipt = self.backend.publish(draft).await.map_err(|error| {
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
                 "not published everywhere"
@@ -138,9 +149,9 @@ impl Space {
             Refusal::new(RefusalKind::Unavailable, sentence(&error))
         })?;
         self.dispatcher
-            .handle(origin, &Event::Published(target, position))
+            .handle(origin, &Event::Published(target, receipt.position))
             .await;
-        Ok(Some(position))
+        Ok(Some(receipt))
     }
 
     /// Tells the members of a channel of a change in who is there. Where other nodes cannot be reached,

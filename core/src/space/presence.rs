@@ -1,7 +1,7 @@
 //! Who is present on which channel.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     hash::BuildHasher,
     time::{Duration, Instant},
 };
@@ -9,9 +9,11 @@ use std::{
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
+use super::{
+    due::Due,
+    present::{Entry, Present},
+};
 use crate::{channel::Channel, identity::ClientId, publication::JsonText};
-
-use super::due::Due;
 
 /// Clients that are present on channels of this node, with their state.
 ///
@@ -31,35 +33,6 @@ const SHARDS: usize = 32;
 
 type Shard = Mutex<HashMap<Channel, Present, RandomState>>;
 
-type Present = BTreeMap<ClientKey, Entry>;
-
-/// Clients in the order of their ids.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct ClientKey(ClientId);
-
-impl PartialOrd for ClientKey {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for ClientKey {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.as_str().cmp(other.0.as_str())
-    }
-}
-
-#[derive(Debug, Default)]
-struct Entry {
-    connections: usize,
-    expires_at: Option<Instant>,
-    /// How long the last sign of life counts.
-    timeout: Option<Duration>,
-    /// A look at `expires_at` is due, so that no further one has to be noted.
-    noted: bool,
-    state: Option<JsonText>,
-}
-
 /// A client that is present on a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
@@ -69,16 +42,11 @@ pub struct Member {
     pub state: Option<JsonText>,
 }
 
-impl Entry {
-    /// Says when to look again, where that is not noted yet.
-    fn touch(&mut self, now: Instant, timeout: Duration) -> Option<Instant> {
-        let end = now + timeout;
-        let sooner = self.timeout.is_some_and(|before| timeout < before);
-        self.expires_at = Some(end);
-        self.timeout = Some(timeout);
-        // A shorter time may be over before the look that is noted.
-        (!std::mem::replace(&mut self.noted, true) || sooner).then_some(end)
-    }
+/// What became of a client whose time may be over.
+enum Expiry {
+    /// It is not: that is when to look again.
+    Later(Instant),
+    Gone,
 }
 
 impl Default for Presence {
@@ -108,16 +76,15 @@ impl Presence {
         let Some(present) = channels.get_mut(channel) else {
             return false;
         };
-        let key = ClientKey(client.clone());
-        let Some(entry) = present.get_mut(&key) else {
+        let Some(entry) = present.get_mut(client) else {
             return false;
         };
         entry.connections = entry.connections.saturating_sub(1);
-        if entry.connections > 0 || entry.expires_at.is_some() {
+        if entry.connections > 0 || entry.expires_at().is_some() {
             return false;
         }
-        present.remove(&key);
-        if present.is_empty() {
+        present.remove(client);
+        if present.len() == 0 {
             channels.remove(channel);
         }
         true
@@ -147,19 +114,21 @@ impl Presence {
         let now = Instant::now();
         let note = self.with(channel, client, |entry| {
             entry.connections = entry.connections.saturating_sub(1);
-            entry.timeout.and_then(|timeout| entry.touch(now, timeout))
+            let timeout = entry.life.as_ref().map(|life| life.timeout);
+            timeout.and_then(|timeout| entry.touch(now, timeout))
         });
         self.note(note.flatten(), channel, client);
     }
 
     /// How long the last sign of life of a present client counts, where it has no connection.
     pub fn timeout(&self, channel: &Channel, client: &ClientId) -> Option<Duration> {
-        self.with(channel, client, |entry| entry.timeout).flatten()
+        let timeout = |entry: &mut Entry| entry.life.as_ref().map(|life| life.timeout);
+        self.with(channel, client, timeout).flatten()
     }
 
     /// The state of a client; `None` when it is not present.
     pub fn state(&self, channel: &Channel, client: &ClientId) -> Option<Option<JsonText>> {
-        self.with(channel, client, |entry| entry.state.clone())
+        self.with(channel, client, |entry| entry.state.as_deref().cloned())
     }
 
     /// The channels that somebody is present on, in no order.
@@ -172,14 +141,13 @@ impl Presence {
 
     /// The channels that a client is present on, in no order.
     pub fn channels_of(&self, client: &ClientId) -> Vec<Channel> {
-        let key = ClientKey(client.clone());
         let mut found = Vec::new();
         for shard in &self.shards {
-            let channels = shard.lock();
+            let mut channels = shard.lock();
             let with = channels
-                .iter()
-                .filter(|(_, present)| present.contains_key(&key));
-            found.extend(with.map(|(channel, _)| channel.clone()));
+                .iter_mut()
+                .filter_map(|(channel, present)| present.get_mut(client).map(|_| channel));
+            found.extend(with.cloned());
         }
         found
     }
@@ -190,8 +158,8 @@ impl Presence {
         let Some(present) = channels.get_mut(channel) else {
             return false;
         };
-        let removed = present.remove(&ClientKey(client.clone())).is_some();
-        if present.is_empty() {
+        let removed = present.remove(client).is_some();
+        if present.len() == 0 {
             channels.remove(channel);
         }
         removed
@@ -199,7 +167,7 @@ impl Presence {
 
     /// Sets the state of a present client. False when it is not present.
     pub fn set_state(&self, channel: &Channel, client: &ClientId, state: Option<JsonText>) -> bool {
-        self.with(channel, client, |entry| entry.state = state)
+        self.with(channel, client, |entry| entry.state = state.map(Box::new))
             .is_some()
     }
 
@@ -211,9 +179,9 @@ impl Presence {
         };
         present
             .iter()
-            .map(|(key, entry)| Member {
-                client: key.0.clone(),
-                state: entry.state.clone(),
+            .map(|(client, entry)| Member {
+                client: client.clone(),
+                state: entry.state.as_deref().cloned(),
             })
             .collect()
     }
@@ -223,48 +191,42 @@ impl Presence {
         self.shard(channel)
             .lock()
             .get(channel)
-            .map_or(0, BTreeMap::len)
+            .map_or(0, Present::len)
     }
 
     /// Removes clients whose time is over, and says which. It looks only at those whose time may be over.
     pub fn expire(&self, now: Instant) -> Vec<(Channel, ClientId)> {
         let mut gone = Vec::new();
         for (channel, client) in self.due.take(now) {
-            let key = ClientKey(client);
-            let again = {
-                let mut channels = self.shard(&channel).lock();
-                let Some(present) = channels.get_mut(&channel) else {
-                    continue;
-                };
-                let Some(entry) = present.get_mut(&key) else {
-                    continue;
-                };
-                entry.noted = false;
-                match entry.expires_at {
-                    None => continue,
-                    Some(end) if end > now => {
-                        entry.noted = true;
-                        Some(end)
-                    }
-                    Some(_) if entry.connections > 0 => {
-                        entry.expires_at = None;
-                        continue;
-                    }
-                    Some(_) => {
-                        present.remove(&key);
-                        if present.is_empty() {
-                            channels.remove(&channel);
-                        }
-                        None
-                    }
-                }
-            };
-            match again {
-                Some(end) => self.due.note(end, channel, key.0),
-                None => gone.push((channel, key.0)),
+            match self.expire_one(&channel, &client, now) {
+                Some(Expiry::Later(end)) => self.due.note(end, channel, client),
+                Some(Expiry::Gone) => gone.push((channel, client)),
+                None => {}
             }
         }
         gone
+    }
+
+    fn expire_one(&self, channel: &Channel, client: &ClientId, now: Instant) -> Option<Expiry> {
+        let mut channels = self.shard(channel).lock();
+        let present = channels.get_mut(channel)?;
+        let entry = present.get_mut(client)?;
+        let life = entry.life.as_mut()?;
+        life.noted = false;
+        let end = life.expires_at?;
+        if end > now {
+            life.noted = true;
+            return Some(Expiry::Later(end));
+        }
+        life.expires_at = None;
+        if entry.connections > 0 {
+            return None;
+        }
+        present.remove(client);
+        if present.len() == 0 {
+            channels.remove(channel);
+        }
+        Some(Expiry::Gone)
     }
 
     fn note(&self, end: Option<Instant>, channel: &Channel, client: &ClientId) {
@@ -281,7 +243,7 @@ impl Presence {
     ) -> Option<T> {
         let mut channels = self.shard(channel).lock();
         let present = channels.get_mut(channel)?;
-        present.get_mut(&ClientKey(client.clone())).map(work)
+        present.get_mut(client).map(work)
     }
 
     fn change(
@@ -293,7 +255,7 @@ impl Presence {
         let mut channels = self.shard(channel).lock();
         let present = channels.entry(channel.clone()).or_default();
         let before = present.len();
-        change(present.entry(ClientKey(client.clone())).or_default());
+        change(present.entry(client));
         present.len() > before
     }
 }
@@ -350,7 +312,7 @@ mod tests {
         assert!(!presence.hold(&room, &ann));
         presence.touch(&room, &ann, Duration::from_secs(20));
         assert!(presence.hold(&room, &ann));
-        assert_eq!(presence.channels_of(&ann), [room.clone()]);
+        assert_eq!(presence.channels_of(&ann), std::slice::from_ref(&room));
         assert!(presence.remove(&room, &ann));
         presence.release(&room, &ann);
         assert_eq!(presence.channels_of(&ann), []);

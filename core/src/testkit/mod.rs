@@ -19,6 +19,7 @@ mod app;
 mod authentication;
 mod backend;
 mod dispatcher;
+mod history;
 mod nodes;
 mod parts;
 mod persistence;
@@ -33,6 +34,7 @@ pub use self::{
     authentication::authentication_laws,
     backend::backend_laws,
     dispatcher::dispatcher_laws,
+    history::history_laws,
     nodes::backend_laws_of_nodes,
     parts::{AllowAll, LocalBackend, RecordingPolicy},
     persistence::persistence_laws,

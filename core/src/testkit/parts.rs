@@ -1,13 +1,13 @@
 //! The simplest part of each sort.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use crate::{
-    AuthenticationError, AuthenticationPolicy, BackendError, Credentials, Draft, Identity,
-    LocalNode, PersistenceError, PersistencePolicy, Position, PubSubBackend, Publication,
+    AuthenticationError, AuthenticationPolicy, BackendError, Credentials, Draft, Durability,
+    Identity, Kept, LocalNode, PersistencePolicy, PubSubBackend, Publication, Receipt,
 };
 
 /// A backend of one node.
@@ -20,13 +20,13 @@ impl PubSubBackend for LocalBackend {
         self.0.set(node).map_err(|_| BackendError::NotRunning)
     }
 
-    async fn publish(&self, draft: Draft) -> Result<Position, BackendError> {
+    async fn publish(&self, draft: Draft) -> Result<Receipt, BackendError> {
         Ok(self
             .0
             .get()
             .ok_or(BackendError::NotRunning)?
             .publish(draft)
-            .await)
+            .await?)
     }
 }
 
@@ -56,9 +56,9 @@ impl RecordingPolicy {
 
 #[async_trait]
 impl PersistencePolicy for RecordingPolicy {
-    async fn persist(&self, publication: &Publication) -> Result<(), PersistenceError> {
-        self.publications.lock().push(publication.clone());
-        Ok(())
+    async fn persist(&self, publication: &Arc<Publication>) -> Kept {
+        self.publications.lock().push((**publication).clone());
+        Ok(Durability::Memory)
     }
 }
 
@@ -99,7 +99,7 @@ mod tests {
             self.inner.start(node).await
         }
 
-        async fn publish(&self, mut draft: Draft) -> Result<Position, BackendError> {
+        async fn publish(&self, mut draft: Draft) -> Result<Receipt, BackendError> {
             let now_and_then = self.published.fetch_add(1, Ordering::Relaxed) % 20 == 7;
             match self.fault {
                 Fault::DeliversTwice if now_and_then => {
@@ -111,11 +111,11 @@ mod tests {
                 Fault::ForgetsTheException => draft.except = None,
                 _ => {}
             }
-            let position = self.inner.publish(draft.clone()).await?;
+            let receipt = self.inner.publish(draft.clone()).await?;
             if let (Fault::StoresTwice, Some(node)) = (self.fault, self.inner.0.get()) {
-                node.persist(&draft.at(position)).await;
+                node.persist(&Arc::new(draft.at(receipt.position))).await?;
             }
-            Ok(position)
+            Ok(receipt)
         }
 
         async fn subscribe(&self, _: &crate::Interest) -> Result<(), BackendError> {

@@ -63,7 +63,7 @@ pub async fn persistence_laws<P: PersistencePolicy>(make: impl Fn() -> P) {
     assert!(late.is_ok(), "persist hangs after stop");
 }
 
-fn publications() -> Vec<Publication> {
+fn publications() -> Vec<Arc<Publication>> {
     let room = Channel::new("testkit-room").expect("not empty");
     let client = ClientId::new("testkit-client").expect("not empty");
     let targets = [Target::from(room), Target::from(client)];
@@ -75,11 +75,11 @@ fn publications() -> Vec<Publication> {
     (1..)
         .zip(drafts)
         .map(|(seq, draft)| {
-            draft.at(Position {
+            Arc::new(draft.at(Position {
                 epoch: Epoch(1),
                 seq: Seq(seq),
                 timetoken: Timetoken(17_000_000_000_000_000 + seq),
-            })
+            }))
         })
         .collect()
 }

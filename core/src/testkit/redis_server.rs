@@ -18,10 +18,12 @@ use super::within;
 pub struct RedisServerOptions {
     /// The password that it asks for.
     pub password: Option<String>,
+    /// It syncs every write, and has everything again when it is restarted.
+    pub synced: bool,
 }
 
 /// A process `redis-server` of its own, on a free port of this machine, with a directory that is removed
-/// in the end. Nothing is kept over a restart. The process ends when this is dropped.
+/// in the end. Nothing is kept over a restart unless the options say so. The process ends when this is dropped.
 #[derive(Debug)]
 pub struct RedisServer {
     port: u16,
@@ -77,7 +79,7 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Starts the server again on the same port, empty, and waits until it listens.
+    /// Starts the server again on the same port, empty unless it syncs, and waits until it listens.
     ///
     /// # Panics
     /// When the program `redis-server` is not installed, or does not start.
@@ -87,7 +89,9 @@ impl RedisServer {
         command
             .arg("--port")
             .arg(self.port.to_string())
-            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly"])
+            .arg(if self.options.synced { "yes" } else { "no" })
+            .args(["--appendfsync", "always"])
             .arg("--dir")
             .arg(&self.directory)
             .stdin(Stdio::null())

@@ -119,7 +119,8 @@ impl TestNode {
     /// # Errors
     /// What the backend says.
     pub async fn try_publish(&self, draft: Draft) -> Result<Position, BackendError> {
-        within("publish", self.backend.publish(draft)).await
+        let receipt = within("publish", self.backend.publish(draft)).await?;
+        Ok(receipt.position)
     }
 
     /// Publishes and expects that it works.

@@ -45,7 +45,7 @@ async fn identify_in_time(
 ) -> Result<(Socket, Speaker, Bytes), Unrecognised> {
     let limit = runtime.limits().header_timeout();
     tokio::select! {
-        identified = tokio::time::timeout(limit, identify(socket, &speakers)) => {
+        identified = tokio::time::timeout(limit, identify(runtime, socket, &speakers)) => {
             identified.unwrap_or(Err(Unrecognised::Late))
         }
         () = runtime.stopping().cancelled_owned() => Err(Unrecognised::Stopping),
@@ -54,13 +54,17 @@ async fn identify_in_time(
 
 /// Goes through TLS where the peer speaks it, and names the one who serves what is inside.
 async fn identify(
+    runtime: &Runtime,
     mut socket: Socket,
     speakers: &Speakers,
 ) -> Result<(Socket, Speaker, Bytes), Unrecognised> {
     let (mut speaker, mut read_ahead) = recognise(&socket, speakers).await?;
     if let Speaker::Tls(config) = speaker {
+        // Each takes several KiB until it is done: so many at once, and no more. It is never closed.
+        let permit = runtime.handshakes().acquire().await;
         let session = handshake(socket.tcp(), config, &read_ahead).await;
         socket.secure(session.map_err(Unrecognised::Handshake)?);
+        drop(permit);
         (speaker, read_ahead) = recognise(&socket, speakers).await?;
     }
     Ok((socket, speaker, read_ahead))

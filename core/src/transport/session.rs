@@ -20,7 +20,7 @@ pub trait Endpoint: Send + Sync + 'static {
     /// The HTTP answer that the client gets instead of a session.
     async fn accept(&self, handshake: &Handshake) -> Result<Arc<Identity>, HttpRefusal> {
         let _ = handshake;
-        Ok(Arc::new(Identity::unrestricted()))
+        Ok(Identity::anybody())
     }
 
     /// Opens a session; `link` sends to the client.

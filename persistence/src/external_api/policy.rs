@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use polywire_core::{PersistenceError, PersistencePolicy, Publication};
+use polywire_core::{Durability, Kept, PersistenceError, PersistencePolicy, Publication, Target};
 use reqwest::{Client, Url};
 
 use super::{ExternalApiSettings, client::Poster};
@@ -78,10 +78,19 @@ impl ExternalApi {
 
 #[async_trait]
 impl PersistencePolicy for ExternalApi {
-    async fn persist(&self, publication: &Publication) -> Result<(), PersistenceError> {
+    async fn persist(&self, publication: &Arc<Publication>) -> Kept {
+        self.persist_now(publication)
+    }
+
+    fn waits(&self, _: &Target) -> bool {
+        false
+    }
+
+    fn persist_now(&self, publication: &Arc<Publication>) -> Kept {
         self.background.put(Record::of(publication), |records| {
             self.poster().run(records)
-        })
+        });
+        Ok(Durability::Delivered)
     }
 
     async fn stop(&self) {

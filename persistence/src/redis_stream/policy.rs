@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use polywire_core::{PersistenceError, PersistencePolicy, Publication};
+use polywire_core::{Durability, Kept, PersistenceError, PersistencePolicy, Publication, Target};
 use redis::Client;
 
 use super::{RedisStreamSettings, writer::Writer};
@@ -68,10 +68,19 @@ impl RedisStream {
 
 #[async_trait]
 impl PersistencePolicy for RedisStream {
-    async fn persist(&self, publication: &Publication) -> Result<(), PersistenceError> {
+    async fn persist(&self, publication: &Arc<Publication>) -> Kept {
+        self.persist_now(publication)
+    }
+
+    fn waits(&self, _: &Target) -> bool {
+        false
+    }
+
+    fn persist_now(&self, publication: &Arc<Publication>) -> Kept {
         self.background.put(Record::of(publication), |records| {
             self.writer().run(records)
-        })
+        });
+        Ok(Durability::Delivered)
     }
 
     async fn stop(&self) {

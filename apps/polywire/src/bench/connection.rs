@@ -1,12 +1,13 @@
 //! One connection of the load.
 
 use std::{
-    io::{self, Write},
+    io::{self, Read, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
 use mio::net::TcpStream;
+use rustls::ClientConnection;
 use socket2::{Domain, Socket, Type};
 
 use super::protocols::{Client, Opening};
@@ -19,6 +20,8 @@ const CONNECTIONS_PER_SOURCE: usize = 20_000;
 
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
+    /// Where TLS is spoken.
+    tls: Option<Box<ClientConnection>>,
     pub(super) client: Client,
     /// Until the protocol has been opened.
     pub(super) opening: Option<Opening>,
@@ -35,7 +38,12 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn open(address: SocketAddr, index: usize, client: Client) -> io::Result<Self> {
+    pub(super) fn open(
+        address: SocketAddr,
+        tls: Option<Box<ClientConnection>>,
+        index: usize,
+        client: Client,
+    ) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         socket.set_tcp_nodelay(true)?;
         if let IpAddr::V4(to) = address.ip()
@@ -50,6 +58,7 @@ impl Connection {
         socket.set_nonblocking(true)?;
         Ok(Self {
             stream: TcpStream::from_std(socket.into()),
+            tls,
             opening: Some(Opening::new(client)),
             client,
             last: 0,
@@ -61,8 +70,66 @@ impl Connection {
         })
     }
 
+    /// Reads what has come, decrypted where it has to be.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(tls) = &mut self.tls else {
+            return self.stream.read(buffer);
+        };
+        loop {
+            match tls.reader().read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+            if tls.read_tls(&mut self.stream)? == 0 {
+                return Ok(0);
+            }
+            let processed = tls.process_new_packets();
+            // A step of the handshake, an alert: what it does not take now goes with the next flush.
+            while tls.wants_write() && tls.write_tls(&mut self.stream).is_ok() {}
+            processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        }
+    }
+
+    /// True during the handshake of TLS.
+    pub(super) fn is_securing(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+    }
+
+    /// True when what was just read says nothing about whether there is more.
+    pub(super) fn may_have_more(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Writes as much as the socket takes; the rest goes when it can be written again.
     pub(super) fn flush(&mut self) -> io::Result<()> {
+        let Some(tls) = &mut self.tls else {
+            return self.flush_plain();
+        };
+        loop {
+            // It takes a bounded amount before that is written.
+            let count = tls.writer().write(&self.out)?;
+            self.out.drain(..count);
+            while tls.wants_write() {
+                match tls.write_tls(&mut self.stream) {
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            // During the handshake it keeps what it took.
+            if self.out.is_empty() || count == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// True when something waits to be written.
+    pub(super) fn wants_write(&self) -> bool {
+        !self.out.is_empty() || self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+    }
+
+    fn flush_plain(&mut self) -> io::Result<()> {
         let mut written = 0;
         let result = loop {
             if written == self.out.len() {

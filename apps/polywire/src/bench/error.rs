@@ -2,10 +2,22 @@
 
 use std::{io, net::SocketAddr};
 
+use crate::client::ClientError;
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BenchError {
     #[error("no server answers at {0}: start one there, or name another address with --addr")]
     Connect(SocketAddr, #[source] io::Error),
+    #[error("nobody knows where {0} is: use a name or an IP address that this system knows")]
+    Resolve(String, #[source] io::Error),
+    /// It says what to do itself.
+    #[error(transparent)]
+    Trust(#[from] ClientError),
+    #[error(
+        "the server was not trusted, or does not speak TLS there: name the certificate that vouches for it \
+         with --ca, and the server as the certificate does"
+    )]
+    Untrusted(#[source] io::Error),
     #[error("{0} cannot be listened on: free it, or name another address with --addr")]
     Listen(SocketAddr, #[source] io::Error),
     #[error("there is no process {0}: --pid takes the process id of the running server")]

@@ -2,8 +2,7 @@
 //! program keeps one core of a server busy.
 
 use std::{
-    io::{self, Read},
-    net::SocketAddr,
+    io,
     time::{Duration, Instant},
 };
 
@@ -14,6 +13,7 @@ use super::{
     connection::Connection,
     protocols::{Client, Protocol, Role},
     record::{Record, Scanner},
+    target::Target,
     traffic::Traffic,
 };
 
@@ -64,14 +64,11 @@ impl<'p> Load<'p> {
     }
 
     /// Connects one more; subscribers come before publishers.
-    pub(super) fn connect(
-        &mut self,
-        address: SocketAddr,
-        client: Client,
-    ) -> Result<(), BenchError> {
+    pub(super) fn connect(&mut self, target: &Target, client: Client) -> Result<(), BenchError> {
         let index = self.connections.len();
-        let refused = |error| BenchError::Connect(address, error);
-        let mut connection = Connection::open(address, index, client).map_err(refused)?;
+        let refused = |error| BenchError::Connect(target.address, error);
+        let mut connection =
+            Connection::open(target.address, target.session()?, index, client).map_err(refused)?;
         // Edges are told once, so waiting for both costs nothing.
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registry = self.poll.registry();
@@ -158,7 +155,7 @@ impl<'p> Load<'p> {
             if event.is_readable() {
                 self.read(index)?;
             }
-            if event.is_writable() && !self.connections[index].out.is_empty() {
+            if event.is_writable() && self.connections[index].wants_write() {
                 self.flush(index)?;
             }
         }
@@ -172,15 +169,26 @@ impl<'p> Load<'p> {
             if connection.closed {
                 return Ok(());
             }
-            let count = match connection.stream.read(&mut self.buffer) {
+            let count = match connection.read(&mut self.buffer) {
                 Ok(count @ 1..) => count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // What waited for the end of a handshake.
+                    return match connection.may_have_more() && connection.wants_write() {
+                        true => self.flush(index),
+                        false => Ok(()),
+                    };
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error)
+                    if error.kind() == io::ErrorKind::InvalidData && connection.is_securing() =>
+                {
+                    return Err(BenchError::Untrusted(error));
+                }
                 Ok(0) | Err(_) => return self.closed(index),
             };
             self.take(index, count)?;
             // The buffer was not filled: the socket is empty, and an edge tells when it no longer is.
-            if count < self.buffer.len() {
+            if count < self.buffer.len() && !self.connections[index].may_have_more() {
                 return Ok(());
             }
         }

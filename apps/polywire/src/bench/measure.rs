@@ -8,11 +8,12 @@ use super::{
     BenchError,
     load::Load,
     process::Processes,
-    progress::Progress,
     protocols::{Client, Protocol, Role},
     report::{Cost, Idle, Latency, Rates, Report},
+    target::Target,
     traffic::Traffic,
 };
+use crate::progress::Progress;
 
 /// Connections that are opened at once: fewer than any server's backlog.
 const BATCH: usize = 100;
@@ -36,7 +37,11 @@ const BURST: u64 = 256;
 /// The longest wait for something to happen.
 const TURN: Duration = Duration::from_millis(10);
 
-pub(super) fn measure(flags: &BenchFlags, protocol: &dyn Protocol) -> Result<Report, BenchError> {
+pub(super) fn measure(
+    flags: &BenchFlags,
+    target: &Target,
+    protocol: &dyn Protocol,
+) -> Result<Report, BenchError> {
     let server = Processes::find(&flags.pid)?;
     let mut progress = Progress::new();
     let per_channel = |channel| {
@@ -51,7 +56,7 @@ pub(super) fn measure(flags: &BenchFlags, protocol: &dyn Protocol) -> Result<Rep
 
     let memory = server.memory();
     let began = Instant::now();
-    connect(flags, &mut load, &mut progress)?;
+    connect(flags, target, &mut load, &mut progress)?;
     let connecting = began.elapsed();
     wait(&mut load, SETTLE, |_| ())?;
     let mut report = Report {
@@ -76,6 +81,7 @@ pub(super) fn measure(flags: &BenchFlags, protocol: &dyn Protocol) -> Result<Rep
 /// Opens all connections.
 fn connect(
     flags: &BenchFlags,
+    target: &Target,
     load: &mut Load<'_>,
     progress: &mut Progress,
 ) -> Result<(), BenchError> {
@@ -92,7 +98,7 @@ fn connect(
     let clients: Vec<_> = subscribers.chain(publishers).collect();
     for batch in clients.chunks(BATCH) {
         for client in batch {
-            load.connect(flags.addr, *client)?;
+            load.connect(target, *client)?;
         }
         let deadline = Instant::now() + READY_TIMEOUT;
         while load.opening > 0 {

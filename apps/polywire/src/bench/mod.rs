@@ -7,10 +7,10 @@ mod histogram;
 mod load;
 mod measure;
 mod process;
-mod progress;
 mod protocols;
 mod record;
 mod report;
+mod target;
 mod traffic;
 
 use std::{io::Write, process::ExitCode};
@@ -18,27 +18,29 @@ use std::{io::Write, process::ExitCode};
 use polywire::cli::{BenchFlags, BenchProtocol};
 
 pub(crate) use self::error::BenchError;
+use self::target::Target;
 use crate::exit;
 
 pub(crate) fn bench(flags: &BenchFlags) -> ExitCode {
     // A refused raise shows as an error of the connection that is one too many.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    let result = match protocols::protocol(flags.protocol, flags.addr) {
-        Some(protocol) => measure::measure(flags, protocol.as_ref()).and_then(|report| {
-            let text = if flags.json {
-                report.json().to_string()
-            } else {
-                report.text()
-            };
-            exit::printed(writeln!(std::io::stdout(), "{text}")).map_err(BenchError::Output)
-        }),
-        None => {
-            debug_assert_eq!(flags.protocol, BenchProtocol::ServeFloor);
-            floor::serve(flags.addr)
-        }
-    };
-    match result {
+    match run(flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit::failed(&error),
     }
+}
+
+fn run(flags: &BenchFlags) -> Result<(), BenchError> {
+    let target = Target::of(flags)?;
+    let Some(protocol) = protocols::protocol(flags.protocol, &target.authority) else {
+        debug_assert_eq!(flags.protocol, BenchProtocol::ServeFloor);
+        return floor::serve(target.address);
+    };
+    let report = measure::measure(flags, &target, protocol.as_ref())?;
+    let text = if flags.json {
+        report.json().to_string()
+    } else {
+        report.text()
+    };
+    exit::printed(writeln!(std::io::stdout(), "{text}")).map_err(BenchError::Output)
 }

@@ -1,10 +1,10 @@
 //! Flags of `polywire bench`.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use super::duration::duration;
+use super::{ServerAddress, duration::duration};
 
 /// What to measure, and how.
 #[derive(Debug, Clone, Args)]
@@ -25,9 +25,14 @@ pub struct BenchFlags {
     #[arg(value_name = "PROTOCOL")]
     pub protocol: BenchProtocol,
 
-    /// The server's address, or the one that serve-floor listens on
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
-    pub addr: SocketAddr,
+    /// The server, or the address that serve-floor listens on. With https:// or tls:// it is spoken to
+    /// with TLS
+    #[arg(long, value_name = "HOST:PORT|URL", default_value = "127.0.0.1:8080")]
+    pub addr: ServerAddress,
+
+    /// Trust the certificates in this PEM file, instead of those that the system trusts
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
 
     /// How many subscribers, spread over the channels
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = count)]

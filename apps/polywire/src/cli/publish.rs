@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::duration::duration;
+use super::{ServerFlags, duration::duration, server::header};
+use http::{HeaderName, HeaderValue};
 
 /// What to publish, and where.
 #[derive(Debug, Clone, Args)]
@@ -15,6 +16,8 @@ Examples:
   polywire pub news --json '{\"my\": \"data\"}'
   tail -f access.log | polywire pub log --lines
   polywire pub news tick --count 10 --interval 1s
+  polywire pub news hello --server tls://chat.example.org:8443 --ca ca.pem
+  polywire pub news --json '{\"my\": \"data\"}' --header 'Seth-Authentication-Header: Seth-Value'
 
 Exit codes: 0 published, 1 not published (no server, connection lost, refused), 2 wrong usage.")]
 pub struct PublishFlags {
@@ -42,16 +45,34 @@ pub struct PublishFlags {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub interval: Option<Duration>,
 
-    /// The server: an address on which it serves kn-sock without TLS
-    #[arg(
-        long,
-        short,
-        value_name = "HOST:PORT",
-        default_value = "127.0.0.1:8080"
+    #[command(flatten)]
+    #[allow(
+        missing_docs,
+        reason = "clap would take it for the help of the command"
     )]
-    pub server: String,
+    pub server: ServerFlags,
 
     /// What to show of oneself, where the server asks kn-sock clients for it
     #[arg(long, value_name = "TOKEN")]
     pub token: Option<String>,
+
+    /// Publish over the HTTP API, which takes JSON objects, with this header; may be repeated
+    #[arg(
+        long,
+        short = 'H',
+        value_name = "NAME: VALUE",
+        value_parser = header,
+        requires = "json",
+        conflicts_with = "token"
+    )]
+    pub header: Vec<(HeaderName, HeaderValue)>,
+
+    /// Publish over the HTTP API, which takes JSON objects, with this query string, such as api_key=secret
+    #[arg(
+        long,
+        value_name = "QUERY",
+        requires = "json",
+        conflicts_with = "token"
+    )]
+    pub query: Option<String>,
 }

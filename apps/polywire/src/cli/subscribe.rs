@@ -1,6 +1,9 @@
 //! Flags of `polywire sub`.
 
 use clap::{ArgGroup, Args};
+use http::{HeaderName, HeaderValue};
+
+use super::{ServerFlags, server::header};
 
 /// What to listen to, and how to show it.
 #[derive(Debug, Clone, Args)]
@@ -12,6 +15,7 @@ Examples:
   polywire sub news --json | jq .message
   polywire sub news --raw --count 1
   polywire sub --user ann
+  polywire sub news --server https://chat.example.org --header 'Seth-Authentication-Header: Seth-Value'
 
 Exit codes: 0 stopped (Ctrl-C, --count, or nobody reads the output), 1 no server or connection lost, 2 wrong usage.")]
 pub struct SubscribeFlags {
@@ -35,14 +39,16 @@ pub struct SubscribeFlags {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
 
-    /// The server: an address on which it serves Seth-Pusher without TLS
-    #[arg(
-        long,
-        short,
-        value_name = "HOST:PORT",
-        default_value = "127.0.0.1:8080"
+    #[command(flatten)]
+    #[allow(
+        missing_docs,
+        reason = "clap would take it for the help of the command"
     )]
-    pub server: String,
+    pub server: ServerFlags,
+
+    /// A header to show of oneself, where the server asks for one; may be repeated
+    #[arg(long, short = 'H', value_name = "NAME: VALUE", value_parser = header)]
+    pub header: Vec<(HeaderName, HeaderValue)>,
 
     /// What to show of oneself, as a query string such as api_key=secret, where the server asks for it
     #[arg(long, value_name = "QUERY")]

@@ -2,28 +2,28 @@
 
 use std::{
     io::{self, BufRead, BufReader, BufWriter, Write},
-    net::TcpStream,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use polywire::cli::ServerFlags;
 use serde_json::{Value, json};
 
-use super::{ClientError, connect::connect};
+use super::{ClientError, stream::Stream};
 
 /// How long the server may take to confirm.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) struct LineClient {
     server: String,
-    stream: BufWriter<TcpStream>,
+    stream: BufWriter<Stream>,
 }
 
 impl LineClient {
     /// Connects, and shows the token where there is one.
-    pub(crate) fn connect(server: &str, token: Option<&str>) -> Result<Self, ClientError> {
+    pub(crate) fn connect(flags: &ServerFlags, token: Option<&str>) -> Result<Self, ClientError> {
         let mut client = Self {
-            server: server.to_owned(),
-            stream: BufWriter::new(connect(server)?),
+            server: flags.server.to_string(),
+            stream: BufWriter::new(Stream::connect(flags)?),
         };
         if let Some(token) = token {
             client.send(&json!({"action": "auth", "token": token}))?;
@@ -54,12 +54,11 @@ impl LineClient {
         self.send(&json!({"action": "subscribe", "topic": topic}))?;
         self.send(&json!({"action": "publish", "topic": topic}))?;
         self.flush()?;
-        let stream = self.stream.get_ref();
-        stream
-            .set_read_timeout(Some(CONFIRM_TIMEOUT))
-            .map_err(|error| self.lost(error))?;
+        let timeout = Some(CONFIRM_TIMEOUT);
+        let set = self.stream.get_ref().tcp().set_read_timeout(timeout);
+        set.map_err(|error| self.lost(error))?;
         let mut line = String::new();
-        match BufReader::new(stream).read_line(&mut line) {
+        match BufReader::new(self.stream.get_mut()).read_line(&mut line) {
             // An HTTP server that does not serve kn-sock answers too.
             Ok(1..) if line.contains(&topic) => Ok(()),
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock) => {

@@ -1,12 +1,16 @@
 //! Clients of a running server, for the commands.
 
-mod connect;
 mod error;
+pub(crate) mod history;
+mod http;
 mod lines;
 mod socket;
+mod stream;
+pub(crate) mod tls;
 
 pub(crate) use self::{
     error::ClientError,
+    http::HttpClient,
     lines::LineClient,
     socket::{Incoming, SocketClient},
 };

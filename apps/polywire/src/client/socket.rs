@@ -1,12 +1,11 @@
 //! A client of Seth-Pusher on a raw WebSocket.
 
-use std::net::TcpStream;
-
+use polywire::cli::SubscribeFlags;
 use serde::{Deserialize, Deserializer};
 use serde_json::{json, value::RawValue};
-use tungstenite::{Error, HandshakeError, Message, WebSocket};
+use tungstenite::{Error, HandshakeError, Message, WebSocket, client::IntoClientRequest};
 
-use super::{ClientError, connect::connect, one_line};
+use super::{ClientError, one_line, stream::Stream};
 
 /// A message of a channel, or a private one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,20 +18,31 @@ pub(crate) struct Incoming {
 
 pub(crate) struct SocketClient {
     server: String,
-    socket: WebSocket<TcpStream>,
+    socket: WebSocket<Stream>,
 }
 
 impl SocketClient {
-    pub(crate) fn connect(server: &str, query: Option<&str>) -> Result<Self, ClientError> {
-        let stream = connect(server)?;
+    /// Connects, and shows the headers and the query of the flags.
+    pub(crate) fn connect(flags: &SubscribeFlags) -> Result<Self, ClientError> {
+        let address = &flags.server.server;
+        let server = address.to_string();
+        let refused = |error: String| ClientError::Handshake(server.clone(), error);
+        let scheme = if address.tls { "wss" } else { "ws" };
+        let query = flags.query.as_ref();
         let query = query.map_or_else(String::new, |query| format!("?{query}"));
-        let url = format!("ws://{server}/connect/websocket{query}");
-        let refused = |error: String| ClientError::Handshake(server.to_owned(), error);
-        match tungstenite::client(url, stream) {
-            Ok((socket, _)) => Ok(Self {
-                server: server.to_owned(),
-                socket,
-            }),
+        let url = format!(
+            "{scheme}://{}/connect/websocket{query}",
+            address.authority()
+        );
+        let mut request = url
+            .into_client_request()
+            .map_err(|error| refused(error.to_string()))?;
+        for (name, value) in &flags.header {
+            request.headers_mut().append(name, value.clone());
+        }
+        let stream = Stream::connect(&flags.server)?;
+        match tungstenite::client(request, stream) {
+            Ok((socket, _)) => Ok(Self { server, socket }),
             Err(HandshakeError::Failure(error)) => Err(refused(error.to_string())),
             Err(HandshakeError::Interrupted(_)) => Err(refused("interrupted".into())),
         }

@@ -1,6 +1,34 @@
-//! What a person does with a running server.
+//! What a person does with a running server, or with its store.
 
+mod history;
 mod publish;
 mod subscribe;
+mod transfer;
 
-pub(crate) use self::{publish::publish, subscribe::subscribe};
+pub(crate) use self::{
+    history::history,
+    publish::publish,
+    subscribe::subscribe,
+    transfer::{export, import},
+};
+
+/// A text as it is, everything else as JSON.
+fn plain(json: &str) -> String {
+    serde_json::from_str(json).unwrap_or_else(|_| json.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_strings_lose_their_quotes() {
+        for (json, text) in [
+            (r#""a\nb""#, "a\nb"),
+            ("7", "7"),
+            (r#"{"a":"b"}"#, r#"{"a":"b"}"#),
+        ] {
+            assert_eq!(plain(json), text);
+        }
+    }
+}

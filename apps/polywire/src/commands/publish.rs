@@ -10,7 +10,7 @@ use polywire::cli::PublishFlags;
 use serde_json::{Value, value::RawValue};
 
 use crate::{
-    client::{ClientError, LineClient, one_line},
+    client::{ClientError, HttpClient, LineClient, one_line},
     exit,
 };
 
@@ -25,13 +25,15 @@ pub(crate) fn publish(flags: &PublishFlags) -> ExitCode {
     };
     match run(flags, message) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ ClientError::Address(_)) => exit::refused(&error),
         Err(error) => exit::failed(&error),
     }
 }
 
 fn run(flags: &PublishFlags, message: Option<String>) -> Result<(), ClientError> {
-    let client = LineClient::connect(&flags.server, flags.token.as_deref())?;
+    let client = match flags.header.is_empty() && flags.query.is_none() {
+        true => Client::Lines(LineClient::connect(&flags.server, flags.token.as_deref())?),
+        false => Client::Http(Box::new(HttpClient::new(flags)?)),
+    };
     let mut publisher = Publisher {
         flags,
         client,
@@ -41,12 +43,38 @@ fn run(flags: &PublishFlags, message: Option<String>) -> Result<(), ClientError>
         Some(message) => publisher.publish(&message)?,
         None => publisher.publish_lines()?,
     }
-    publisher.client.confirm()
+    match publisher.client {
+        Client::Lines(client) => client.confirm(),
+        Client::Http(_) => Ok(()),
+    }
+}
+
+/// How the server is spoken to.
+enum Client {
+    Lines(LineClient),
+    /// Each message is answered.
+    Http(Box<HttpClient>),
+}
+
+impl Client {
+    fn publish(&mut self, channel: &str, message: &str) -> Result<(), ClientError> {
+        match self {
+            Self::Lines(client) => client.publish(channel, message),
+            Self::Http(client) => client.publish(message),
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), ClientError> {
+        match self {
+            Self::Lines(client) => client.flush(),
+            Self::Http(_) => Ok(()),
+        }
+    }
 }
 
 struct Publisher<'f> {
     flags: &'f PublishFlags,
-    client: LineClient,
+    client: Client,
     is_first: bool,
 }
 

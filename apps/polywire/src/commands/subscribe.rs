@@ -11,6 +11,7 @@ use jiff::Zoned;
 use polywire::cli::SubscribeFlags;
 use serde_json::Value;
 
+use super::plain;
 use crate::{
     client::{ClientError, Incoming, SocketClient},
     exit,
@@ -27,7 +28,6 @@ pub(crate) fn subscribe(flags: &SubscribeFlags) -> ExitCode {
     thread::spawn(move || wait_for_signal(&on_signal));
     thread::spawn(move || drop(end.send(run(&flags))));
     match ended.recv() {
-        Ok(Err(error @ ClientError::Address(_))) => exit::refused(&error),
         Ok(Err(error)) => exit::failed(&error),
         Ok(Ok(())) | Err(_) => ExitCode::SUCCESS,
     }
@@ -61,7 +61,7 @@ fn run(flags: &SubscribeFlags) -> Result<(), ClientError> {
     let mut clients = Vec::new();
     for source in sources {
         // The messages of a channel do not name it: each has a connection of its own.
-        let mut client = SocketClient::connect(&flags.server, flags.query.as_deref())?;
+        let mut client = SocketClient::connect(flags)?;
         match &source {
             Source::Channel(channel) => client.subscribe(channel)?,
             Source::User(user) => client.identify(user)?,
@@ -136,25 +136,4 @@ fn show(flags: &SubscribeFlags, source: &Source, time: &Zoned, incoming: &Incomi
     };
     let (time, name) = (time.strftime("%T%.3f"), source.name());
     format!("{time} {name} {publisher}: {message}")
-}
-
-/// A text as it is, everything else as JSON.
-fn plain(json: &str) -> String {
-    serde_json::from_str(json).unwrap_or_else(|_| json.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_strings_lose_their_quotes() {
-        for (json, text) in [
-            (r#""a\nb""#, "a\nb"),
-            ("7", "7"),
-            (r#"{"a":"b"}"#, r#"{"a":"b"}"#),
-        ] {
-            assert_eq!(plain(json), text);
-        }
-    }
 }

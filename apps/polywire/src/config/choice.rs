@@ -27,6 +27,10 @@ pub enum AuthChoice {
 pub enum PersistenceChoice {
     /// Nowhere.
     None,
+    /// In the memory of the process, to be read again while it runs.
+    Memory,
+    /// On disk, in the data directory.
+    Disk,
     /// In Redis; `None` means the Redis of the backend.
     Redis(Option<String>),
     /// They are posted to this URL.
@@ -49,19 +53,22 @@ pub enum AppName {
     Seth,
     /// kn-sock.
     KnSock,
+    /// The history of channels over HTTP.
+    History,
     /// PubNub.
     PubNub,
 }
 
 impl AppName {
     /// Every bundled app.
-    pub const ALL: [Self; 3] = [Self::Seth, Self::KnSock, Self::PubNub];
+    pub const ALL: [Self; 4] = [Self::Seth, Self::KnSock, Self::History, Self::PubNub];
 
     /// The name, as it is written.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Seth => "seth",
             Self::KnSock => "knsock",
+            Self::History => "history",
             Self::PubNub => "pubnub",
         }
     }
@@ -102,12 +109,17 @@ impl FromStr for PersistenceChoice {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "none" => Ok(Self::None),
+            "memory" => Ok(Self::Memory),
+            "disk" => Ok(Self::Disk),
             "redis" => Ok(Self::Redis(None)),
             url if is_redis(url) => Ok(Self::Redis(Some(url.to_owned()))),
             url if url.starts_with("http://") || url.starts_with("https://") => {
                 Ok(Self::ExternalApi(url.to_owned()))
             }
-            _ => Err("use none, redis, a redis:// URL, or the http:// URL to post to".into()),
+            _ => Err(
+                "use none, memory, disk, redis, a redis:// URL, or the http:// URL to post to"
+                    .into(),
+            ),
         }
     }
 }
@@ -131,9 +143,10 @@ impl FromStr for AppName {
         match text {
             "seth" => Ok(Self::Seth),
             "knsock" => Ok(Self::KnSock),
+            "history" => Ok(Self::History),
             "pubnub" => Ok(Self::PubNub),
             _ => Err(format!(
-                "there is no app {text:?}; known: seth, knsock, pubnub"
+                "there is no app {text:?}; known: seth, knsock, history, pubnub"
             )),
         }
     }

@@ -14,7 +14,7 @@ use figment::{
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    choice::AppName,
+    choice::{AppName, BackendChoice, PersistenceChoice},
     key_sets, listen,
     model::{Config, Written},
     problem::{Problem, Problems},
@@ -177,6 +177,7 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
         ("limits.body_secs", limits.body_secs as usize),
         ("limits.keep_alive_secs", limits.keep_alive_secs as usize),
         ("redis.stream_entries_max", written.redis.stream_entries_max),
+        ("history.memory_bytes_max", written.history.memory_bytes_max),
         (
             "external_api.timeout_secs",
             written.external_api.timeout_secs as usize,
@@ -296,11 +297,15 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
         .parse()
         .map_err(|message| refuse("auth", message))
         .ok();
-    let persistence = written
-        .persistence
-        .parse()
-        .map_err(|message| refuse("persistence", message))
-        .ok();
+    let persistence = persistence(
+        written.persistence.as_deref(),
+        written.data_dir.is_some(),
+        backend.as_ref(),
+        &mut refuse,
+    );
+    if let Err(error) = written.history.rules() {
+        refuse("history.rules", error.to_string());
+    }
     let log_format = written
         .log_format
         .parse()
@@ -318,6 +323,7 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
         backend: backend?,
         auth: auth?,
         persistence: persistence?,
+        data_dir: written.data_dir,
         log: written.log,
         log_format: log_format?,
         limits: written.limits,
@@ -325,8 +331,45 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
         header: written.header,
         redis: written.redis,
         external_api: written.external_api,
+        history: written.history,
         app: written.apps,
     })
+}
+
+/// Where messages are kept: on disk when a data directory is given and nothing else is said.
+fn persistence(
+    written: Option<&str>,
+    has_data_dir: bool,
+    backend: Option<&BackendChoice>,
+    refuse: &mut dyn FnMut(&str, String),
+) -> Option<PersistenceChoice> {
+    let choice = match written.map(str::parse) {
+        Some(Ok(choice)) => choice,
+        Some(Err(message)) => {
+            refuse("persistence", message);
+            return None;
+        }
+        None if has_data_dir => PersistenceChoice::Disk,
+        None => PersistenceChoice::None,
+    };
+    match (&choice, has_data_dir) {
+        (PersistenceChoice::Disk, false) => {
+            let message = "disk needs a directory: set data_dir too (--data-dir DIR)";
+            refuse("persistence", message.into());
+        }
+        (PersistenceChoice::Disk, true) | (_, false) => {}
+        (_, true) => {
+            let message = "is used with persistence = \"disk\" only; leave one of the two out";
+            refuse("data_dir", message.into());
+        }
+    }
+    let own = matches!(choice, PersistenceChoice::Memory | PersistenceChoice::Disk);
+    if own && matches!(backend, Some(BackendChoice::Redis(_))) {
+        let message = "a process would keep only what is published through itself, and several share \
+                       the Redis backend: use persistence = \"redis\", which all of them read";
+        refuse("persistence", message.into());
+    }
+    Some(choice)
 }
 
 fn parse<T: FromStr>(text: &str, message: impl Fn(&T::Err) -> String) -> Result<T, String> {

@@ -12,8 +12,8 @@ pub use self::{
     choice::{AppName, AuthChoice, BackendChoice, LogFormat, PersistenceChoice},
     load::load,
     model::{
-        ApiKeySection, AppSections, Config, ExternalApiSection, HeaderSection, KeySetSection,
-        KnSockSection, ListenSection, PubNubSection, RedisSection, SethSection,
+        ApiKeySection, AppSections, Config, ExternalApiSection, HeaderSection, HistorySection,
+        KeySetSection, KnSockSection, ListenSection, PubNubSection, RedisSection, SethSection,
     },
     problem::{Problem, Problems},
     text::Secret,

@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use polywire_core::{Limits, TlsOptions};
+use polywire_core::{Limits, PersistenceError, RuleSettings, Rules, TlsOptions};
 use serde::Deserialize;
 
 use super::{
@@ -39,6 +39,8 @@ pub struct Config {
     pub auth: AuthChoice,
     /// Where messages are kept.
     pub persistence: PersistenceChoice,
+    /// The directory of what is kept on disk.
+    pub data_dir: Option<PathBuf>,
     /// What to log; `None` leaves it to `debug`.
     pub log: Option<String>,
     /// How to log.
@@ -53,6 +55,8 @@ pub struct Config {
     pub redis: RedisSection,
     /// Settings of the persistence that posts messages.
     pub external_api: ExternalApiSection,
+    /// How much is kept of which channels, where history can be read.
+    pub history: HistorySection,
     /// Settings of the apps.
     pub app: AppSections,
 }
@@ -87,8 +91,8 @@ pub(super) struct Written {
     pub(super) backend: String,
     #[serde(deserialize_with = "text")]
     pub(super) auth: String,
-    #[serde(deserialize_with = "text")]
-    pub(super) persistence: String,
+    pub(super) persistence: Option<String>,
+    pub(super) data_dir: Option<PathBuf>,
     pub(super) log: Option<String>,
     #[serde(deserialize_with = "text")]
     pub(super) log_format: String,
@@ -97,6 +101,7 @@ pub(super) struct Written {
     pub(super) header: HeaderSection,
     pub(super) redis: RedisSection,
     pub(super) external_api: ExternalApiSection,
+    pub(super) history: HistorySection,
     pub(super) apps: AppSections,
 }
 
@@ -162,7 +167,8 @@ impl Default for Written {
             app: Names::Many(Vec::new()),
             backend: "memory".into(),
             auth: "echo".into(),
-            persistence: "none".into(),
+            persistence: None,
+            data_dir: None,
             log: None,
             log_format: "text".into(),
             limits: Limits::default(),
@@ -170,6 +176,7 @@ impl Default for Written {
             header: HeaderSection::default(),
             redis: RedisSection::default(),
             external_api: ExternalApiSection::default(),
+            history: HistorySection::default(),
             apps: AppSections::default(),
         }
     }
@@ -264,6 +271,44 @@ impl Default for ExternalApiSection {
     }
 }
 
+/// `[history]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HistorySection {
+    /// Bytes that `persistence = "memory"` keeps of all channels together. Default 256 MiB.
+    pub memory_bytes_max: usize,
+    /// `[[history.rules]]`: how much is kept of which channels. The first whose channels match counts; the one
+    /// without channels is for all others. Default: 100,000 messages of a channel, for 7 days.
+    pub rules: Vec<RuleSettings>,
+}
+
+impl Default for HistorySection {
+    fn default() -> Self {
+        Self {
+            memory_bytes_max: 256 << 20,
+            rules: Vec::new(),
+        }
+    }
+}
+
+impl HistorySection {
+    /// The rules; a default is among them.
+    ///
+    /// # Errors
+    /// When a rule is not valid.
+    pub fn rules(&self) -> Result<Rules, PersistenceError> {
+        let mut rules = self.rules.clone();
+        if rules.iter().all(|rule| rule.channels.is_some()) {
+            rules.push(RuleSettings {
+                entries_max: Some(100_000),
+                age_max_s: Some(7 * 24 * 60 * 60),
+                ..RuleSettings::default()
+            });
+        }
+        RuleSettings::rules(&rules)
+    }
+}
+
 /// `[apps]`
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -344,6 +389,8 @@ pub struct PubNubSection {
     pub queue_bytes_max: usize,
     /// Seconds that they are kept. Default 1,200.
     pub queue_secs: u64,
+    /// Whether clients that ask for what is not kept in memory any more get it from history. Default true.
+    pub catch_up: bool,
     /// Whether it is known who is there. Default true.
     pub presence: bool,
     /// Seconds that a client that says nothing of it is present after its last sign of life. Default 300.
@@ -363,6 +410,7 @@ impl Default for PubNubSection {
             message_bytes_max: 32 << 10,
             queue_bytes_max: 64 << 20,
             queue_secs: 1200,
+            catch_up: true,
             presence: true,
             presence_timeout_secs: 300,
             presence_announce_max: 20,

@@ -4,7 +4,10 @@ use serde_json::Value;
 
 use crate::{
     command_line::run,
-    support::{Process, SOON, Server, ServerOptions, polywire},
+    support::{
+        Process, SOON, Server, ServerOptions, polywire,
+        tls::{Files, Pair},
+    },
 };
 
 fn bench(protocol: &str, address: &str, args: &[&str]) -> Value {
@@ -67,6 +70,34 @@ fn nothing_is_lost_over_any_protocol() {
         let paced = bench(protocol, &address, &[&shape[..], &large].concat());
         assert_complete(&paced, 5);
         assert!(paced["window"].is_null());
+    }
+}
+
+#[test]
+fn nothing_is_lost_over_tls() {
+    let files = Files::of(&Pair::new());
+    let server = Server::start(&files.flags());
+    let ca = files.certificate.to_str().unwrap();
+    let port = server.address.port();
+    let shape = ["--subs", "20", "--channels", "4", "--pubs", "3", "--ca", ca];
+    for (protocol, address) in [
+        ("seth", format!("https://localhost:{port}")),
+        ("knsock", format!("tls://localhost:{port}")),
+    ] {
+        let saturated = ["--window", "64"];
+        assert_complete(
+            &bench(protocol, &address, &[&shape[..], &saturated].concat()),
+            5,
+        );
+        let large = ["--rate", "50", "--size", "200000"];
+        assert_complete(
+            &bench(protocol, &address, &[&shape[..], &large].concat()),
+            5,
+        );
+        let untrusted = run(&["bench", protocol, "--addr", &address, "--subs", "2"]);
+        let stderr = String::from_utf8(untrusted.stderr).unwrap();
+        assert_eq!(untrusted.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains("--ca"), "{stderr}");
     }
 }
 

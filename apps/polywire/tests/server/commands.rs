@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 
 use crate::{
     command_line::run,
-    support::{LineSocket, Process, SOON, Server, ServerOptions, eventually, polywire},
+    support::{
+        LineSocket, Process, SOON, Server, ServerOptions, eventually, polywire,
+        tls::{Files, Pair},
+    },
 };
 
 /// Runs `polywire pub`, which must succeed.
@@ -268,6 +271,123 @@ fn a_token_and_a_query_let_in_where_they_are_asked_for() {
     }
 }
 
+/// The three commands trust a certificate that is named, and nobody else.
+#[test]
+fn a_server_with_tls_is_spoken_to_when_its_certificate_is_trusted() {
+    let pair = Pair::new();
+    let files = Files::of(&pair);
+    let other = Files::of(&Pair::new());
+    let server = ServerOptions::new(&[&files.flags()[..], &["--tls-only"]].concat()).start();
+    let port = server.address.port();
+    let (https, tls) = (
+        format!("https://localhost:{port}/"),
+        format!("tls://localhost:{port}"),
+    );
+    let ca = files.certificate.to_str().unwrap();
+    let mut command = polywire();
+    command.args([
+        "sub", "t", "-s", &https, "--ca", ca, "--raw", "--count", "3",
+    ]);
+    let process = Process::start("sub", &mut command);
+    eventually("subscribed", SOON, || {
+        process.stderr().contains("listening on ").then_some(())
+    });
+    for args in [
+        &["x", "-s", &tls][..],
+        &["{\"over\": 1}", "-s", &https, "--json"],
+        &[
+            "{\"over\": 2}",
+            "-s",
+            &https,
+            "--json",
+            "-H",
+            "X-Any: thing",
+        ],
+    ] {
+        let output = run(&[&["pub", "t", "--ca", ca], args].concat());
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
+    }
+    assert_eq!(printed(process), ["x", r#"{"over": 1}"#, r#"{"over": 2}"#]);
+
+    let untrusted = other.certificate.to_str().unwrap();
+    let key = files.key.to_str().unwrap();
+    let by_number = format!("tls://127.0.0.1:{port}");
+    let plain = format!("localhost:{port}");
+    for (args, words) in [
+        (&["-s", &tls, "--ca", untrusted][..], "was not trusted"),
+        (&["-s", &tls], "--ca"),
+        (&["-s", &by_number, "--ca", ca], "as the certificate does"),
+        (&["-s", &tls, "--ca", key], "holds no certificate"),
+        (&["-s", &tls, "--ca", "/nowhere"], "/nowhere"),
+        (&["-s", &plain], "only with TLS"),
+    ] {
+        for command in [&["pub", "t", "x"][..], &["sub", "t"]] {
+            let output = run(&[command, args].concat());
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
+            assert!(stderr.contains(words), "{command:?} {args:?}: {stderr}");
+        }
+    }
+    let http = ["pub", "t", "{}", "--json", "--query", "a=b", "-s", &https];
+    let output = run(&[&http[..], &["--ca", untrusted]].concat());
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("--ca are right"), "{stderr}");
+}
+
+#[test]
+fn headers_and_queries_let_in_where_they_are_asked_for() {
+    let connect_too = "[apps.seth]\nauthenticate_connect = true\n";
+    for (policy, proof, bad) in [
+        (
+            "header",
+            ["--header", "Seth-Authentication-Header: Seth-Value"],
+            ["--header", "Seth-Authentication-Header: other"],
+        ),
+        (
+            "api-key",
+            ["--query", "api_key=secret"],
+            ["--query", "api_key=other"],
+        ),
+    ] {
+        let server = ServerOptions::new(&["--auth", policy])
+            .config(connect_too)
+            .start();
+        let channel = "caf\u{e9} / 100 %?";
+        let receiver = subscriber(
+            &server,
+            &[&[channel, "--raw", "--count", "1"], &proof[..]].concat(),
+        );
+        let message = [channel, "--json", r#"{"let": "in"}"#];
+        publish(&server, &[&message[..], &proof].concat());
+        assert_eq!(printed(receiver), [r#"{"let": "in"}"#]);
+        let address = server.address.to_string();
+        for args in [&["pub", "t", "--json", "{}"][..], &["sub", "t"]] {
+            let output = run(&[args, &bad, &["-s", &address]].concat());
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
+            assert!(stderr.contains("40"), "{args:?}: {stderr}");
+        }
+        let output = run(&[&["pub", "t", "--json", "7", "-s", &address], &proof[..]].concat());
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains("refused the message: 400"), "{stderr}");
+    }
+    for (args, words) in [
+        (&["pub", "t", "x", "--header", "A: b"][..], "--json"),
+        (&["pub", "t", "x", "--json", "--header", "A"], "Name: value"),
+        (&["sub", "t", "--header", "A"], "Name: value"),
+        (
+            &["pub", "t", "x", "--json", "--query", "a=b", "--token", "c"],
+            "cannot be used with",
+        ),
+    ] {
+        let output = run(args);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {stderr}");
+        assert!(stderr.contains(words), "{args:?}: {stderr}");
+    }
+}
+
 #[test]
 fn the_help_of_each_command_is_complete() {
     for (command, words) in [
@@ -280,6 +400,9 @@ fn the_help_of_each_command_is_complete() {
                 "--server",
                 "--json",
                 "--token",
+                "--ca",
+                "--header",
+                "--query",
                 "Examples",
                 "Exit codes",
             ][..],
@@ -293,6 +416,8 @@ fn the_help_of_each_command_is_complete() {
                 "--user",
                 "--server",
                 "--query",
+                "--header",
+                "--ca",
                 "Ctrl-C",
                 "user None",
             ],
@@ -314,6 +439,8 @@ fn the_help_of_each_command_is_complete() {
                 "--pid",
                 "--idle",
                 "--json",
+                "--addr",
+                "--ca",
                 "taskset",
             ],
         ),

@@ -95,6 +95,30 @@ fn from_seth_an_object_keeps_its_text_and_fits_on_a_line() {
     }
 }
 
+/// A page may post half a surrogate pair; a Python client would make a string of it that it cannot encode.
+#[test]
+fn half_a_character_reaches_kn_sock_as_a_whole_one() {
+    let server = Server::start(&[]);
+    let mut page = WebSocketClient::open(server.address, "/connect/websocket");
+    page.join("t");
+    let mut lines = Lines::join(server.address);
+    page.receive_text();
+    for (posted, line) in [
+        (r#"{"a": "\ud800"}"#, r#"{"a": "\ufffd"}"#),
+        (
+            r#"{"\udc00":  ["\ud83d\udc34"]}"#,
+            r#"{"\ufffd":  ["\ud83d\udc34"]}"#,
+        ),
+        (r#"{"a": "\\ud800"}"#, r#"{"a": "\\ud800"}"#),
+    ] {
+        assert_eq!(server.post("/api/channels/t/", posted).status, 200);
+        lines.expect(line);
+        // Who takes JSON gets the bytes that came.
+        let expected = format!(r#"{{"message":{posted},"sender_id":null}}"#);
+        assert_eq!(page.receive_text(), expected);
+    }
+}
+
 #[test]
 fn notices_and_private_messages_are_no_messages_of_a_topic() {
     let server = Server::start(&[]);

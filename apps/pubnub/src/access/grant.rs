@@ -64,7 +64,7 @@ pub(crate) async fn route(
     mut request: Request,
     key: &str,
     rest: &[&str],
-) -> Result<Response, Response> {
+) -> Result<Response, reply::Refused> {
     let set = shared.keys.find(key);
     let set = set.ok_or_else(reply::invalid_subscribe_key)?;
     let body = body(shared, &mut request).await?;
@@ -83,7 +83,7 @@ pub(crate) async fn route(
     }
 }
 
-async fn body(shared: &Shared, request: &mut Request) -> Result<Bytes, Response> {
+async fn body(shared: &Shared, request: &mut Request) -> Result<Bytes, reply::Refused> {
     let timeout = shared.space.limits().body_timeout();
     let body = request.body.read(BYTES_MAX, timeout).await;
     body.map_err(|error| {
@@ -92,7 +92,7 @@ async fn body(shared: &Shared, request: &mut Request) -> Result<Bytes, Response>
     })
 }
 
-fn grant(secret: &str, body: &[u8]) -> Result<Response, Response> {
+fn grant(secret: &str, body: &[u8]) -> Result<Response, reply::Refused> {
     let bad = |message: &str| reply::bad_request(ACCESS_MANAGER, message);
     let asked: Asked = serde_json::from_slice(body).map_err(|_| bad("Invalid JSON"))?;
     if !MINUTES.contains(&asked.ttl) {
@@ -123,7 +123,7 @@ fn grant(secret: &str, body: &[u8]) -> Result<Response, Response> {
     )))
 }
 
-async fn revoke(shared: &Shared, secret: &str, token: &str) -> Result<Response, Response> {
+async fn revoke(shared: &Shared, secret: &str, token: &str) -> Result<Response, reply::Refused> {
     let text = decode(token).unwrap_or_default();
     let Some(token) = token::read(&text, secret) else {
         return Err(invalid("Invalid token."));
@@ -145,9 +145,9 @@ async fn revoke(shared: &Shared, secret: &str, token: &str) -> Result<Response, 
     ))
 }
 
-fn invalid(message: &str) -> Response {
+fn invalid(message: &str) -> reply::Refused {
     let message = quote(message);
-    reply::json(
+    reply::refuse(
         StatusCode::BAD_REQUEST,
         format!(
             r#"{{"error":{{"message":"Invalid token","source":"revoke","details":[{{"message":{message},"location":"token","locationType":"path"}}]}},"service":"Access Manager","status":400}}"#

@@ -16,10 +16,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use http::StatusCode;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use polywire_core::{
-    AuthenticationError, ClientId, Identity, Origin,
-    http::{Request, Response},
-};
+use polywire_core::{AuthenticationError, ClientId, Identity, Origin, http::Request};
 
 use self::{revoked::Revoked, signature::Signed, token::Token};
 use crate::{app::Shared, keys::KeySet, names::Wanted, reply, text::parameter};
@@ -82,7 +79,7 @@ impl Caller {
     }
 
     /// Refuses whoever shows neither a token nor a signature, where that is asked.
-    pub(crate) fn check_known(&self) -> Result<(), Response> {
+    pub(crate) fn check_known(&self) -> Result<(), reply::Refused> {
         match self.rights {
             Rights::None => Err(denied("Forbidden")),
             _ => Ok(()),
@@ -90,7 +87,7 @@ impl Caller {
     }
 
     /// Refuses what the caller has no right to.
-    pub(crate) fn check(&self, resource: Resource<'_>, bit: u64) -> Result<(), Response> {
+    pub(crate) fn check(&self, resource: Resource<'_>, bit: u64) -> Result<(), reply::Refused> {
         let allowed = match &self.rights {
             Rights::Open | Rights::Signed => true,
             Rights::Token(token) => token.allows(resource, bit),
@@ -106,12 +103,12 @@ impl Caller {
     }
 
     /// Refuses to read a name of a poll.
-    pub(crate) fn check_read(&self, wanted: &Wanted) -> Result<(), Response> {
+    pub(crate) fn check_read(&self, wanted: &Wanted) -> Result<(), reply::Refused> {
         self.check(wanted.resource(), bits::READ)
     }
 
     /// Refuses whoever has a token that does not count any more.
-    pub(crate) fn check_again(&self, access: &Access) -> Result<(), Response> {
+    pub(crate) fn check_again(&self, access: &Access) -> Result<(), reply::Refused> {
         match &self.rights {
             Rights::Token(token) => match access.problem(token) {
                 Some(problem) => Err(denied(problem)),
@@ -122,7 +119,7 @@ impl Caller {
     }
 }
 
-fn denied(message: &str) -> Response {
+fn denied(message: &str) -> reply::Refused {
     reply::error(StatusCode::FORBIDDEN, reply::ACCESS_MANAGER, message)
 }
 
@@ -132,7 +129,7 @@ pub(crate) async fn admit(
     set: &KeySet,
     request: &Request,
     service: &str,
-) -> Result<Caller, Response> {
+) -> Result<Caller, reply::Refused> {
     admit_with(shared, set, request, b"", service).await
 }
 
@@ -143,7 +140,7 @@ pub(crate) async fn admit_with(
     request: &Request,
     body: &[u8],
     service: &str,
-) -> Result<Caller, Response> {
+) -> Result<Caller, reply::Refused> {
     let Some(uuid) = parameter(&request.query, "uuid") else {
         return Err(reply::bad_request(service, "Invalid UUID"));
     };
@@ -172,7 +169,7 @@ fn rights(
     request: &Request,
     body: &[u8],
     client: Option<&ClientId>,
-) -> Result<Rights, Response> {
+) -> Result<Rights, reply::Refused> {
     let value = |name| parameter(&request.query, name).flatten();
     if let (Some(secret), Some(signature)) = (set.secret_key(), value("signature")) {
         let signed = Signed {
@@ -205,7 +202,7 @@ fn rights(
 }
 
 /// Shows the auth key where the policy looks for its secret.
-async fn ask_policy(shared: &Shared, request: &Request) -> Result<Identity, Response> {
+async fn ask_policy(shared: &Shared, request: &Request) -> Result<Identity, reply::Refused> {
     let mut credentials = request.credentials("pubnub");
     if let Some(Some(auth)) = parameter(&request.query, "auth") {
         let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);

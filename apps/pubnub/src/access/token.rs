@@ -38,6 +38,7 @@ pub(crate) mod bits {
     pub(crate) const READ: u64 = 1;
     pub(crate) const WRITE: u64 = 2;
     pub(crate) const MANAGE: u64 = 4;
+    pub(crate) const DELETE: u64 = 8;
 }
 
 /// Rights by name, for channels, groups and clients.

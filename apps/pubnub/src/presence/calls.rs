@@ -12,12 +12,12 @@ use crate::{
     text::{decode, parameter, quote},
 };
 
-fn bad(message: &str) -> Response {
+fn bad(message: &str) -> reply::Refused {
     reply::bad_request(SERVICE, message)
 }
 
 /// The channels and groups of a call.
-pub(super) fn subject(call: &Call<'_>, channels: &str) -> Result<Subject, Response> {
+pub(super) fn subject(call: &Call<'_>, channels: &str) -> Result<Subject, reply::Refused> {
     let groups =
         parameter(call.query(), "channel-group").ok_or_else(|| bad("Invalid Channel Group"))?;
     let groups = groups.unwrap_or_default();
@@ -32,7 +32,7 @@ pub(super) fn subject(call: &Call<'_>, channels: &str) -> Result<Subject, Respon
 }
 
 /// The channels and groups of a call that only those may make who may read there.
-pub(super) fn readable(call: &Call<'_>, channels: &str) -> Result<Subject, Response> {
+pub(super) fn readable(call: &Call<'_>, channels: &str) -> Result<Subject, reply::Refused> {
     let subject = subject(call, channels)?;
     for wanted in &subject.names {
         call.caller.check_read(wanted)?;
@@ -61,7 +61,7 @@ pub(super) async fn places(call: &Call<'_>, subject: &Subject) -> Vec<(Channel, 
 }
 
 /// `GET …/channel/{channels}/heartbeat`
-pub(super) async fn heartbeat(call: &Call<'_>, channels: &str) -> Result<Response, Response> {
+pub(super) async fn heartbeat(call: &Call<'_>, channels: &str) -> Result<Response, reply::Refused> {
     let subject = readable(call, channels)?;
     let seconds = parameter(call.query(), "heartbeat").ok_or_else(|| bad("Invalid Heartbeat"))?;
     let timeout = presence_timeout(seconds.as_deref()).map_err(|()| bad("Invalid Heartbeat"))?;
@@ -83,7 +83,7 @@ pub(super) async fn heartbeat(call: &Call<'_>, channels: &str) -> Result<Respons
 }
 
 /// `GET …/channel/{channels}/leave`
-pub(super) async fn leave(call: &Call<'_>, channels: &str) -> Result<Response, Response> {
+pub(super) async fn leave(call: &Call<'_>, channels: &str) -> Result<Response, reply::Refused> {
     let subject = subject(call, channels)?;
     if let Some(client) = call.caller.client() {
         for (channel, _) in places(call, &subject).await {
@@ -98,7 +98,7 @@ pub(super) async fn leave(call: &Call<'_>, channels: &str) -> Result<Response, R
     ))
 }
 
-fn client(raw: &str) -> Result<ClientId, Response> {
+fn client(raw: &str) -> Result<ClientId, reply::Refused> {
     let name = decode(raw).ok_or_else(|| bad("Invalid UUID"))?;
     ClientId::new(&name).map_err(|_| bad("Invalid UUID"))
 }
@@ -108,7 +108,7 @@ pub(super) async fn set_state(
     call: &Call<'_>,
     channels: &str,
     uuid: &str,
-) -> Result<Response, Response> {
+) -> Result<Response, reply::Refused> {
     const INVALID: &str = "Invalid JSON specified.";
     let (subject, client) = (readable(call, channels)?, client(uuid)?);
     let text = parameter(call.query(), "state").ok_or_else(|| bad(INVALID))?;
@@ -148,7 +148,7 @@ pub(super) async fn state(
     call: &Call<'_>,
     channels: &str,
     uuid: &str,
-) -> Result<Response, Response> {
+) -> Result<Response, reply::Refused> {
     let (subject, client) = (readable(call, channels)?, client(uuid)?);
     let of = |channel: &Channel| {
         let state = call.space().presence().state(channel, &client);

@@ -26,7 +26,7 @@ struct Wish {
 }
 
 impl Wish {
-    fn parse(query: &str) -> Result<Self, Response> {
+    fn parse(query: &str) -> Result<Self, reply::Refused> {
         let value = |name: &str| {
             parameter(query, name).ok_or_else(|| reply::bad_request(SERVICE, "Invalid parameter"))
         };
@@ -79,7 +79,7 @@ fn is_on(value: Option<&str>) -> bool {
 }
 
 /// `GET …/channel/{channels}`
-pub(super) async fn now(call: &Call<'_>, channels: &str) -> Result<Response, Response> {
+pub(super) async fn now(call: &Call<'_>, channels: &str) -> Result<Response, reply::Refused> {
     let wish = Wish::parse(call.query())?;
     let subject = readable(call, channels)?;
     if let [wanted] = &subject.names[..]
@@ -99,7 +99,7 @@ pub(super) async fn now(call: &Call<'_>, channels: &str) -> Result<Response, Res
 }
 
 /// `GET …`: all channels that somebody is on.
-pub(super) async fn everywhere(call: &Call<'_>) -> Result<Response, Response> {
+pub(super) async fn everywhere(call: &Call<'_>) -> Result<Response, reply::Refused> {
     let wish = Wish::parse(call.query())?;
     if !call.caller.may_everything() {
         let message = "Forbidden";
@@ -144,7 +144,7 @@ fn several<'c>(
 }
 
 /// `GET …/uuid/{uuid}`: the channels that a client is on.
-pub(super) fn where_now(call: &Call<'_>, uuid: &str) -> Result<Response, Response> {
+pub(super) fn where_now(call: &Call<'_>, uuid: &str) -> Result<Response, reply::Refused> {
     let client = decode(uuid).and_then(|uuid| ClientId::new(&uuid).ok());
     let client = client.ok_or_else(|| reply::bad_request(SERVICE, "Invalid UUID"))?;
     let mut channels = call.space().presence().channels_of(&client);

@@ -15,7 +15,7 @@ use crate::{reply, route::Call};
 pub(crate) const SERVICE: &str = "Presence";
 
 /// Everything below `/v2/presence/sub-key/{key}`.
-pub(crate) async fn route(call: &Call<'_>, path: &[&str]) -> Result<Response, Response> {
+pub(crate) async fn route(call: &Call<'_>, path: &[&str]) -> Result<Response, reply::Refused> {
     if call.request.method != Method::GET {
         return Err(reply::method_not_allowed("GET"));
     }

@@ -12,7 +12,7 @@ use crate::{names::PRESENCE, text::quote};
 const TICKS: u64 = 10_000_000;
 
 /// What every entry counts beside its content.
-const OVERHEAD: usize = 256;
+const OVERHEAD: usize = 512;
 
 /// One thing that arrived, with its place in the order of arrival.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(crate) struct Entry {
 }
 
 #[derive(Debug)]
+// An entry is behind a pointer already, and intervals are few.
+#[allow(clippy::large_enum_variant)]
 enum Content {
     Publication(Publication),
     /// Comings and goings, summed up, as JSON.
@@ -41,6 +43,12 @@ impl Entry {
             content: Content::Publication(publication.clone()),
             written: OnceLock::new(),
         }
+    }
+
+    /// A message of the store.
+    pub(crate) fn stored(channel: &Channel, publication: &Publication) -> Self {
+        let order = publication.position().timetoken.0;
+        Self::publication(order, channel, publication)
     }
 
     pub(super) fn interval(order: u64, channel: &Channel, event: String) -> Self {

@@ -32,7 +32,11 @@ mod intervals;
 mod state;
 mod waiter;
 
-pub(crate) use self::{entry::Entry, group::GroupFull, waiter::Waiter};
+pub(crate) use self::{
+    entry::{Entry, push_payload},
+    group::GroupFull,
+    waiter::Waiter,
+};
 
 use std::{
     sync::{Arc, Weak},
@@ -78,8 +82,16 @@ pub(crate) struct Batch {
     pub(crate) cursor: u64,
     /// In order: an entry, and by which name of the subject it was found.
     pub(crate) found: Vec<(Arc<Entry>, usize)>,
-    /// Something that came after the cursor is not here any more.
-    pub(crate) incomplete: bool,
+    /// Where something that came after the cursor is not here any more.
+    pub(crate) gaps: Vec<Gap>,
+}
+
+/// A channel of which something is not here any more.
+#[derive(Debug)]
+pub(crate) struct Gap {
+    pub(crate) channel: Channel,
+    /// The name of the subject that led there.
+    pub(crate) index: usize,
 }
 
 impl Streams {
@@ -88,7 +100,7 @@ impl Streams {
             connection: ConnectionId::next(space.hub().node()),
             space: Arc::downgrade(space),
             this: this.clone(),
-            state: Mutex::new(State::new(bounds)),
+            state: Mutex::new(State::new(bounds, space.hub().clock().tick().0)),
         })
     }
 
@@ -103,7 +115,19 @@ impl Streams {
 
     /// What came after a cursor. Where there is nothing, `waiter` is woken when something comes.
     pub(crate) fn read(&self, subject: &Subject, after: u64, waiter: &Arc<Waiter>) -> Batch {
-        self.state.lock().read(subject, after, waiter)
+        self.state.lock().read(subject, after, waiter, Vec::new())
+    }
+
+    /// Like [`read`](Self::read), with messages of the store that fill gaps: of each channel those from before
+    /// the queue begins.
+    pub(crate) fn read_with(
+        &self,
+        subject: &Subject,
+        after: u64,
+        waiter: &Arc<Waiter>,
+        older: Vec<(Arc<Entry>, usize)>,
+    ) -> Batch {
+        self.state.lock().read(subject, after, waiter, older)
     }
 
     /// Nobody waits with `waiter` any more.

@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use polywire_core::{Channel, Kind, Publication};
 
 use super::{
-    Batch, Bounds, MESSAGES_MAX,
+    Batch, Bounds, Gap, MESSAGES_MAX,
     arrival::{Arrival, Arrivals},
     entry::{self, Entry},
     group::{GroupFull, Groups},
@@ -92,11 +92,12 @@ fn above(channel: &Channel) -> Option<&str> {
 }
 
 impl State {
-    pub(super) fn new(bounds: Bounds) -> Self {
+    /// What was published before `began` was never here.
+    pub(super) fn new(bounds: Bounds, began: u64) -> Self {
         Self {
             bounds,
             horizon: 0,
-            forgotten: 0,
+            forgotten: began,
             bytes: 0,
             streams: HashMap::default(),
             levels: HashMap::default(),
@@ -258,15 +259,27 @@ impl State {
         }
     }
 
-    pub(super) fn read(&mut self, subject: &Subject, after: u64, waiter: &Arc<Waiter>) -> Batch {
-        let mut found: Vec<(Arc<Entry>, usize)> = Vec::new();
-        let mut incomplete = after < self.forgotten;
+    pub(super) fn read(
+        &mut self,
+        subject: &Subject,
+        after: u64,
+        waiter: &Arc<Waiter>,
+        older: Vec<(Arc<Entry>, usize)>,
+    ) -> Batch {
+        let mut found = older;
+        found.retain(|(entry, _)| entry.order <= self.horizon && !self.is_queued(entry));
+        let mut gaps = Vec::new();
         for (index, wanted) in subject.names.iter().enumerate() {
             let lane = usize::from(wanted.presence);
             let mut take = |channel: &Channel| {
-                if let Some(stream) = self.streams.get(channel) {
+                let stream = self.streams.get(channel);
+                let forgotten = stream.map_or(0, |stream| stream.lanes[lane].forgotten);
+                if lane == 0 && after < forgotten.max(self.forgotten) {
+                    let channel = channel.clone();
+                    gaps.push(Gap { channel, index });
+                }
+                if let Some(stream) = stream {
                     let lane = &stream.lanes[lane];
-                    incomplete |= after < lane.forgotten;
                     found.extend(lane.after(after).map(|entry| (entry.clone(), index)));
                 }
             };
@@ -298,8 +311,15 @@ impl State {
         Batch {
             cursor,
             found,
-            incomplete,
+            gaps,
         }
+    }
+
+    /// True when the queue of its channel goes back as far.
+    fn is_queued(&self, entry: &Entry) -> bool {
+        let stream = self.streams.get(&entry.channel);
+        let oldest = stream.and_then(|stream| stream.lanes[0].entries.front());
+        oldest.is_some_and(|oldest| oldest.timetoken <= entry.timetoken)
     }
 
     fn wait(&mut self, subject: &Subject, waiter: &Arc<Waiter>) {
@@ -409,11 +429,14 @@ mod tests {
     use crate::keys::KeySets;
 
     fn state() -> State {
-        State::new(Bounds {
-            bytes_max: 1 << 20,
-            age_max: Duration::from_secs(60),
-            announce_max: 20,
-        })
+        State::new(
+            Bounds {
+                bytes_max: 1 << 20,
+                age_max: Duration::from_secs(60),
+                announce_max: 20,
+            },
+            0,
+        )
     }
 
     fn subject(names: &str) -> Subject {
@@ -455,15 +478,15 @@ mod tests {
         let (mut state, both, waiter) = (state(), subject("a,b"), Waiter::new());
         let mut clock = 100;
         arrive(&mut state, &publication("b", 1, 11), &mut clock);
-        let batch = state.read(&both, 5, &waiter);
+        let batch = state.read(&both, 5, &waiter, Vec::new());
         assert_eq!((batch.cursor, places(&batch)), (11, vec![("b".into(), 1)]));
         // It had its time before, and comes only now.
         arrive(&mut state, &publication("a", 1, 10), &mut clock);
-        let batch = state.read(&both, 11, &waiter);
+        let batch = state.read(&both, 11, &waiter, Vec::new());
         assert_eq!((batch.cursor, places(&batch)), (101, vec![("a".into(), 1)]));
-        assert!(state.read(&both, 101, &waiter).found.is_empty());
+        assert!(state.read(&both, 101, &waiter, Vec::new()).found.is_empty());
         // Its publisher resumes behind it.
-        let batch = state.read(&subject("a"), 10, &waiter);
+        let batch = state.read(&subject("a"), 10, &waiter, Vec::new());
         assert!(batch.found.is_empty());
     }
 
@@ -474,11 +497,11 @@ mod tests {
         for number in 1..=130 {
             arrive(&mut state, &publication("room", number, number), &mut clock);
         }
-        let batch = state.read(&room, 0, &waiter);
+        let batch = state.read(&room, 0, &waiter, Vec::new());
         assert_eq!(batch.found.len(), 100);
         assert_eq!(places(&batch)[0], ("room".into(), 31));
-        assert!(batch.incomplete);
-        assert!(!state.read(&room, 30, &waiter).incomplete);
+        assert_eq!(batch.gaps.len(), 1);
+        assert!(state.read(&room, 30, &waiter, Vec::new()).gaps.is_empty());
     }
 
     #[test]
@@ -497,8 +520,8 @@ mod tests {
                 &mut clock,
             );
         }
-        let first = state.read(&both, 1, &waiter);
-        let second = state.read(&both, first.cursor, &waiter);
+        let first = state.read(&both, 1, &waiter, Vec::new());
+        let second = state.read(&both, first.cursor, &waiter, Vec::new());
         assert_eq!((first.found.len(), second.found.len()), (100, 60));
         let orders = first.found.iter().chain(&second.found);
         assert!(orders.map(|(entry, _)| entry.order).is_sorted());
@@ -508,7 +531,7 @@ mod tests {
     fn nothing_is_kept_for_those_who_went_away() {
         let (mut state, waiter) = (state(), Waiter::new());
         let names = subject("a,b-pnpres,c.*,d.e");
-        state.read(&names, 5, &waiter);
+        state.read(&names, 5, &waiter, Vec::new());
         assert_eq!(state.streams.len(), 3);
         state.forget(&names, &waiter);
         assert!(state.streams.is_empty() && state.levels.is_empty());
@@ -531,7 +554,13 @@ mod tests {
                 .is_some_and(|oldest| oldest.order > 1900)
         );
         assert!(state.streams.len() <= 40 && state.levels.len() <= 40);
-        assert!(state.read(&subject("c0.x"), 1, &waiter).incomplete);
+        assert_eq!(
+            state
+                .read(&subject("c0.x"), 1, &waiter, Vec::new())
+                .gaps
+                .len(),
+            1
+        );
     }
 
     proptest! {
@@ -548,7 +577,7 @@ mod tests {
             let (mut sent, mut came) = ([0; 4], [0; 4]);
             let mut cursor = 1;
             let mut read = |state: &mut State, lost: bool| {
-                let batch = state.read(&all, cursor, &waiter);
+                let batch = state.read(&all, cursor, &waiter, Vec::new());
                 if lost {
                     return Ok(true);
                 }

@@ -4,8 +4,6 @@ pub(super) mod floor;
 mod knsock;
 mod seth;
 
-use std::net::SocketAddr;
-
 use polywire::cli::BenchProtocol;
 
 /// How one protocol is spoken by a program that knows what it will be told.
@@ -84,10 +82,10 @@ impl Opening {
 }
 
 /// The protocol of that name; none for what is not measured.
-pub(super) fn protocol(name: BenchProtocol, address: SocketAddr) -> Option<Box<dyn Protocol>> {
+pub(super) fn protocol(name: BenchProtocol, authority: &str) -> Option<Box<dyn Protocol>> {
     Some(match name {
         BenchProtocol::Floor => Box::new(floor::Floor),
-        BenchProtocol::Seth => Box::new(seth::Seth::new(address)),
+        BenchProtocol::Seth => Box::new(seth::Seth::new(authority)),
         BenchProtocol::Knsock => Box::new(knsock::KnSock),
         _ => return None,
     })

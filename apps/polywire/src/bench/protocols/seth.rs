@@ -1,7 +1,7 @@
 //! Seth-Pusher: subscribers on raw WebSockets, publishers on the HTTP API, one request after another
 //! without waiting for answers.
 
-use std::{io::Write, net::SocketAddr};
+use std::io::Write;
 
 use super::{Opening, Protocol, channel, excerpt};
 
@@ -10,9 +10,9 @@ pub(super) struct Seth {
 }
 
 impl Seth {
-    pub(super) fn new(address: SocketAddr) -> Self {
+    pub(super) fn new(authority: &str) -> Self {
         Self {
-            host: address.to_string(),
+            host: authority.to_owned(),
         }
     }
 }

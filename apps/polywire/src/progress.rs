@@ -11,13 +11,13 @@ const EVERY: Duration = Duration::from_millis(200);
 const BAR: usize = 30;
 
 /// A bar on standard error, when that is a terminal.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     shown: bool,
     next: Instant,
 }
 
 impl Progress {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             shown: std::io::stderr().is_terminal(),
             next: Instant::now(),
@@ -25,7 +25,7 @@ impl Progress {
     }
 
     /// Draws `done` of `all` when it is time to.
-    pub(super) fn show(&mut self, what: &str, done: f64, all: f64) {
+    pub(crate) fn show(&mut self, what: &str, done: f64, all: f64) {
         if !self.shown || Instant::now() < self.next {
             return;
         }

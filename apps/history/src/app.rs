@@ -1,0 +1,248 @@
+//! The app: its address, and what it answers.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures_util::stream;
+use http::{HeaderValue, Method, StatusCode, header};
+use percent_encoding::percent_decode_str;
+use polywire_core::{
+    App, AuthenticationError, Channel, ConnectionId, HistoryError, Identity, Origin, Permissions,
+    Query, RefusalKind, Space, Span, Target, Timetoken,
+    http::{Request, Response, request_under, stream as streamed},
+};
+use warp::{Filter, filters::BoxedFilter};
+
+use crate::{
+    error::{error, error_line},
+    follow::Lines,
+    query::{From, Wanted},
+};
+
+const NAME: &str = "history";
+const CHANNELS: &str = "/history/v1/channels/";
+/// Publications that are read at once.
+const PAGE: usize = 200;
+const NOT_KEPT: &str =
+    "No history is kept: start the server with --data-dir DIR, or with --persistence memory.";
+
+/// The app that reads history over HTTP.
+///
+/// `GET /history/v1/channels/{channel}` answers with one JSON object a line, the oldest first; see
+/// [`Line`](crate::Line). Parameters:
+/// - `last=N`: the last so many; 100 without any of these,
+/// - `since=TIME` and `limit=N`: from a time on (see [`timetoken`](crate::timetoken())), 100 at most or as many as
+///   said,
+/// - `follow=true`: goes on with what is published from then on, without a seam, until the client leaves.
+///
+/// An answer that breaks off ends with a line that has an `error` and nothing else.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HistoryApi;
+
+#[async_trait]
+impl App for HistoryApi {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn routes(&self, space: &Arc<Space>) -> BoxedFilter<(Response,)> {
+        let space = space.clone();
+        request_under("/history/v1")
+            .then(move |request: Request| answer(space.clone(), request))
+            .boxed()
+    }
+
+    fn banner(&self, address: SocketAddr) -> Vec<String> {
+        vec![format!(
+            "History: curl 'http://{address}{CHANNELS}<channel>?last=10'"
+        )]
+    }
+}
+
+async fn answer(space: Arc<Space>, request: Request) -> Response {
+    match read(&space, &request).await {
+        Ok(response) | Err(response) => response,
+    }
+}
+
+async fn read(space: &Arc<Space>, request: &Request) -> Result<Response, Response> {
+    let name = request.path.strip_prefix(CHANNELS);
+    let name = name.ok_or_else(|| {
+        let message = format!("There is nothing here; history is at {CHANNELS}{{channel}}.");
+        error(StatusCode::NOT_FOUND, &message)
+    })?;
+    if request.method != Method::GET {
+        let mut refused = error(StatusCode::METHOD_NOT_ALLOWED, "Use GET.");
+        let headers = refused.headers_mut();
+        headers.insert(header::ALLOW, HeaderValue::from_static("GET"));
+        return Err(refused);
+    }
+    let bad = |message: &str| error(StatusCode::BAD_REQUEST, message);
+    let name = percent_decode_str(name.strip_suffix('/').unwrap_or(name))
+        .decode_utf8()
+        .map_err(|_| bad("The channel name is not UTF-8."))?;
+    let channel = Channel::new(&name).map_err(|_| bad("Name a channel."))?;
+    let wanted = Wanted::parse(&request.query).map_err(|message| bad(&message))?;
+    let identity = authenticate(space, request).await?;
+    if !identity.allows(Permissions::HISTORY, &channel) {
+        let message = "You may not read the history of this channel.";
+        return Err(error(StatusCode::FORBIDDEN, message));
+    }
+    let target = Target::from(channel.clone());
+    let since = begin(space, &target, &wanted).await.map_err(not_read)?;
+    let bytes_max = space.limits().outbound_bytes_max;
+    let connection = ConnectionId::next(space.hub().node());
+    let (lines, receiver) = Lines::new(connection, bytes_max);
+    let origin = Origin::new(NAME, identity).peer(request.peer);
+    if wanted.follow {
+        let mut attachment = space.attach(origin, lines.clone());
+        let query = Query::new(Span::from(since..=Timetoken(u64::MAX)), PAGE);
+        let subscribed = attachment.subscribe_with_history(channel, query).await;
+        let (_, replay) = subscribed.map_err(|refusal| {
+            let status = match refusal.kind {
+                RefusalKind::Forbidden => StatusCode::FORBIDDEN,
+                RefusalKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+                _ => StatusCode::BAD_REQUEST,
+            };
+            error(status, &refusal.message)
+        })?;
+        let (runtime, stall) = (space.runtime().clone(), space.limits().outbound_stall_secs);
+        let stopping = runtime.stopping();
+        runtime.spawn(async move {
+            let ended = tokio::select! {
+                ended = follow(replay, &lines) => ended,
+                () = stopping.cancelled() => Some("The server stops; ask again from here.".to_owned()),
+            };
+            if let Some(why) = ended {
+                let patience = Duration::from_secs(stall);
+                // Whoever reads nothing at all need not be told.
+                let _ = tokio::time::timeout(patience, lines.send(error_line(&why))).await;
+            }
+            attachment.disconnect().await;
+        });
+    } else {
+        let space = space.clone();
+        let stopping = space.runtime().stopping();
+        space.runtime().clone().spawn(async move {
+            tokio::select! {
+                () = once(&space, &target, since, wanted.limit, &lines) => {}
+                () = stopping.cancelled() => {}
+            }
+        });
+    }
+    let body = stream::unfold(receiver, async |mut receiver| {
+        let out = receiver.recv().await?;
+        Some((Ok(out.line.clone()), receiver))
+    });
+    let mut response = streamed(body);
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/x-ndjson"),
+    );
+    Ok(response)
+}
+
+async fn authenticate(space: &Space, request: &Request) -> Result<Identity, Response> {
+    match space.authenticate(&request.credentials(NAME)).await {
+        Ok(identity) => Ok(identity),
+        Err(AuthenticationError::Refused) => Err(error(
+            StatusCode::UNAUTHORIZED,
+            "The credentials are missing or wrong.",
+        )),
+        Err(cause) => {
+            let cause = &cause as &dyn std::error::Error;
+            tracing::warn!(error = cause, "could not authenticate");
+            Err(error(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The credentials cannot be checked now; try again later.",
+            ))
+        }
+    }
+}
+
+fn not_read(cause: HistoryError) -> Response {
+    if let HistoryError::NotKept = cause {
+        return error(StatusCode::NOT_FOUND, NOT_KEPT);
+    }
+    log(&cause);
+    error(StatusCode::SERVICE_UNAVAILABLE, UNREADABLE)
+}
+
+fn log(cause: &HistoryError) {
+    let cause = cause as &dyn std::error::Error;
+    tracing::warn!(error = cause, "history could not be read");
+}
+
+const UNREADABLE: &str = "The history cannot be read now; try again later.";
+
+/// The timetoken of the first publication that is wanted.
+async fn begin(space: &Space, target: &Target, wanted: &Wanted) -> Result<Timetoken, HistoryError> {
+    let history = space.history().ok_or(HistoryError::NotKept)?;
+    let mut left = match wanted.from {
+        From::Since(since) => return Ok(since),
+        From::Last(last) => last,
+    };
+    // What is published later is wanted too by whoever follows.
+    let mut first = Timetoken(space.hub().clock().last().0.saturating_add(1));
+    let mut query = Some(Query::last(PAGE));
+    while let (Some(mut next), true) = (query, left > 0) {
+        next.limit = usize::try_from(left).unwrap_or(PAGE).min(PAGE);
+        let page = history.read(target, &next).await?;
+        left = left.saturating_sub(page.entries.len() as u64);
+        if let Some(oldest) = page.entries.last() {
+            first = oldest.publication.position().timetoken;
+        }
+        query = page.rest(&next);
+    }
+    Ok(first)
+}
+
+/// Sends up to `limit` publications.
+async fn once(space: &Space, target: &Target, since: Timetoken, limit: u64, lines: &Lines) {
+    let mut left = limit;
+    let mut query = Some(Query::new(Span::from(since..=Timetoken(u64::MAX)), PAGE));
+    while let (Some(mut next), true) = (query, left > 0) {
+        next.limit = usize::try_from(left).unwrap_or(PAGE).min(PAGE);
+        let Some(history) = space.history() else {
+            return;
+        };
+        let page = match history.read(target, &next).await {
+            Ok(page) => page,
+            Err(cause) => {
+                log(&cause);
+                lines.send(error_line(UNREADABLE)).await;
+                return;
+            }
+        };
+        for stored in &page.entries {
+            if !lines.send_stored(stored).await {
+                return;
+            }
+        }
+        left = left.saturating_sub(page.entries.len() as u64);
+        query = page.rest(&next);
+    }
+}
+
+/// Sends history and then what comes; says why it ended, where the client is to be told.
+async fn follow(replay: Option<polywire_core::space::Replay>, lines: &Lines) -> Option<String> {
+    let mut replay = replay?;
+    loop {
+        match replay.next_page().await {
+            Ok(Some(page)) => {
+                for stored in &page.entries {
+                    if !lines.send_stored(stored).await {
+                        return None;
+                    }
+                }
+            }
+            Ok(None) => break,
+            Err(cause) => {
+                log(&cause);
+                return Some(UNREADABLE.into());
+            }
+        }
+    }
+    let too_slow = lines.ended().await;
+    too_slow.then(|| "You read too slowly; ask again from here.".into())
+}

@@ -1,0 +1,121 @@
+//! Publications on their way into one answer.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use bytes::Bytes;
+use polywire_core::{
+    ClientId, ConnectionId, Publication, Stored,
+    delivery::{Fanout, Receiver},
+};
+use tokio::sync::{Notify, mpsc};
+
+use crate::line::Line;
+
+/// Lines that may wait for the client.
+const LINES_MAX: usize = 1024;
+
+/// A line on its way out.
+pub(crate) struct Out {
+    pub(crate) line: Bytes,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Drop for Out {
+    fn drop(&mut self) {
+        self.waiting.fetch_sub(self.line.len(), Ordering::Relaxed);
+    }
+}
+
+/// The way to one client. Live publications that find it full break it off: the client is told, and asks again
+/// from where it was.
+pub(crate) struct Lines {
+    connection: ConnectionId,
+    sender: mpsc::Sender<Out>,
+    waiting: Arc<AtomicUsize>,
+    bytes_max: usize,
+    broken: AtomicBool,
+    breaks: Notify,
+}
+
+impl Lines {
+    /// A way on which not more than `bytes_max` wait.
+    pub(crate) fn new(
+        connection: ConnectionId,
+        bytes_max: usize,
+    ) -> (Arc<Self>, mpsc::Receiver<Out>) {
+        let (sender, receiver) = mpsc::channel(LINES_MAX);
+        let lines = Self {
+            connection,
+            sender,
+            waiting: Arc::default(),
+            bytes_max,
+            broken: AtomicBool::new(false),
+            breaks: Notify::new(),
+        };
+        (Arc::new(lines), receiver)
+    }
+
+    /// Sends a line when there is room. False when the client is gone.
+    pub(crate) async fn send(&self, line: String) -> bool {
+        let out = self.out(line);
+        self.sender.send(out).await.is_ok()
+    }
+
+    /// Sends a stored publication when there is room. False when the client is gone.
+    pub(crate) async fn send_stored(&self, stored: &Stored) -> bool {
+        match Line::write(stored) {
+            Some(line) => self.send(line).await,
+            None => true,
+        }
+    }
+
+    /// Waits until the client is gone, or was too slow; true for the latter.
+    pub(crate) async fn ended(&self) -> bool {
+        tokio::select! {
+            () = self.sender.closed() => false,
+            // Remembers a call that came before.
+            () = self.breaks.notified() => true,
+        }
+    }
+
+    fn out(&self, mut line: String) -> Out {
+        line.push('\n');
+        self.waiting.fetch_add(line.len(), Ordering::Relaxed);
+        Out {
+            line: line.into(),
+            waiting: self.waiting.clone(),
+        }
+    }
+
+    fn send_live(&self, publication: &Publication) {
+        if self.broken.load(Ordering::Acquire) {
+            return;
+        }
+        let Some(line) = Line::write(&Stored::new(Arc::new(publication.clone()))) else {
+            return;
+        };
+        let out = self.out(line);
+        let too_much = self.waiting.load(Ordering::Relaxed) > self.bytes_max;
+        if too_much || self.sender.try_send(out).is_err() {
+            self.broken.store(true, Ordering::Release);
+            self.breaks.notify_one();
+        }
+    }
+}
+
+impl Receiver for Lines {
+    fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    fn client(&self) -> Option<ClientId> {
+        None
+    }
+
+    fn deliver(&self, fanout: &mut Fanout<'_>) {
+        self.send_live(fanout.publication());
+    }
+}

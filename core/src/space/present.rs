@@ -1,0 +1,165 @@
+//! The clients that are present on one channel.
+
+use std::{
+    cmp::Ordering,
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use crate::{identity::ClientId, publication::JsonText};
+
+/// Clients in the order of their ids.
+///
+/// Most channels have one: a tree for it would take several times the memory of everything else that the
+/// channel has.
+#[derive(Debug)]
+pub(super) enum Present {
+    Few(Option<(ClientKey, Entry)>),
+    Many(BTreeMap<ClientKey, Entry>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ClientKey(pub(super) ClientId);
+
+impl PartialOrd for ClientKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ClientKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.as_str().cmp(other.0.as_str())
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Entry {
+    pub(super) connections: usize,
+    /// Signs of life, where it gives any. Boxed: few do.
+    pub(super) life: Option<Box<Life>>,
+    /// Boxed: few have one, and it is large.
+    pub(super) state: Option<Box<JsonText>>,
+}
+
+/// The signs of life of a client without a connection.
+#[derive(Debug)]
+pub(super) struct Life {
+    /// How long the last one counts.
+    pub(super) timeout: Duration,
+    /// When it will have counted so long; none when that is past and a connection keeps the client.
+    pub(super) expires_at: Option<Instant>,
+    /// A look at `expires_at` is due, so that no further one has to be noted.
+    pub(super) noted: bool,
+}
+
+impl Entry {
+    pub(super) fn expires_at(&self) -> Option<Instant> {
+        self.life.as_ref()?.expires_at
+    }
+
+    /// A sign of life. Says when to look again, where that is not noted yet.
+    pub(super) fn touch(&mut self, now: Instant, timeout: Duration) -> Option<Instant> {
+        let end = now + timeout;
+        let life = self.life.get_or_insert_with(|| {
+            Box::new(Life {
+                timeout,
+                expires_at: None,
+                noted: false,
+            })
+        });
+        // A shorter time may be over before the look that is noted.
+        let sooner = timeout < life.timeout;
+        life.timeout = timeout;
+        life.expires_at = Some(end);
+        (!std::mem::replace(&mut life.noted, true) || sooner).then_some(end)
+    }
+}
+
+impl Default for Present {
+    fn default() -> Self {
+        Self::Few(None)
+    }
+}
+
+impl Present {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Few(few) => usize::from(few.is_some()),
+            Self::Many(many) => many.len(),
+        }
+    }
+
+    pub(super) fn get_mut(&mut self, client: &ClientId) -> Option<&mut Entry> {
+        match self {
+            Self::Few(Some((key, entry))) if key.0 == *client => Some(entry),
+            Self::Few(_) => None,
+            Self::Many(many) => many.get_mut(&ClientKey(client.clone())),
+        }
+    }
+
+    /// The entry of a client, made where there is none.
+    pub(super) fn entry(&mut self, client: &ClientId) -> &mut Entry {
+        let is_another = matches!(self, Self::Few(Some((key, _))) if key.0 != *client);
+        if is_another && let Self::Few(few) = std::mem::take(self) {
+            *self = Self::Many(few.into_iter().collect());
+        }
+        let key = ClientKey(client.clone());
+        match self {
+            Self::Few(few) => &mut few.get_or_insert_with(|| (key, Entry::default())).1,
+            Self::Many(many) => many.entry(key).or_default(),
+        }
+    }
+
+    pub(super) fn remove(&mut self, client: &ClientId) -> Option<Entry> {
+        match self {
+            Self::Few(few) => few
+                .take_if(|(key, _)| key.0 == *client)
+                .map(|(_, entry)| entry),
+            Self::Many(many) => many.remove(&ClientKey(client.clone())),
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&ClientId, &Entry)> {
+        let (few, many) = match self {
+            Self::Few(few) => (few.as_ref(), None),
+            Self::Many(many) => (None, Some(many)),
+        };
+        let few = few.into_iter().map(|(key, entry)| (&key.0, entry));
+        few.chain(
+            many.into_iter()
+                .flatten()
+                .map(|(key, entry)| (&key.0, entry)),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_or_many_they_are_in_the_order_of_their_ids() {
+        let ids = ["mia", "ann", "zoe"].map(|id| ClientId::new(id).unwrap());
+        let mut present = Present::default();
+        for (index, id) in ids.iter().enumerate() {
+            assert!(present.get_mut(id).is_none() && present.remove(id).is_none());
+            for _ in 0..=index {
+                present.entry(id).connections += 1;
+            }
+            assert_eq!(present.len(), index + 1);
+        }
+        let seen: Vec<_> = present
+            .iter()
+            .map(|(id, entry)| (id.as_str(), entry.connections))
+            .collect();
+        assert_eq!(seen, [("ann", 2), ("mia", 1), ("zoe", 3)]);
+        assert_eq!(present.remove(&ids[0]).unwrap().connections, 1);
+        assert_eq!(present.remove(&ids[1]).unwrap().connections, 2);
+        assert_eq!(present.remove(&ids[2]).unwrap().connections, 3);
+        assert_eq!((present.len(), present.iter().count()), (0, 0));
+        present.entry(&ids[0]).connections = 7;
+        assert_eq!(present.get_mut(&ids[0]).unwrap().connections, 7);
+        assert!(present.get_mut(&ids[1]).is_none());
+    }
+}

@@ -1,0 +1,7 @@
+//! History in memory.
+
+mod policy;
+mod ring;
+mod shard;
+
+pub use self::policy::MemoryHistory;
