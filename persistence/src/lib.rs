@@ -1,6 +1,7 @@
 //! Persistence policies for polywire, and a way to combine them.
 
 mod background;
+mod disk;
 mod external_api;
 mod losses;
 mod memory;
@@ -9,7 +10,10 @@ mod record;
 mod redis_stream;
 mod tee;
 
+#[doc(hidden)]
+pub use self::disk::read_anything;
 pub use self::{
+    disk::{DiskBounds, DiskHistory, DiskSettings},
     external_api::{ExternalApi, ExternalApiSettings},
     memory::MemoryHistory,
     none::NoPersistence,

@@ -3,18 +3,17 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use polywire_core::{
-    AppRunner, Builder, Listen, PersistenceError, PersistencePolicy, StartError,
+    AppRunner, BackendError, Builder, Listen, PersistenceError, PersistencePolicy, StartError,
     transport::sockjs::SockJsOptions,
 };
 
 use crate::{
     apps::{HistoryApi, KeySet, KnSock, PubNub, Seth},
     auth::{ApiKey, Echo, Header},
-    backends::{Memory, Redis, RedisSettings},
+    backends::{Memory, Redis, RedisHistory, RedisSettings},
     config::{AppName, AuthChoice, BackendChoice, Config, PersistenceChoice},
     persistence::{
-        ExternalApi, ExternalApiSettings, MemoryHistory, NoPersistence, RedisStream,
-        RedisStreamSettings,
+        DiskHistory, DiskSettings, ExternalApi, ExternalApiSettings, MemoryHistory, NoPersistence,
     },
 };
 
@@ -29,9 +28,11 @@ pub fn builder(config: &Config) -> Result<Builder, StartError> {
         .trust_network(config.trust_network);
     builder = listen(builder, config);
     builder = authentication(builder, config, &mut problems);
-    match store(config) {
-        Ok(policy) => builder = builder.persistence(policy),
-        Err(error) => problems.push(error.to_string()),
+    if !keeps_itself(config) {
+        match store(config) {
+            Ok(policy) => builder = builder.persistence(policy),
+            Err(error) => problems.push(error.to_string()),
+        }
     }
     for app in &config.apps {
         builder = match app {
@@ -78,18 +79,33 @@ fn listen(mut builder: Builder, config: &Config) -> Builder {
 }
 
 fn backend(config: &Config, problems: &mut Vec<String>) -> Builder {
-    match &config.backend {
-        BackendChoice::Memory => AppRunner::builder(Memory::default()),
-        BackendChoice::Redis(url) => {
-            match Redis::new(RedisSettings::url(url).prefix(&config.redis.prefix)) {
-                Ok(redis) => AppRunner::builder(redis),
-                Err(error) => {
-                    problems.push(error.to_string());
-                    AppRunner::builder(Memory::default())
-                }
-            }
+    let BackendChoice::Redis(url) = &config.backend else {
+        return AppRunner::builder(Memory::default());
+    };
+    let mut redis = Redis::new(redis_settings(config, url));
+    if keeps_itself(config) {
+        redis = redis.and_then(|redis| match config.history.rules() {
+            Ok(rules) => redis.with_history(rules),
+            Err(error) => Err(BackendError::Configuration(error.to_string())),
+        });
+    }
+    match redis {
+        Ok(redis) => AppRunner::builder(redis),
+        Err(error) => {
+            problems.push(error.to_string());
+            AppRunner::builder(Memory::default())
         }
     }
+}
+
+/// The backend keeps messages in the same step in which it carries them.
+fn keeps_itself(config: &Config) -> bool {
+    let (backend, persistence) = (&config.backend, &config.persistence);
+    matches!(backend, BackendChoice::Redis(_)) && matches!(persistence, PersistenceChoice::Redis(_))
+}
+
+fn redis_settings(config: &Config, url: &str) -> RedisSettings {
+    RedisSettings::url(url).prefix(&config.redis.prefix)
 }
 
 fn authentication(builder: Builder, config: &Config, problems: &mut Vec<String>) -> Builder {
@@ -132,26 +148,22 @@ pub fn store(config: &Config) -> Result<Arc<dyn PersistencePolicy>, PersistenceE
             config.history.memory_bytes_max,
         )),
         PersistenceChoice::Disk => {
-            return Err(PersistenceError::Configuration(
-                "Keeping messages on disk is not ready yet.".into(),
-            ));
+            let mut settings = DiskSettings::new(config.data_dir.clone().unwrap_or_default());
+            settings.bounds = config.disk.clone();
+            Arc::new(DiskHistory::open(settings, config.history.rules()?)?)
         }
-        PersistenceChoice::Redis(url) => Arc::new(RedisStream::new(stream_settings(config, url))?),
+        PersistenceChoice::Redis(url) => {
+            let url = match (url, &config.backend) {
+                (Some(url), _) | (None, BackendChoice::Redis(url)) => url,
+                (None, BackendChoice::Memory) => config.redis.url.reveal(),
+            };
+            let history = RedisHistory::new(&redis_settings(config, url), config.history.rules()?);
+            Arc::new(history.map_err(|error| PersistenceError::Configuration(error.to_string()))?)
+        }
         PersistenceChoice::ExternalApi(url) => {
             Arc::new(ExternalApi::with(external_api_settings(config, url))?)
         }
     })
-}
-
-fn stream_settings(config: &Config, url: &Option<String>) -> RedisStreamSettings {
-    let url = match (url, &config.backend) {
-        (Some(url), _) | (None, BackendChoice::Redis(url)) => url,
-        (None, BackendChoice::Memory) => config.redis.url.reveal(),
-    };
-    let mut settings =
-        RedisStreamSettings::url(url).prefix(format!("{}stream:", config.redis.prefix));
-    settings.stream_entries_max = config.redis.stream_entries_max;
-    settings
 }
 
 fn external_api_settings(config: &Config, url: &str) -> ExternalApiSettings {

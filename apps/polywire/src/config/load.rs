@@ -176,7 +176,6 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
         ("limits.header_secs", limits.header_secs as usize),
         ("limits.body_secs", limits.body_secs as usize),
         ("limits.keep_alive_secs", limits.keep_alive_secs as usize),
-        ("redis.stream_entries_max", written.redis.stream_entries_max),
         ("history.memory_bytes_max", written.history.memory_bytes_max),
         (
             "external_api.timeout_secs",
@@ -303,6 +302,18 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
         backend.as_ref(),
         &mut refuse,
     );
+    let in_redis = matches!(persistence, Some(PersistenceChoice::Redis(_)));
+    if in_redis
+        && written
+            .history
+            .rules
+            .iter()
+            .any(|rule| rule.bytes_max.is_some())
+    {
+        let message =
+            "Redis does not count bytes: use entries_max or age_max_s instead of bytes_max";
+        refuse("history.rules", message.into());
+    }
     if let Err(error) = written.history.rules() {
         refuse("history.rules", error.to_string());
     }
@@ -332,6 +343,7 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
         redis: written.redis,
         external_api: written.external_api,
         history: written.history,
+        disk: written.disk,
         app: written.apps,
     })
 }
@@ -367,6 +379,14 @@ fn persistence(
     if own && matches!(backend, Some(BackendChoice::Redis(_))) {
         let message = "a process would keep only what is published through itself, and several share \
                        the Redis backend: use persistence = \"redis\", which all of them read";
+        refuse("persistence", message.into());
+    }
+    if let (PersistenceChoice::Redis(Some(url)), Some(BackendChoice::Redis(backend))) =
+        (&choice, backend)
+        && url != backend
+    {
+        let message =
+            "a Redis backend keeps messages where it carries them: use persistence = \"redis\"";
         refuse("persistence", message.into());
     }
     Some(choice)

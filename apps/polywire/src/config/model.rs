@@ -6,6 +6,7 @@ use std::{
 };
 
 use polywire_core::{Limits, PersistenceError, RuleSettings, Rules, TlsOptions};
+use polywire_persistence::DiskBounds;
 use serde::Deserialize;
 
 use super::{
@@ -57,6 +58,8 @@ pub struct Config {
     pub external_api: ExternalApiSection,
     /// How much is kept of which channels, where history can be read.
     pub history: HistorySection,
+    /// Bounds of what is kept on disk.
+    pub disk: DiskBounds,
     /// Settings of the apps.
     pub app: AppSections,
 }
@@ -102,6 +105,7 @@ pub(super) struct Written {
     pub(super) redis: RedisSection,
     pub(super) external_api: ExternalApiSection,
     pub(super) history: HistorySection,
+    pub(super) disk: DiskBounds,
     pub(super) apps: AppSections,
 }
 
@@ -177,6 +181,7 @@ impl Default for Written {
             redis: RedisSection::default(),
             external_api: ExternalApiSection::default(),
             history: HistorySection::default(),
+            disk: DiskBounds::default(),
             apps: AppSections::default(),
         }
     }
@@ -232,8 +237,6 @@ pub struct RedisSection {
     /// Where `persistence = "redis"` keeps messages when the backend is not Redis. Default
     /// `redis://127.0.0.1:6379/`.
     pub url: Secret,
-    /// Messages that are kept of each channel and user. Default 1,000.
-    pub stream_entries_max: usize,
 }
 
 impl Default for RedisSection {
@@ -241,7 +244,6 @@ impl Default for RedisSection {
         Self {
             prefix: "polywire:".into(),
             url: Secret::new("redis://127.0.0.1:6379/"),
-            stream_entries_max: 1000,
         }
     }
 }

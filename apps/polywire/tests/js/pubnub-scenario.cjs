@@ -291,6 +291,47 @@ const scenarios = {
     await ann.next('status', (s) => s.category === 'PNDisconnectedUnexpectedlyCategory');
   },
 
+  async history() {
+    const ann = new Client('ann');
+    const sent = [];
+    for (let n = 1; n <= 5; n += 1) sent.push((await ann.publish('room', { n }, { meta: { m: n } })).timetoken);
+    const { pubnub } = ann;
+    const old = await pubnub.history({ channel: 'room', count: 2, stringifiedTimeToken: true, includeMeta: true });
+    assert.deepEqual(old.messages.map((m) => [m.entry, m.timetoken, m.meta]),
+      [[{ n: 4 }, sent[3], { m: 4 }], [{ n: 5 }, sent[4], { m: 5 }]]);
+    const { channels } = await pubnub.fetchMessages({ channels: ['room'], count: 3, includeMeta: true });
+    assert.deepEqual(channels.room.map((m) => m.message.n), [3, 4, 5]);
+    assert.deepEqual([channels.room[0].uuid, channels.room[0].meta, channels.room[0].timetoken],
+      ['ann', { m: 3 }, sent[2]]);
+    const counts = await pubnub.messageCounts({ channels: ['room', 'hall'], channelTimetokens: [sent[3], sent[3]] });
+    assert.deepEqual(counts.channels, { room: 2, hall: 0 });
+    await pubnub.deleteMessages({ channel: 'room', start: String(BigInt(sent[1]) - 1n), end: sent[1] });
+    const rest = await pubnub.fetchMessages({ channels: ['room', 'hall'], count: 25 });
+    assert.deepEqual(rest.channels.room.map((m) => m.message.n), [1, 3, 4, 5]);
+  },
+
+  async actions() {
+    const [ann, bob] = [new Client('ann'), new Client('bob')];
+    await ann.subscribe({ channels: ['room'] });
+    const { timetoken } = await bob.publish('room', 'hello');
+    const action = { type: 'reaction', value: 'smile' };
+    const added = await bob.pubnub.addMessageAction({ channel: 'room', messageTimetoken: timetoken, action });
+    assert.deepEqual([added.data.type, added.data.value, added.data.uuid], ['reaction', 'smile', 'bob']);
+    let event = await ann.next('messageAction');
+    assert.equal(event.event, 'added');
+    assert.deepEqual([event.data.value, event.data.uuid, event.data.messageTimetoken], ['smile', 'bob', timetoken]);
+    const again = bob.pubnub.addMessageAction({ channel: 'room', messageTimetoken: timetoken, action });
+    assert.equal((await refused(again)).statusCode, 409);
+    const got = await ann.pubnub.getMessageActions({ channel: 'room' });
+    assert.deepEqual(got.data.map((a) => a.value), ['smile']);
+    const fetched = await ann.pubnub.fetchMessages({ channels: ['room'], includeMessageActions: true });
+    assert.equal(fetched.channels.room[0].actions.reaction.smile[0].uuid, 'bob');
+    const { actionTimetoken } = added.data;
+    await bob.pubnub.removeMessageAction({ channel: 'room', messageTimetoken: timetoken, actionTimetoken });
+    event = await ann.next('messageAction');
+    assert.equal(event.event, 'removed');
+  },
+
   /** One connection for all calls, instead of one for each. */
   async keep_alive() {
     const ann = new Client('ann', { keepAlive: true });

@@ -407,6 +407,122 @@ def access():
         assert status.category == PNStatusCategory.PNAccessDeniedCategory, vars(status)
 
 
+def history():
+    """Reading back, counting, deleting."""
+    ann = client("ann")
+    tokens = [ann.publish("room", number, meta={"n": number}) for number in range(10)]
+    ann.publish("room", "not stored", should_store=False)
+    ann.publish("hall", {"text": "ä"}, custom_message_type="greeting")
+
+    def v2(**options):
+        def make(p):
+            builder = p.history().channel("room")
+            for name, value in options.items():
+                builder = getattr(builder, name)(value)
+            return builder
+
+        return ann.call(make)
+
+    assert [m.entry for m in v2(count=3).messages] == [7, 8, 9]
+    assert [m.entry for m in v2().messages] == list(range(10))
+    found = v2(count=3, start=tokens[5], include_timetoken=True, include_meta=True)
+    assert [m.entry for m in found.messages] == [2, 3, 4]
+    assert [m.timetoken for m in found.messages] == tokens[2:5]
+    assert found.messages[0].meta == {"n": 2}
+    assert (found.start_timetoken, found.end_timetoken) == (tokens[2], tokens[4])
+    assert [m.entry for m in v2(end=tokens[7]).messages] == [7, 8, 9]
+    assert [m.entry for m in v2(count=3, start=tokens[5], reverse=True).messages] == [6, 7, 8]
+    assert [m.entry for m in v2(start=tokens[5], end=tokens[7], reverse=True).messages] == [6, 7]
+
+    def v3(channels, **options):
+        def make(p):
+            builder = p.fetch_messages().channels(channels)
+            for name, value in options.items():
+                builder = getattr(builder, name)(value)
+            return builder
+
+        return ann.call(make).channels
+
+    found = v3(["room", "hall", "empty"], include_custom_message_type=True, include_uuid=True)
+    assert [m.message for m in found["room"]] == list(range(10))
+    assert found["hall"][0].message == {"text": "ä"}
+    assert found["hall"][0].custom_message_type == "greeting"
+    assert found["hall"][0].uuid == "ann"
+    assert [int(m.timetoken) for m in v3(["room"], maximum_per_channel=2)["room"]] == tokens[8:]
+
+    def counts(channels, times):
+        make = lambda p: p.message_counts().channel(channels).channel_timetokens(times)
+        return ann.call(make).channels
+
+    assert counts(["room"], [tokens[4]]) == {"room": 6}
+    assert counts(["room", "hall"], [tokens[9], tokens[9]]) == {"room": 1, "hall": 1}
+
+    delete = lambda p: p.delete_messages().channel("room").start(tokens[2] - 1).end(tokens[4])
+    ann.call(delete)
+    assert [m.entry for m in v2().messages] == [0, 1, 5, 6, 7, 8, 9]
+    ann.call(lambda p: p.delete_messages().channel("room"))
+    assert v2().messages == []
+
+
+def actions():
+    """Reactions: added, told of, read with messages, removed."""
+    from pubnub.models.consumer.message_actions import PNMessageAction
+
+    ann, bob = client("ann"), client("bob")
+    ann.subscribe(["room"])
+    message = bob.publish("room", "hello")
+    ann.expect("room", "hello")
+
+    def action(value):
+        return PNMessageAction(
+            {"uuid": "bob", "type": "reaction", "value": value, "messageTimetoken": str(message)}
+        )
+
+    def add(value):
+        make = lambda p: p.add_message_action().channel("room").message_action(action(value))
+        return bob.call(make)
+
+    added = add("smile")
+    event = ann.next("action")
+    assert (event.type, event.value, event.uuid) == ("reaction", "smile", "bob"), vars(event)
+    assert int(event.message_timetoken) == message
+    assert refused(lambda: add("smile")).code == 409
+    add("frown")
+    ann.next("action")
+    got = ann.call(lambda p: p.get_message_actions().channel("room"))
+    assert [a.value for a in got.actions] == ["smile", "frown"], got.actions
+    fetched = ann.call(lambda p: p.fetch_messages().channels(["room"]).include_message_actions(True))
+    reactions = fetched.channels["room"][0].actions["reaction"]
+    assert sorted(reactions) == ["frown", "smile"], reactions
+    at = added.action_timetoken
+    bob.call(
+        lambda p: p.remove_message_action()
+        .channel("room")
+        .message_timetoken(int(message))
+        .action_timetoken(int(at))
+    )
+    # The SDK has no word for what was removed, but gives what it was.
+    assert ann.next("action").value == "smile"
+    got = ann.call(lambda p: p.get_message_actions().channel("room"))
+    assert [a.value for a in got.actions] == ["frown"], got.actions
+
+
+def catch_up():
+    """What is not in the queue any more comes from history."""
+    ann, bob = client("ann"), client("bob")
+    before = bob.publish("room", "before")
+    for number in range(130):
+        bob.publish("room", number)
+    bob.publish("hall", "elsewhere")
+    ann.subscribe(["room", "hall"], timetoken=before)
+    for number in range(130):
+        ann.expect("room", number)
+    ann.expect("hall", "elsewhere")
+    bob.publish("room", "live")
+    ann.expect("room", "live")
+    ann.expect_silence("message")
+
+
 def server_time():
     now = client("ann").call(lambda p: p.time())
     assert abs(int(now) / 10_000_000 - time.time()) < 60, now

@@ -112,7 +112,7 @@ fn rules_say_how_much_is_kept() {
     publish(&server, "long", 0..10);
     let read = |channel: &str| {
         let answer = server.get(&format!("/history/v1/channels/{channel}"));
-        numbers(&answer.text())
+        numbers(answer.text())
     };
     assert_eq!(read("short/one"), [8, 9]);
     assert_eq!(read("long"), [5, 6, 7, 8, 9]);
@@ -218,4 +218,97 @@ fn settings_that_do_not_fit_are_refused() {
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(error.contains(text), "{args:?}: {error}");
     }
+}
+
+#[test]
+fn what_is_on_disk_is_there_after_a_restart_and_moves_to_another_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, other) = (path("data"), path("other"));
+    let last = |server: &Server| {
+        let answer = server.get("/history/v1/channels/news?last=1");
+        let line = answer.json();
+        (line["epoch"].clone(), line["seq"].as_u64().unwrap())
+    };
+    let server = Server::start(&["--data-dir", &data]);
+    publish(&server, "news", 0..20);
+    publish(&server, "other", 100..103);
+    let before = last(&server);
+
+    // Two servers cannot have one directory, and neither can export.
+    for args in [
+        &["serve", "--port", "0", "--data-dir", &data][..],
+        &["export", "--data-dir", &data],
+    ] {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {output:?}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains("is in use by process"), "{error}");
+    }
+    drop(server);
+
+    let server = Server::start(&["--data-dir", &data]);
+    assert_eq!(last(&server), before);
+    publish(&server, "news", 20..21);
+    assert_eq!(last(&server), (before.0.clone(), before.1 + 1));
+    drop(server);
+
+    let exported = run(&["export", "--data-dir", &data]);
+    assert_eq!(exported.status.code(), Some(0), "{exported:?}");
+    let exported = String::from_utf8(exported.stdout).unwrap();
+    let all: Vec<_> = (0..21).chain(100..103).collect();
+    assert_eq!(numbers(&exported), all);
+    let one = run(&["export", "--data-dir", &data, "--channel", "other"]);
+    let one = String::from_utf8(one.stdout).unwrap();
+    assert_eq!(numbers(&one), [100, 101, 102]);
+
+    let file = path("backup.jsonl");
+    std::fs::write(&file, &exported).unwrap();
+    for said in [
+        "imported 24 messages, left out 0",
+        "imported 0 messages, left out 24",
+    ] {
+        let imported = run(&["import", "--data-dir", &other, &file]);
+        assert_eq!(imported.status.code(), Some(0), "{imported:?}");
+        let error = String::from_utf8(imported.stderr).unwrap();
+        assert!(error.contains(said), "{error}");
+    }
+    let again = run(&["export", "--data-dir", &other]);
+    assert_eq!(String::from_utf8(again.stdout).unwrap(), exported);
+    let server = Server::start(&["--data-dir", &other]);
+    assert_eq!(last(&server), (before.0, before.1 + 1));
+
+    std::fs::write(&file, "{\"channel\":\n").unwrap();
+    let bad = run(&["import", "--data-dir", &data, &file]);
+    assert_eq!(bad.status.code(), Some(1));
+    let error = String::from_utf8(bad.stderr).unwrap();
+    assert!(error.contains("line 1 cannot be imported"), "{error}");
+}
+
+#[test]
+fn a_server_that_is_killed_has_what_it_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let args = ["--data-dir", data.to_str().unwrap()];
+    for round in 1..4 {
+        let mut server = Server::start(&args);
+        let first = (round - 1) * 50;
+        publish(&server, "news", first..first + 50);
+        server.process.signal("KILL");
+        server.process.wait(SOON);
+        let server = Server::start(&args);
+        let answer = server.get("/history/v1/channels/news?last=1000");
+        assert_eq!(numbers(answer.text()), (0..round * 50).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_used_is_refused_in_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    let output = run(&["serve", "--port", "0", "--data-dir", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains(file.to_str().unwrap()), "{error}");
 }

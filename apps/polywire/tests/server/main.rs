@@ -16,6 +16,7 @@ mod knsock_lines;
 mod listeners;
 mod payloads;
 mod pubnub_cursor;
+mod pubnub_http;
 mod pubnub_sdk;
 mod robustness;
 mod seth_http;

@@ -11,6 +11,9 @@ fn server(scenario: &str) -> Server {
                  secret_key = \"sec\"\naccess_manager = true\n",
             )
             .start(),
+        "history" | "actions" | "catch_up" => {
+            Server::start(&["--app", "pubnub", "--persistence", "memory"])
+        }
         _ => ServerOptions::new(&["--app", "pubnub"]).start(),
     }
 }
@@ -70,6 +73,9 @@ python_in_all_modes!(
     wrong_key,
     encrypted,
     access,
+    history,
+    actions,
+    catch_up,
     server_time
 );
 
@@ -93,6 +99,6 @@ mod javascript {
 
     javascript!(
         messages, signals, names, wildcards, groups, resume, presence, state, errors, encrypted,
-        filters, access, keep_alive, time
+        filters, access, history, actions, keep_alive, time
     );
 }

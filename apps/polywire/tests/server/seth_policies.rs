@@ -409,56 +409,35 @@ fn what_waits_for_an_external_api_is_posted_before_the_end() {
     }
 }
 
-/// The streams in a Redis: name and entries.
-fn streams(redis: &Redis) -> Vec<(String, String)> {
-    let keys = redis.command(&["KEYS", "*"]);
-    let keys = keys
-        .lines()
-        .filter(|key| redis.command(&["TYPE", key]) == "stream");
-    keys.map(|key| {
-        (
-            key.to_owned(),
-            redis.command(&["--raw", "XRANGE", key, "-", "+"]),
-        )
-    })
-    .collect()
-}
-
 #[test]
 fn messages_are_kept_in_redis() {
     let redis = Redis::start();
-    let server = ServerOptions::new(&["--backend", &redis.url(), "--persistence", "redis"])
-        .config("[redis]\nprefix = \"ours:\"\n")
-        .start();
+    let options = |prefix: &str| {
+        ServerOptions::new(&["--backend", &redis.url(), "--persistence", "redis"])
+            .config(&format!("[redis]\nprefix = \"{prefix}\"\n"))
+            .start()
+    };
+    let (server, second, stranger) = (options("ours:"), options("ours:"), options("theirs:"));
     let mut ann = server.client("ann");
     ann.join("news");
     server.publish_when_ready("/api/channels/news/", &json!({"kept": 1}));
     server.publish("/api/users/ann/", &json!({"kept": 2}));
-    let stored = eventually("two streams", SOON, || {
-        Some(streams(&redis)).filter(|streams| streams.len() == 2)
-    });
-    for (key, _) in &stored {
-        assert!(key.starts_with("ours:"), "{key}");
+    let keys = redis.command(&["KEYS", "*history:*"]);
+    let mut keys: Vec<_> = keys.lines().collect();
+    keys.sort_unstable();
+    assert_eq!(
+        keys,
+        ["ours:history:channel:news", "ours:history:client:ann"]
+    );
+    let last = |server: &Server| server.get("/history/v1/channels/news?last=1");
+    for server in [&server, &second] {
+        let line = last(server).json();
+        assert_eq!(
+            (&line["data"], &line["channel"]),
+            (&json!({"kept": 1}), &json!("news"))
+        );
     }
-    let find = |message: Value| {
-        let message = message.to_string();
-        let found = stored.iter().find_map(|(_, entries)| {
-            entries
-                .lines()
-                .find(|line| line.contains(&message))
-                .map(str::to_owned)
-        });
-        serde_json::from_str::<Value>(&found.unwrap_or_else(|| panic!("{message}: {stored:?}")))
-            .unwrap()
-    };
-    assert_eq!(
-        find(json!({"kept": 1})),
-        json!({"data": {"kept": 1}, "channel": "news"})
-    );
-    assert_eq!(
-        find(json!({"kept": 2})),
-        json!({"data": {"kept": 2}, "user": "ann"})
-    );
+    assert_eq!(last(&stranger).text(), "");
 }
 
 #[test]
@@ -466,36 +445,30 @@ fn redis_keeps_only_the_last_messages() {
     let redis = Redis::start();
     let server = ServerOptions::new(&["--persistence", "redis"])
         .config(&format!(
-            "[redis]\nurl = \"{}\"\nstream_entries_max = 10\n",
+            "[redis]\nurl = \"{}\"\n[[history.rules]]\nentries_max = 10\n",
             redis.url()
         ))
         .start();
     for n in 0..1_000 {
         server.publish("/api/channels/news/", &json!({"n": n}));
     }
-    eventually("the last message is kept", SOON, || {
-        let streams = streams(&redis);
-        streams.first()?.1.contains("{\"n\":999}").then_some(())
-    });
-    let key = streams(&redis).remove(0).0;
-    let length: usize = redis.command(&["XLEN", &key]).parse().unwrap();
+    let answer = server.get("/history/v1/channels/news?last=1000");
+    let lines = answer.text().lines().count();
     // Redis trims whole blocks of up to a hundred entries.
-    assert!((10..=200).contains(&length), "{length} entries");
+    assert!((10..=200).contains(&lines), "{lines} entries");
+    assert!(
+        answer.text().ends_with("\"data\":{\"n\":999}}\n"),
+        "{answer:?}"
+    );
 }
 
 #[test]
-fn messages_are_delivered_though_redis_cannot_keep_them() {
+fn what_redis_cannot_keep_is_refused_and_nobody_gets_it() {
     let redis = Redis::stopped();
     let server = ServerOptions::new(&["--persistence", &redis.url()]).start();
     let mut ann = server.client("ann");
-    let began = Instant::now();
-    for n in 0..20 {
-        server.publish("/api/users/ann/", &json!({"n": n}));
-        assert_eq!(ann.receive()["message"], json!({"n": n}));
-    }
-    assert!(
-        began.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        began.elapsed()
-    );
+    let answer = server.post("/api/users/ann/", r#"{"n": 1}"#);
+    assert_eq!(answer.status, 503);
+    assert!(answer.text().contains("could not be stored"), "{answer:?}");
+    ann.expect_silence();
 }

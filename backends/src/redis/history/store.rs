@@ -162,10 +162,10 @@ fn publication(fields: &[Value], now: u64) -> Option<Publication> {
             (Value::BulkString(name), Value::BulkString(value)) if name == b"p" => {
                 found = Some(Bytes::copy_from_slice(value));
             }
-            (Value::BulkString(name), Value::BulkString(expires)) if name == b"x" => {
-                if number(expires).is_some_and(|expires| expires <= now) {
-                    return None;
-                }
+            (Value::BulkString(name), Value::BulkString(expires))
+                if name == b"x" && number(expires).is_some_and(|expires| expires <= now) =>
+            {
+                return None;
             }
             _ => {}
         }

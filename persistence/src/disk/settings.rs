@@ -1,0 +1,70 @@
+//! Where history is kept on disk, and within which bounds.
+
+use std::path::PathBuf;
+
+use polywire_core::PersistenceError;
+use serde::{Deserialize, Serialize};
+
+/// Where history is kept on disk, and within which bounds. Only the directory has no default.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskSettings {
+    /// The data directory. It is made when it is not there, and belongs to one process at a time.
+    pub dir: PathBuf,
+    /// The bounds.
+    #[serde(default)]
+    pub bounds: DiskBounds,
+}
+
+/// The bounds of history on disk. Every one has a default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DiskBounds {
+    /// Bytes after which a new file is begun; between 64 KiB and 1 GiB. Space comes back by the file.
+    /// Default 64 MiB.
+    pub segment_bytes: u64,
+    /// Bytes of memory for the index, about 30 for each publication. When there is more, the oldest
+    /// publications of the largest channels are retired. Default 1 GiB.
+    pub index_bytes_max: usize,
+    /// Bytes of publications that are acknowledged from memory and not written yet; beyond, publishers are
+    /// refused. Default 64 MiB.
+    pub behind_bytes_max: usize,
+    /// Bytes of the log, the newest first, that are checked at start; older ones are checked when they are
+    /// read. Default 256 MiB.
+    pub verify_bytes: u64,
+}
+
+impl Default for DiskBounds {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 64 << 20,
+            index_bytes_max: 1 << 30,
+            behind_bytes_max: 64 << 20,
+            verify_bytes: 256 << 20,
+        }
+    }
+}
+
+impl DiskSettings {
+    /// History in `dir`, within the default bounds.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            bounds: DiskBounds::default(),
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), PersistenceError> {
+        let wrong = |what: &str| Err(PersistenceError::Configuration(what.to_owned()));
+        if self.dir.as_os_str().is_empty() {
+            return wrong("The data directory has no name: give it one.");
+        }
+        if !(64 << 10..=1 << 30).contains(&self.bounds.segment_bytes) {
+            return wrong("The setting segment_bytes must be between 65536 and 1073741824.");
+        }
+        if self.bounds.index_bytes_max < 1 << 20 {
+            return wrong("The setting index_bytes_max must be at least 1048576.");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,70 @@
+//! The conformance suites, and what of a policy survives that it is opened again.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use polywire_core::{Durability, PersistencePolicy, testkit};
+
+use super::*;
+use polywire_core::Rule;
+
+use crate::DiskHistory;
+
+fn memory_rules() -> Rules {
+    Rules::all(Rule {
+        durability: Some(Durability::Memory),
+        ..Rule::default()
+    })
+}
+
+/// A policy for each call, each in a directory of its own.
+fn policies(dir: &Path, rules: Rules) -> impl Fn() -> DiskHistory {
+    let (dir, number) = (dir.to_owned(), AtomicUsize::new(0));
+    move || {
+        let number = number.fetch_add(1, Ordering::Relaxed);
+        DiskHistory::open(settings(&dir.join(number.to_string())), rules.clone()).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn keeps_the_laws_of_a_policy() {
+    let dir = tempfile::tempdir().unwrap();
+    testkit::persistence_laws(policies(dir.path(), Rules::default())).await;
+}
+
+#[tokio::test]
+async fn keeps_the_laws_of_a_history() {
+    let dir = tempfile::tempdir().unwrap();
+    let make = policies(dir.path(), Rules::default());
+    testkit::history_laws(async || make()).await;
+}
+
+#[tokio::test]
+async fn keeps_the_laws_of_a_history_that_is_written_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let make = policies(dir.path(), memory_rules());
+    testkit::history_laws(async || make()).await;
+}
+
+#[tokio::test]
+async fn a_stopped_policy_lets_the_directory_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || DiskHistory::open(settings(dir.path()), memory_rules());
+    let first = open().unwrap();
+    let locked = open().unwrap_err().to_string();
+    assert!(locked.contains("is in use by process"), "{locked}");
+
+    let mut publisher = Publisher::new();
+    let draft = Draft::new(room(1), Payload::text("kept in memory"));
+    let publication = publisher.place_after(None, draft);
+    assert_eq!(first.persist_now(&publication).unwrap(), Durability::Memory);
+    first.stop().await;
+    assert!(first.persist(&publication).await.is_err());
+    assert!(first.persist_now(&publication).is_err());
+
+    let second = open().unwrap();
+    let history = second.history().unwrap();
+    let page = history.read(&room(1), &Query::last(5)).await.unwrap();
+    assert_eq!(page.entries[0].publication, publication);
+    let last = history.last_position(&room(1)).await.unwrap();
+    assert_eq!(last, Some(publication.position()));
+}
