@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use polywire_core::{
     App, Space,
-    http::{Request, Response, request},
+    http::{Request, Response, request_even_cut},
 };
 use tokio::sync::OnceCell;
 use warp::{Filter, filters::BoxedFilter};
@@ -229,7 +229,7 @@ impl App for PubNub {
             let shared = shared.clone();
             tokio::spawn(async move { drop(shared.streams().await.clone()) });
         }
-        request(route::is_ours)
+        request_even_cut(route::is_ours)
             .then(move |request: Request| {
                 let shared = shared.clone();
                 async move { route::route(&shared, request).await }

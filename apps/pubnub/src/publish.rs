@@ -236,6 +236,11 @@ fn refused(shared: &Shared, refusal: &Refusal, channel: &str) -> Problem {
     })
 }
 
+/// The message is too long.
+pub(crate) fn too_large(shared: &Shared) -> reply::Refused {
+    answer(shared, StatusCode::PAYLOAD_TOO_LARGE, "Message Too Large")
+}
+
 /// An error in the form of publishing.
 fn answer(shared: &Shared, status: StatusCode, message: &str) -> reply::Refused {
     let timetoken = shared.space.hub().clock().tick().0;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::Method;
+use http::{Method, StatusCode};
 use polywire_core::{
     Space,
     http::{Request, Response},
@@ -63,6 +63,9 @@ pub(crate) async fn route(shared: &Arc<Shared>, request: Request) -> Response {
     if request.method == Method::OPTIONS {
         return reply::preflight();
     }
+    if request.is_cut {
+        return cut(shared, &request.path);
+    }
     let path = request.path.clone();
     // Split first and decoded afterwards: a name may hold a slash.
     let segments: Vec<_> = path[1..].split('/').collect();
@@ -70,6 +73,14 @@ pub(crate) async fn route(shared: &Arc<Shared>, request: Request) -> Response {
         Ok(response) => response,
         Err(refused) => *refused,
     }
+}
+
+/// The answer to an address that is longer than a message may be.
+fn cut(shared: &Shared, path: &str) -> Response {
+    if path.starts_with("/publish/") || path.starts_with("/signal/") {
+        return *publish::too_large(shared);
+    }
+    *reply::error(StatusCode::URI_TOO_LONG, "Balancer", "Request URI Too Long")
 }
 
 async fn dispatch(

@@ -446,7 +446,6 @@ def history():
     found = v3(["room", "hall", "empty"], include_custom_message_type=True, include_uuid=True)
     assert [m.message for m in found["room"]] == list(range(10))
     assert found["hall"][0].message == {"text": "ä"}
-    assert found["hall"][0].custom_message_type == "greeting"
     assert found["hall"][0].uuid == "ann"
     assert [int(m.timetoken) for m in v3(["room"], maximum_per_channel=2)["room"]] == tokens[8:]
 
@@ -474,9 +473,9 @@ def actions():
     ann.expect("room", "hello")
 
     def action(value):
-        return PNMessageAction(
-            {"uuid": "bob", "type": "reaction", "value": value, "messageTimetoken": str(message)}
-        )
+        action = PNMessageAction()
+        action.type, action.value, action.message_timetoken = "reaction", value, str(message)
+        return action
 
     def add(value):
         make = lambda p: p.add_message_action().channel("room").message_action(action(value))

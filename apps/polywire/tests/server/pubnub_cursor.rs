@@ -27,12 +27,16 @@ const PACE: Duration = Duration::from_millis(12);
 /// Keys of our own: with them a node keeps what is published from its start.
 const KEYS: &str = "[apps.pubnub]\nhold_secs = 1\n[[apps.pubnub.key_sets]]\npublish_key = \"pub\"\nsubscribe_key = \"sub\"\n";
 
-/// Publishes numbers in order until it is told to stop; returns how many.
+/// Publishes numbers in order until it is told to stop; returns how many. Messages of every other channel are
+/// stored, where there is a store, and those of the others may overtake them.
 fn publish(address: SocketAddr, channel: usize, stop: &AtomicBool) -> u64 {
     let mut connection = HttpConnection::open(address);
     let mut number = 0;
     while !stop.load(Ordering::Relaxed) {
-        let target = format!("/publish/pub/sub/0/c{channel}/0/{number}?uuid=p{channel}");
+        let target = format!(
+            "/publish/pub/sub/0/c{channel}/0/{number}?uuid=p{channel}&store={}",
+            channel % 2
+        );
         let answer = connection.request("GET", &target, &[], None);
         assert_eq!(answer.status, 200, "{answer:?}");
         number += 1;
@@ -161,6 +165,14 @@ fn start(args: &[&str]) -> Server {
 #[test]
 fn every_message_comes_exactly_once_over_connections_that_break() {
     let server = start(&[]);
+    run(&[server.address]);
+}
+
+/// Where each message is on disk before anybody gets it, those of one channel wait for those of others.
+#[test]
+fn messages_that_are_stored_first_come_exactly_once_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(&["--data-dir", folder.path().to_str().unwrap()]);
     run(&[server.address]);
 }
 

@@ -93,7 +93,10 @@ fn errors_of_publishing() {
         ("meta=%7B", "Invalid meta"),
         ("ttl=soon", "Invalid ttl"),
         ("custom_message_type=a", "Invalid custom message type"),
-        ("custom_message_type=a%20b%20c", "Invalid custom message type"),
+        (
+            "custom_message_type=a%20b%20c",
+            "Invalid custom message type",
+        ),
     ];
     for (query, problem) in bad {
         let target = format!("/publish/demo/demo/0/c/0/1?{query}");
@@ -158,7 +161,10 @@ fn errors_of_subscribing() {
         ("c/0?tt=%FF", "Invalid Timetoken"),
         ("c/0?heartbeat=x", "Invalid Heartbeat"),
         ("c/0?state=%7B", "Invalid JSON specified."),
-        ("c/0?state=%7B%22c%22%3A1%7D", "A state must be a JSON object."),
+        (
+            "c/0?state=%7B%22c%22%3A1%7D",
+            "A state must be a JSON object.",
+        ),
         ("c/0?filter-expr=a%20%3D%3D", "Filter syntax error"),
         ("c/0?filter-expr=%FF", "Filter syntax error"),
         ("a,%FF/0", "A channel name is not valid UTF-8."),
@@ -181,9 +187,18 @@ fn errors_of_presence_and_groups() {
     let presence = |rest: &str| format!("/v2/presence/sub-key/demo/{rest}");
     let bad = |message| error(400, "Presence", message);
     for (rest, message) in [
-        ("channel/c/heartbeat?heartbeat=x&uuid=u", "Invalid Heartbeat"),
-        ("channel/c/heartbeat?state=1&uuid=u", "Invalid JSON specified."),
-        ("channel/c/uuid/u/data?state=%5B%5D", "A state must be a JSON object."),
+        (
+            "channel/c/heartbeat?heartbeat=x&uuid=u",
+            "Invalid Heartbeat",
+        ),
+        (
+            "channel/c/heartbeat?state=1&uuid=u",
+            "Invalid JSON specified.",
+        ),
+        (
+            "channel/c/uuid/u/data?state=%5B%5D",
+            "A state must be a JSON object.",
+        ),
         ("channel/c/uuid/u/data?state=%7B", "Invalid JSON specified."),
         ("channel/c/uuid/u/data", "Invalid JSON specified."),
         ("channel/%FF", "Invalid Channel"),
@@ -192,7 +207,8 @@ fn errors_of_presence_and_groups() {
     ] {
         expect(&server, &presence(rest), 400, &bad(message));
     }
-    let missing = json!({"status": 404, "error": true, "message": "Not Found", "service": "Presence"});
+    let missing =
+        json!({"status": 404, "error": true, "message": "Not Found", "service": "Presence"});
     expect(&server, &presence("channel"), 404, &missing);
     let registry = "/v1/channel-registration/sub-key/demo/channel-group";
     let full: Vec<_> = (0..201).map(|n| format!("c{n}")).collect();
@@ -212,7 +228,9 @@ fn answers_of_presence() {
     let ok = json!({"status": 200, "message": "OK", "service": "Presence"});
     let with = |more: Value| {
         let mut body = ok.clone();
-        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         body
     };
     let get = |rest: &str, body: Value| expect(&server, &format!("{presence}{rest}"), 200, &body);
@@ -222,19 +240,40 @@ fn answers_of_presence() {
     get("/channel/c-pnpres,e.*/heartbeat?uuid=u", ok.clone());
     get("/channel/c", with(json!({"uuids": ["u"], "occupancy": 1})));
     get("/channel/c?disable_uuids=1", with(json!({"occupancy": 1})));
-    get("/channel/c?limit=0", with(json!({"uuids": [], "occupancy": 1})));
-    get("/channel/c?state=1", with(json!({"uuids": [{"uuid": "u"}], "occupancy": 1})));
+    get(
+        "/channel/c?limit=0",
+        with(json!({"uuids": [], "occupancy": 1})),
+    );
+    get(
+        "/channel/c?state=1",
+        with(json!({"uuids": [{"uuid": "u"}], "occupancy": 1})),
+    );
     let one = json!({"uuids": ["u"], "occupancy": 1});
     let both = json!({"channels": {"c": one, "d": one}, "total_channels": 2, "total_occupancy": 2});
     get("/channel/c,d,nobody", with(json!({"payload": both})));
     get("", with(json!({"payload": both})));
     let state = json!({"a": 1});
-    get("/channel/c/uuid/u/data?state=%7B%22a%22%3A1%7D&uuid=u", with(json!({"payload": state})));
-    get("/channel/c/uuid/u", with(json!({"payload": state, "uuid": "u", "channel": "c"})));
-    get("/channel/c/uuid/nobody", with(json!({"payload": {}, "uuid": "nobody", "channel": "c"})));
+    get(
+        "/channel/c/uuid/u/data?state=%7B%22a%22%3A1%7D&uuid=u",
+        with(json!({"payload": state})),
+    );
+    get(
+        "/channel/c/uuid/u",
+        with(json!({"payload": state, "uuid": "u", "channel": "c"})),
+    );
+    get(
+        "/channel/c/uuid/nobody",
+        with(json!({"payload": {}, "uuid": "nobody", "channel": "c"})),
+    );
     let channels = json!({"channels": {"c": state, "d": {}}});
-    get("/channel/c,d/uuid/u", with(json!({"payload": channels, "uuid": "u"})));
-    get("/uuid/u", with(json!({"payload": {"channels": ["c", "d"]}})));
+    get(
+        "/channel/c,d/uuid/u",
+        with(json!({"payload": channels, "uuid": "u"})),
+    );
+    get(
+        "/uuid/u",
+        with(json!({"payload": {"channels": ["c", "d"]}})),
+    );
     let left = with(json!({"action": "leave"}));
     get("/channel/c/leave?uuid=u", left.clone());
     get("/channel/c/leave?uuid=u", left);
@@ -254,7 +293,8 @@ fn what_is_not_here_is_said_in_json() {
         ("/time/1", "Balancer"),
         ("/v3/history/x", "Balancer"),
     ] {
-        let body = json!({"status": 404, "error": true, "message": "Not Found", "service": service});
+        let body =
+            json!({"status": 404, "error": true, "message": "Not Found", "service": service});
         expect(&server, target, 404, &body);
     }
     let no_history = "No history is kept here: start the server with --persistence.";
@@ -293,18 +333,34 @@ fn tenants_are_apart() {
              [[apps.pubnub.key_sets]]\npublish_key = \"p2\"\nsubscribe_key = \"s2\"\n",
         )
         .start();
-    expect_problem(&server.get("/publish/demo/demo/0/c/0/1"), 400, "Invalid Key");
+    expect_problem(
+        &server.get("/publish/demo/demo/0/c/0/1"),
+        400,
+        "Invalid Key",
+    );
     expect_problem(&server.get("/publish/p1/s2/0/c/0/1"), 400, "Invalid Key");
     assert_eq!(server.get("/publish/p1/s1/0/c/0/%22one%22").status, 200);
     assert_eq!(server.get("/publish/p2/s2/0/c/0/%22two%22").status, 200);
     for (key, message) in [("s1", "one"), ("s2", "two")] {
         let got = server.get(&format!("/v2/subscribe/{key}/c/0?tt=1")).json();
-        let said: Vec<_> = got["m"].as_array().unwrap().iter().map(|m| &m["d"]).collect();
+        let said: Vec<_> = got["m"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|m| &m["d"])
+            .collect();
         assert_eq!(said, [message], "{got}");
-        assert_eq!((&got["m"][0]["c"], &got["m"][0]["k"]), (&json!("c"), &json!(key)));
+        assert_eq!(
+            (&got["m"][0]["c"], &got["m"][0]["k"]),
+            (&json!("c"), &json!(key))
+        );
     }
     // One cannot name the other's channels.
-    expect_problem(&server.get("/publish/p1/s1/0/s2:c/0/1"), 400, "Invalid Channel");
+    expect_problem(
+        &server.get("/publish/p1/s1/0/s2:c/0/1"),
+        400,
+        "Invalid Channel",
+    );
     assert_eq!(server.get("/v2/subscribe/s1/s2:c/0").status, 400);
 }
 
@@ -316,15 +372,25 @@ fn comings_and_goings_of_many_are_summed_up() {
     let first = server.get("/v2/subscribe/demo/c-pnpres/0").json();
     let mut cursor = first["t"]["t"].as_str().unwrap().to_owned();
     for number in 0..6 {
-        server.get(&format!("/v2/presence/sub-key/demo/channel/c/heartbeat?uuid=u{number}"));
+        server.get(&format!(
+            "/v2/presence/sub-key/demo/channel/c/heartbeat?uuid=u{number}"
+        ));
     }
     let mut events = Vec::new();
-    while !events.iter().any(|event: &Value| event["action"] == "interval") {
-        let got = server.get(&format!("/v2/subscribe/demo/c-pnpres/0?tt={cursor}")).json();
+    while !events
+        .iter()
+        .any(|event: &Value| event["action"] == "interval")
+    {
+        let got = server
+            .get(&format!("/v2/subscribe/demo/c-pnpres/0?tt={cursor}"))
+            .json();
         cursor = got["t"]["t"].as_str().unwrap().to_owned();
         events.extend(got["m"].as_array().unwrap().iter().map(|m| m["d"].clone()));
     }
-    let actions: Vec<_> = events.iter().map(|event| event["action"].as_str().unwrap()).collect();
+    let actions: Vec<_> = events
+        .iter()
+        .map(|event| event["action"].as_str().unwrap())
+        .collect();
     assert_eq!(actions, ["join", "join", "join", "interval"]);
     assert_eq!(events[3]["occupancy"], 6);
     assert_eq!(events[3]["join"], json!(["u3", "u4", "u5"]));
@@ -334,8 +400,10 @@ fn comings_and_goings_of_many_are_summed_up() {
 fn a_poll_that_is_held_ends_when_the_server_stops() {
     let mut server = ServerOptions::new(&["--app", "pubnub"]).start();
     let mut poll = HttpConnection::open(server.address);
-    poll.write(b"GET /v2/subscribe/demo/c/0?tt=17000000000000000&uuid=u HTTP/1.1\r\nHost: t\r\n\r\n")
-        .unwrap();
+    poll.write(
+        b"GET /v2/subscribe/demo/c/0?tt=17000000000000000&uuid=u HTTP/1.1\r\nHost: t\r\n\r\n",
+    )
+    .unwrap();
     // Its sign of life tells that it is there.
     crate::support::eventually("the poll is there", crate::support::SOON, || {
         let here = server.get("/v2/presence/sub-key/demo/channel/c").json();
@@ -349,13 +417,17 @@ fn a_poll_that_is_held_ends_when_the_server_stops() {
 
 #[test]
 fn other_protocols_share_the_channels() {
-    let server = ServerOptions::new(&[]).config("[apps.pubnub]\nhold_secs = 1\n").start();
+    let server = ServerOptions::new(&[])
+        .config("[apps.pubnub]\nhold_secs = 1\n")
+        .start();
     let first = server.get("/v2/subscribe/demo/shared/0").json();
     server.publish("/api/channels/shared/", &json!({"from": "seth"}));
     let mut page = server.websocket();
     page.join("shared");
     let cursor = first["t"]["t"].as_str().unwrap();
-    let got = server.get(&format!("/v2/subscribe/demo/shared/0?tt={cursor}")).json();
+    let got = server
+        .get(&format!("/v2/subscribe/demo/shared/0?tt={cursor}"))
+        .json();
     assert_eq!(got["m"][0]["d"], json!({"from": "seth"}));
     server.get("/publish/demo/demo/0/shared/0/%7B%22from%22%3A%22pubnub%22%7D?uuid=ann");
     page.expect(&json!({"message": {"from": "pubnub"}, "sender_id": "ann"}));
