@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use async_trait::async_trait;
-use polywire_core::{BackendError, Draft, LocalNode, PubSubBackend, Receipt};
+use polywire_core::{Attempt, BackendError, Draft, LocalNode, PubSubBackend, Receipt};
 
 /// Everything stays in the memory of one node. It is always ready and never fails.
 ///
@@ -28,5 +28,12 @@ impl PubSubBackend for Memory {
     async fn publish(&self, draft: Draft) -> Result<Receipt, BackendError> {
         let node = self.node.get().ok_or(BackendError::NotRunning)?;
         Ok(node.publish(draft).await?)
+    }
+
+    fn publish_now(&self, draft: Draft) -> Attempt {
+        match self.node.get() {
+            Some(node) => node.publish_now(draft),
+            None => Attempt::Done(Err(BackendError::NotRunning)),
+        }
     }
 }

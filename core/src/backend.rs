@@ -74,6 +74,12 @@ pub trait PubSubBackend: Send + Sync + 'static {
     /// nobody got it because it could not be stored.
     async fn publish(&self, draft: Draft) -> Result<Receipt, BackendError>;
 
+    /// Publishes like [`publish`](Self::publish) where that takes no waiting, and gives the draft back where
+    /// it does: what a backend can do at once then needs no future.
+    fn publish_now(&self, draft: Draft) -> Attempt {
+        Attempt::Waits(draft)
+    }
+
     /// Somebody on this node now wants `interest`.
     ///
     /// # Errors
@@ -114,6 +120,10 @@ impl<B: PubSubBackend + ?Sized> PubSubBackend for Arc<B> {
         (**self).publish(draft).await
     }
 
+    fn publish_now(&self, draft: Draft) -> Attempt {
+        (**self).publish_now(draft)
+    }
+
     async fn subscribe(&self, interest: &Interest) -> Result<(), BackendError> {
         (**self).subscribe(interest).await
     }
@@ -133,6 +143,18 @@ impl<B: PubSubBackend + ?Sized> PubSubBackend for Arc<B> {
     async fn stop(&self) {
         (**self).stop().await;
     }
+}
+
+/// What became of an attempt to publish without waiting.
+#[derive(Debug)]
+// It is taken apart at once, and boxing it would cost what it is there to save.
+#[allow(clippy::large_enum_variant)]
+#[must_use]
+pub enum Attempt {
+    /// It was published, or cannot be.
+    Done(Result<Receipt, BackendError>),
+    /// It would have to wait; nothing was done.
+    Waits(Draft),
 }
 
 /// What a node wants to be told of.

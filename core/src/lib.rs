@@ -26,7 +26,7 @@ mod runner;
 pub use self::{
     app::App,
     authentication::{AuthenticationError, AuthenticationPolicy, Credentials},
-    backend::{BackendError, BackendStatus, Interest, PubSubBackend},
+    backend::{Attempt, BackendError, BackendStatus, Interest, PubSubBackend},
     channel::{Channel, InvalidChannel},
     dispatcher::{
         Command, Dispatcher, Event, Handler, Handlers, Origin, Refusal, RefusalKind,

@@ -1,13 +1,15 @@
-//! Persistence policies for polywire, and a way to combine them.
+//! Persistence policies for polywire, and ways to combine them.
 
 mod background;
 mod disk;
 mod external_api;
 mod losses;
 mod memory;
+mod namespaced;
 mod none;
 mod record;
 mod redis_stream;
+mod retry;
 mod tee;
 
 #[doc(hidden)]
@@ -16,7 +18,9 @@ pub use self::{
     disk::{DiskBounds, DiskHistory, DiskSettings},
     external_api::{ExternalApi, ExternalApiSettings},
     memory::MemoryHistory,
+    namespaced::Namespaced,
     none::NoPersistence,
     redis_stream::{RedisStream, RedisStreamSettings},
+    retry::Retry,
     tee::{PersistencePolicyExt, Tee},
 };

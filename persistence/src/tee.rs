@@ -1,11 +1,13 @@
 //! Two policies at once.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use polywire_core::{
     Durability, History, Kept, PersistenceError, PersistencePolicy, Publication, Target,
 };
+
+use crate::Retry;
 
 /// Ways to combine policies; every policy has them.
 pub trait PersistencePolicyExt: PersistencePolicy + Sized {
@@ -15,6 +17,12 @@ pub trait PersistencePolicyExt: PersistencePolicy + Sized {
             first: self,
             second: other,
         }
+    }
+
+    /// Tries again, `attempts_max` times in all, what the store could not take; the pause doubles. See
+    /// [`Retry`].
+    fn retry(self, attempts_max: u32, pause: Duration) -> Retry<Self> {
+        Retry::new(self, attempts_max, pause)
     }
 }
 

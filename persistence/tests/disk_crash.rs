@@ -2,6 +2,11 @@
 //!
 //! The process that is killed is this test itself, started again with the directory in its environment.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, as it should"
+)]
+
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Write},

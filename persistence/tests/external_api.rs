@@ -198,3 +198,65 @@ fn a_wrong_url_is_refused_and_secrets_are_not_shown() {
     let policy = ExternalApi::new("https://user:hunter2@host/?key=hunter2").unwrap();
     assert!(!format!("{policy:?}").contains("hunter2"));
 }
+
+#[tokio::test]
+async fn what_has_come_in_meanwhile_is_one_post() {
+    // The first post hangs until it times out, and is repeated.
+    let api = Api::start([0]).await;
+    let mut settings = api.settings();
+    settings.batch_max = 50;
+    settings.timeout_ms = 300;
+    let policy = ExternalApi::with(settings).unwrap();
+    policy.persist(&publication("first")).await.unwrap();
+    until("the first post came", || api.bodies().len() == 1).await;
+    for n in 0..70 {
+        policy.persist(&publication(&n.to_string())).await.unwrap();
+    }
+    until("all were posted", || api.bodies().len() == 4).await;
+    let posts: Vec<Vec<serde_json::Value>> = api
+        .bodies()
+        .iter()
+        .map(|body| serde_json::from_str(body).unwrap())
+        .collect();
+    assert_eq!(
+        posts.iter().map(Vec::len).collect::<Vec<_>>(),
+        [1, 1, 50, 20]
+    );
+    assert_eq!(posts[0], posts[1]);
+    for (n, post) in posts[2..].iter().flatten().enumerate() {
+        assert_eq!(post["data"], n.to_string(), "in order");
+    }
+    assert_eq!(policy.lost(), 0);
+}
+
+#[tokio::test]
+async fn what_could_not_be_posted_goes_to_the_dead_letter_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("dead.jsonl");
+    let api = Api::start([500, 500, 400]).await;
+    let mut settings = api.settings();
+    settings.attempts_max = 2;
+    settings.dead_letter_file = Some(path.clone());
+    settings.dead_letter_bytes_max = 100;
+    let policy = ExternalApi::with(settings.clone()).unwrap();
+    for text in ["retried", "refused", "posted"] {
+        policy.persist(&publication(text)).await.unwrap();
+    }
+    policy.stop().await;
+    let dead = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(dead, format!("{}\n{}\n", body("retried"), body("refused")));
+    assert_eq!(policy.lost(), 0);
+
+    // A file that is as large as it may be takes no more, and what is lost is counted.
+    let api = Api::start([400]).await;
+    settings.url = api.settings().url;
+    let policy = ExternalApi::with(settings.clone()).unwrap();
+    policy.persist(&publication("too much")).await.unwrap();
+    policy.stop().await;
+    assert_eq!(policy.lost(), 1);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), dead);
+
+    settings.dead_letter_file = Some(folder.path().to_owned());
+    let refused = ExternalApi::with(settings);
+    assert!(matches!(refused, Err(PersistenceError::Configuration(_))));
+}

@@ -15,6 +15,8 @@
 mod command;
 #[path = "../src/encoder.rs"]
 mod encoder;
+#[path = "../src/plain.rs"]
+mod plain;
 #[path = "../src/surrogate.rs"]
 mod surrogate;
 

@@ -9,7 +9,10 @@ use polywire_core::{Channel, JsonText, Payload};
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-use crate::surrogate::has_lone_surrogate;
+use crate::{
+    plain::{PlainLine, Value},
+    surrogate::has_lone_surrogate,
+};
 
 /// A line from a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,16 +62,40 @@ impl Command {
             return Ok(None);
         }
         let text = ByteString::try_from(line).map_err(|_| Ignored::NotJson)?;
+        if let Some(line) = PlainLine::read(&text) {
+            return Self::of(&text, line, topic_bytes_max);
+        }
+        Self::parse_any(&text, topic_bytes_max)
+    }
+
+    /// Reads any line, good or bad.
+    fn parse_any(text: &ByteString, topic_bytes_max: usize) -> Result<Option<Self>, Ignored> {
         if !text.trim_ascii_start().starts_with('{') {
             // Only an object may become a `Line`: serde would take an array for one, too.
-            let other = serde_json::from_str::<IgnoredAny>(&text);
+            let other = serde_json::from_str::<IgnoredAny>(text);
             return Err(other.map_or(Ignored::NotJson, |_| Ignored::NotAnObject));
         }
-        if has_lone_surrogate(&text) {
+        if has_lone_surrogate(text) {
             return Err(Ignored::NotJson);
         }
         // The only pass over the line: what it finds is checked by being found.
-        let line: Line<'_> = serde_json::from_str(&text).map_err(|_| Ignored::NotJson)?;
+        let line: Line<'_> = serde_json::from_str(text).map_err(|_| Ignored::NotJson)?;
+        Self::of(
+            text,
+            PlainLine {
+                action: line.action.map(Value::Raw),
+                topic: line.topic.map(Value::Raw),
+                message: line.message.map(Value::Raw),
+            },
+            topic_bytes_max,
+        )
+    }
+
+    fn of(
+        text: &ByteString,
+        line: PlainLine<'_>,
+        topic_bytes_max: usize,
+    ) -> Result<Option<Self>, Ignored> {
         let action = line.action.and_then(string).ok_or(Ignored::UnknownAction)?;
         if !matches!(&*action, "subscribe" | "unsubscribe" | "publish") {
             return Err(Ignored::UnknownAction);
@@ -82,33 +109,38 @@ impl Command {
         Ok(Some(match &*action {
             "subscribe" => Self::Subscribe(topic),
             "unsubscribe" => Self::Unsubscribe(topic),
-            _ => Self::Publish(topic, payload(&text, line.message)?),
+            _ => Self::Publish(topic, payload(text, line.message)?),
         }))
     }
 }
 
-fn payload(line: &ByteString, message: Option<&RawValue>) -> Result<Payload, Ignored> {
-    let Some(message) = message else {
-        return Ok(Payload::text(""));
-    };
+fn payload(line: &ByteString, message: Option<Value<'_>>) -> Result<Payload, Ignored> {
     // Shares the line: it is little more than its message.
-    JsonText::found_in(line, message)
-        .map(Payload::json)
-        .map_err(|_| Ignored::NotJson)
+    let json = match message {
+        None => return Ok(Payload::text("")),
+        Some(Value::Plain(text)) => JsonText::plain_string_in(line, text),
+        Some(Value::Raw(value)) => JsonText::found_in(line, value).ok(),
+    };
+    json.map(Payload::json).ok_or(Ignored::NotJson)
 }
 
 /// A JSON string; one without escapes stands there as it is.
-fn string(value: &RawValue) -> Option<Cow<'_, str>> {
-    let inside = value.get().strip_prefix('"')?.strip_suffix('"')?;
+fn string(value: Value<'_>) -> Option<Cow<'_, str>> {
+    let text = match value {
+        Value::Plain(text) => text,
+        Value::Raw(value) => value.get(),
+    };
+    let inside = text.strip_prefix('"')?.strip_suffix('"')?;
     if memchr(b'\\', inside.as_bytes()).is_none() {
         return Some(Cow::Borrowed(inside));
     }
-    serde_json::from_str(value.get()).ok().map(Cow::Owned)
+    serde_json::from_str(text).ok().map(Cow::Owned)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn parse_line(line: &str) -> Result<Option<Command>, Ignored> {
         Command::parse(Bytes::copy_from_slice(line.as_bytes()), 512)
@@ -122,6 +154,39 @@ mod tests {
         match parse_line(line) {
             Ok(Some(Command::Publish(_, payload))) => payload,
             other => panic!("{other:?}"),
+        }
+    }
+
+    proptest! {
+        /// Whatever a line is, reading it without a parser gives what the parser gives.
+        #[test]
+        fn a_plain_line_is_what_the_parser_finds(
+            pieces in prop::collection::vec(
+                prop_oneof![
+                    Just("{"), Just("}"), Just("\"action\""), Just("\"topic\""), Just("\"message\""),
+                    Just("\"x\""), Just(":"), Just(","), Just(" "), Just("\t"), Just("\"publish\""),
+                    Just("\"subscribe\""), Just("\"t\""), Just("\"\""), Just("\""), Just("\\"), Just("1"),
+                    Just("-"), Just("null"), Just("[1, \"a\"]"), Just("{\"a\": {}}"), Just("\u{e9}"),
+                ],
+                0..16,
+            ),
+            body in prop::collection::vec((0usize..4, 0usize..7, any::<bool>()), 0..5),
+        ) {
+            let names = ["\"action\"", "\"topic\"", "\"message\"", "\"other\""];
+            let values =
+                ["\"publish\"", "\"t\"", "\"a[{\"", "[{\"b\": 1}]", "1.5e3", "null", "\"\\u0041\""];
+            let fields = body.iter().map(|(name, value, blank)| {
+                let blank = if *blank { " " } else { "" };
+                format!("{blank}{}{blank}:{blank}{}{blank}", names[*name], values[*value])
+            });
+            let fields: Vec<_> = fields.collect();
+            for line in [pieces.concat(), format!("{{{}}}", fields.join(","))] {
+                if line.trim().is_empty() {
+                    continue;
+                }
+                let text = ByteString::from(line.clone());
+                prop_assert_eq!(parse_line(&line), Command::parse_any(&text, 512), "{}", line);
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! What clients are sent.
 
+use std::borrow::Cow;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytestring::ByteString;
 use memchr::memchr2;
@@ -26,13 +28,25 @@ impl Encoder for LineEncoder {
             Payload::Text(text) => text.to_json().into_inner(),
             Payload::Binary(bytes) => format!("\"{}\"", STANDARD.encode(bytes)).into(),
         };
-        let topic = serde_json::to_string(topic).ok()?;
-        let mut line = String::with_capacity(topic.len() + message.len() + 22);
-        for part in [r#"{"topic":"#, &topic, r#","message":"#, &message, "}\n"] {
+        let topic = escaped(topic);
+        let mut line = String::with_capacity(topic.len() + message.len() + 24);
+        for part in [r#"{"topic":""#, &topic, r#"","message":"#, &message, "}\n"] {
             line.push_str(part);
         }
         Some(Message::Text(line.into()))
     }
+}
+
+/// A text as it stands inside a JSON string; most need no escape.
+fn escaped(text: &str) -> Cow<'_, str> {
+    let is_special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    if !text.bytes().any(is_special) {
+        return Cow::Borrowed(text);
+    }
+    // A string always has a JSON form.
+    let quoted = serde_json::to_string(text).unwrap_or_default();
+    let inside = quoted.get(1..quoted.len().saturating_sub(1));
+    Cow::Owned(inside.unwrap_or_default().to_owned())
 }
 
 /// JSON as one line that every client can read.

@@ -6,6 +6,7 @@ mod encoder;
 mod gate;
 mod hook;
 mod line;
+mod plain;
 mod session;
 mod surrogate;
 

@@ -105,7 +105,11 @@ fn keeps_itself(config: &Config) -> bool {
 }
 
 fn redis_settings(config: &Config, url: &str) -> RedisSettings {
-    RedisSettings::url(url).prefix(&config.redis.prefix)
+    let mut settings = RedisSettings::url(url).prefix(&config.redis.prefix);
+    // Without TLS nobody is asked.
+    settings.ca_file = config.redis.ca_file.clone();
+    settings.ca_file.take_if(|_| !url.starts_with("rediss://"));
+    settings
 }
 
 fn authentication(builder: Builder, config: &Config, problems: &mut Vec<String>) -> Builder {
@@ -171,6 +175,10 @@ fn external_api_settings(config: &Config, url: &str) -> ExternalApiSettings {
     let mut settings = ExternalApiSettings::new(url);
     settings.timeout_ms = section.timeout_secs.saturating_mul(1000);
     settings.attempts_max = section.retries_max.saturating_add(1);
+    settings.batch_max = section.batch_max;
+    settings
+        .dead_letter_file
+        .clone_from(&section.dead_letter_file);
     settings.queue_entries_max = section.queue_messages_max;
     settings.queue_bytes_max = section.queue_bytes_max;
     settings

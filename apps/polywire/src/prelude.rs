@@ -11,8 +11,8 @@ pub use polywire_core::{
     Rule, Rules, Server, Space, StandardDispatcher, StartError, Target, TlsOptions, Verdict,
 };
 pub use polywire_persistence::{
-    DiskHistory, DiskSettings, ExternalApi, ExternalApiSettings, MemoryHistory, NoPersistence,
-    PersistencePolicyExt, RedisStream, RedisStreamSettings, Tee,
+    DiskHistory, DiskSettings, ExternalApi, ExternalApiSettings, MemoryHistory, Namespaced,
+    NoPersistence, PersistencePolicyExt, RedisStream, RedisStreamSettings, Tee,
 };
 
 pub use crate::{

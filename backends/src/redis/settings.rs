@@ -1,12 +1,13 @@
 //! How to reach Redis.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use polywire_core::BackendError;
 use redis::{
-    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
+    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, TlsCertificates,
     io::tcp::TcpSettings,
 };
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde::{Deserialize, Serialize};
 
 /// How to reach Redis, and how long to wait for it. Every setting has a default.
@@ -35,6 +36,8 @@ pub struct RedisSettings {
     pub username: Option<String>,
     /// The password.
     pub password: Option<String>,
+    /// A PEM file with the certificates to trust instead of those that the system trusts; for TLS.
+    pub ca_file: Option<PathBuf>,
     /// What the names of all keys and channels begin with, so that several systems can share one
     /// server. Default `polywire:`.
     pub prefix: String,
@@ -56,6 +59,7 @@ impl Default for RedisSettings {
             database: None,
             username: None,
             password: None,
+            ca_file: None,
             prefix: "polywire:".into(),
             connect_timeout_ms: 2000,
             response_timeout_ms: 2000,
@@ -93,6 +97,13 @@ impl RedisSettings {
     #[must_use]
     pub fn password(mut self, password: impl Into<String>) -> Self {
         self.password = Some(password.into());
+        self
+    }
+
+    /// Sets the file with the certificates to trust, for TLS.
+    #[must_use]
+    pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.ca_file = Some(file.into());
         self
     }
 
@@ -152,7 +163,36 @@ impl RedisSettings {
         let info = info
             .set_tcp_settings(TcpSettings::default().set_nodelay(true))
             .set_redis_settings(access);
-        Client::open(info).map_err(|error| wrong(format!("{error}")))
+        let client = match self.trusted()? {
+            Some(certificates) => Client::build_with_tls(info, certificates),
+            None => Client::open(info),
+        };
+        client.map_err(|error| wrong(format!("{error}")))
+    }
+
+    /// The certificates of the CA file, where there is one.
+    fn trusted(&self) -> Result<Option<TlsCertificates>, BackendError> {
+        let Some(file) = &self.ca_file else {
+            return Ok(None);
+        };
+        let bad = |problem: String| {
+            wrong(format!(
+                "ca_file {} {problem}; name a file with certificates in PEM",
+                file.display()
+            ))
+        };
+        let root_cert =
+            std::fs::read(file).map_err(|error| bad(format!("cannot be read ({error})")))?;
+        if !matches!(
+            CertificateDer::pem_slice_iter(&root_cert).next(),
+            Some(Ok(_))
+        ) {
+            return Err(bad("holds no certificate".into()));
+        }
+        Ok(Some(TlsCertificates {
+            client_tls: None,
+            root_cert: Some(root_cert),
+        }))
     }
 
     fn address(&self) -> Result<ConnectionInfo, BackendError> {
@@ -226,6 +266,8 @@ mod tests {
         let mut both = RedisSettings::url("redis://host");
         both.port = Some(1);
         assert!(problem(&both).contains("both"));
+        let here = RedisSettings::url("rediss://host").ca_file(file!());
+        assert!(problem(&here).contains("ca_file"));
         let hasty = RedisSettings {
             response_timeout_ms: 0,
             ..RedisSettings::default()

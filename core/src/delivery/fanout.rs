@@ -22,8 +22,18 @@ struct Encoded {
     encoder: usize,
     framing: Framing,
     frame: Option<Bytes>,
-    /// The same bytes beside the other frames of the batch, once a connection wants them.
+    /// How many connections got it so far, up to what matters.
+    uses: Uses,
+    /// The same bytes beside the other frames of the batch, once several connections want them.
     placed: Option<Placed>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Uses {
+    None,
+    /// Most channels have one subscriber, and a frame for one is not worth a place among others.
+    One,
+    Several,
 }
 
 impl<'a> Fanout<'a> {
@@ -59,8 +69,13 @@ impl<'a> Fanout<'a> {
         let Some(frame) = &encoded.frame else {
             return;
         };
-        if encoded.placed.is_none() {
-            encoded.placed = self.flusher.place(frame);
+        match encoded.uses {
+            Uses::None => encoded.uses = Uses::One,
+            Uses::One => {
+                encoded.uses = Uses::Several;
+                encoded.placed = self.flusher.place(frame);
+            }
+            Uses::Several => {}
         }
         if outbox.push_shared(frame, encoded.placed.as_ref()) == Pushed::NeedsFlush {
             self.dirty.push(outbox.clone());
@@ -90,7 +105,8 @@ impl<'a> Fanout<'a> {
         self.encoded.push(Encoded {
             encoder: key,
             framing,
-            frame: message.map(|message| framing.frame(&message)),
+            frame: message.map(|message| framing.frame_owned(message)),
+            uses: Uses::None,
             placed: None,
         });
         self.encoded.len() - 1

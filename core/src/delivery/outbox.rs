@@ -159,14 +159,9 @@ impl Outbox {
             let result = if state.queue.len() == 1 {
                 self.socket.try_write(&first.bytes()[state.written..])
             } else {
-                let pieces: SmallVec<[Bytes; 8]> = state
-                    .queue
-                    .iter()
-                    .take(SLICES_MAX)
-                    .map(Piece::bytes)
-                    .collect();
+                let pieces = state.queue.iter().take(SLICES_MAX);
                 let mut slices: SmallVec<[IoSlice<'_>; SLICES_MAX]> =
-                    pieces.iter().map(|bytes| IoSlice::new(bytes)).collect();
+                    pieces.map(|piece| IoSlice::new(piece.bytes())).collect();
                 slices[0].advance(state.written);
                 self.socket.try_write_vectored(&slices)
             };

@@ -21,10 +21,10 @@ impl Piece {
         }
     }
 
-    pub(super) fn bytes(&self) -> Bytes {
+    pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Self::Placed(placed) => placed.bytes(),
-            Self::Own(bytes) => bytes.clone(),
+            Self::Own(bytes) => bytes,
         }
     }
 

@@ -77,14 +77,14 @@ impl Placed {
     }
 
     /// The frames; the sheet takes no more from now on.
-    pub(super) fn bytes(&self) -> Bytes {
+    pub(super) fn bytes(&self) -> &[u8] {
         let (start, end) = (self.range.start as usize, self.range.end as usize);
-        self.sheet.bytes().slice(start..end)
+        &self.sheet.bytes()[start..end]
     }
 
     /// The frames without the rest of the sheet, for a queue that may have to wait long.
     pub(super) fn copied(&self) -> Bytes {
-        Bytes::copy_from_slice(&self.bytes())
+        Bytes::copy_from_slice(self.bytes())
     }
 }
 
@@ -137,8 +137,8 @@ mod tests {
         assert!(!first.clone().extend(&third), "the second lies between");
         assert!(first.extend(&second));
         assert!(first.extend(&third));
-        assert_eq!(&first.bytes()[..], b"abcde");
-        assert_eq!(&second.bytes()[..], b"c");
+        assert_eq!(first.bytes(), b"abcde");
+        assert_eq!(second.bytes(), b"c");
     }
 
     #[test]
@@ -148,7 +148,7 @@ mod tests {
         before.bytes();
         let after = sheets.place(b"c").unwrap();
         assert!(!before.extend(&after));
-        assert_eq!(&after.bytes()[..], b"c");
+        assert_eq!(after.bytes(), b"c");
         assert_eq!(&before.copied()[..], b"ab");
     }
 

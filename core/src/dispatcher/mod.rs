@@ -61,6 +61,12 @@ pub trait Dispatcher: Send + Sync + 'static {
         self.handlers().add(handler);
     }
 
+    /// True while everything that is published passes as it came and nobody is told of it. Then neither
+    /// [`validate`](Self::validate) nor [`handle`](Self::handle) is called for it, which saves their futures.
+    fn is_silent(&self) -> bool {
+        false
+    }
+
     /// Judges a command; may give it back changed.
     async fn validate(&self, origin: &Origin, command: Command) -> Verdict {
         let _ = origin;

@@ -15,4 +15,8 @@ impl Dispatcher for StandardDispatcher {
     fn handlers(&self) -> &Handlers {
         &self.handlers
     }
+
+    fn is_silent(&self) -> bool {
+        self.handlers.is_empty()
+    }
 }

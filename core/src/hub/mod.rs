@@ -151,7 +151,12 @@ impl Hub {
                 }
             };
         }
-        let position = match &draft.target {
+        Ok(Receipt::delivered(self.publish_unstored(draft)))
+    }
+
+    /// Gives a draft its place and delivers it on this node.
+    fn publish_unstored(&self, draft: Draft) -> Position {
+        match &draft.target {
             Target::Channel(channel) => {
                 let channel = channel.clone();
                 let seen = self.patterns.any();
@@ -170,8 +175,7 @@ impl Hub {
                 None => topic::unseen(&self.clock),
                 Some(topic) => topic.publish(&self.clock, draft, &self.sink()),
             },
-        };
-        Ok(Receipt::delivered(position))
+        }
     }
 
     async fn publish_stored<K: Hash + Eq + Clone>(

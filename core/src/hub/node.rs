@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::{Hub, storing::Storing};
 use crate::{
-    backend::Interest,
+    backend::{Attempt, Interest},
     identity::NodeId,
     persistence::{Durability, Kept, PersistenceError, PersistencePolicy},
     publication::{Clock, Draft, Publication},
@@ -44,6 +44,14 @@ impl LocalNode {
     /// A publication whose future is dropped is stored and delivered, or neither.
     pub async fn publish(&self, draft: Draft) -> Result<Receipt, PersistenceError> {
         self.hub.publish(draft, &self.storing).await
+    }
+
+    /// Publishes on this node only, like [`publish`](Self::publish), where nothing has to be stored.
+    pub fn publish_now(&self, draft: Draft) -> Attempt {
+        if draft.retention.store && self.storing.policy.stores() {
+            return Attempt::Waits(draft);
+        }
+        Attempt::Done(Ok(Receipt::delivered(self.hub.publish_unstored(draft))))
     }
 
     /// Delivers on this node a publication that got its place elsewhere. Calls for one channel must come in

@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use memchr::memchr2_iter;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -54,7 +55,8 @@ impl JsonText {
     /// A value that nests deeper than 128 levels.
     pub fn found_in(text: &ByteString, value: &RawValue) -> Result<Self, InvalidJson> {
         let value = value.get();
-        if depth(value.as_bytes()) > DEPTH_MAX {
+        // A string may be full of brackets, and has no depth.
+        if !value.starts_with('"') && depth(value.as_bytes()) > DEPTH_MAX {
             return Err(InvalidJson::TooDeep);
         }
         let (outer, inner) = (text.as_bytes().as_ptr_range(), value.as_bytes());
@@ -66,6 +68,20 @@ impl JsonText {
                 value.into()
             },
         ))
+    }
+
+    /// A JSON string without escapes inside `text`, its quotes included: shared with it. `None` when it is
+    /// none. That is told faster than by a parser.
+    pub fn plain_string_in(text: &ByteString, value: &str) -> Option<Self> {
+        let inside = value.strip_prefix('"')?.strip_suffix('"')?;
+        // Without a branch for each byte, so that many are looked at at once.
+        let is_plain = inside.bytes().fold(true, |plain, byte| {
+            plain & (byte >= b' ') & (byte != b'"') & (byte != b'\\')
+        });
+        let (outer, inner) = (text.as_bytes().as_ptr_range(), value.as_bytes());
+        let inner = inner.as_ptr_range();
+        let is_inside = outer.start <= inner.start && inner.end <= outer.end;
+        (is_plain && is_inside).then(|| Self(text.slice_ref(value)))
     }
 
     /// Writes `value` as JSON.
@@ -101,8 +117,7 @@ impl JsonText {
 ///
 /// Where so few begin that they cannot be too deep, it is only a bound: counting takes many bytes at once.
 fn depth(bytes: &[u8]) -> usize {
-    let begin = |byte: &&u8| matches!(byte, b'[' | b'{');
-    let bound = bytes.iter().filter(begin).count();
+    let bound = memchr2_iter(b'[', b'{', bytes).take(DEPTH_MAX + 1).count();
     if bound <= DEPTH_MAX {
         return bound;
     }
@@ -185,6 +200,19 @@ mod tests {
         let deep = format!("{}{}", "[".repeat(129), "]".repeat(129));
         let deep = RawValue::from_string(deep).unwrap();
         assert_eq!(JsonText::found_in(&text, &deep), Err(InvalidJson::TooDeep));
+    }
+
+    #[test]
+    fn a_plain_string_is_found_without_a_parser() {
+        let text = ByteString::from_static("\"caf\u{e9} [{\" \"a\\n\" \"a\"b\" \"\t\" \" ");
+        let found = |range: std::ops::Range<usize>| {
+            JsonText::plain_string_in(&text, &text[range]).map(|json| json.as_str().to_owned())
+        };
+        assert_eq!(found(0..10).as_deref(), Some("\"caf\u{e9} [{\""));
+        for range in [0..9, 1..10, 11..16, 17..22, 23..26, 27..28, 0..0] {
+            assert_eq!(found(range.clone()), None, "{range:?}");
+        }
+        assert_eq!(JsonText::plain_string_in(&text, "\"elsewhere\""), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use memchr::memchr;
 
 use super::JsonText;
 
@@ -64,7 +65,7 @@ impl Payload {
             return Self::Json(json);
         }
         let inside = &json.as_str()[1..json.as_str().len() - 1];
-        if !inside.contains('\\') {
+        if memchr(b'\\', inside.as_bytes()).is_none() {
             // Without an escape the text stands there as it is.
             let value = json.clone().into_inner().slice_ref(inside);
             let quoted = Some(json);

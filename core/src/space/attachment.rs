@@ -197,8 +197,11 @@ impl Attachment {
     ///
     /// # Errors
     /// See [`Space::publish`].
-    pub async fn publish(&self, draft: Draft) -> Result<Option<Receipt>, Refusal> {
-        self.space.publish(&self.origin, draft).await
+    pub fn publish(
+        &self,
+        draft: Draft,
+    ) -> impl Future<Output = Result<Option<Receipt>, Refusal>> + Send + '_ {
+        self.space.publish(&self.origin, draft)
     }
 
     /// True when the connection is on the channel.

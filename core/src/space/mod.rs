@@ -13,11 +13,13 @@ pub use self::{
     replay::Replay,
 };
 
-use std::{fmt, sync::Arc};
+use std::{fmt, future::ready, sync::Arc};
+
+use futures_util::{FutureExt, future::Either};
 
 use crate::{
     authentication::{AuthenticationError, AuthenticationPolicy, Credentials},
-    backend::{BackendError, BackendStatus, PubSubBackend},
+    backend::{Attempt, BackendError, BackendStatus, PubSubBackend},
     channel::Channel,
     delivery::Receiver,
     dispatcher::{Command, Dispatcher, Event, Origin, Refusal, RefusalKind, Verdict},
@@ -115,8 +117,30 @@ impl Space {
     /// - `Unavailable` when only members on this node got it, or nobody because it could not be stored.
     ///
     /// # Cancel safety
-    /// A dropped future has published or not, never half.
-    pub async fn publish(&self, origin: &Origin, draft: Draft) -> Result<Option<Receipt>, Refusal> {
+    /// A dropped future has published or not, never half. What takes no waiting is done by the call.
+    pub fn publish<'s>(
+        &'s self,
+        origin: &'s Origin,
+        draft: Draft,
+    ) -> impl Future<Output = Result<Option<Receipt>, Refusal>> + Send + use<'s> {
+        if let Err(refusal) = self.check_publish(origin, &draft) {
+            return Either::Left(ready(Err(refusal)));
+        }
+        // Boxed, so that a publisher for whom nothing waits does not carry room for it.
+        if !self.dispatcher.is_silent() {
+            return Either::Right(self.publish_judged(origin, draft).boxed());
+        }
+        match self.backend.publish_now(draft) {
+            Attempt::Done(published) => Either::Left(ready(heard(published).map(Some))),
+            Attempt::Waits(draft) => {
+                let publishing = async { heard(self.backend.publish(draft).await).map(Some) };
+                Either::Right(publishing.boxed())
+            }
+        }
+    }
+
+    /// Limits and grants.
+    fn check_publish(&self, origin: &Origin, draft: &Draft) -> Result<(), Refusal> {
         self.check_target(&draft.target)?;
         let limit = self.limits().message_bytes_max;
         if draft.payload.len() > limit {
@@ -128,29 +152,29 @@ impl Space {
             Target::Channel(channel) => origin.identity.allows(Permissions::WRITE, channel),
             Target::Client(_) => origin.identity.allows_everywhere(Permissions::WRITE),
         };
-        if !allowed {
-            return Err(Refusal::forbidden("You may not publish there."));
+        if allowed {
+            Ok(())
+        } else {
+            Err(Refusal::forbidden("You may not publish there."))
         }
-        let draft = match self
-            .dispatcher
-            .validate(origin, Command::Publish(draft))
-            .await
-        {
+    }
+
+    /// Publishes what the dispatcher lets pass, and tells it.
+    async fn publish_judged(
+        &self,
+        origin: &Origin,
+        draft: Draft,
+    ) -> Result<Option<Receipt>, Refusal> {
+        let command = Command::Publish(draft);
+        let draft = match self.dispatcher.validate(origin, command).await {
             Verdict::Proceed(Command::Publish(draft)) => draft,
             Verdict::Proceed(_) | Verdict::Drop => return Ok(None),
             Verdict::Refuse(refusal) => return Err(refusal),
         };
         let target = draft.target.clone();
-        let receipt = self.backend.publish(draft).await.map_err(|error| {
-            tracing::debug!(
-                error = &error as &dyn std::error::Error,
-                "not published everywhere"
-            );
-            Refusal::new(RefusalKind::Unavailable, sentence(&error))
-        })?;
-        self.dispatcher
-            .handle(origin, &Event::Published(target, receipt.position))
-            .await;
+        let receipt = heard(self.backend.publish(draft).await)?;
+        let event = Event::Published(target, receipt.position);
+        self.dispatcher.handle(origin, &event).await;
         Ok(Some(receipt))
     }
 
@@ -205,6 +229,17 @@ impl Space {
         }
         Ok(())
     }
+}
+
+/// What a publisher hears of what became of its publication.
+fn heard(published: Result<Receipt, BackendError>) -> Result<Receipt, Refusal> {
+    published.map_err(|error| {
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "not published everywhere"
+        );
+        Refusal::new(RefusalKind::Unavailable, sentence(&error))
+    })
 }
 
 /// The text of an error as a sentence for a client.

@@ -18,6 +18,8 @@ use super::within;
 pub struct RedisServerOptions {
     /// The password that it asks for.
     pub password: Option<String>,
+    /// The files of the certificate and of its key, in PEM: then it speaks TLS only.
+    pub tls: Option<(PathBuf, PathBuf)>,
     /// It syncs every write, and has everything again when it is restarted.
     pub synced: bool,
 }
@@ -76,7 +78,11 @@ impl RedisServer {
 
     /// The address as a URL, without the password.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        let scheme = match self.options.tls {
+            Some(_) => "rediss",
+            None => "redis",
+        };
+        format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
     /// Starts the server again on the same port, empty unless it syncs, and waits until it listens.
@@ -86,9 +92,27 @@ impl RedisServer {
     pub async fn restart(&mut self) {
         self.kill();
         let mut command = Command::new("redis-server");
+        let port = self.port.to_string();
+        match &self.options.tls {
+            None => command.args(["--port", &port]),
+            Some((certificate, key)) => command
+                .args([
+                    "--port",
+                    "0",
+                    "--tls-port",
+                    &port,
+                    "--tls-auth-clients",
+                    "no",
+                ])
+                .arg("--tls-cert-file")
+                .arg(certificate)
+                .arg("--tls-key-file")
+                .arg(key)
+                // It insists on one, and asks nobody for a certificate.
+                .arg("--tls-ca-cert-file")
+                .arg(certificate),
+        };
         command
-            .arg("--port")
-            .arg(self.port.to_string())
             .args(["--bind", "127.0.0.1", "--save", "", "--appendonly"])
             .arg(if self.options.synced { "yes" } else { "no" })
             .args(["--appendfsync", "always"])
@@ -160,6 +184,19 @@ impl Drop for RedisServer {
     }
 }
 
+/// Below the range of the ports that outgoing connections get: none of them may sit on it while the server is
+/// down.
 fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let mut result = Err(io::ErrorKind::AddrInUse.into());
+    for _ in 0..100 {
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        let offset = std::process::id().wrapping_mul(7).wrapping_add(next) % 15_000;
+        let port = 15_000 + u16::try_from(offset).unwrap_or_default();
+        result = TcpListener::bind(("127.0.0.1", port)).map(|_| port);
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
 }

@@ -35,6 +35,15 @@ impl Framing {
         }
     }
 
+    /// The same for a message that nobody else needs.
+    pub(crate) fn frame_owned(self, message: Message) -> Bytes {
+        match (self, message) {
+            (Self::Raw, Message::Text(text)) => text.into_bytes(),
+            (Self::Raw, Message::Binary(bytes)) => bytes,
+            (framing, message) => framing.frame(&message),
+        }
+    }
+
     /// The last frame of a connection.
     pub fn close(self, reason: &CloseReason) -> Bytes {
         match self {

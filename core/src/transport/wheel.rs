@@ -57,7 +57,7 @@ impl Wheel {
         let ahead = seconds.clamp(1, SLOTS as u64 - 1);
         let slot = (self.now() + ahead) as usize % SLOTS;
         let added = what.clone();
-        self.slots[slot].lock().push(what);
+        push(&mut self.slots[slot].lock(), what);
         // Either `stop_all` finds it in its slot, or it is seen here that `stop_all` was faster.
         if self.stopped.load(Ordering::SeqCst)
             && let Some(added) = added.upgrade()
@@ -104,6 +104,19 @@ impl Wheel {
     }
 }
 
+/// Before a list grows, those who have ended leave it: what is left of them in memory waits for their time to
+/// come, and clients that come and go quickly would leave much. Each is looked at once for every one that is
+/// added, at most.
+fn push(list: &mut Vec<Weak<dyn Tick>>, what: Weak<dyn Tick>) {
+    if list.len() == list.capacity() {
+        list.retain(|weak| weak.strong_count() > 0);
+        if list.len() > list.capacity() / 2 {
+            list.reserve(list.capacity());
+        }
+    }
+    list.push(what);
+}
+
 impl fmt::Debug for Wheel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Wheel({} s)", self.now())
@@ -129,6 +142,28 @@ mod tests {
         fn stop(&self) {
             self.stops.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    #[test]
+    fn those_who_went_leave_no_more_than_those_who_stay() {
+        let wheel = Wheel::default();
+        let stays: Vec<_> = (0..100).map(|_| Arc::new(Counter::default())).collect();
+        let add = |counter: &Arc<Counter>| {
+            let weak: Weak<Counter> = Arc::downgrade(counter);
+            wheel.add(weak, 5);
+        };
+        stays.iter().for_each(add);
+        for _ in 0..10_000 {
+            add(&Arc::new(Counter::default()));
+        }
+        let kept = wheel.slots[5].lock().len();
+        assert!((100..=400).contains(&kept), "{kept}");
+        (0..5).for_each(|_| wheel.turn());
+        assert!(
+            stays
+                .iter()
+                .all(|counter| counter.ticks.load(Ordering::Relaxed) == 1)
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use polywire_core::{
-    Epoch, Order, Page, Position, Publication, Query, Seq, Span, Target, Timetoken,
+    Epoch, Order, Page, Position, Publication, Query, Rule, Seq, Span, Target, Timetoken,
 };
 
 use super::{
@@ -12,7 +12,6 @@ use super::{
     record::record_overhead,
     segments::Segments,
 };
-use polywire_core::Rule;
 
 /// One channel.
 #[derive(Debug)]

@@ -70,6 +70,13 @@ impl Directory {
     }
 }
 
+impl Drop for Directory {
+    /// Closing the file would not do while a child process that is just being started has it open too.
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
 /// A sentence about a directory that cannot be used.
 pub(super) fn explain(path: &Path, error: &io::Error) -> String {
     let dir = path.display();
@@ -235,6 +242,37 @@ mod tests {
         fs::write(log, file_header(Salt(9))).unwrap();
         assert_eq!(Directory::open(dir.path()).unwrap().salt, Salt(9));
         assert_eq!(Directory::open(dir.path()).unwrap().salt, Salt(9));
+    }
+
+    #[test]
+    fn a_child_process_does_not_keep_the_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            let children = scope.spawn(|| {
+                for _ in 0..50 {
+                    let child = std::process::Command::new("true").status();
+                    assert!(child.unwrap().success());
+                }
+            });
+            while !children.is_finished() {
+                Directory::open(dir.path()).unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_one_sentence() {
+        let say = |kind: io::ErrorKind| explain(Path::new("data"), &kind.into());
+        for (kind, expected) in [
+            (io::ErrorKind::StorageFull, "no room left on the disk"),
+            (io::ErrorKind::PermissionDenied, "cannot be written to"),
+            (io::ErrorKind::ReadOnlyFilesystem, "cannot be written to"),
+            (io::ErrorKind::NotADirectory, "is not a directory"),
+            (io::ErrorKind::Other, "cannot be used"),
+        ] {
+            let said = say(kind);
+            assert!(said.contains(expected) && said.ends_with('.'), "{said}");
+        }
     }
 
     #[test]

@@ -6,10 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use polywire_core::{Position, Publication, Target, Timetoken};
+use polywire_core::{Position, Publication, Rules, Target, Timetoken};
 
 use super::{channel::Channel, place::Place, record::Note, segments::Segments};
-use polywire_core::Rules;
 
 /// Where everything is.
 #[derive(Debug, Default)]

@@ -327,8 +327,10 @@ impl Log {
         if let Err(error) = self.begin() {
             tracing::warn!(%error, "The history on disk could not be finished.");
         }
+        // What could not be written is lost, as after a crash.
+        let clean = self.store.index.lock().behind.is_empty();
         if let Some(active) = self.active.take() {
-            self.seal(active, true);
+            self.seal(active, clean);
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use polywire_core::{
     Durability, History, HistoryError, Kept, PersistenceError, PersistencePolicy, Publication,
-    Target,
+    Rules, Target,
 };
 use tokio::sync::oneshot;
 
@@ -21,7 +21,6 @@ use super::{
     store::Store,
     writer::{self, Job},
 };
-use polywire_core::Rules;
 
 /// Keeps publications in a data directory, and answers when they are synced.
 ///
@@ -33,7 +32,9 @@ use polywire_core::Rules;
 ///
 /// # Examples
 /// ```
-/// use polywire_core::{Channel, Draft, Durability, Payload, PersistencePolicy, Position, Query, Rules, Seq};
+/// use polywire_core::{
+///     Channel, Draft, Durability, Payload, PersistencePolicy, Position, Query, Rules, Seq,
+/// };
 /// use polywire_persistence::{DiskHistory, DiskSettings};
 /// use std::sync::Arc;
 ///

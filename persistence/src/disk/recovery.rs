@@ -14,7 +14,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
-use polywire_core::{Epoch, PersistenceError, Position, Target, Timetoken};
+use polywire_core::{Epoch, PersistenceError, Position, Rules, Target, Timetoken};
 
 use super::{
     directory::{Directory, FILE_HEADER, explain, file_header, logs},
@@ -31,7 +31,6 @@ use super::{
     settings::DiskSettings,
     store::{Store, now},
 };
-use polywire_core::Rules;
 
 /// Opens a data directory.
 ///

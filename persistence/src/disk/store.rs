@@ -1,26 +1,30 @@
 //! What the writer, the readers and the keeper share.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use parking_lot::Mutex;
 use polywire_core::{
-    Annotation, Durability, HistoryError, Kept, PersistenceError, Position, Publication, Span,
-    Target, Timetoken,
+    Annotation, Durability, HistoryError, Kept, PersistenceError, Position, Publication, Rules,
+    Span, Target, Timetoken,
 };
-use std::sync::Arc;
 
 use super::{
-    channel::{Channel, start},
+    channel::start,
     directory::Directory,
     index::{Index, behind_bytes},
     output::Medium,
     record::Note,
     settings::DiskBounds,
 };
-use polywire_core::Rules;
+
+/// Channels that are looked at under one lock.
+const SLICE: usize = 1000;
 
 /// What the writer, the readers and the keeper share.
 #[derive(Debug)]
@@ -70,13 +74,14 @@ impl Store {
         &self,
         publication: &Arc<Publication>,
     ) -> Result<Option<Haste>, PersistenceError> {
-        if self.closed.load(Ordering::Relaxed) {
-            return Err(PersistenceError::Closed);
-        }
         let target = &publication.target;
         let rule = self.rules.of(target);
         let bytes = behind_bytes(publication);
         let index = &mut *self.index.lock();
+        // Under the lock: the writer closes first, and then takes what is there for the last time.
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(PersistenceError::Closed);
+        }
         if index.behind_bytes + bytes > self.bounds.behind_bytes_max && !index.behind.is_empty() {
             return Err(if self.full.load(Ordering::Relaxed) {
                 PersistenceError::Full
@@ -123,19 +128,40 @@ impl Store {
     }
 
     pub(super) fn targets(&self, after: Option<&Target>, limit: usize) -> Vec<Target> {
+        let mut found = Vec::new();
+        let mut seen = after.cloned();
+        while found.len() < limit {
+            let last = self.some_targets(seen.as_ref(), limit, &mut found);
+            if last.is_none() {
+                break;
+            }
+            seen = last;
+        }
+        found
+    }
+
+    /// Looks at some channels behind `after`, so that the lock is not held long; returns the last one.
+    fn some_targets(
+        &self,
+        after: Option<&Target>,
+        limit: usize,
+        found: &mut Vec<Target>,
+    ) -> Option<Target> {
         use std::ops::Bound::{Excluded, Unbounded};
         let now = now();
-        let stored = |(target, channel): &(&Target, &Channel)| {
-            channel.count(self.live(target, Span::ALL, now), now) > 0
-        };
+        let start = (after.map_or(Unbounded, Excluded), Unbounded);
         let index = self.index.lock();
-        index
-            .channels
-            .range((after.map_or(Unbounded, Excluded), Unbounded))
-            .filter(stored)
-            .map(|(target, _)| target.clone())
-            .take(limit)
-            .collect()
+        let mut last = None;
+        for (target, channel) in index.channels.range::<Target, _>(start).take(SLICE) {
+            last = Some(target);
+            if channel.count(self.live(target, Span::ALL, now), now) > 0 {
+                found.push(target.clone());
+            }
+            if found.len() >= limit {
+                break;
+            }
+        }
+        last.cloned()
     }
 
     pub(super) fn annotations(
@@ -170,12 +196,12 @@ impl Store {
         channel.attached.check(publication, annotation)
     }
 
-    /// Applies the rules to all channels, a few at a time.
+    /// Applies the rules to all channels, some at a time.
     pub(super) fn sweep(&self) {
         let mut after = None;
         loop {
             let mut index = self.index.lock();
-            after = index.sweep(after.as_ref(), 1000, &self.rules, now());
+            after = index.sweep(after.as_ref(), SLICE, &self.rules, now());
             if after.is_none() || self.closed.load(Ordering::Relaxed) {
                 return;
             }

@@ -2,11 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use reqwest::{Client, StatusCode, Url, header::CONTENT_TYPE};
 use tokio_util::sync::CancellationToken;
 
-use super::ExternalApiSettings;
+use super::{ExternalApiSettings, dead_letters::DeadLetters};
 use crate::{
     background::{Queued, Records},
     losses::Losses,
@@ -15,12 +16,16 @@ use crate::{
 /// The longest pause between two attempts.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
+/// Bytes after which a post takes no more publications.
+const BATCH_BYTES: usize = 1 << 20;
+
 /// The work of the background task.
 pub(super) struct Poster {
     pub(super) client: Client,
     pub(super) url: Url,
     pub(super) settings: ExternalApiSettings,
     pub(super) losses: Arc<Losses>,
+    pub(super) dead_letters: Arc<DeadLetters>,
 }
 
 /// What became of one attempt.
@@ -43,7 +48,10 @@ impl Poster {
             }
             tokio::select! {
                 record = records.next() => match record {
-                    Some(record) => posting.push(self.post(record, &stopping)),
+                    Some(record) => {
+                        let batch = self.batch(record, &mut records);
+                        posting.push(self.post(batch, &stopping));
+                    }
                     None => break,
                 },
                 Some(()) = posting.next() => {}
@@ -52,11 +60,44 @@ impl Poster {
         while posting.next().await.is_some() {}
     }
 
-    async fn post(&self, queued: Queued, stopping: &CancellationToken) {
+    /// What has come in by now, up to the bounds of a post.
+    fn batch(&self, first: Queued, records: &mut Records) -> Vec<Queued> {
+        let mut bytes = first.record.len();
+        let mut batch = vec![first];
+        while batch.len() < self.settings.batch_max
+            && bytes < BATCH_BYTES
+            && let Some(next) = records.next_now()
+        {
+            bytes += next.record.len();
+            batch.push(next);
+        }
+        batch
+    }
+
+    /// One object for one publication, or an array.
+    fn body(&self, batch: &[Queued]) -> Bytes {
+        if self.settings.batch_max <= 1
+            && let [only] = batch
+        {
+            return only.record.json.clone();
+        }
+        let mut body = BytesMut::from(&b"["[..]);
+        for (n, queued) in batch.iter().enumerate() {
+            if n > 0 {
+                body.put_u8(b',');
+            }
+            body.extend_from_slice(&queued.record.json);
+        }
+        body.put_u8(b']');
+        body.freeze()
+    }
+
+    async fn post(&self, batch: Vec<Queued>, stopping: &CancellationToken) {
+        let body = self.body(&batch);
         let mut pause = Duration::from_millis(self.settings.pause_ms);
         let mut attempt = 1;
         let why = loop {
-            match self.attempt(&queued).await {
+            match self.attempt(&body).await {
                 Attempt::Done => return,
                 Attempt::Refused(status) => break format!("the API answered {status}"),
                 Attempt::Failed(why) if attempt >= self.settings.attempts_max => break why,
@@ -71,15 +112,26 @@ impl Poster {
             }
             pause = pause.saturating_mul(2).min(PAUSE_MAX);
         };
-        self.losses.add(1, &why);
+        let saved = self.dead_letters.save(&batch).await;
+        let lost = batch.len() - saved;
+        if saved > 0 {
+            tracing::warn!(
+                saved,
+                why,
+                "publications were not posted and went to the dead-letter file"
+            );
+        }
+        if lost > 0 {
+            self.losses.add(lost as u64, &why);
+        }
     }
 
-    async fn attempt(&self, queued: &Queued) -> Attempt {
+    async fn attempt(&self, body: &Bytes) -> Attempt {
         let request = self
             .client
             .post(self.url.clone())
             .header(CONTENT_TYPE, "application/json")
-            .body(queued.record.json.clone());
+            .body(body.clone());
         match request.send().await {
             Ok(response) if response.status().is_success() => Attempt::Done,
             Ok(response) => {

@@ -1,6 +1,7 @@
 //! A store behind an HTTP API.
 
 mod client;
+mod dead_letters;
 mod policy;
 mod settings;
 

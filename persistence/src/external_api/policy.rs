@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use polywire_core::{Durability, Kept, PersistenceError, PersistencePolicy, Publication, Target};
 use reqwest::{Client, Url};
 
-use super::{ExternalApiSettings, client::Poster};
+use super::{ExternalApiSettings, client::Poster, dead_letters::DeadLetters};
 use crate::{background::Background, losses::Losses, record::Record};
 
 /// Posts every publication to an HTTP API, as `{"data":…,"channel":…}` or `{"data":…,"user":…}`.
@@ -14,7 +14,8 @@ use crate::{background::Background, losses::Losses, record::Record};
 /// It never delays a publisher: a publication goes into a bounded queue, from which a task posts it. A
 /// network error, a time-out and the statuses 408, 429 and 5xx are tried again a few times, in growing
 /// pauses; another status means that the API does not want it. Redirects are not followed. What could not
-/// be posted, or found the queue full, is counted and logged. A publication whose answer was lost is
+/// be posted goes to the dead-letter file where there is one; what did not, or found the queue full, is
+/// counted and logged. A publication whose answer was lost is
 /// posted again, so the API may see it twice.
 ///
 /// # Examples
@@ -29,6 +30,7 @@ pub struct ExternalApi {
     url: Url,
     settings: ExternalApiSettings,
     losses: Arc<Losses>,
+    dead_letters: Arc<DeadLetters>,
     background: Background,
 }
 
@@ -56,6 +58,7 @@ impl ExternalApi {
                 settings.queue_bytes_max,
                 losses.clone(),
             ),
+            dead_letters: Arc::new(DeadLetters::new(&settings)?),
             settings,
             losses,
         })
@@ -72,6 +75,7 @@ impl ExternalApi {
             url: self.url.clone(),
             settings: self.settings.clone(),
             losses: self.losses.clone(),
+            dead_letters: self.dead_letters.clone(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How to reach the API.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use polywire_core::PersistenceError;
 use reqwest::{Client, Url, redirect};
@@ -18,6 +18,17 @@ pub struct ExternalApiSettings {
     /// Bytes that may wait. Default 64 MiB.
     #[serde(default = "queue_bytes_max")]
     pub queue_bytes_max: usize,
+    /// Publications that one post carries at most. With 1, the default, a post is one JSON object; with more it is a JSON
+    /// array of what has come in since the last one, also when that is one.
+    #[serde(default = "batch_max")]
+    pub batch_max: usize,
+    /// Where publications go that could not be posted: a file of JSON lines, to which they are appended. Default:
+    /// nowhere, they are lost.
+    #[serde(default)]
+    pub dead_letter_file: Option<PathBuf>,
+    /// Bytes that this file may have; what comes then is lost. Default 256 MiB.
+    #[serde(default = "dead_letter_bytes_max")]
+    pub dead_letter_bytes_max: u64,
     /// Posts that are under way at once. With more than one, publications may arrive out of order.
     /// Default 1.
     #[serde(default = "concurrency")]
@@ -42,6 +53,14 @@ fn queue_entries_max() -> usize {
 
 fn queue_bytes_max() -> usize {
     64 << 20
+}
+
+fn batch_max() -> usize {
+    1
+}
+
+fn dead_letter_bytes_max() -> u64 {
+    256 << 20
 }
 
 fn concurrency() -> usize {
@@ -71,6 +90,9 @@ impl ExternalApiSettings {
             url: url.into(),
             queue_entries_max: queue_entries_max(),
             queue_bytes_max: queue_bytes_max(),
+            batch_max: batch_max(),
+            dead_letter_file: None,
+            dead_letter_bytes_max: dead_letter_bytes_max(),
             concurrency: concurrency(),
             attempts_max: attempts_max(),
             pause_ms: pause_ms(),

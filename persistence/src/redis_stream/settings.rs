@@ -1,9 +1,10 @@
 //! How to reach Redis, and how much to keep there.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use polywire_core::{PersistenceError, Target};
-use redis::{Client, ConnectionAddr, IntoConnectionInfo, io::tcp::TcpSettings};
+use redis::{Client, ConnectionAddr, IntoConnectionInfo, TlsCertificates, io::tcp::TcpSettings};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde::{Deserialize, Serialize};
 
 /// How to reach Redis, and how much to keep there. Every setting has a default.
@@ -15,6 +16,8 @@ pub struct RedisStreamSettings {
     pub url: String,
     /// The password, where it is not in the URL.
     pub password: Option<String>,
+    /// A PEM file with the certificates to trust instead of those that the system trusts; for TLS.
+    pub ca_file: Option<PathBuf>,
     /// What the names of the streams begin with: `{prefix}channel:{name}` and `{prefix}user:{id}`.
     /// Default `polywire:stream:`.
     pub prefix: String,
@@ -35,6 +38,7 @@ impl Default for RedisStreamSettings {
         Self {
             url: "redis://localhost:6379".into(),
             password: None,
+            ca_file: None,
             prefix: "polywire:stream:".into(),
             stream_entries_max: 1000,
             queue_entries_max: 10_000,
@@ -102,7 +106,28 @@ impl RedisStreamSettings {
         let info = info
             .set_tcp_settings(TcpSettings::default().set_nodelay(true))
             .set_redis_settings(access);
-        Client::open(info).map_err(|_| invalid())
+        let Some(file) = &self.ca_file else {
+            return Client::open(info).map_err(|_| invalid());
+        };
+        let bad = |problem: String| {
+            let file = file.display();
+            wrong(&format!(
+                "ca_file {file} {problem}; name a file with certificates in PEM"
+            ))
+        };
+        let root_cert = std::fs::read(file);
+        let root_cert = root_cert.map_err(|error| bad(format!("cannot be read ({error})")))?;
+        if !matches!(
+            CertificateDer::pem_slice_iter(&root_cert).next(),
+            Some(Ok(_))
+        ) {
+            return Err(bad("holds no certificate".into()));
+        }
+        let certificates = TlsCertificates {
+            client_tls: None,
+            root_cert: Some(root_cert),
+        };
+        Client::build_with_tls(info, certificates).map_err(|_| invalid())
     }
 }
 

@@ -174,6 +174,7 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
             limits.outbound_stall_secs as usize,
         ),
         ("limits.header_secs", limits.header_secs as usize),
+        ("limits.tls_handshakes_max", limits.tls_handshakes_max),
         ("limits.body_secs", limits.body_secs as usize),
         ("limits.keep_alive_secs", limits.keep_alive_secs as usize),
         ("history.memory_bytes_max", written.history.memory_bytes_max),
@@ -181,6 +182,7 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
             "external_api.timeout_secs",
             written.external_api.timeout_secs as usize,
         ),
+        ("external_api.batch_max", written.external_api.batch_max),
         (
             "external_api.queue_messages_max",
             written.external_api.queue_messages_max,

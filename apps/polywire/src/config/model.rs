@@ -237,6 +237,8 @@ pub struct RedisSection {
     /// Where `persistence = "redis"` keeps messages when the backend is not Redis. Default
     /// `redis://127.0.0.1:6379/`.
     pub url: Secret,
+    /// A PEM file with the certificates to trust, for `rediss://`. Default: those that the system trusts.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Default for RedisSection {
@@ -244,6 +246,7 @@ impl Default for RedisSection {
         Self {
             prefix: "polywire:".into(),
             url: Secret::new("redis://127.0.0.1:6379/"),
+            ca_file: None,
         }
     }
 }
@@ -256,6 +259,10 @@ pub struct ExternalApiSection {
     pub timeout_secs: u64,
     /// Posts of one message after the first. Default 3.
     pub retries_max: u32,
+    /// Messages that one post carries at most. With 1, the default, a post is one JSON object, with more an array.
+    pub batch_max: usize,
+    /// A file of JSON lines for what could not be posted.
+    pub dead_letter_file: Option<PathBuf>,
     /// Messages that may wait to be posted. Default 10,000.
     pub queue_messages_max: usize,
     /// Bytes that may wait to be posted. Default 64 MiB.
@@ -267,6 +274,8 @@ impl Default for ExternalApiSection {
         Self {
             timeout_secs: 5,
             retries_max: 3,
+            batch_max: 1,
+            dead_letter_file: None,
             queue_messages_max: 10_000,
             queue_bytes_max: 64 << 20,
         }

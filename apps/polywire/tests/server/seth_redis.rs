@@ -2,7 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{HttpConnection, RECOVERY, Redis, SOON, Server, ServerOptions, eventually};
+use crate::command_line::run;
+use crate::support::{
+    HttpConnection, RECOVERY, Redis, SOON, Server, ServerOptions, config_file, eventually,
+    tls::{Files, Pair},
+};
 
 fn server(redis: &Redis) -> Server {
     Server::start(&["--debug", "--backend", &redis.url()])
@@ -34,6 +38,60 @@ fn channel_messages_cross() {
         here.expect_message(&message, &json!({"deep": [n]}));
         there.expect_message(&message, &json!({"deep": [n]}));
     }
+}
+
+/// Backend and persistence, both over `rediss://`, with a certificate that no system trusts.
+#[test]
+fn messages_cross_and_are_kept_over_tls() {
+    let files = Files::of(&Pair::of("127.0.0.1"));
+    let redis = Redis::start_with_tls(files.certificate.clone(), files.key.clone());
+    assert!(redis.url().starts_with("rediss://"));
+    let flags = [
+        "--debug",
+        "--backend",
+        &redis.url(),
+        "--persistence",
+        "redis",
+    ];
+    let start = |config: &str| ServerOptions::new(&flags).config(config).start();
+    let config = format!("[redis]\nca_file = {:?}\n", files.certificate);
+    let servers = [start(&config), start(&config)];
+    servers.iter().for_each(wait_until_ready);
+    let mut there = servers[1].websocket();
+    there.join("news");
+    servers[0].publish("/api/channels/news/", &json!({"over": "TLS"}));
+    there.expect_message(&json!({"over": "TLS"}), &Value::Null);
+    let keys = redis.command(&["KEYS", "*history:*"]);
+    assert!(keys.contains("news"), "{keys}");
+
+    // Who does not know the certificate does not trust it, and publishes nothing.
+    let other = Files::of(&Pair::of("127.0.0.1"));
+    for config in [
+        String::new(),
+        format!("[redis]\nca_file = {:?}\n", other.certificate),
+    ] {
+        let stranger = start(&config);
+        let answer = stranger.post("/api/channels/news/", "{}");
+        assert_eq!(answer.status, 503, "{answer:?}");
+    }
+    let missing = config_file("[redis]\nca_file = \"/nowhere/ca.pem\"\n");
+    let flags = [
+        &[
+            "serve",
+            "--port",
+            "0",
+            "--config",
+            missing.to_str().unwrap(),
+        ],
+        &flags[1..],
+    ];
+    let refused = run(&flags.concat());
+    let stderr = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{stderr}");
+    assert!(
+        stderr.contains("ca_file /nowhere/ca.pem cannot be read"),
+        "{stderr}"
+    );
 }
 
 #[test]

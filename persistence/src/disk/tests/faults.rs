@@ -155,6 +155,27 @@ async fn what_is_in_memory_is_written_when_the_disk_has_room_again() {
     check(dir.path(), disk, &kept).await;
 }
 
+#[tokio::test]
+async fn what_was_acknowledged_from_memory_and_never_written_ends_the_epoch() {
+    let (dir, flaky) = (tempfile::tempdir().unwrap(), Flaky::default());
+    let rule = Rule {
+        durability: Some(Durability::Memory),
+        ..Rule::default()
+    };
+    let disk = policy(dir.path(), Rules::all(rule), &flaky);
+    let mut publisher = Publisher::new();
+    let draft = || Draft::new(room(1), Payload::text("soon"));
+    let first = publisher.place_after(None, draft());
+    disk.persist(&first).await.unwrap();
+    flaky.0.store(SYNC, Ordering::Relaxed);
+    let second = publisher.place_after(Some(first.position()), draft());
+    assert_eq!(disk.persist_now(&second).unwrap(), Durability::Memory);
+    disk.stop().await;
+    let log = open(dir.path(), &Rules::all(rule));
+    assert_eq!(read_all(&log, &room(1)), [first]);
+    assert_eq!(log.store.last_position(&room(1)), None);
+}
+
 /// Mounts a small file system, where the test may do so.
 struct SmallDisk(tempfile::TempDir);
 

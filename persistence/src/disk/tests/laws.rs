@@ -2,11 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use polywire_core::{Durability, PersistencePolicy, testkit};
+use polywire_core::{Durability, PersistencePolicy, Rule, testkit};
 
 use super::*;
-use polywire_core::Rule;
-
 use crate::DiskHistory;
 
 fn memory_rules() -> Rules {

@@ -4,12 +4,14 @@ mod damage;
 mod engine;
 mod faults;
 mod laws;
+mod power;
 mod retention;
 
 use std::{path::Path, sync::Arc};
 
 use polywire_core::{
-    Channel, Draft, Epoch, Payload, Position, Publication, Query, Seq, Span, Target, Timetoken,
+    Channel, Draft, Epoch, Payload, Position, Publication, Query, Rules, Seq, Span, Target,
+    Timetoken,
 };
 
 use super::{
@@ -19,7 +21,6 @@ use super::{
     settings::DiskSettings,
     store::now,
 };
-use polywire_core::Rules;
 
 fn room(number: usize) -> Target {
     Channel::new(&format!("room-{number}")).unwrap().into()

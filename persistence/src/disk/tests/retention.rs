@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use polywire_core::Retention;
+use polywire_core::{Retention, Rule};
 
 use super::*;
-use polywire_core::Rule;
 
 const HOUR: u64 = 36_000_000_000;
 

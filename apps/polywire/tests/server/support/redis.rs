@@ -1,34 +1,32 @@
 //! A real Redis.
 
-use std::{net::TcpListener, process::Command};
+use std::{path::PathBuf, process::Command};
 
-use super::{Process, SOON, eventually};
+use polywire_core::testkit::{RedisServer, RedisServerOptions};
+use tokio::runtime::{self, Runtime};
 
 /// A Redis server of the test's own, on a port that stays the same when it is started again.
 pub(crate) struct Redis {
-    port: u16,
-    process: Option<Process>,
+    server: RedisServer,
+    runtime: Runtime,
+    is_tls: bool,
 }
 
 impl Redis {
+    fn reserve(options: RedisServerOptions) -> Self {
+        Self {
+            is_tls: options.tls.is_some(),
+            server: RedisServer::reserve(options),
+            runtime: runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap(),
+        }
+    }
+
     /// A port for a Redis that does not run yet.
     pub(crate) fn stopped() -> Self {
-        // Taken from below the range of the ports that outgoing connections get: none of them may sit on
-        // it while Redis is down.
-        let port = eventually("a free port", SOON, || {
-            let port = 15_000
-                + (std::process::id() as u16)
-                    .wrapping_mul(7)
-                    .wrapping_add(next())
-                    % 15_000;
-            TcpListener::bind(("127.0.0.1", port))
-                .is_ok()
-                .then_some(port)
-        });
-        Self {
-            port,
-            process: None,
-        }
+        Self::reserve(RedisServerOptions::default())
     }
 
     pub(crate) fn start() -> Self {
@@ -37,41 +35,40 @@ impl Redis {
         redis
     }
 
+    /// One that speaks TLS only, with the certificate and the key of these files.
+    pub(crate) fn start_with_tls(certificate: PathBuf, key: PathBuf) -> Self {
+        let mut redis = Self::reserve(RedisServerOptions {
+            tls: Some((certificate, key)),
+            ..RedisServerOptions::default()
+        });
+        redis.restart();
+        redis
+    }
+
     /// Starts it, empty, on its port.
     pub(crate) fn restart(&mut self) {
-        let port = self.port.to_string();
-        let args = [
-            "--port",
-            &port,
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-        ];
-        let mut command = Command::new("redis-server");
-        command.args(args).current_dir(env!("CARGO_TARGET_TMPDIR"));
-        let mut process = Process::start("redis-server", &mut command);
-        process.wait_for_line(SOON, |line| {
-            line.contains("Ready to accept connections").then_some(())
-        });
-        self.process = Some(process);
+        self.runtime.block_on(self.server.restart());
     }
 
     /// Stops it as a crash would.
     pub(crate) fn stop(&mut self) {
-        self.process = None;
+        self.server.kill();
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        self.server.url()
     }
 
     /// What `redis-cli` says, without the line's end.
     pub(crate) fn command(&self, args: &[&str]) -> String {
+        let tls: &[&str] = if self.is_tls {
+            &["--tls", "--insecure"]
+        } else {
+            &[]
+        };
         let output = Command::new("redis-cli")
-            .args(["-p", &self.port.to_string()])
+            .args(["-p", &self.server.port().to_string()])
+            .args(tls)
             .args(args)
             .output()
             .unwrap();
@@ -80,10 +77,4 @@ impl Redis {
             .trim_end()
             .to_owned()
     }
-}
-
-fn next() -> u16 {
-    use std::sync::atomic::{AtomicU16, Ordering};
-    static NUMBER: AtomicU16 = AtomicU16::new(0);
-    NUMBER.fetch_add(1, Ordering::Relaxed)
 }

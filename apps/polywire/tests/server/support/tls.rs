@@ -26,8 +26,14 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
+    /// For `localhost`.
     pub(crate) fn new() -> Self {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        Self::of("localhost")
+    }
+
+    /// For a name or an IP address.
+    pub(crate) fn of(name: &str) -> Self {
+        let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
         Self {
             certificate: made.cert.pem(),
             key: made.signing_key.serialize_pem(),
