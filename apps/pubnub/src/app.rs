@@ -1,10 +1,10 @@
 //! The app: its settings and its addresses.
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use polywire_core::{
-    App, Space,
+    App, Listening, Space,
     http::{Request, Response, request_even_cut},
 };
 use tokio::sync::OnceCell;
@@ -245,17 +245,20 @@ impl App for PubNub {
         })
     }
 
-    fn banner(&self, address: SocketAddr) -> Vec<String> {
+    fn banner(&self, at: Listening) -> Vec<String> {
         let keys = KeySets::new(self.key_sets.clone());
         let set = keys.first();
         let (publish, subscribe) = (set.publish_key(), set.subscribe_key());
+        let (address, ssl, url) = (
+            at.address,
+            if at.plain { "off" } else { "on" },
+            at.http_url(),
+        );
         vec![
             format!(
-                "PubNub: SDKs with origin {address}, ssl off, keys {publish} and {subscribe}; publish with"
+                "PubNub: SDKs with origin {address}, ssl {ssl}, keys {publish} and {subscribe}; publish with"
             ),
-            format!(
-                "  curl http://{address}/publish/{publish}/{subscribe}/0/<channel>/0/%22hello%22"
-            ),
+            format!("  curl {url}/publish/{publish}/{subscribe}/0/<channel>/0/%22hello%22"),
         ]
     }
 }
