@@ -187,7 +187,7 @@ impl State {
             return sent.map(|_| ()).map_err(|refusal| refusal.message);
         }
         draft.meta = Command::Send { whose, audience }.write();
-        let told = self.space.tell(draft).await;
+        let told = self.space.publish_reserved(draft).await;
         told.map(|_| ()).map_err(|error| error.to_string())
     }
 
@@ -198,7 +198,7 @@ impl State {
         let Some(control) = hub.control() else { return };
         let mut draft = Draft::new(control, Payload::text("")).except(node.connection);
         draft.meta = command.write();
-        if let Err(error) = self.space.tell(draft).await {
+        if let Err(error) = self.space.publish_reserved(draft).await {
             let error = &error as &dyn std::error::Error;
             tracing::debug!(error, "done on this node only");
         }

@@ -1,8 +1,10 @@
 //! The channel space that all apps share.
 
 mod attachment;
+mod due;
 mod presence;
 mod present;
+mod reading;
 mod replay;
 
 pub use self::{
@@ -205,7 +207,7 @@ impl Space {
     ///
     /// # Errors
     /// Those of the backend.
-    pub async fn tell(&self, draft: Draft) -> Result<Receipt, BackendError> {
+    pub async fn publish_reserved(&self, draft: Draft) -> Result<Receipt, BackendError> {
         self.backend.publish(draft.retention(Retention::NONE)).await
     }
 

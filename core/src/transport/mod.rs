@@ -6,6 +6,7 @@ mod framing;
 mod guarded;
 pub mod http;
 mod listener;
+mod long_line;
 mod read_buffer;
 mod seldom;
 mod session;
