@@ -1,6 +1,6 @@
 //! From a configuration to parts.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use polywire_core::{
     AppRunner, BackendError, Builder, Listen, PersistenceError, PersistencePolicy, StartError,
@@ -8,7 +8,7 @@ use polywire_core::{
 };
 
 use crate::{
-    apps::{HistoryApi, KnSock, Seth},
+    apps::{HistoryApi, KeySet, KnSock, PubNub, Seth, WebPubSub},
     auth::{ApiKey, Echo, Header},
     backends::{Memory, Redis, RedisHistory, RedisSettings},
     config::{AppName, AuthChoice, BackendChoice, Config, PersistenceChoice},
@@ -38,6 +38,8 @@ pub fn builder(config: &Config) -> Result<Builder, StartError> {
         builder = match app {
             AppName::Seth => builder.app(seth(config)),
             AppName::KnSock => builder.app(knsock(config)),
+            AppName::PubNub => builder.app(pubnub(config)),
+            AppName::WebPubSub => builder.app(webpubsub(config)),
             AppName::History => builder.app(HistoryApi),
         };
     }
@@ -209,4 +211,43 @@ fn knsock(config: &Config) -> KnSock {
     app.authenticate(settings.authenticate)
         .line_bytes_max(settings.line_bytes_max)
         .topic_bytes_max(settings.topic_bytes_max)
+}
+
+fn webpubsub(config: &Config) -> WebPubSub {
+    let settings = &config.app.webpubsub;
+    let mut app = match &settings.access_key {
+        Some(key) => WebPubSub::new(key.reveal()),
+        None => WebPubSub::default(),
+    };
+    if let Some(key) = &settings.secondary_access_key {
+        app = app.secondary_access_key(key.reveal());
+    }
+    app.default_hub(&settings.default_hub)
+        .recovery(Duration::from_secs(settings.recovery_secs))
+        .buffer(settings.buffer_messages_max, settings.buffer_bytes_max)
+}
+
+fn pubnub(config: &Config) -> PubNub {
+    let settings = &config.app.pubnub;
+    let mut app = PubNub::default()
+        .authenticate(settings.authenticate)
+        .auth_as_query(&config.api_key.key_name)
+        .hold(Duration::from_secs(settings.hold_secs))
+        .message_bytes_max(settings.message_bytes_max)
+        .queue_bytes_max(settings.queue_bytes_max)
+        .queue_age_max(Duration::from_secs(settings.queue_secs))
+        .catch_up(settings.catch_up)
+        .presence(settings.presence)
+        .presence_timeout(Duration::from_secs(settings.presence_timeout_secs))
+        .presence_announce_max(settings.presence_announce_max)
+        .presence_interval(Duration::from_secs(settings.presence_interval_secs));
+    for set in &settings.key_sets {
+        let mut keys =
+            KeySet::new(&set.publish_key, &set.subscribe_key).access_manager(set.access_manager);
+        if let Some(secret) = &set.secret_key {
+            keys = keys.secret(secret.reveal());
+        }
+        app = app.key_set(keys);
+    }
+    app
 }

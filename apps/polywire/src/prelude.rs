@@ -16,6 +16,6 @@ pub use polywire_persistence::{
 };
 
 pub use crate::{
-    apps::{KnSock, Seth},
+    apps::{KeySet, KnSock, PubNub, Seth},
     stop_signal,
 };

@@ -24,6 +24,7 @@ const CLIENT_NUMBER: u8 = b'U';
 const PUBLISHER: u8 = b'p';
 const PUBLISHER_NUMBER: u8 = b'P';
 const META: u8 = b'm';
+const LABEL: u8 = b'l';
 const EXCEPT: u8 = b'x';
 const RETENTION: u8 = b'r';
 const KIND: u8 = b'k';
@@ -67,6 +68,9 @@ pub fn encode_draft(draft: &Draft, to: &mut BytesMut) -> Result<(), BinaryError>
     }
     if let Some(meta) = &draft.meta {
         put_field(to, META, meta.as_str().as_bytes())?;
+    }
+    if let Some(label) = &draft.label {
+        put_field(to, LABEL, label.as_bytes())?;
     }
     if let Some(except) = draft.except {
         let mut content = BytesMut::new();
@@ -153,6 +157,7 @@ struct Found {
     payload: Option<Payload>,
     publisher: Option<ClientId>,
     meta: Option<JsonText>,
+    label: Option<ByteString>,
     except: Option<ConnectionId>,
     retention: Option<Retention>,
     kind: Kind,
@@ -174,6 +179,7 @@ impl Found {
                 self.publisher = Some(client(&content, tag == PUBLISHER_NUMBER)?);
             }
             META => self.meta = Some(json(content)?),
+            LABEL => self.label = Some(text(&content)?.into()),
             EXCEPT => {
                 self.except = Some(ConnectionId {
                     node: NodeId(take_u64(&mut content)?),
@@ -219,6 +225,7 @@ impl Found {
             .retention(self.retention.unwrap_or(Retention::DEFAULT))
             .kind(kind);
         draft.meta = self.meta;
+        draft.label = self.label;
         Ok(draft)
     }
 }

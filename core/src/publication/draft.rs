@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytestring::ByteString;
+
 use super::{JsonText, Kind, Payload, Position};
 use crate::{
     channel::Channel,
@@ -71,6 +73,8 @@ pub struct Draft {
     pub payload: Payload,
     /// What its publisher says about it; filters look here.
     pub meta: Option<JsonText>,
+    /// What sort of message its publisher calls it, where that has a word for it.
+    pub label: Option<ByteString>,
     /// Who says it, where the publisher has an identity.
     pub publisher: Option<ClientId>,
     /// The connection that must not get it: its publisher, where that asked for no echo.
@@ -88,6 +92,7 @@ impl Draft {
             target: target.into(),
             payload,
             meta: None,
+            label: None,
             publisher: None,
             except: None,
             kind: Kind::Message,
@@ -99,6 +104,20 @@ impl Draft {
     #[must_use]
     pub fn publisher(mut self, client: impl Into<Option<ClientId>>) -> Self {
         self.publisher = client.into();
+        self
+    }
+
+    /// Sets what the publisher says about it.
+    #[must_use]
+    pub fn meta(mut self, meta: impl Into<Option<JsonText>>) -> Self {
+        self.meta = meta.into();
+        self
+    }
+
+    /// Sets what its publisher calls this sort of message.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<Option<ByteString>>) -> Self {
+        self.label = label.into();
         self
     }
 

@@ -182,6 +182,7 @@ impl Builder {
             self.dispatcher,
             runtime.clone(),
         );
+        tokio::spawn(space.clone().watch_presence());
         let apps: Vec<_> = self
             .apps
             .iter()

@@ -9,7 +9,10 @@ use std::{
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
-use super::present::{Entry, Present};
+use super::{
+    due::Due,
+    present::{Entry, Present},
+};
 use crate::{channel::Channel, identity::ClientId, publication::JsonText};
 
 /// Clients that are present on channels of this node, with their state.
@@ -21,6 +24,8 @@ use crate::{channel::Channel, identity::ClientId, publication::JsonText};
 pub struct Presence {
     shards: Box<[Shard]>,
     hasher: RandomState,
+    /// When to look whether a client's time is over.
+    due: Due,
 }
 
 /// Locks among which the channels are spread, so that joins of different channels rarely meet.
@@ -37,11 +42,19 @@ pub struct Member {
     pub state: Option<JsonText>,
 }
 
+/// What became of a client whose time may be over.
+enum Expiry {
+    /// It is not: that is when to look again.
+    Later(Instant),
+    Gone,
+}
+
 impl Default for Presence {
     fn default() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
             hasher: RandomState::default(),
+            due: Due::default(),
         }
     }
 }
@@ -67,7 +80,7 @@ impl Presence {
             return false;
         };
         entry.connections = entry.connections.saturating_sub(1);
-        if entry.connections > 0 || entry.expires_at.is_some() {
+        if entry.connections > 0 || entry.expires_at().is_some() {
             return false;
         }
         present.remove(client);
@@ -80,8 +93,63 @@ impl Presence {
     /// A sign of life of a client without a connection: it is present until `timeout` has passed without
     /// another. True when the client was not present before.
     pub fn touch(&self, channel: &Channel, client: &ClientId, timeout: Duration) -> bool {
-        let expires_at = Instant::now() + timeout;
-        self.change(channel, client, |entry| entry.expires_at = Some(expires_at))
+        let now = Instant::now();
+        let mut note = None;
+        let is_new = self.change(channel, client, |entry| {
+            note = entry.touch(now, timeout);
+        });
+        self.note(note, channel, client);
+        is_new
+    }
+
+    /// A request of a present client is under way: until it is [released](Self::release) the client's time
+    /// is not over. False when the client is not present; then nothing is to be released.
+    pub fn hold(&self, channel: &Channel, client: &ClientId) -> bool {
+        let held = self.with(channel, client, |entry| entry.connections += 1);
+        held.is_some()
+    }
+
+    /// The request is over, which is a sign of life. It brings nobody back who left meanwhile.
+    pub fn release(&self, channel: &Channel, client: &ClientId) {
+        let now = Instant::now();
+        let note = self.with(channel, client, |entry| {
+            entry.connections = entry.connections.saturating_sub(1);
+            let timeout = entry.life.as_ref().map(|life| life.timeout);
+            timeout.and_then(|timeout| entry.touch(now, timeout))
+        });
+        self.note(note.flatten(), channel, client);
+    }
+
+    /// How long the last sign of life of a present client counts, where it has no connection.
+    pub fn timeout(&self, channel: &Channel, client: &ClientId) -> Option<Duration> {
+        let timeout = |entry: &mut Entry| entry.life.as_ref().map(|life| life.timeout);
+        self.with(channel, client, timeout).flatten()
+    }
+
+    /// The state of a client; `None` when it is not present.
+    pub fn state(&self, channel: &Channel, client: &ClientId) -> Option<Option<JsonText>> {
+        self.with(channel, client, |entry| entry.state.as_deref().cloned())
+    }
+
+    /// The channels that somebody is present on, in no order.
+    pub fn channels(&self) -> Vec<Channel> {
+        let shards = self.shards.iter();
+        shards
+            .flat_map(|shard| shard.lock().keys().cloned().collect::<Vec<_>>())
+            .collect()
+    }
+
+    /// The channels that a client is present on, in no order.
+    pub fn channels_of(&self, client: &ClientId) -> Vec<Channel> {
+        let mut found = Vec::new();
+        for shard in &self.shards {
+            let mut channels = shard.lock();
+            let with = channels
+                .iter_mut()
+                .filter_map(|(channel, present)| present.get_mut(client).map(|_| channel));
+            found.extend(with.cloned());
+        }
+        found
     }
 
     /// Removes a client, however many connections it has. True when it was present.
@@ -99,12 +167,7 @@ impl Presence {
 
     /// Sets the state of a present client. False when it is not present.
     pub fn set_state(&self, channel: &Channel, client: &ClientId, state: Option<JsonText>) -> bool {
-        let mut channels = self.shard(channel).lock();
-        let entry = channels
-            .get_mut(channel)
-            .and_then(|present| present.get_mut(client));
-        entry
-            .map(|entry| entry.state = state.map(Box::new))
+        self.with(channel, client, |entry| entry.state = state.map(Box::new))
             .is_some()
     }
 
@@ -131,26 +194,56 @@ impl Presence {
             .map_or(0, Present::len)
     }
 
-    /// Removes clients whose time is over, and says which.
+    /// Removes clients whose time is over, and says which. It looks only at those whose time may be over.
     pub fn expire(&self, now: Instant) -> Vec<(Channel, ClientId)> {
         let mut gone = Vec::new();
-        for shard in &self.shards {
-            shard.lock().retain(|channel, present| {
-                present.retain(|client, entry| {
-                    let over = entry.expires_at.is_some_and(|end| end <= now);
-                    if over {
-                        entry.expires_at = None;
-                    }
-                    if over && entry.connections == 0 {
-                        gone.push((channel.clone(), client.clone()));
-                        return false;
-                    }
-                    true
-                });
-                present.len() > 0
-            });
+        for (channel, client) in self.due.take(now) {
+            match self.expire_one(&channel, &client, now) {
+                Some(Expiry::Later(end)) => self.due.note(end, channel, client),
+                Some(Expiry::Gone) => gone.push((channel, client)),
+                None => {}
+            }
         }
         gone
+    }
+
+    fn expire_one(&self, channel: &Channel, client: &ClientId, now: Instant) -> Option<Expiry> {
+        let mut channels = self.shard(channel).lock();
+        let present = channels.get_mut(channel)?;
+        let entry = present.get_mut(client)?;
+        let life = entry.life.as_mut()?;
+        life.noted = false;
+        let end = life.expires_at?;
+        if end > now {
+            life.noted = true;
+            return Some(Expiry::Later(end));
+        }
+        life.expires_at = None;
+        if entry.connections > 0 {
+            return None;
+        }
+        present.remove(client);
+        if present.len() == 0 {
+            channels.remove(channel);
+        }
+        Some(Expiry::Gone)
+    }
+
+    fn note(&self, end: Option<Instant>, channel: &Channel, client: &ClientId) {
+        if let Some(end) = end {
+            self.due.note(end, channel.clone(), client.clone());
+        }
+    }
+
+    fn with<T>(
+        &self,
+        channel: &Channel,
+        client: &ClientId,
+        work: impl FnOnce(&mut Entry) -> T,
+    ) -> Option<T> {
+        let mut channels = self.shard(channel).lock();
+        let present = channels.get_mut(channel)?;
+        present.get_mut(client).map(work)
     }
 
     fn change(
@@ -211,5 +304,43 @@ mod tests {
             [(room.clone(), ann)]
         );
         assert_eq!(presence.occupancy(&room), 0);
+    }
+
+    #[test]
+    fn a_sign_of_life_brings_nobody_back() {
+        let (presence, (room, ann)) = (Presence::default(), names());
+        assert!(!presence.hold(&room, &ann));
+        presence.touch(&room, &ann, Duration::from_secs(20));
+        assert!(presence.hold(&room, &ann));
+        assert_eq!(presence.channels_of(&ann), std::slice::from_ref(&room));
+        assert!(presence.remove(&room, &ann));
+        presence.release(&room, &ann);
+        assert_eq!(presence.channels_of(&ann), []);
+        assert_eq!(presence.channels(), []);
+    }
+
+    #[test]
+    fn a_shorter_time_counts_at_once() {
+        let (presence, (room, ann)) = (Presence::default(), names());
+        presence.touch(&room, &ann, Duration::from_secs(300));
+        presence.touch(&room, &ann, Duration::from_secs(2));
+        let now = Instant::now();
+        assert_eq!(
+            presence.expire(now + Duration::from_secs(4)),
+            [(room.clone(), ann.clone())]
+        );
+        assert_eq!(presence.expire(now + Duration::from_secs(400)), []);
+    }
+
+    #[test]
+    fn a_request_under_way_outlasts_the_time() {
+        let (presence, (room, ann)) = (Presence::default(), names());
+        presence.touch(&room, &ann, Duration::from_secs(5));
+        assert!(presence.hold(&room, &ann));
+        let now = Instant::now();
+        assert_eq!(presence.expire(now + Duration::from_secs(7)), []);
+        presence.release(&room, &ann);
+        let later = Instant::now() + Duration::from_secs(7);
+        assert_eq!(presence.expire(later), [(room, ann)]);
     }
 }

@@ -1,6 +1,10 @@
 //! The clients that are present on one channel.
 
-use std::{cmp::Ordering, collections::BTreeMap, time::Instant};
+use std::{
+    cmp::Ordering,
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use crate::{identity::ClientId, publication::JsonText};
 
@@ -32,9 +36,44 @@ impl Ord for ClientKey {
 #[derive(Debug, Default)]
 pub(super) struct Entry {
     pub(super) connections: usize,
-    pub(super) expires_at: Option<Instant>,
+    /// Signs of life, where it gives any. Boxed: few do.
+    pub(super) life: Option<Box<Life>>,
     /// Boxed: few have one, and it is large.
     pub(super) state: Option<Box<JsonText>>,
+}
+
+/// The signs of life of a client without a connection.
+#[derive(Debug)]
+pub(super) struct Life {
+    /// How long the last one counts.
+    pub(super) timeout: Duration,
+    /// When it will have counted so long; none when that is past and a connection keeps the client.
+    pub(super) expires_at: Option<Instant>,
+    /// A look at `expires_at` is due, so that no further one has to be noted.
+    pub(super) noted: bool,
+}
+
+impl Entry {
+    pub(super) fn expires_at(&self) -> Option<Instant> {
+        self.life.as_ref()?.expires_at
+    }
+
+    /// A sign of life. Says when to look again, where that is not noted yet.
+    pub(super) fn touch(&mut self, now: Instant, timeout: Duration) -> Option<Instant> {
+        let end = now + timeout;
+        let life = self.life.get_or_insert_with(|| {
+            Box::new(Life {
+                timeout,
+                expires_at: None,
+                noted: false,
+            })
+        });
+        // A shorter time may be over before the look that is noted.
+        let sooner = timeout < life.timeout;
+        life.timeout = timeout;
+        life.expires_at = Some(end);
+        (!std::mem::replace(&mut life.noted, true) || sooner).then_some(end)
+    }
 }
 
 impl Default for Present {
@@ -93,20 +132,6 @@ impl Present {
                 .map(|(key, entry)| (&key.0, entry)),
         )
     }
-
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(&ClientId, &mut Entry) -> bool) {
-        match self {
-            Self::Few(few) => {
-                if few
-                    .as_mut()
-                    .is_some_and(|(key, entry)| !keep(&key.0, entry))
-                {
-                    *few = None;
-                }
-            }
-            Self::Many(many) => many.retain(|key, entry| keep(&key.0, entry)),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -129,9 +154,9 @@ mod tests {
             .map(|(id, entry)| (id.as_str(), entry.connections))
             .collect();
         assert_eq!(seen, [("ann", 2), ("mia", 1), ("zoe", 3)]);
-        present.retain(|id, _| id.as_str() != "mia");
+        assert_eq!(present.remove(&ids[0]).unwrap().connections, 1);
         assert_eq!(present.remove(&ids[1]).unwrap().connections, 2);
-        present.retain(|_, _| false);
+        assert_eq!(present.remove(&ids[2]).unwrap().connections, 3);
         assert_eq!((present.len(), present.iter().count()), (0, 0));
         present.entry(&ids[0]).connections = 7;
         assert_eq!(present.get_mut(&ids[0]).unwrap().connections, 7);

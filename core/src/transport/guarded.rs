@@ -15,7 +15,7 @@ use tokio::{
     time::Sleep,
 };
 
-use super::socket::Socket;
+use super::{long_line::LongLine, socket::Socket};
 use crate::limits::Limits;
 
 /// A stream that fails when the head of a request dribbles in, or when the peer takes nothing of an
@@ -28,6 +28,7 @@ pub(super) struct GuardedSocket {
     /// What was read to recognise the protocol, to be read again.
     read_ahead: Bytes,
     head: Head,
+    line: LongLine,
     head_limit: Duration,
     head_deadline: Option<Pin<Box<Sleep>>>,
     stall_limit: Duration,
@@ -36,7 +37,10 @@ pub(super) struct GuardedSocket {
 
 /// What a connection is waiting for.
 #[derive(Clone)]
-pub(super) struct Head(Arc<Mutex<HeadState>>);
+pub(super) struct Head(Arc<Mutex<(HeadState, IsCut)>>);
+
+/// The target of the request was too long: only its beginning was read.
+type IsCut = bool;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum HeadState {
@@ -52,24 +56,30 @@ enum HeadState {
 
 impl Head {
     fn get(&self) -> HeadState {
-        *self.0.lock()
+        self.0.lock().0
     }
 
-    /// A head is complete.
-    pub(super) fn complete(&self) {
-        *self.0.lock() = HeadState::Complete;
+    /// A head is complete. True when its target was cut.
+    pub(super) fn complete(&self) -> bool {
+        let mut state = self.0.lock();
+        state.0 = HeadState::Complete;
+        std::mem::take(&mut state.1)
     }
 
     /// The request is answered; the next one may begin any time.
     pub(super) fn expect(&self) {
-        *self.0.lock() = HeadState::Idle;
+        self.0.lock().0 = HeadState::Idle;
     }
 
     fn begin(&self) {
         let mut state = self.0.lock();
-        if *state == HeadState::Idle {
-            *state = HeadState::Begun;
+        if state.0 == HeadState::Idle {
+            state.0 = HeadState::Begun;
         }
+    }
+
+    fn cut(&self) {
+        self.0.lock().1 = true;
     }
 }
 
@@ -78,7 +88,8 @@ impl GuardedSocket {
         Self {
             socket,
             read_ahead,
-            head: Head(Arc::new(Mutex::new(HeadState::First))),
+            head: Head(Arc::new(Mutex::new((HeadState::First, false)))),
+            line: LongLine::default(),
             head_limit: limits.header_timeout(),
             head_deadline: None,
             stall_limit: limits.outbound_stall(),
@@ -136,13 +147,25 @@ impl AsyncRead for GuardedSocket {
         if self.head.get() == HeadState::Idle {
             // The deadline of the request before.
             self.head_deadline = None;
+            self.line = LongLine::default();
         }
-        let read = if self.read_ahead.is_empty() {
-            Pin::new(&mut self.socket).poll_read(cx, buf)
-        } else {
-            let count = buf.remaining().min(self.read_ahead.len());
-            buf.put_slice(&self.read_ahead.split_to(count));
-            Poll::Ready(Ok(()))
+        let start = buf.filled().len();
+        let read = loop {
+            let read = if self.read_ahead.is_empty() {
+                Pin::new(&mut self.socket).poll_read(cx, buf)
+            } else {
+                let count = buf.remaining().min(self.read_ahead.len());
+                buf.put_slice(&self.read_ahead.split_to(count));
+                Poll::Ready(Ok(()))
+            };
+            let came = buf.filled().len() > start;
+            if came && self.head.get() != HeadState::Complete && self.line.take(buf, start) {
+                self.head.cut();
+            }
+            // Nothing would mean the end of the stream.
+            if !came || buf.filled().len() > start {
+                break read;
+            }
         };
         if read.is_ready() {
             self.head.begin();

@@ -6,6 +6,7 @@ mod framing;
 mod guarded;
 pub mod http;
 mod listener;
+mod long_line;
 mod read_buffer;
 mod seldom;
 mod session;
@@ -20,7 +21,7 @@ mod wheel;
 pub use self::{
     close::CloseReason,
     framing::Framing,
-    session::{Endpoint, Handshake, HttpRefusal, SessionHandler},
+    session::{Ending, Endpoint, Handshake, HttpRefusal, SessionHandler},
     socket::Socket,
     wheel::{Tick, Wheel},
 };

@@ -55,11 +55,21 @@ pub enum AppName {
     KnSock,
     /// The history of channels over HTTP.
     History,
+    /// PubNub.
+    PubNub,
+    /// Azure Web PubSub.
+    WebPubSub,
 }
 
 impl AppName {
     /// Every bundled app.
-    pub const ALL: [Self; 3] = [Self::Seth, Self::KnSock, Self::History];
+    pub const ALL: [Self; 5] = [
+        Self::Seth,
+        Self::KnSock,
+        Self::History,
+        Self::PubNub,
+        Self::WebPubSub,
+    ];
 
     /// The name, as it is written.
     pub fn as_str(self) -> &'static str {
@@ -67,6 +77,8 @@ impl AppName {
             Self::Seth => "seth",
             Self::KnSock => "knsock",
             Self::History => "history",
+            Self::PubNub => "pubnub",
+            Self::WebPubSub => "webpubsub",
         }
     }
 }
@@ -141,8 +153,10 @@ impl FromStr for AppName {
             "seth" => Ok(Self::Seth),
             "knsock" => Ok(Self::KnSock),
             "history" => Ok(Self::History),
+            "pubnub" => Ok(Self::PubNub),
+            "webpubsub" => Ok(Self::WebPubSub),
             _ => Err(format!(
-                "there is no app {text:?}; known: seth, knsock, history"
+                "there is no app {text:?}; known: seth, knsock, history, pubnub, webpubsub"
             )),
         }
     }

@@ -15,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     choice::{AppName, BackendChoice, PersistenceChoice},
-    listen,
+    key_sets, listen,
     model::{Config, Written},
     problem::{Problem, Problems},
 };
@@ -200,6 +200,42 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
             "apps.knsock.topic_bytes_max",
             written.apps.knsock.topic_bytes_max,
         ),
+        (
+            "apps.webpubsub.recovery_secs",
+            written.apps.webpubsub.recovery_secs as usize,
+        ),
+        (
+            "apps.webpubsub.buffer_messages_max",
+            written.apps.webpubsub.buffer_messages_max,
+        ),
+        (
+            "apps.webpubsub.buffer_bytes_max",
+            written.apps.webpubsub.buffer_bytes_max,
+        ),
+        (
+            "apps.pubnub.hold_secs",
+            written.apps.pubnub.hold_secs as usize,
+        ),
+        (
+            "apps.pubnub.message_bytes_max",
+            written.apps.pubnub.message_bytes_max,
+        ),
+        (
+            "apps.pubnub.queue_bytes_max",
+            written.apps.pubnub.queue_bytes_max,
+        ),
+        (
+            "apps.pubnub.queue_secs",
+            written.apps.pubnub.queue_secs as usize,
+        ),
+        (
+            "apps.pubnub.presence_timeout_secs",
+            written.apps.pubnub.presence_timeout_secs as usize,
+        ),
+        (
+            "apps.pubnub.presence_interval_secs",
+            written.apps.pubnub.presence_interval_secs as usize,
+        ),
     ];
     for (setting, value) in bounds {
         if value == 0 {
@@ -224,6 +260,23 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
         if value.is_empty() {
             refuse(setting, "must not be empty".into());
         }
+    }
+    key_sets::check(&written.apps.pubnub.key_sets, &mut refuse);
+    let keys = &written.apps.webpubsub;
+    for (setting, key) in [
+        ("apps.webpubsub.access_key", &keys.access_key),
+        (
+            "apps.webpubsub.secondary_access_key",
+            &keys.secondary_access_key,
+        ),
+    ] {
+        if key.as_ref().is_some_and(|key| key.reveal().is_empty()) {
+            refuse(setting, "must not be empty".into());
+        }
+    }
+    if keys.access_key.is_none() && keys.secondary_access_key.is_some() {
+        let message = "needs apps.webpubsub.access_key beside it";
+        refuse("apps.webpubsub.secondary_access_key", message.into());
     }
     if let Some(Err(error)) = written.log.as_deref().map(EnvFilter::try_new) {
         refuse(

@@ -1,6 +1,7 @@
 //! The configuration: defaults < TOML file < `POLYWIRE_` environment < flags.
 
 mod choice;
+mod key_sets;
 mod listen;
 mod load;
 mod model;
@@ -12,7 +13,8 @@ pub use self::{
     load::load,
     model::{
         ApiKeySection, AppSections, Config, ExternalApiSection, HeaderSection, HistorySection,
-        KnSockSection, ListenSection, RedisSection, SethSection,
+        KeySetSection, KnSockSection, ListenSection, PubNubSection, RedisSection, SethSection,
+        WebPubSubSection,
     },
     problem::{Problem, Problems},
     text::Secret,

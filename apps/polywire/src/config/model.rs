@@ -70,7 +70,7 @@ impl Config {
         match &self.log {
             Some(filter) => filter,
             None if self.debug => {
-                "info,polywire=debug,polywire_core=debug,polywire_seth=debug,polywire_backends=debug,polywire_persistence=debug"
+                "info,polywire=debug,polywire_core=debug,polywire_seth=debug,polywire_pubnub=debug,polywire_backends=debug,polywire_persistence=debug"
             }
             None => "info",
         }
@@ -329,6 +329,10 @@ pub struct AppSections {
     pub seth: SethSection,
     /// `[apps.knsock]`
     pub knsock: KnSockSection,
+    /// `[apps.pubnub]`
+    pub pubnub: PubNubSection,
+    /// `[apps.webpubsub]`
+    pub webpubsub: WebPubSubSection,
 }
 
 /// `[apps.seth]`
@@ -380,4 +384,100 @@ impl Default for KnSockSection {
             topic_bytes_max: 512,
         }
     }
+}
+
+/// `[apps.webpubsub]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WebPubSubSection {
+    /// Signs the tokens of clients and services. Default: a random one, which is shown at the start.
+    pub access_key: Option<Secret>,
+    /// A second one, which is as good.
+    pub secondary_access_key: Option<Secret>,
+    /// The hub whose groups are channels as they are. Default `default`.
+    #[serde(deserialize_with = "text")]
+    pub default_hub: String,
+    /// Seconds for which a reliable connection waits for its client. Default 30.
+    pub recovery_secs: u64,
+    /// Messages that are kept of a reliable connection until they are acknowledged. Default 10,000.
+    pub buffer_messages_max: usize,
+    /// Bytes of them. Default 16 MiB.
+    pub buffer_bytes_max: usize,
+}
+
+impl Default for WebPubSubSection {
+    fn default() -> Self {
+        Self {
+            access_key: None,
+            secondary_access_key: None,
+            default_hub: "default".into(),
+            recovery_secs: 30,
+            buffer_messages_max: 10_000,
+            buffer_bytes_max: 16 << 20,
+        }
+    }
+}
+
+/// `[apps.pubnub]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PubNubSection {
+    /// The tenants. Without any there is one with the keys `demo` and `demo`, on loopback only.
+    pub key_sets: Vec<KeySetSection>,
+    /// Asks the authentication policy for every request, with the client's auth key. Default false.
+    pub authenticate: bool,
+    /// Seconds that a poll is held when nothing comes. Default 280.
+    pub hold_secs: u64,
+    /// Bytes of a message with the name of its channel. Default 32 KiB.
+    pub message_bytes_max: usize,
+    /// Bytes of messages that are kept for clients that ask later. Default 64 MiB.
+    pub queue_bytes_max: usize,
+    /// Seconds that they are kept. Default 1,200.
+    pub queue_secs: u64,
+    /// Whether clients that ask for what is not kept in memory any more get it from history. Default true.
+    pub catch_up: bool,
+    /// Whether it is known who is there. Default true.
+    pub presence: bool,
+    /// Seconds that a client that says nothing of it is present after its last sign of life. Default 300.
+    pub presence_timeout_secs: u64,
+    /// Members up to which every coming and going is told of at once. Default 20.
+    pub presence_announce_max: usize,
+    /// Seconds between events that sum up comings and goings. Default 10.
+    pub presence_interval_secs: u64,
+}
+
+impl Default for PubNubSection {
+    fn default() -> Self {
+        Self {
+            key_sets: Vec::new(),
+            authenticate: false,
+            hold_secs: 280,
+            message_bytes_max: 32 << 10,
+            queue_bytes_max: 64 << 20,
+            queue_secs: 1200,
+            catch_up: true,
+            presence: true,
+            presence_timeout_secs: 300,
+            presence_announce_max: 20,
+            presence_interval_secs: 10,
+        }
+    }
+}
+
+/// `[[apps.pubnub.key_sets]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeySetSection {
+    /// The publish key.
+    #[serde(deserialize_with = "text")]
+    pub publish_key: String,
+    /// The subscribe key.
+    #[serde(deserialize_with = "text")]
+    pub subscribe_key: String,
+    /// The secret key, with which a back end signs.
+    #[serde(default)]
+    pub secret_key: Option<Secret>,
+    /// Lets only those in who have an access token or sign. Default false.
+    #[serde(default)]
+    pub access_manager: bool,
 }

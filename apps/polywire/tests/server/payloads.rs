@@ -136,3 +136,43 @@ fn notices_and_private_messages_are_no_messages_of_a_topic() {
     );
     lines.expect(r#"{"public": 1}"#);
 }
+
+/// What a PubNub client gets of the channel `t` after a cursor, and the next cursor.
+fn poll(server: &Server, cursor: &str) -> (String, String) {
+    let answer = server.get(&format!("/v2/subscribe/demo/t/0?tt={cursor}"));
+    let text = answer.text().to_owned();
+    let cursor = answer.json()["t"]["t"].as_str().unwrap().to_owned();
+    (text, cursor)
+}
+
+#[test]
+fn pubnub_takes_and_gives_every_json_value_as_it_is() {
+    let server = Server::start(&[]);
+    let (_, mut cursor) = poll(&server, "0");
+    let mut page = WebSocketClient::open(server.address, "/connect/websocket");
+    page.join("t");
+    let mut lines = Lines::join(server.address);
+    page.receive_text();
+    (_, cursor) = poll(&server, &cursor);
+    for message in [
+        r#"{"a": 1.50, "b": [true, null]}"#,
+        "12345678901234567890",
+        "null",
+        r#""caf\u00e9 \ud83d\udc34""#,
+        r#""""#,
+    ] {
+        let target = "/publish/demo/demo/0/t/0?uuid=ann";
+        assert_eq!(server.post(target, message).status, 200);
+        lines.expect(message);
+        let expected = format!(r#"{{"message":{message},"sender_id":"ann"}}"#);
+        assert_eq!(page.receive_text(), expected);
+        let (text, next) = poll(&server, &cursor);
+        assert!(text.contains(&format!(r#""d":{message}}}"#)), "{text}");
+        lines.publish(message);
+        lines.expect(message);
+        page.receive_text();
+        let (text, last) = poll(&server, &next);
+        assert!(text.contains(&format!(r#""d":{message}}}"#)), "{text}");
+        cursor = last;
+    }
+}

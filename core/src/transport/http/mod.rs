@@ -6,6 +6,6 @@ mod serve;
 
 pub(super) use self::serve::serve;
 pub use self::{
-    request::{Body, BodyError, Peer, Request, request, request_under},
+    request::{Body, BodyError, Peer, Request, request, request_even_cut, request_under},
     response::{Response, json, response, status, stream, text},
 };

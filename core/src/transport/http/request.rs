@@ -18,6 +18,10 @@ const DISCARD_BYTES_MAX: usize = 256 << 20;
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
 
+/// Marks a request whose target was too long to be read whole.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cut;
+
 /// A whole HTTP request.
 #[derive(Debug)]
 pub struct Request {
@@ -27,6 +31,9 @@ pub struct Request {
     pub path: String,
     /// The query string without `?`, percent-encoded as it came.
     pub query: String,
+    /// Path and query are only the beginning of something longer than 60 KiB. Only
+    /// [`request_even_cut`] gives such a request.
+    pub is_cut: bool,
     /// The headers.
     pub headers: HeaderMap,
     /// The address of the peer, where it is known.
@@ -128,18 +135,35 @@ impl fmt::Debug for Body {
 pub fn request(
     wanted: impl Fn(&str) -> bool + Clone + Send + Sync + 'static,
 ) -> impl Filter<Extract = (Request,), Error = Rejection> + Clone {
+    request_where(move |path, is_cut| !is_cut && wanted(path))
+}
+
+/// Like [`request`], and takes requests too whose target is so long that only its beginning was read, where
+/// other filters leave them to be answered with 414: for protocols with an answer of their own.
+pub fn request_even_cut(
+    wanted: impl Fn(&str) -> bool + Clone + Send + Sync + 'static,
+) -> impl Filter<Extract = (Request,), Error = Rejection> + Clone {
+    request_where(move |path, _| wanted(path))
+}
+
+fn request_where(
+    wanted: impl Fn(&str, bool) -> bool + Clone + Send + Sync + 'static,
+) -> impl Filter<Extract = (Request,), Error = Rejection> + Clone {
     method()
         .and(warp::path::full())
-        .and_then(move |method: Method, path: warp::path::FullPath| {
-            let wanted = wanted(path.as_str());
-            async move {
-                if wanted {
-                    Ok((method, path))
-                } else {
-                    Err(warp::reject::not_found())
+        .and(warp::ext::optional::<Cut>())
+        .and_then(
+            move |method: Method, path: warp::path::FullPath, cut: Option<Cut>| {
+                let wanted = wanted(path.as_str(), cut.is_some());
+                async move {
+                    if wanted {
+                        Ok((method, path, cut.is_some()))
+                    } else {
+                        Err(warp::reject::not_found())
+                    }
                 }
-            }
-        })
+            },
+        )
         .untuple_one()
         .and(warp::query::raw().or(warp::any().map(String::new)).unify())
         .and(warp::header::headers_cloned())
@@ -150,6 +174,7 @@ pub fn request(
         .map(
             |method,
              path: warp::path::FullPath,
+             is_cut,
              query,
              headers,
              peer: Option<Peer>,
@@ -159,6 +184,7 @@ pub fn request(
                 method,
                 path: path.as_str().to_owned(),
                 query,
+                is_cut,
                 headers,
                 // `remote` is known inside somebody else's `warp::serve`, `peer` inside our own listener.
                 peer: peer.map(|Peer(peer)| peer).or(remote),

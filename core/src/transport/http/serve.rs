@@ -8,7 +8,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tower_service::Service;
 use warp::{Filter, filters::BoxedFilter};
 
-use super::{Peer, Response, text};
+use super::{Peer, Response, json, request::Cut, text};
 use crate::{runner::Runtime, transport::guarded::GuardedSocket};
 
 /// Bytes of a request head: PubNub puts messages of 32 KiB, percent-encoded, into the request line.
@@ -24,7 +24,7 @@ pub(in crate::transport) async fn serve(
     let head = io.head();
     let service = warp::service(routes.map(|response: Response| response));
     let service = service_fn(move |mut request: http::Request<Incoming>| {
-        head.complete();
+        let is_cut = head.complete();
         let (head, mut service) = (head.clone(), service.clone());
         async move {
             // CONNECT has no path, which warp 0.4.3 takes badly.
@@ -35,7 +35,15 @@ pub(in crate::transport) async fn serve(
                 )
             } else {
                 request.extensions_mut().insert(Peer(peer));
+                if is_cut {
+                    request.extensions_mut().insert(Cut);
+                }
                 match service.call(request).await {
+                    // What nobody took is not there, or might be if it were not so long.
+                    Ok(answer) if is_cut && answer.status() == StatusCode::NOT_FOUND => json(
+                        StatusCode::URI_TOO_LONG,
+                        r#"{"status":414,"message":"The address is too long."}"#,
+                    ),
                     Ok(answer) => answer,
                     Err(never) => match never {},
                 }

@@ -195,7 +195,7 @@ pub(crate) fn run_node(script: &str, args: &[&str]) {
     assert!(status.success(), "{script} {args:?}: {status}");
 }
 
-/// The Python that has kn-sock, with a script of `tests/py`.
+/// The Python that has the clients, with a script of `tests/py`.
 pub(crate) fn python(script: &str) -> Command {
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = crate_folder.ancestors().nth(2).unwrap();

@@ -1,0 +1,434 @@
+//! PubNub's addresses with a plain HTTP client: answers and errors word for word.
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, HttpConnection, Server, ServerOptions};
+
+fn start() -> Server {
+    ServerOptions::new(&["--app", "pubnub"])
+        .config("[apps.pubnub]\nhold_secs = 1\n")
+        .start()
+}
+
+/// Every answer is JSON and says so, and a page from elsewhere may read it.
+#[track_caller]
+fn check(answer: &Answer) {
+    let content_type = answer.header("content-type");
+    assert_eq!(content_type, Some("text/javascript; charset=\"UTF-8\""));
+    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(answer.header("cache-control"), Some("no-cache"));
+}
+
+#[track_caller]
+fn expect(server: &Server, target: &str, status: u16, body: &Value) {
+    let answer = server.get(target);
+    check(&answer);
+    assert_eq!((answer.status, &answer.json()), (status, body), "{target}");
+}
+
+/// An error of publishing: its text, between a 0 and a timetoken.
+#[track_caller]
+fn expect_problem(answer: &Answer, status: u16, text: &str) {
+    check(answer);
+    let body = answer.json();
+    assert_eq!(answer.status, status, "{body}");
+    assert_eq!((&body[0], &body[1]), (&json!(0), &json!(text)));
+    assert_eq!(body[2].as_str().unwrap().len(), 17);
+}
+
+fn error(status: u16, service: &str, message: &str) -> Value {
+    json!({"message": message, "error": true, "service": service, "status": status})
+}
+
+#[test]
+fn a_minimal_exchange() {
+    let server = start();
+    let first = server.get("/v2/subscribe/demo/d1,d1-pnpres/0?tt=0&ee=1&uuid=defu");
+    check(&first);
+    let first = first.json();
+    assert_eq!((&first["m"], &first["t"]["r"]), (&json!([]), &json!(1)));
+    let cursor = first["t"]["t"].as_str().unwrap();
+    let target = format!("/v2/subscribe/demo/d1,d1-pnpres/0?tt={cursor}&tr=1&uuid=defu");
+    let join = server.get(&target).json();
+    let event = &join["m"][0];
+    assert_eq!(event["c"], "d1-pnpres");
+    assert_eq!(event["b"], "d1-pnpres");
+    assert_eq!(event["d"]["action"], "join");
+    assert_eq!(event["d"]["occupancy"], 1);
+    assert!(event["d"]["timestamp"].is_u64());
+    assert!(event.get("i").is_none() && event.get("e").is_none() && event.get("u").is_none());
+    assert_eq!(event["p"]["t"], join["t"]["t"]);
+    let sent = server.get(
+        "/publish/demo/demo/0/d1/0/%7B%22name%22%3A%22Alex%22%7D?meta=%7B%22n%22%3A3%7D&uuid=u1",
+    );
+    check(&sent);
+    let sent = sent.json();
+    assert_eq!((&sent[0], &sent[1]), (&json!(1), &json!("Sent")));
+    let cursor = join["t"]["t"].as_str().unwrap();
+    let target = format!("/v2/subscribe/demo/d1/0?tt={cursor}&tr=1&uuid=defu");
+    let got = server.get(&target).json();
+    assert_eq!(
+        got["m"],
+        json!([{"a": "1", "f": 0, "i": "u1", "s": got["m"][0]["s"], "p": {"t": sent[2], "r": 1},
+            "k": "demo", "c": "d1", "d": {"name": "Alex"}, "u": {"n": 3}}])
+    );
+    assert_eq!(got["t"], json!({"t": sent[2], "r": 1}));
+    // Nothing more: the poll is held, and answered with nothing.
+    let target = format!("/v2/subscribe/demo/d1/0?tt={}", sent[2].as_str().unwrap());
+    assert_eq!(server.get(&target).json()["m"], json!([]));
+}
+
+#[test]
+fn errors_of_publishing() {
+    let server = start();
+    let get = |target: &str| server.get(target);
+    expect_problem(&get("/publish/x/demo/0/c/0/1"), 400, "Invalid Key");
+    expect_problem(&get("/publish/demo/x/0/c/0/1"), 400, "Invalid Key");
+    for message in ["%7B", "hello", "%22%FF%22", ""] {
+        let target = format!("/publish/demo/demo/0/c/0/{message}");
+        expect_problem(&get(&target), 400, "Invalid JSON");
+    }
+    expect_problem(&get("/publish/demo/demo/0/c/0"), 400, "Invalid JSON");
+    let bad = [
+        ("meta=%7B", "Invalid meta"),
+        ("ttl=soon", "Invalid ttl"),
+        ("custom_message_type=a", "Invalid custom message type"),
+        (
+            "custom_message_type=a%20b%20c",
+            "Invalid custom message type",
+        ),
+    ];
+    for (query, problem) in bad {
+        let target = format!("/publish/demo/demo/0/c/0/1?{query}");
+        expect_problem(&get(&target), 400, problem);
+    }
+    expect_problem(&get("/publish/demo/demo/0/%FF/0/1"), 400, "Invalid Channel");
+    let wildcard = "Publishing to a wildcard is not allowed";
+    expect_problem(&get("/publish/demo/demo/0/a.*/0/1"), 400, wildcard);
+    let signal = |bytes: usize| {
+        let message = "x".repeat(bytes - 2);
+        get(&format!("/signal/demo/demo/0/c/0/%22{message}%22"))
+    };
+    assert_eq!(signal(64).status, 200);
+    expect_problem(&signal(65), 400, "Signal size too large");
+}
+
+#[test]
+fn messages_have_a_limit_however_they_come() {
+    let server = start();
+    let too_large = "Message Too Large";
+    // The name of the channel counts too.
+    let message = |bytes: usize| format!("\"{}\"", "x".repeat(bytes - 2));
+    let by_get = |bytes| {
+        let target = format!("/publish/demo/demo/0/room/0/{}", message(bytes));
+        server.get(&target.replace('"', "%22"))
+    };
+    assert_eq!(by_get(32 * 1024 - 4).status, 200);
+    expect_problem(&by_get(32 * 1024 - 3), 413, too_large);
+    let by_post = |bytes| server.post("/publish/demo/demo/0/room/0", message(bytes));
+    assert_eq!(by_post(32 * 1024 - 4).status, 200);
+    expect_problem(&by_post(32 * 1024 - 3), 413, too_large);
+    expect_problem(&by_post(5 << 20), 413, too_large);
+    // A request line that no HTTP library takes.
+    for bytes in [66_000, 100_000, 150_000] {
+        let answer = by_get(bytes);
+        expect_problem(&answer, 413, too_large);
+    }
+    // zlib: a mebibyte of spaces in a kibibyte. Only what is needed to see that is unpacked.
+    let bomb = include_bytes!("data/spaces.zlib");
+    let headers = [("Content-Encoding", "deflate")];
+    let target = "/publish/demo/demo/0/room/0";
+    let answer = server.request("POST", target, &headers, Some(bomb));
+    expect_problem(&answer, 413, too_large);
+    let answer = server.request("POST", target, &headers, Some(b"\x78\x9cno zlib"));
+    expect_problem(&answer, 400, "Invalid JSON");
+    // A header alone is no reason to unpack anything.
+    let answer = server.request("GET", "/publish/demo/demo/0/room/0/1", &headers, None);
+    assert_eq!(answer.status, 200);
+}
+
+#[test]
+fn errors_of_subscribing() {
+    let server = start();
+    let subscribe = |rest: &str| format!("/v2/subscribe/demo/{rest}");
+    let key = error(400, "Access Manager", "Invalid Subscribe Key");
+    expect(&server, "/v2/subscribe/x/c/0", 400, &key);
+    let bad = |message| error(400, "Subscribe", message);
+    for (rest, message) in [
+        ("c/0?tt=soon", "Invalid Timetoken"),
+        ("c/0?tt=-1", "Invalid Timetoken"),
+        ("c/0?tt=99999999999999999999", "Invalid Timetoken"),
+        ("c/0?tt=%FF", "Invalid Timetoken"),
+        ("c/0?heartbeat=x", "Invalid Heartbeat"),
+        ("c/0?state=%7B", "Invalid JSON specified."),
+        (
+            "c/0?state=%7B%22c%22%3A1%7D",
+            "A state must be a JSON object.",
+        ),
+        ("c/0?filter-expr=a%20%3D%3D", "Filter syntax error"),
+        ("c/0?filter-expr=%FF", "Filter syntax error"),
+        ("a,%FF/0", "A channel name is not valid UTF-8."),
+        (",/0", "Name at least one channel or channel group."),
+    ] {
+        expect(&server, &subscribe(rest), 400, &bad(message));
+    }
+    let many: Vec<_> = (0..10_000).map(|n| format!("c{n}")).collect();
+    let answer = server.get(&subscribe(&format!("{}/0?tt=1", many.join(","))));
+    check(&answer);
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().contains("use channel groups for more"));
+    let long = "x".repeat(2000);
+    assert_eq!(server.get(&subscribe(&format!("{long}/0"))).status, 400);
+}
+
+#[test]
+fn errors_of_presence_and_groups() {
+    let server = start();
+    let presence = |rest: &str| format!("/v2/presence/sub-key/demo/{rest}");
+    let bad = |message| error(400, "Presence", message);
+    for (rest, message) in [
+        (
+            "channel/c/heartbeat?heartbeat=x&uuid=u",
+            "Invalid Heartbeat",
+        ),
+        (
+            "channel/c/heartbeat?state=1&uuid=u",
+            "Invalid JSON specified.",
+        ),
+        (
+            "channel/c/uuid/u/data?state=%5B%5D",
+            "A state must be a JSON object.",
+        ),
+        ("channel/c/uuid/u/data?state=%7B", "Invalid JSON specified."),
+        ("channel/c/uuid/u/data", "Invalid JSON specified."),
+        ("channel/%FF", "Invalid Channel"),
+        ("channel/c?limit=x", "Invalid limit: it must be a number."),
+        ("uuid/%FF", "Invalid UUID"),
+    ] {
+        expect(&server, &presence(rest), 400, &bad(message));
+    }
+    let missing =
+        json!({"status": 404, "error": true, "message": "Not Found", "service": "Presence"});
+    expect(&server, &presence("channel"), 404, &missing);
+    let registry = "/v1/channel-registration/sub-key/demo/channel-group";
+    let full: Vec<_> = (0..201).map(|n| format!("c{n}")).collect();
+    let answer = server.get(&format!("{registry}/g?add={}", full.join(",")));
+    assert_eq!(answer.status, 400);
+    let listed = json!({"status": 200, "payload": {"channels": [], "group": "g"},
+        "service": "channel-registry", "error": false});
+    expect(&server, &format!("{registry}/g"), 200, &listed);
+    let answer = server.request("POST", registry, &[], None);
+    assert_eq!((answer.status, answer.header("allow")), (405, Some("GET")));
+}
+
+#[test]
+fn answers_of_presence() {
+    let server = start();
+    let presence = "/v2/presence/sub-key/demo";
+    let ok = json!({"status": 200, "message": "OK", "service": "Presence"});
+    let with = |more: Value| {
+        let mut body = ok.clone();
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        body
+    };
+    let get = |rest: &str, body: Value| expect(&server, &format!("{presence}{rest}"), 200, &body);
+    get("/channel/c", with(json!({"uuids": [], "occupancy": 0})));
+    get("/uuid/u", with(json!({"payload": {"channels": []}})));
+    get("/channel/c,d/heartbeat?uuid=u&heartbeat=300", ok.clone());
+    get("/channel/c-pnpres,e.*/heartbeat?uuid=u", ok.clone());
+    get("/channel/c", with(json!({"uuids": ["u"], "occupancy": 1})));
+    get("/channel/c?disable_uuids=1", with(json!({"occupancy": 1})));
+    get(
+        "/channel/c?limit=0",
+        with(json!({"uuids": [], "occupancy": 1})),
+    );
+    get(
+        "/channel/c?state=1",
+        with(json!({"uuids": [{"uuid": "u"}], "occupancy": 1})),
+    );
+    let one = json!({"uuids": ["u"], "occupancy": 1});
+    let both = json!({"channels": {"c": one, "d": one}, "total_channels": 2, "total_occupancy": 2});
+    get("/channel/c,d,nobody", with(json!({"payload": both})));
+    get("", with(json!({"payload": both})));
+    let state = json!({"a": 1});
+    get(
+        "/channel/c/uuid/u/data?state=%7B%22a%22%3A1%7D&uuid=u",
+        with(json!({"payload": state})),
+    );
+    get(
+        "/channel/c/uuid/u",
+        with(json!({"payload": state, "uuid": "u", "channel": "c"})),
+    );
+    get(
+        "/channel/c/uuid/nobody",
+        with(json!({"payload": {}, "uuid": "nobody", "channel": "c"})),
+    );
+    let channels = json!({"channels": {"c": state, "d": {}}});
+    get(
+        "/channel/c,d/uuid/u",
+        with(json!({"payload": channels, "uuid": "u"})),
+    );
+    get(
+        "/uuid/u",
+        with(json!({"payload": {"channels": ["c", "d"]}})),
+    );
+    let left = with(json!({"action": "leave"}));
+    get("/channel/c/leave?uuid=u", left.clone());
+    get("/channel/c/leave?uuid=u", left);
+    get("/uuid/u", with(json!({"payload": {"channels": ["d"]}})));
+}
+
+#[test]
+fn what_is_not_here_is_said_in_json() {
+    let server = start();
+    for (target, service) in [
+        ("/v1/files/demo/channels/c/files", "Files"),
+        ("/v1/push/sub-key/demo/devices/x", "Push"),
+        ("/v2/push/sub-key/demo/devices/x", "Push"),
+        ("/v2/objects/demo/uuids", "Objects"),
+        ("/v2/auth/grant/sub-key/demo", "Access Manager"),
+        ("/subscribe/demo/c/0/0", "Balancer"),
+        ("/time/1", "Balancer"),
+        ("/v3/history/x", "Balancer"),
+    ] {
+        let body =
+            json!({"status": 404, "error": true, "message": "Not Found", "service": service});
+        expect(&server, target, 404, &body);
+    }
+    let no_history = "No history is kept here: start the server with --persistence.";
+    let body = error(400, "History", no_history);
+    expect(&server, "/v2/history/sub-key/demo/channel/c", 400, &body);
+}
+
+#[test]
+fn pages_from_elsewhere_may_ask() {
+    let server = start();
+    let answer = server.request("OPTIONS", "/publish/demo/demo/0/c/0", &[], None);
+    check(&answer);
+    assert_eq!(answer.status, 200);
+    let methods = answer.header("access-control-allow-methods").unwrap();
+    for method in ["GET", "POST", "DELETE", "PATCH", "OPTIONS"] {
+        assert!(methods.contains(method));
+    }
+    let headers = answer.header("access-control-allow-headers").unwrap();
+    for header in ["Content-Type", "Content-Encoding", "Accept"] {
+        assert!(headers.contains(header));
+    }
+}
+
+#[test]
+fn time_is_a_bare_number() {
+    let time = start().get("/time/0").json();
+    assert!(time[0].is_u64(), "{time}");
+}
+
+#[test]
+fn tenants_are_apart() {
+    let server = ServerOptions::new(&["--app", "pubnub"])
+        .config(
+            "[apps.pubnub]\nhold_secs = 1\n\
+             [[apps.pubnub.key_sets]]\npublish_key = \"p1\"\nsubscribe_key = \"s1\"\n\
+             [[apps.pubnub.key_sets]]\npublish_key = \"p2\"\nsubscribe_key = \"s2\"\n",
+        )
+        .start();
+    expect_problem(
+        &server.get("/publish/demo/demo/0/c/0/1"),
+        400,
+        "Invalid Key",
+    );
+    expect_problem(&server.get("/publish/p1/s2/0/c/0/1"), 400, "Invalid Key");
+    assert_eq!(server.get("/publish/p1/s1/0/c/0/%22one%22").status, 200);
+    assert_eq!(server.get("/publish/p2/s2/0/c/0/%22two%22").status, 200);
+    for (key, message) in [("s1", "one"), ("s2", "two")] {
+        let got = server.get(&format!("/v2/subscribe/{key}/c/0?tt=1")).json();
+        let said: Vec<_> = got["m"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|m| &m["d"])
+            .collect();
+        assert_eq!(said, [message], "{got}");
+        assert_eq!(
+            (&got["m"][0]["c"], &got["m"][0]["k"]),
+            (&json!("c"), &json!(key))
+        );
+    }
+    // One cannot name the other's channels.
+    expect_problem(
+        &server.get("/publish/p1/s1/0/s2:c/0/1"),
+        400,
+        "Invalid Channel",
+    );
+    assert_eq!(server.get("/v2/subscribe/s1/s2:c/0").status, 400);
+}
+
+#[test]
+fn comings_and_goings_of_many_are_summed_up() {
+    let server = ServerOptions::new(&["--app", "pubnub"])
+        .config("[apps.pubnub]\npresence_announce_max = 3\npresence_interval_secs = 1\n")
+        .start();
+    let first = server.get("/v2/subscribe/demo/c-pnpres/0").json();
+    let mut cursor = first["t"]["t"].as_str().unwrap().to_owned();
+    for number in 0..6 {
+        server.get(&format!(
+            "/v2/presence/sub-key/demo/channel/c/heartbeat?uuid=u{number}"
+        ));
+    }
+    let mut events = Vec::new();
+    while !events
+        .iter()
+        .any(|event: &Value| event["action"] == "interval")
+    {
+        let got = server
+            .get(&format!("/v2/subscribe/demo/c-pnpres/0?tt={cursor}"))
+            .json();
+        cursor = got["t"]["t"].as_str().unwrap().to_owned();
+        events.extend(got["m"].as_array().unwrap().iter().map(|m| m["d"].clone()));
+    }
+    let actions: Vec<_> = events
+        .iter()
+        .map(|event| event["action"].as_str().unwrap())
+        .collect();
+    assert_eq!(actions, ["join", "join", "join", "interval"]);
+    assert_eq!(events[3]["occupancy"], 6);
+    assert_eq!(events[3]["join"], json!(["u3", "u4", "u5"]));
+}
+
+#[test]
+fn a_poll_that_is_held_ends_when_the_server_stops() {
+    let mut server = ServerOptions::new(&["--app", "pubnub"]).start();
+    let mut poll = HttpConnection::open(server.address);
+    poll.write(
+        b"GET /v2/subscribe/demo/c/0?tt=17000000000000000&uuid=u HTTP/1.1\r\nHost: t\r\n\r\n",
+    )
+    .unwrap();
+    // Its sign of life tells that it is there.
+    crate::support::eventually("the poll is there", crate::support::SOON, || {
+        let here = server.get("/v2/presence/sub-key/demo/channel/c").json();
+        (here["occupancy"] == 1).then_some(())
+    });
+    server.process.signal("TERM");
+    let answer = poll.answer(false);
+    assert_eq!((answer.status, &answer.json()["m"]), (200, &json!([])));
+    assert!(server.process.wait(crate::support::SOON).success());
+}
+
+#[test]
+fn other_protocols_share_the_channels() {
+    let server = ServerOptions::new(&[])
+        .config("[apps.pubnub]\nhold_secs = 1\n")
+        .start();
+    let first = server.get("/v2/subscribe/demo/shared/0").json();
+    server.publish("/api/channels/shared/", &json!({"from": "seth"}));
+    let mut page = server.websocket();
+    page.join("shared");
+    let cursor = first["t"]["t"].as_str().unwrap();
+    let got = server
+        .get(&format!("/v2/subscribe/demo/shared/0?tt={cursor}"))
+        .json();
+    assert_eq!(got["m"][0]["d"], json!({"from": "seth"}));
+    server.get("/publish/demo/demo/0/shared/0/%7B%22from%22%3A%22pubnub%22%7D?uuid=ann");
+    page.expect(&json!({"message": {"from": "pubnub"}, "sender_id": "ann"}));
+}

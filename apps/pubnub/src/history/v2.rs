@@ -1,0 +1,52 @@
+//! The second version of reading: one channel, positions as numbers.
+
+use polywire_core::http::Response;
+
+use super::{bad, failed, is_on, item, number, one_channel, range, store};
+use crate::{access::bits, reply, reply::Refused, route::Call};
+
+/// Messages of one answer.
+const LIMIT: u64 = 100;
+
+pub(super) async fn fetch(call: &Call<'_>, channel: &str) -> Result<Response, Refused> {
+    let (channel, _) = one_channel(call, channel, bits::READ)?;
+    let limit = number(call, "count")?.unwrap_or(LIMIT);
+    if limit == 0 {
+        return Err(bad("Invalid count: use 1 to 100."));
+    }
+    let (start, end) = (number(call, "start")?, number(call, "end")?);
+    let reverse = is_on(call, "reverse");
+    let query = range::query(start, end, reverse, limit.min(LIMIT) as usize);
+    let page = store(call)?.read(&channel.into(), &query).await;
+    let mut entries = page.map_err(|error| failed(&error))?.entries;
+    if !reverse {
+        entries.reverse();
+    }
+    let (token, meta) = (is_on(call, "include_token"), is_on(call, "include_meta"));
+    let as_text = is_on(call, "string_message_token");
+    let items = entries.iter().map(|stored| {
+        let publication = &stored.publication;
+        let message = item::bare(publication);
+        if !token && !meta {
+            return message;
+        }
+        let mut text = format!(r#"{{"message":{message}"#);
+        if token {
+            let timetoken = publication.position().timetoken.0;
+            let quote = if as_text { "\"" } else { "" };
+            text.push_str(&format!(r#","timetoken":{quote}{timetoken}{quote}"#));
+        }
+        if meta {
+            text.push_str(r#","meta":"#);
+            text.push_str(item::meta(publication));
+        }
+        text.push('}');
+        text
+    });
+    let items = items.collect::<Vec<_>>().join(",");
+    let place = |stored: Option<&polywire_core::Stored>| {
+        stored.map_or(0, |stored| stored.publication.position().timetoken.0)
+    };
+    let (first, last) = (place(entries.first()), place(entries.last()));
+    Ok(reply::ok(format!("[[{items}],{first},{last}]")))
+}

@@ -1,0 +1,131 @@
+//! The third version of reading: many channels, positions as texts; and counting.
+
+use polywire_core::{Span, Timetoken, http::Response};
+
+use super::{bad, channel, failed, is_on, item, number, range, store};
+use crate::{
+    access::bits,
+    names::path_list,
+    reply,
+    reply::Refused,
+    route::Call,
+    text::{parameter, quote},
+};
+
+/// Messages of an answer for one channel.
+const LIMIT: u64 = 100;
+
+/// Messages of each channel in an answer for several, or with actions.
+const LIMIT_OF_EACH: u64 = 25;
+
+/// Channels of one request.
+const CHANNELS_MAX: usize = 500;
+
+fn names(channels: &str) -> Result<Vec<String>, Refused> {
+    let names = path_list(channels).map_err(|_| bad("Invalid Channel"))?;
+    if names.is_empty() {
+        return Err(bad("Name at least one channel."));
+    }
+    if names.len() > CHANNELS_MAX {
+        return Err(bad(&format!(
+            "One request may name {CHANNELS_MAX} channels."
+        )));
+    }
+    Ok(names)
+}
+
+pub(super) async fn fetch(
+    call: &Call<'_>,
+    channels: &str,
+    actions: bool,
+) -> Result<Response, Refused> {
+    let names = names(channels)?;
+    if actions && names.len() > 1 {
+        return Err(bad(
+            "Messages with actions are read of one channel at a time.",
+        ));
+    }
+    let limit = if actions || names.len() > 1 {
+        LIMIT_OF_EACH
+    } else {
+        LIMIT
+    };
+    let limit = number(call, "max")?
+        .filter(|max| *max > 0)
+        .unwrap_or(limit)
+        .min(limit);
+    let wish = item::Wish {
+        meta: is_on(call, "include_meta"),
+        client: is_on(call, "include_uuid"),
+        kind: is_on(call, "include_message_type"),
+        label: is_on(call, "include_custom_message_type"),
+        actions,
+    };
+    let (start, end) = (number(call, "start")?, number(call, "end")?);
+    let query = range::query(start, end, false, limit as usize);
+    let store = store(call)?;
+    let (mut parts, mut more) = (Vec::new(), String::new());
+    for name in &names {
+        let channel = channel(call, name, bits::READ)?;
+        let page = store.read(&channel.into(), &query).await;
+        let mut page = page.map_err(|error| failed(&error))?;
+        page.entries.reverse();
+        let Some(first) = page.entries.first() else {
+            continue;
+        };
+        if actions && page.more {
+            let start = first.publication.position().timetoken.0;
+            let (key, channel) = (call.set.subscribe_key(), channels);
+            more = format!(
+                r#","more":{{"url":"/v3/history-with-actions/sub-key/{key}/channel/{channel}?start={start}&max={limit}","start":"{start}","max":{limit}}}"#
+            );
+        }
+        let items = page.entries.iter().map(|stored| item::object(stored, wish));
+        let items = items.collect::<Vec<_>>().join(",");
+        parts.push(format!("{}:[{items}]", quote(name)));
+    }
+    let channels = parts.join(",");
+    Ok(reply::ok(format!(
+        r#"{{"status":200,"error":false,"error_message":"","channels":{{{channels}}}{more}}}"#
+    )))
+}
+
+/// `GET …/message-counts/{channels}`
+pub(super) async fn counts(call: &Call<'_>, channels: &str) -> Result<Response, Refused> {
+    let names = names(channels)?;
+    let times = times(call, names.len())?;
+    let store = store(call)?;
+    let mut parts = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        let channel = channel(call, name, bits::READ)?;
+        // One time is for all channels.
+        let from = times.get(index).or(times.first()).copied();
+        let span = Span {
+            from: Timetoken(from.unwrap_or_default()),
+            ..Span::ALL
+        };
+        let count = store.count(&channel.into(), span).await;
+        let count = count.map_err(|error| failed(&error))?;
+        parts.push(format!("{}:{count}", quote(name)));
+    }
+    let channels = parts.join(",");
+    Ok(reply::ok(format!(
+        r#"{{"status":200,"error":false,"error_message":"","channels":{{{channels}}}}}"#
+    )))
+}
+
+fn times(call: &Call<'_>, channels: usize) -> Result<Vec<u64>, Refused> {
+    const INVALID: &str =
+        "Invalid timetoken: give one, or channelsTimetoken with one for each channel.";
+    if let Some(time) = number(call, "timetoken")? {
+        return Ok(vec![time]);
+    }
+    let list = parameter(call.query(), "channelsTimetoken").flatten();
+    let list = list.ok_or_else(|| bad(INVALID))?;
+    let times = list.split(',').map(|digits| digits.parse().ok());
+    let times: Option<Vec<u64>> = times.collect();
+    match times {
+        Some(times) if times.len() == channels || times.len() == 1 => Ok(times),
+        _ => Err(bad(INVALID)),
+    }
+}

@@ -1,0 +1,35 @@
+//! PubNub on polywire: the vendor's unmodified SDKs, with another `origin`.
+//!
+//! ```no_run
+//! use polywire_core::{AppRunner, testkit};
+//! use polywire_pubnub::{KeySet, PubNub};
+//!
+//! # async fn run() -> Result<(), polywire_core::StartError> {
+//! let server = AppRunner::builder(testkit::LocalBackend::default())
+//!     .authentication(testkit::AllowAll)
+//!     .app(PubNub::default().key_set(KeySet::new("pub-c-mine", "sub-c-mine")))
+//!     .listen(([127, 0, 0, 1], 8080).into())
+//!     .build()
+//!     .await?;
+//! server.run(async { tokio::signal::ctrl_c().await.unwrap() }).await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod access;
+mod app;
+mod compression;
+mod filter;
+mod history;
+mod keys;
+mod names;
+mod presence;
+mod publish;
+mod registry;
+mod reply;
+mod route;
+mod stream;
+mod subscribe;
+mod text;
+
+pub use self::{app::PubNub, keys::KeySet};

@@ -1,0 +1,161 @@
+//! Lists of members.
+
+use http::StatusCode;
+use polywire_core::{Channel, ClientId, http::Response, space::Member};
+
+use super::{
+    SERVICE,
+    calls::{places, readable},
+};
+use crate::{
+    names::At,
+    reply,
+    route::Call,
+    text::{decode, parameter, quote},
+};
+
+/// Members that one answer lists of a channel.
+const LIMIT: usize = 1000;
+
+/// How a list is wanted.
+struct Wish {
+    uuids: bool,
+    states: bool,
+    limit: usize,
+    offset: usize,
+}
+
+impl Wish {
+    fn parse(query: &str) -> Result<Self, reply::Refused> {
+        let value = |name: &str| {
+            parameter(query, name).ok_or_else(|| reply::bad_request(SERVICE, "Invalid parameter"))
+        };
+        let number = |name: &str, default: usize| match value(name)?.as_deref() {
+            None | Some("") => Ok(default),
+            Some(digits) => digits.parse().map_err(|_| {
+                let message = format!("Invalid {name}: it must be a number.");
+                reply::bad_request(SERVICE, &message)
+            }),
+        };
+        let limit = number("limit", LIMIT)?.min(LIMIT);
+        Ok(Self {
+            uuids: !is_on(value("disable_uuids")?.as_deref()),
+            states: is_on(value("state")?.as_deref()),
+            limit,
+            offset: number("offset", 0)?,
+        })
+    }
+
+    /// `"uuids":[…],"occupancy":n` of a channel, and how many there are.
+    fn describe(&self, call: &Call<'_>, channel: &Channel) -> (String, usize) {
+        let presence = call.space().presence();
+        if !self.uuids {
+            let occupancy = presence.occupancy(channel);
+            return (format!(r#""occupancy":{occupancy}"#), occupancy);
+        }
+        let members = presence.members(channel);
+        let occupancy = members.len();
+        let listed = members.iter().skip(self.offset).take(self.limit);
+        let uuids = listed.map(|member| self.member(member));
+        let uuids = uuids.collect::<Vec<_>>().join(",");
+        (
+            format!(r#""uuids":[{uuids}],"occupancy":{occupancy}"#),
+            occupancy,
+        )
+    }
+
+    fn member(&self, member: &Member) -> String {
+        let uuid = quote(member.client.as_str());
+        match &member.state {
+            _ if !self.states => uuid,
+            Some(state) => format!(r#"{{"uuid":{uuid},"state":{}}}"#, state.as_str()),
+            None => format!(r#"{{"uuid":{uuid}}}"#),
+        }
+    }
+}
+
+fn is_on(value: Option<&str>) -> bool {
+    matches!(value, Some("1" | "true"))
+}
+
+/// `GET …/channel/{channels}`
+pub(super) async fn now(call: &Call<'_>, channels: &str) -> Result<Response, reply::Refused> {
+    let wish = Wish::parse(call.query())?;
+    let subject = readable(call, channels)?;
+    if let [wanted] = &subject.names[..]
+        && let At::Channel(channel) = &wanted.at
+    {
+        let (description, _) = wish.describe(call, channel);
+        return Ok(reply::ok(format!(
+            r#"{{"status":200,"message":"OK","service":"Presence",{description}}}"#
+        )));
+    }
+    let places = places(call, &subject).await;
+    Ok(several(
+        call,
+        &wish,
+        places.iter().map(|(channel, _)| channel),
+    ))
+}
+
+/// `GET …`: all channels that somebody is on.
+pub(super) async fn everywhere(call: &Call<'_>) -> Result<Response, reply::Refused> {
+    let wish = Wish::parse(call.query())?;
+    if !call.caller.may_everything() {
+        let message = "Forbidden";
+        return Err(reply::error(
+            StatusCode::FORBIDDEN,
+            reply::ACCESS_MANAGER,
+            message,
+        ));
+    }
+    let mut channels = call.space().presence().channels();
+    channels.sort_unstable();
+    Ok(several(
+        call,
+        &wish,
+        channels.iter().filter(|c| is_of(call, c)),
+    ))
+}
+
+fn is_of(call: &Call<'_>, channel: &Channel) -> bool {
+    let (owner, _) = call.shared.keys.owner(channel.as_str());
+    owner.subscribe_key() == call.set.subscribe_key()
+}
+
+fn several<'c>(
+    call: &Call<'_>,
+    wish: &Wish,
+    channels: impl Iterator<Item = &'c Channel>,
+) -> Response {
+    let (mut total, mut parts) = (0, Vec::new());
+    for channel in channels {
+        let (description, occupancy) = wish.describe(call, channel);
+        if occupancy > 0 {
+            let name = call.set.unqualify(channel.as_str()).unwrap_or_default();
+            parts.push(format!("{}:{{{description}}}", quote(name)));
+            total += occupancy;
+        }
+    }
+    let (count, channels) = (parts.len(), parts.join(","));
+    reply::ok(format!(
+        r#"{{"status":200,"message":"OK","payload":{{"channels":{{{channels}}},"total_channels":{count},"total_occupancy":{total}}},"service":"Presence"}}"#
+    ))
+}
+
+/// `GET …/uuid/{uuid}`: the channels that a client is on.
+pub(super) fn where_now(call: &Call<'_>, uuid: &str) -> Result<Response, reply::Refused> {
+    let client = decode(uuid).and_then(|uuid| ClientId::new(&uuid).ok());
+    let client = client.ok_or_else(|| reply::bad_request(SERVICE, "Invalid UUID"))?;
+    let mut channels = call.space().presence().channels_of(&client);
+    channels.retain(|channel| is_of(call, channel));
+    channels.sort_unstable();
+    let names = channels.iter().filter_map(|channel| {
+        let name = call.set.unqualify(channel.as_str())?;
+        Some(quote(name))
+    });
+    let names = names.collect::<Vec<_>>().join(",");
+    Ok(reply::ok(format!(
+        r#"{{"status":200,"message":"OK","payload":{{"channels":[{names}]}},"service":"Presence"}}"#
+    )))
+}

@@ -1,0 +1,248 @@
+//! Publishing: messages, signals, and what is fired at nobody.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use http::{Method, StatusCode};
+use polywire_core::{
+    Draft, JsonText, Kind, Payload, Refusal, RefusalKind, Retention,
+    http::{Request, Response},
+};
+
+use crate::{
+    access::{self, Resource, bits},
+    app::Shared,
+    compression::{UnpackError, unpack},
+    keys::KeySet,
+    reply,
+    text::{decode, parameter, quote},
+};
+
+/// Who speaks in errors that are not those of publishing.
+const SERVICE: &str = "Publish";
+
+/// Bytes of a signal.
+const SIGNAL_BYTES_MAX: usize = 64;
+
+/// Characters of a custom message type.
+const LABEL_CHARS: std::ops::RangeInclusive<usize> = 3..=50;
+
+/// Something that is to be published, as its address says it.
+pub(crate) struct Publish<'p> {
+    publish_key: &'p str,
+    channel: &'p str,
+    /// The message in the address, percent-encoded; parts between slashes that should have been encoded.
+    message: &'p [&'p str],
+    is_signal: bool,
+}
+
+/// What was wrong.
+enum Problem {
+    /// Said in the form of publishing.
+    Publish(StatusCode, &'static str),
+    /// An answer that is written already.
+    Answer(reply::Refused),
+}
+
+impl From<reply::Refused> for Problem {
+    fn from(answer: reply::Refused) -> Self {
+        Self::Answer(answer)
+    }
+}
+
+const fn bad(message: &'static str) -> Problem {
+    Problem::Publish(StatusCode::BAD_REQUEST, message)
+}
+
+const TOO_LARGE: Problem = Problem::Publish(StatusCode::PAYLOAD_TOO_LARGE, "Message Too Large");
+const INVALID_JSON: Problem = bad("Invalid JSON");
+
+impl<'p> Publish<'p> {
+    pub(crate) fn message(publish_key: &'p str, channel: &'p str, message: &'p [&'p str]) -> Self {
+        Self {
+            publish_key,
+            channel,
+            message,
+            is_signal: false,
+        }
+    }
+
+    pub(crate) fn signal(publish_key: &'p str, channel: &'p str, message: &'p [&'p str]) -> Self {
+        Self {
+            is_signal: true,
+            ..Self::message(publish_key, channel, message)
+        }
+    }
+
+    /// Publishes; the answer is the timetoken that resumes right behind it.
+    pub(crate) async fn run(
+        self,
+        shared: &Arc<Shared>,
+        mut request: Request,
+        subscribe_key: &str,
+    ) -> Result<Response, reply::Refused> {
+        // Failures have a status too: the SDKs take everything with 200 for a success.
+        let set = shared.keys.find(subscribe_key);
+        match self.publish(shared, &mut request, set).await {
+            Ok(timetoken) => Ok(reply::ok(format!(r#"[1,"Sent","{timetoken}"]"#))),
+            Err(Problem::Answer(answer)) => Err(answer),
+            Err(Problem::Publish(status, message)) => Err(self::answer(shared, status, message)),
+        }
+    }
+
+    async fn publish(
+        &self,
+        shared: &Arc<Shared>,
+        request: &mut Request,
+        set: Option<&KeySet>,
+    ) -> Result<u64, Problem> {
+        let set = set.filter(|set| set.publish_key() == self.publish_key);
+        let set = set.ok_or(bad("Invalid Key"))?;
+        let caller = access::admit(shared, set, request, SERVICE).await?;
+        let name = decode(self.channel).ok_or(bad("Invalid Channel"))?;
+        caller.check(Resource::Channel(&name), bits::WRITE)?;
+        let channel = shared
+            .keys
+            .channel(set, &name)
+            .ok_or(bad("Invalid Channel"))?;
+        if crate::names::pattern(&name).is_some() {
+            return Err(bad("Publishing to a wildcard is not allowed"));
+        }
+        let text = self.text(shared, request).await?;
+        if self.is_signal {
+            if text.len() > SIGNAL_BYTES_MAX {
+                return Err(bad("Signal size too large"));
+            }
+        } else if text.len() + name.len() > shared.settings.message_bytes_max {
+            return Err(TOO_LARGE);
+        }
+        let message = JsonText::parse(text).map_err(|_| INVALID_JSON)?;
+        let query = Options::parse(&request.query, self.is_signal)?;
+        if !query.is_delivered {
+            // Fired: there are no functions here that it could run.
+            return Ok(shared.space.hub().clock().tick().0);
+        }
+        let kind = if self.is_signal {
+            Kind::Signal
+        } else {
+            Kind::Message
+        };
+        let draft = Draft::new(channel, Payload::json(message))
+            .publisher(caller.client().cloned())
+            .kind(kind)
+            .meta(query.meta)
+            .label(query.label)
+            .retention(query.retention);
+        // Whoever polls for it later must find it: the queues are there before the message is.
+        shared.streams().await;
+        match shared.space.publish(&caller.origin, draft).await {
+            Ok(Some(receipt)) => Ok(receipt.position.timetoken.0),
+            // Dropped by the dispatcher, and the client is to believe otherwise.
+            Ok(None) => Ok(shared.space.hub().clock().tick().0),
+            Err(refusal) => Err(refused(shared, &refusal, &name)),
+        }
+    }
+
+    /// The text of the message, from the address or from the body.
+    async fn text(&self, shared: &Shared, request: &mut Request) -> Result<Bytes, Problem> {
+        if !self.message.is_empty() {
+            let raw = self.message.join("/");
+            let text = decode(&raw).ok_or(INVALID_JSON)?;
+            return Ok(text.into_owned().into());
+        }
+        if request.method != Method::POST || self.is_signal {
+            return Err(INVALID_JSON);
+        }
+        let limit = shared.settings.message_bytes_max;
+        let timeout = shared.space.limits().body_timeout();
+        let body = request.body.read(limit, timeout).await.map_err(|error| {
+            let (status, message) = reply::body_problem(error);
+            Problem::Publish(status, message)
+        })?;
+        if !request.headers.contains_key(http::header::CONTENT_ENCODING) {
+            return Ok(body);
+        }
+        unpack(&body, limit).map_err(|error| match error {
+            UnpackError::TooLong => TOO_LARGE,
+            UnpackError::Malformed => INVALID_JSON,
+        })
+    }
+}
+
+/// What the query says of a message.
+struct Options {
+    meta: Option<JsonText>,
+    label: Option<ByteString>,
+    retention: Retention,
+    is_delivered: bool,
+}
+
+impl Options {
+    fn parse(query: &str, is_signal: bool) -> Result<Self, Problem> {
+        let value = |name, problem| match parameter(query, name) {
+            Some(value) => Ok(value.filter(|value| !value.is_empty())),
+            None => Err(bad(problem)),
+        };
+        let label = value("custom_message_type", "Invalid custom message type")?;
+        if let Some(label) = &label {
+            let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+            if !LABEL_CHARS.contains(&label.len()) || !label.chars().all(allowed) {
+                return Err(bad("Invalid custom message type"));
+            }
+        }
+        let label = label.map(|label| ByteString::from(&*label));
+        if is_signal {
+            return Ok(Self {
+                meta: None,
+                label,
+                retention: Retention::NONE,
+                is_delivered: true,
+            });
+        }
+        let meta = value("meta", "Invalid meta")?;
+        let meta = meta.map(|meta| JsonText::parse(meta.into_owned().into()));
+        let meta = meta.transpose().map_err(|_| bad("Invalid meta"))?;
+        let store = value("store", "Invalid store")?.as_deref() != Some("0");
+        let ttl = value("ttl", "Invalid ttl")?;
+        let ttl = ttl.map(|hours| hours.parse::<f64>().map_err(|_| bad("Invalid ttl")));
+        let hours = ttl.transpose()?.unwrap_or_default();
+        let ttl = if hours > 0.0 {
+            let ttl = Duration::try_from_secs_f64(hours * 3600.0);
+            Some(ttl.map_err(|_| bad("Invalid ttl"))?)
+        } else {
+            None
+        };
+        let norep = value("norep", "Invalid norep")?;
+        Ok(Self {
+            meta,
+            label,
+            retention: Retention {
+                store,
+                ttl: ttl.filter(|_| store),
+            },
+            is_delivered: !matches!(norep.as_deref(), Some("1" | "true")),
+        })
+    }
+}
+
+fn refused(shared: &Shared, refusal: &Refusal, channel: &str) -> Problem {
+    Problem::Answer(match refusal.kind {
+        RefusalKind::Forbidden => reply::forbidden("channels", channel),
+        RefusalKind::LimitExceeded | RefusalKind::Invalid => {
+            answer(shared, StatusCode::BAD_REQUEST, &refusal.message)
+        }
+        _ => answer(shared, StatusCode::SERVICE_UNAVAILABLE, &refusal.message),
+    })
+}
+
+/// The message is too long.
+pub(crate) fn too_large(shared: &Shared) -> reply::Refused {
+    answer(shared, StatusCode::PAYLOAD_TOO_LARGE, "Message Too Large")
+}
+
+/// An error in the form of publishing.
+fn answer(shared: &Shared, status: StatusCode, message: &str) -> reply::Refused {
+    let timetoken = shared.space.hub().clock().tick().0;
+    reply::refuse(status, format!(r#"[0,{},"{timetoken}"]"#, quote(message)))
+}

@@ -1,0 +1,132 @@
+//! Channel groups.
+
+use http::{Method, StatusCode};
+use polywire_core::{Channel, http::Response};
+
+use crate::{
+    access::{Resource, bits},
+    reply,
+    route::Call,
+    stream::GroupFull,
+    text::{decode, parameter, quote},
+};
+
+pub(crate) const SERVICE: &str = "channel-registry";
+
+/// Channels that one call adds.
+const ADD_MAX: usize = 200;
+
+const DONE: &str = r#"{"status":200,"message":"OK","service":"channel-registry","error":false}"#;
+
+/// Everything below `/v1/channel-registration/sub-key/{key}/channel-group`.
+pub(crate) async fn route(call: &Call<'_>, path: &[&str]) -> Result<Response, reply::Refused> {
+    if call.request.method != Method::GET {
+        return Err(reply::method_not_allowed("GET"));
+    }
+    match path {
+        [] | [""] => {
+            if !call.caller.may_everything() {
+                return Err(reply::error(
+                    StatusCode::FORBIDDEN,
+                    reply::ACCESS_MANAGER,
+                    "Forbidden",
+                ));
+            }
+            Ok(list_groups(call).await)
+        }
+        [group] => {
+            let name = name(group)?;
+            call.caller.check(Resource::Group(&name), bits::MANAGE)?;
+            let add = channels(call, "add")?;
+            let remove = channels(call, "remove")?;
+            change(call, &name, add, remove).await
+        }
+        [group, "remove"] => {
+            let name = name(group)?;
+            call.caller.check(Resource::Group(&name), bits::MANAGE)?;
+            let group = call.set.qualify(&name);
+            call.shared.streams().await.remove_group(&group);
+            Ok(reply::ok(DONE))
+        }
+        _ => Err(reply::not_found(SERVICE)),
+    }
+}
+
+fn name(raw: &str) -> Result<String, reply::Refused> {
+    let name = decode(raw).filter(|name| !name.is_empty());
+    name.map(|name| name.into_owned())
+        .ok_or_else(|| reply::bad_request(SERVICE, "Invalid Channel Group"))
+}
+
+/// The channels that a parameter names; none when it is not there.
+fn channels(call: &Call<'_>, parameter_name: &str) -> Result<Option<Vec<Channel>>, reply::Refused> {
+    let bad = || reply::bad_request(SERVICE, "Invalid Channel");
+    let Some(list) = parameter(call.query(), parameter_name).ok_or_else(bad)? else {
+        return Ok(None);
+    };
+    let names = list.split(',').filter(|name| !name.is_empty());
+    let channels = names.map(|name| call.shared.keys.channel(call.set, name));
+    let channels = channels.collect::<Option<Vec<_>>>().ok_or_else(bad)?;
+    let limit = call.space().limits().name_bytes_max;
+    if channels
+        .iter()
+        .any(|channel| channel.as_str().len() > limit)
+    {
+        let message = format!("A channel name is longer than {limit} bytes.");
+        return Err(reply::bad_request(SERVICE, &message));
+    }
+    Ok(Some(channels))
+}
+
+async fn change(
+    call: &Call<'_>,
+    name: &str,
+    add: Option<Vec<Channel>>,
+    remove: Option<Vec<Channel>>,
+) -> Result<Response, reply::Refused> {
+    let limit = call.space().limits().name_bytes_max;
+    if name.len() > limit {
+        let message = format!("The channel group's name is longer than {limit} bytes.");
+        return Err(reply::bad_request(SERVICE, &message));
+    }
+    let (streams, group) = (call.shared.streams().await, call.set.qualify(name));
+    if add.is_none() && remove.is_none() {
+        let channels = streams.group(&group);
+        let names = channels
+            .iter()
+            .filter_map(|channel| call.set.unqualify(channel.as_str()));
+        let list = names.map(quote).collect::<Vec<_>>().join(",");
+        let name = quote(name);
+        return Ok(reply::ok(format!(
+            r#"{{"status":200,"payload":{{"channels":[{list}],"group":{name}}},"service":"channel-registry","error":false}}"#
+        )));
+    }
+    if let Some(channels) = add {
+        if channels.len() > ADD_MAX {
+            let message = format!("One call may add {ADD_MAX} channels to a channel group.");
+            return Err(reply::bad_request(SERVICE, &message));
+        }
+        streams
+            .add_to_group(&group, channels)
+            .map_err(|GroupFull| reply::bad_request(SERVICE, "The channel group is full."))?;
+    }
+    if let Some(channels) = remove {
+        streams.remove_from_group(&group, &channels);
+    }
+    Ok(reply::ok(DONE))
+}
+
+async fn list_groups(call: &Call<'_>) -> Response {
+    let groups = call.shared.streams().await.groups();
+    let ours = groups.iter().filter(|group| {
+        let (owner, _) = call.shared.keys.owner(group);
+        owner.subscribe_key() == call.set.subscribe_key()
+    });
+    let names = ours
+        .filter_map(|group| call.set.unqualify(group))
+        .map(quote);
+    let list = names.collect::<Vec<_>>().join(",");
+    reply::ok(format!(
+        r#"{{"status":200,"payload":{{"groups":[{list}],"namespace":""}},"service":"channel-registry","error":false}}"#
+    ))
+}

@@ -1,0 +1,138 @@
+//! For protocols whose clients have no connection: they ask again and again.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::Space;
+use crate::{
+    Interest, Pattern,
+    channel::Channel,
+    delivery::Receiver,
+    dispatcher::{Command, Event, Origin, Refusal, Verdict},
+    identity::{ClientId, Permissions},
+    publication::{JsonText, PresenceAction, PresenceEvent},
+};
+
+/// How often it is looked whether a client's time is over.
+const LOOK: Duration = Duration::from_millis(500);
+
+impl Space {
+    /// Gives a receiver everything that is published on any channel whose name does not begin with `$`,
+    /// from now on and until the server stops: for an app that keeps what clients may ask for later.
+    /// Returns when publications of other nodes arrive too.
+    ///
+    /// Every publication of every app then passes by this receiver, so it had better be quick.
+    pub async fn tap(&self, receiver: Arc<dyn Receiver>) {
+        // One level of a pattern is always valid.
+        let Ok(everything) = Pattern::mqtt("#") else {
+            return;
+        };
+        let interest = Interest::Pattern(everything);
+        self.hub.join(&interest, receiver);
+        if let Err(error) = self.backend.subscribe(&interest).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(error, "tapped on this node only, for now");
+        }
+    }
+
+    /// Asks whether somebody without a connection may read a channel; the answer is the channel to read.
+    ///
+    /// # Errors
+    /// No right to read there, a limit, or the dispatcher's refusal.
+    pub async fn validate_subscribe(
+        &self,
+        origin: &Origin,
+        channel: Channel,
+    ) -> Result<Option<Channel>, Refusal> {
+        self.check_channel(&channel)?;
+        if !origin.identity.allows(Permissions::READ, &channel) {
+            return Err(Refusal::forbidden("You may not subscribe there."));
+        }
+        let command = Command::Subscribe(channel);
+        match self.dispatcher.validate(origin, command).await {
+            Verdict::Proceed(Command::Subscribe(channel)) => Ok(Some(channel)),
+            Verdict::Proceed(_) | Verdict::Drop => Ok(None),
+            Verdict::Refuse(refusal) => Err(refusal),
+        }
+    }
+
+    /// A sign of life of a client without a connection: see [`Presence::touch`](super::Presence::touch). With
+    /// a state it takes that too. When the client was not present before, or its state is another one now,
+    /// the members are told. True when it was not present before.
+    pub async fn touch(
+        &self,
+        origin: &Origin,
+        channel: &Channel,
+        client: &ClientId,
+        timeout: Duration,
+        state: Option<JsonText>,
+    ) -> bool {
+        let is_new = self.presence.touch(channel, client, timeout);
+        if !is_new {
+            if let Some(state) = state {
+                self.set_state(channel, client, state).await;
+            }
+            return false;
+        }
+        if state.is_some() {
+            self.presence.set_state(channel, client, state);
+        }
+        self.tell(PresenceAction::Join, channel, client).await;
+        let event = Event::Subscribed(channel.clone());
+        self.dispatcher.handle(origin, &event).await;
+        true
+    }
+
+    /// A present client takes another state, and the members are told if it is one. False when the client
+    /// is not present.
+    pub async fn set_state(&self, channel: &Channel, client: &ClientId, state: JsonText) -> bool {
+        let Some(before) = self.presence.state(channel, client) else {
+            return false;
+        };
+        if before.as_ref() != Some(&state) {
+            self.presence.set_state(channel, client, Some(state));
+            self.tell(PresenceAction::StateChange, channel, client)
+                .await;
+        }
+        true
+    }
+
+    /// A client without a connection leaves. When it was present, the members are told.
+    pub async fn leave(&self, origin: &Origin, channel: &Channel, client: &ClientId) -> bool {
+        let was_present = self.presence.remove(channel, client);
+        if was_present {
+            self.tell(PresenceAction::Leave, channel, client).await;
+            let event = Event::Unsubscribed(channel.clone());
+            self.dispatcher.handle(origin, &event).await;
+        }
+        was_present
+    }
+
+    async fn tell(&self, action: PresenceAction, channel: &Channel, client: &ClientId) {
+        let event = PresenceEvent {
+            action,
+            client: Some(client.clone()),
+            occupancy: self.presence.occupancy(channel),
+            state: self.presence.state(channel, client).flatten(),
+        };
+        self.announce(channel, event, None).await;
+    }
+
+    /// Removes clients without a connection whose time is over, and tells the members, until the server
+    /// stops: one task for all of them.
+    pub(crate) async fn watch_presence(self: Arc<Self>) {
+        let stop = self.runtime.stopping();
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = looks.tick() => {}
+                () = stop.cancelled() => return,
+            }
+            for (channel, client) in self.presence.expire(Instant::now().into_std()) {
+                self.tell(PresenceAction::Timeout, &channel, &client).await;
+            }
+        }
+    }
+}
