@@ -87,8 +87,9 @@ impl Power {
                 if !random.random_bool(lost) {
                     continue;
                 }
-                for at in start..len.min(start + SECTOR) {
-                    bytes[at] = old.get(at).copied().unwrap_or(0);
+                let sector = &mut bytes[start..len.min(start + SECTOR)];
+                for (at, byte) in (start..).zip(sector) {
+                    *byte = old.get(at).copied().unwrap_or(0);
                 }
             }
             let file = File::options().write(true).open(&path).unwrap();
