@@ -95,8 +95,9 @@ impl Power {
                 if !random.random_bool(lost) {
                     continue;
                 }
-                for at in start..len.min(start + SECTOR) {
-                    bytes[at] = old.get(at).copied().unwrap_or(0);
+                let sector = bytes.iter_mut().enumerate().skip(start).take(SECTOR);
+                for (at, byte) in sector {
+                    *byte = old.get(at).copied().unwrap_or(0);
                 }
             }
             let file = File::options().write(true).open(&path).unwrap();
