@@ -1,11 +1,12 @@
 //! What an app promises.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use warp::filters::BoxedFilter;
 
 use crate::{
+    runner::Listening,
     space::Space,
     transport::{http::Response, tcp::TcpProtocol},
 };
@@ -75,10 +76,10 @@ pub trait App: Send + Sync + 'static {
         None
     }
 
-    /// Lines for a person who has just started the server: what to try at an address that takes connections
-    /// without TLS.
-    fn banner(&self, address: SocketAddr) -> Vec<String> {
-        let _ = address;
+    /// Lines for a person who has just started the server: what to try at the first address that serves this app
+    /// without TLS, or with it where there is none.
+    fn banner(&self, at: Listening) -> Vec<String> {
+        let _ = at;
         Vec::new()
     }
 }

@@ -1,14 +1,14 @@
 //! The app: its address, and what it answers.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::stream;
 use http::{HeaderValue, Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use polywire_core::{
-    App, AuthenticationError, Channel, ConnectionId, HistoryError, Identity, Origin, Permissions,
-    Query, RefusalKind, Space, Span, Target, Timetoken,
+    App, AuthenticationError, Channel, ConnectionId, HistoryError, Identity, Listening, Origin,
+    Permissions, Query, RefusalKind, Space, Span, Target, Timetoken,
     http::{Request, Response, request_under, stream as streamed},
 };
 use warp::{Filter, filters::BoxedFilter};
@@ -52,10 +52,9 @@ impl App for HistoryApi {
             .boxed()
     }
 
-    fn banner(&self, address: SocketAddr) -> Vec<String> {
-        vec![format!(
-            "History: curl 'http://{address}{CHANNELS}<channel>?last=10'"
-        )]
+    fn banner(&self, at: Listening) -> Vec<String> {
+        let url = at.http_url();
+        vec![format!("History: curl '{url}{CHANNELS}<channel>?last=10'")]
     }
 }
 

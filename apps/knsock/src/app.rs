@@ -1,13 +1,13 @@
 //! The app: its settings and its protocol.
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderName;
 use memchr::memchr;
 use polywire_core::{
-    App, Identity, Space,
+    App, Identity, Listening, Space,
     delivery::OutboxOptions,
     http::Response,
     transport::{
@@ -144,14 +144,18 @@ impl App for KnSock {
         })]
     }
 
-    fn banner(&self, address: SocketAddr) -> Vec<String> {
+    fn banner(&self, at: Listening) -> Vec<String> {
+        let (address, line) = (at.address, r#"{"action":"subscribe","topic":"<topic>"}"#);
+        let (transport, command) = if at.plain {
+            let (ip, port) = (address.ip(), address.port());
+            ("TCP", format!("echo '{line}' | nc {ip} {port}"))
+        } else {
+            let client = format!("openssl s_client -quiet -connect {address}");
+            ("TLS", format!("(echo '{line}'; cat) | {client}"))
+        };
         vec![
-            format!("kn-sock: JSON lines over TCP at {address}; subscribe with"),
-            format!(
-                "  echo '{{\"action\":\"subscribe\",\"topic\":\"<topic>\"}}' | nc {} {}",
-                address.ip(),
-                address.port()
-            ),
+            format!("kn-sock: JSON lines over {transport} at {address}; subscribe with"),
+            format!("  {command}"),
         ]
     }
 }

@@ -1,9 +1,9 @@
 //! The app: its settings and its addresses.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use polywire_core::{
-    App, Space,
+    App, Listening, Space,
     http::{Request, Response, request},
     transport::{
         Endpoint,
@@ -97,10 +97,11 @@ impl App for Seth {
         connect.or(api).unify().boxed()
     }
 
-    fn banner(&self, address: SocketAddr) -> Vec<String> {
+    fn banner(&self, at: Listening) -> Vec<String> {
+        let url = at.http_url();
         vec![
-            format!("Seth-Pusher: SockJS at http://{address}/connect; publish with"),
-            format!("  curl -d '{{\"my\": \"data\"}}' http://{address}/api/channels/<channel>/"),
+            format!("Seth-Pusher: SockJS at {url}/connect; publish with"),
+            format!("  curl -d '{{\"my\": \"data\"}}' {url}/api/channels/<channel>/"),
         ]
     }
 }
@@ -111,7 +112,10 @@ const DEBUG: &str = "/debug";
 const DEBUG_CHANNELS: &str = "/debug/channels/";
 
 fn is_api(path: &str) -> bool {
-    path.starts_with("/api/") || path == DEBUG || path.starts_with("/debug/")
+    path.starts_with(CHANNELS)
+        || path.starts_with(USERS)
+        || path == DEBUG
+        || path.starts_with("/debug/")
 }
 
 async fn route(space: &Arc<Space>, mut request: Request, debug: bool) -> Response {

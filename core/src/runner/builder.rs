@@ -6,7 +6,7 @@ use warp::{Filter, filters::BoxedFilter};
 
 use super::{
     Listen, Runtime, Server, StartError,
-    doors::{AppParts, any_of, bind, load_certificates, open_doors, plain_address},
+    doors::{AppParts, address_of, any_of, bind, load_certificates, open_doors},
 };
 use crate::{
     app::App,
@@ -196,7 +196,7 @@ impl Builder {
         let banner = self
             .apps
             .iter()
-            .filter_map(|app| Some(app.banner(plain_address(&self.listen, &doors, app.name())?)))
+            .filter_map(|app| Some(app.banner(address_of(&self.listen, &doors, app.name())?)))
             .flatten()
             .collect();
         Ok(Server {

@@ -1,6 +1,6 @@
 //! From addresses and apps to listeners that know whom they serve.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use warp::{Filter, filters::BoxedFilter};
 
@@ -137,12 +137,14 @@ pub(super) fn open_doors(
         .collect()
 }
 
-/// The first address where `app` is served without TLS.
-pub(super) fn plain_address(listen: &[Listen], doors: &[Door], app: &str) -> Option<SocketAddr> {
-    let mut doors = listen.iter().zip(doors);
-    doors
-        .find(|(listen, door)| listen.serves(app) && door.listening.plain)
-        .map(|(_, door)| door.listening.address)
+/// Where a person finds `app`: the first address without TLS, else the first.
+pub(super) fn address_of(listen: &[Listen], doors: &[Door], app: &str) -> Option<Listening> {
+    let serving = || {
+        let doors = listen.iter().zip(doors);
+        let serving = doors.filter(|(listen, _)| listen.serves(app));
+        serving.map(|(_, door)| door.listening)
+    };
+    serving().find(|at| at.plain).or_else(|| serving().next())
 }
 
 /// All routes as one filter, which rejects what is nobody's with `not_found`.

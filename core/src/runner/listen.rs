@@ -83,6 +83,14 @@ pub struct Listening {
     pub plain: bool,
 }
 
+impl Listening {
+    /// The beginning of a URL here, such as `http://127.0.0.1:8080`; with TLS only where nothing else is served.
+    pub fn http_url(&self) -> String {
+        let scheme = if self.plain { "http" } else { "https" };
+        format!("{scheme}://{}", self.address)
+    }
+}
+
 impl fmt::Display for Listening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = match (self.http, self.tls) {

@@ -37,9 +37,10 @@ impl Redis {
 
     /// One that speaks TLS only, with the certificate and the key of these files.
     pub(crate) fn start_with_tls(certificate: PathBuf, key: PathBuf) -> Self {
-        let mut options = RedisServerOptions::default();
-        options.tls = Some((certificate, key));
-        let mut redis = Self::reserve(options);
+        let mut redis = Self::reserve(RedisServerOptions {
+            tls: Some((certificate, key)),
+            ..RedisServerOptions::default()
+        });
         redis.restart();
         redis
     }
