@@ -104,6 +104,11 @@ const scenarios = {
     assert.strictEqual(await hub.hasPermission(ann.id, 'sendToGroup', { targetName: 'x' }), true);
     await hub.group('g').removeUser('ann');
     assert.strictEqual(await hub.groupExists('g'), false);
+    await hub.addConnectionsToGroups(['x', 'y'], "userId eq 'ann'");
+    await hub.group('y').sendToAll('y', { contentType: 'text/plain' });
+    assert.strictEqual((await ann.group.get()).data, 'y');
+    await hub.removeConnectionsFromGroups(['x', 'y'], "userId eq 'ann'");
+    assert.strictEqual(await hub.groupExists('y'), false);
     await hub.closeConnection(ann.id, { reason: 'go' });
     await ann.disconnected.get();
     assert.strictEqual(await hub.connectionExists(ann.id), false);
