@@ -11,11 +11,12 @@ mod send;
 mod targets;
 mod token;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
-use polywire_core::http::{Request, Response, status};
+use polywire_core::http::{BodyError, Request, Response, status};
 
 use self::{
     error::{bad, error},
@@ -42,16 +43,21 @@ struct Call<'c> {
     state: &'c Arc<State>,
     hub: HubName,
     query: Query,
+    body: Result<Bytes, BodyError>,
     request: Request,
 }
 
-async fn handle(state: &Arc<State>, request: Request) -> Result<Response, Response> {
+async fn handle(state: &Arc<State>, mut request: Request) -> Result<Response, Response> {
     if request.path == HEALTH {
         return Ok(match request.method {
             Method::HEAD | Method::GET => status(StatusCode::OK),
             _ => status(StatusCode::METHOD_NOT_ALLOWED),
         });
     }
+    // Read before anything is refused: a connection whose request was not read to its end cannot be used again.
+    let limits = state.space.limits();
+    let patience = Duration::from_secs(limits.body_secs);
+    let body = request.body.read(limits.message_bytes_max, patience).await;
     let claims = bearer(&request).and_then(|token| state.keys.verify(&token, &request.path));
     if claims.is_none() {
         let message = "The token is missing, expired, wrongly signed, or for another request.";
@@ -88,6 +94,7 @@ async fn handle(state: &Arc<State>, request: Request) -> Result<Response, Respon
         state,
         hub,
         query: Query::parse(&request.query),
+        body,
         request,
     };
     let path: Vec<_> = path.iter().map(String::as_str).collect();

@@ -1,7 +1,5 @@
 //! Sending.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::StatusCode;
 use polywire_core::{
@@ -16,9 +14,9 @@ use super::{
 use crate::control::Whose;
 
 /// Sends the body.
-pub(super) async fn send(mut call: Call<'_>, whose: Whose) -> Result<Response, Response> {
+pub(super) async fn send(call: Call<'_>, whose: Whose) -> Result<Response, Response> {
     let (audience, ttl) = (call.query.audience()?, call.query.ttl()?);
-    let payload = payload(&mut call).await?;
+    let payload = payload(&call)?;
     let sent = call.state.send(&call.hub, whose, audience, payload, ttl);
     match sent.await {
         Ok(()) => Ok(status(StatusCode::ACCEPTED)),
@@ -27,33 +25,21 @@ pub(super) async fn send(mut call: Call<'_>, whose: Whose) -> Result<Response, R
     }
 }
 
-/// Reads the body of a request, within the bounds.
-pub(super) async fn body(call: &mut Call<'_>) -> Result<Bytes, Response> {
-    let limits = call.state.space.limits();
-    let (bytes_max, patience) = (
-        limits.message_bytes_max,
-        Duration::from_secs(limits.body_secs),
-    );
-    call.request
-        .body
-        .read(bytes_max, patience)
-        .await
-        .map_err(|wrong| match wrong {
-            BodyError::TooLong => {
-                let message = format!("The body is longer than {bytes_max} bytes.");
-                error(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "PayloadTooLarge",
-                    &message,
-                    None,
-                )
-            }
-            BodyError::TimedOut => status(StatusCode::REQUEST_TIMEOUT),
-            _ => bad("The body did not arrive whole."),
-        })
+/// The body of a request, if it came whole and within the bounds.
+pub(super) fn body(call: &Call<'_>) -> Result<Bytes, Response> {
+    call.body.clone().map_err(|wrong| match wrong {
+        BodyError::TooLong => {
+            let bytes_max = call.state.space.limits().message_bytes_max;
+            let message = format!("The body is longer than {bytes_max} bytes.");
+            let code = "PayloadTooLarge";
+            error(StatusCode::PAYLOAD_TOO_LARGE, code, &message, None)
+        }
+        BodyError::TimedOut => status(StatusCode::REQUEST_TIMEOUT),
+        _ => bad("The body did not arrive whole."),
+    })
 }
 
-async fn payload(call: &mut Call<'_>) -> Result<Payload, Response> {
+fn payload(call: &Call<'_>) -> Result<Payload, Response> {
     let content_type = call.request.header("content-type").unwrap_or_default();
     let media = content_type.split(';').next().unwrap_or_default();
     let media = media.trim().to_ascii_lowercase();
@@ -67,7 +53,7 @@ async fn payload(call: &mut Call<'_>) -> Result<Payload, Response> {
             return Err(error(status, code, message, None));
         }
     };
-    let bytes = body(call).await?;
+    let bytes = body(call)?;
     match sort.as_str() {
         "text/plain" => {
             let text = String::from_utf8(bytes.into());

@@ -147,14 +147,14 @@ pub(super) async fn leave(
 }
 
 /// `:addToGroups` and `:removeFromGroups`.
-pub(super) async fn change_groups(mut call: Call<'_>, adds: bool) -> Result<Response, Response> {
+pub(super) async fn change_groups(call: Call<'_>, adds: bool) -> Result<Response, Response> {
     #[derive(Deserialize)]
     struct Change {
         groups: Vec<String>,
         #[serde(default)]
         filter: Option<String>,
     }
-    let body = send::body(&mut call).await?;
+    let body = send::body(&call)?;
     let change: Change = serde_json::from_slice(&body)
         .map_err(|wrong| bad(&format!("The body is not valid: {wrong}.")))?;
     let Change { groups, filter } = change;
