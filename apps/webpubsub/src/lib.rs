@@ -19,6 +19,6 @@ mod session;
 mod state;
 
 pub use self::{
-    app::WebPubSub,
+    app::{ClientAccess, WebPubSub},
     event::{ConnectRequest, Connection, Event, EventFailure, EventHandler, Reply, Welcome},
 };
