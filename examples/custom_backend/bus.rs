@@ -48,14 +48,16 @@ impl Bus {
             seq: Seq(0),
             timetoken,
         });
-        *last = Position {
+        let position = Position {
             // Only what is to be stored counts.
             seq: Seq(last.seq.0 + u64::from(draft.retention.store)),
             timetoken,
             ..*last
         };
-        let publication = Arc::new(draft.at(*last));
+        let publication = Arc::new(draft.at(position));
         let durability = publisher.persist(&publication).await?;
+        // Only now: what was not stored, or not waited for, leaves no hole.
+        *last = position;
         for node in &state.nodes {
             node.clock().observe(timetoken);
             node.deliver(&publication);

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use polywire_core::{
     Identity,
     delivery::{Link, Message},
-    transport::{CloseReason, Endpoint, Handshake, SessionHandler},
+    transport::{CloseReason, Ending, Endpoint, Handshake, SessionHandler},
 };
 
 /// The largest exponent that `/amplify` takes: 2^19 is half a megabyte.
@@ -113,7 +113,7 @@ impl SessionHandler for BroadcastSession {
         }
     }
 
-    async fn on_close(&mut self) {
+    async fn on_close(&mut self, _: Ending) {
         self.links.lock().remove(&self.number);
     }
 }

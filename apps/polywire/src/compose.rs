@@ -8,7 +8,7 @@ use polywire_core::{
 };
 
 use crate::{
-    apps::{HistoryApi, KeySet, KnSock, PubNub, Seth},
+    apps::{HistoryApi, KeySet, KnSock, PubNub, Seth, WebPubSub},
     auth::{ApiKey, Echo, Header},
     backends::{Memory, Redis, RedisHistory, RedisSettings},
     config::{AppName, AuthChoice, BackendChoice, Config, PersistenceChoice},
@@ -39,6 +39,7 @@ pub fn builder(config: &Config) -> Result<Builder, StartError> {
             AppName::Seth => builder.app(seth(config)),
             AppName::KnSock => builder.app(knsock(config)),
             AppName::PubNub => builder.app(pubnub(config)),
+            AppName::WebPubSub => builder.app(webpubsub(config)),
             AppName::History => builder.app(HistoryApi),
         };
     }
@@ -210,6 +211,20 @@ fn knsock(config: &Config) -> KnSock {
     app.authenticate(settings.authenticate)
         .line_bytes_max(settings.line_bytes_max)
         .topic_bytes_max(settings.topic_bytes_max)
+}
+
+fn webpubsub(config: &Config) -> WebPubSub {
+    let settings = &config.app.webpubsub;
+    let mut app = match &settings.access_key {
+        Some(key) => WebPubSub::new(key.reveal()),
+        None => WebPubSub::default(),
+    };
+    if let Some(key) = &settings.secondary_access_key {
+        app = app.secondary_access_key(key.reveal());
+    }
+    app.default_hub(&settings.default_hub)
+        .recovery(Duration::from_secs(settings.recovery_secs))
+        .buffer(settings.buffer_messages_max, settings.buffer_bytes_max)
 }
 
 fn pubnub(config: &Config) -> PubNub {

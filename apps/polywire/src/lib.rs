@@ -39,6 +39,7 @@ pub mod apps {
     pub use polywire_knsock::{self as knsock, KnSock};
     pub use polywire_pubnub::{KeySet, PubNub};
     pub use polywire_seth::Seth;
+    pub use polywire_webpubsub::{self as webpubsub, WebPubSub};
 }
 
 /// The code in the guide, as tests.

@@ -112,7 +112,10 @@ const DEBUG: &str = "/debug";
 const DEBUG_CHANNELS: &str = "/debug/channels/";
 
 fn is_api(path: &str) -> bool {
-    path.starts_with("/api/") || path == DEBUG || path.starts_with("/debug/")
+    path.starts_with(CHANNELS)
+        || path.starts_with(USERS)
+        || path == DEBUG
+        || path.starts_with("/debug/")
 }
 
 async fn route(space: &Arc<Space>, mut request: Request, debug: bool) -> Response {

@@ -8,7 +8,7 @@ use polywire_core::{
     Space,
     delivery::{Encoder, Fanout, Link, Message, Receiver},
     space::{Attachment, Subscribed},
-    transport::{Endpoint, Handshake, HttpRefusal, SessionHandler},
+    transport::{Ending, Endpoint, Handshake, HttpRefusal, SessionHandler},
 };
 
 use crate::{authentication, command::Command, encoder, error_budget::ErrorBudget, reply};
@@ -113,7 +113,7 @@ impl SessionHandler for Session {
         }
     }
 
-    async fn on_close(&mut self) {
+    async fn on_close(&mut self, _: Ending) {
         let Some(attachment) = self.attachment.take() else {
             return;
         };

@@ -65,6 +65,18 @@ impl Link {
         }
     }
 
+    /// Puts a message that is for this session only into its queue, while something is being fanned out.
+    pub fn deliver_own(&self, fanout: &mut Fanout<'_>, message: &Message) {
+        match &self.carrier {
+            Carrier::Socket(outbox, framing) => fanout.push(outbox, framing.frame(message)),
+            Carrier::Http(session) => {
+                if session.push(Framing::SockJsMessage.frame(message)) == Pushed::NeedsFlush {
+                    fanout.flush_later(session.clone());
+                }
+            }
+        }
+    }
+
     /// Ends the session in order: what waits is sent first, then the reason.
     pub fn close(&self, reason: &CloseReason) {
         match &self.carrier {

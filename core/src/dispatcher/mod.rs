@@ -22,6 +22,7 @@ use async_trait::async_trait;
 ///   grants and limits. What it returns is what happens.
 /// - [`handle`](Self::handle) is called once for each command that took effect, in the order of the
 ///   connection that sent it. It cannot stop anything any more.
+/// - While it [is silent](Self::is_silent) neither is called for what is published.
 /// - Commands of one connection come one after another; those of different connections come at once.
 /// - A dispatcher may wait, but delays the connection that it waits for. The future may be dropped at any
 ///   await.

@@ -32,6 +32,9 @@ use crate::{
     runner::Runtime,
 };
 
+/// What the names of channels begin with that apps use among themselves. No client publishes or subscribes there.
+pub const RESERVED: &str = "$polywire/";
+
 /// The channel space: what apps publish to and subscribe on. It applies limits, grants and the dispatcher,
 /// and hands what passes to the backend and the hub.
 pub struct Space {
@@ -200,6 +203,14 @@ impl Space {
         }
     }
 
+    /// Publishes to an app's own channel, whose name begins with [`RESERVED`], without asking anybody.
+    ///
+    /// # Errors
+    /// Those of the backend.
+    pub async fn publish_reserved(&self, draft: Draft) -> Result<Receipt, BackendError> {
+        self.backend.publish(draft.retention(Retention::NONE)).await
+    }
+
     /// Makes a connection known; what it joins is left when the attachment is dropped.
     pub fn attach(self: &Arc<Self>, origin: Origin, receiver: Arc<dyn Receiver>) -> Attachment {
         Attachment::new(self.clone(), origin, receiver)
@@ -213,6 +224,11 @@ impl Space {
     }
 
     fn check_channel(&self, channel: &Channel) -> Result<(), Refusal> {
+        if channel.as_str().starts_with(RESERVED) {
+            return Err(Refusal::forbidden(format!(
+                "Names that begin with {RESERVED} are the server's own."
+            )));
+        }
         self.check_name(channel.as_str(), "channel name")
     }
 

@@ -21,7 +21,7 @@ mod wheel;
 pub use self::{
     close::CloseReason,
     framing::Framing,
-    session::{Endpoint, Handshake, HttpRefusal, SessionHandler},
+    session::{Ending, Endpoint, Handshake, HttpRefusal, SessionHandler},
     socket::Socket,
     wheel::{Tick, Wheel},
 };

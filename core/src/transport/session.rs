@@ -42,7 +42,18 @@ pub trait SessionHandler: Send + 'static {
     async fn on_message(&mut self, message: Message);
 
     /// The session ended; called once, last.
-    async fn on_close(&mut self) {}
+    async fn on_close(&mut self, ending: Ending) {
+        let _ = ending;
+    }
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// In order: the client said so, or it broke the rules of the transport.
+    Closed,
+    /// The transport was lost, or the server ended it: the client may come back.
+    Lost,
 }
 
 /// What a client said when it connected.

@@ -13,7 +13,7 @@ use polywire_core::{
     http::Response,
     testkit,
     transport::{
-        CloseReason, Endpoint, Handshake, SessionHandler,
+        CloseReason, Ending, Endpoint, Handshake, SessionHandler,
         sockjs::{SockJs, SockJsOptions},
     },
 };
@@ -221,7 +221,7 @@ impl SessionHandler for ObedientSession {
         }
     }
 
-    async fn on_close(&mut self) {
+    async fn on_close(&mut self, _: Ending) {
         let _ = self.events.send(Event::Close);
     }
 }

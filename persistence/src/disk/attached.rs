@@ -46,16 +46,17 @@ impl Attached {
         self.0.as_ref().map_or(0, |all| all.bytes)
     }
 
-    /// Whether it may be attached.
+    /// Whether it may be attached when `more` are before.
     pub(super) fn check(
         &self,
         publication: Timetoken,
         new: &Annotation,
+        more: usize,
     ) -> Result<(), HistoryError> {
         let Some(all) = &self.0 else {
             return Ok(());
         };
-        let mut count = 0;
+        let mut count = more;
         for kept in all.by_publication.range(of(publication.0)).map(|(_, k)| k) {
             if kept.annotation.says_the_same(new) || kept.annotation.at == new.at {
                 return Err(HistoryError::Exists(kept.annotation.at));

@@ -135,6 +135,10 @@ impl<'s> Rewrite<'s> {
         self.buffer
             .extend_from_slice(&file_header(self.store.directory.salt));
         for (number, segment) in self.old.clone() {
+            if segment.live == 0 && self.oldest {
+                // All that can be of use are heads, and the index has them.
+                continue;
+            }
             let bytes = read_from(&segment.file, FILE_HEADER as u64, segment.len)?;
             let mut offset = FILE_HEADER;
             for piece in Pieces::of(&bytes, self.store.directory.salt) {

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Write},
-    os::unix::fs::FileExt,
+    os::unix::fs::{DirBuilderExt, FileExt},
     path::{Path, PathBuf},
 };
 
@@ -40,7 +40,12 @@ impl Directory {
     /// One sentence that says what to do.
     pub(super) fn open(path: &Path) -> Result<Self, PersistenceError> {
         let failed = |error| PersistenceError::Configuration(explain(path, &error));
-        fs::create_dir_all(path).map_err(failed)?;
+        // What people write to each other is for nobody else on the machine.
+        let mut dir = fs::DirBuilder::new();
+        dir.recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(failed)?;
         let lock = lock(path)?;
         let salt = match read_format(path)? {
             Some(salt) => salt,

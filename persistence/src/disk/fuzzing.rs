@@ -62,3 +62,28 @@ impl Listener for Anybody {
 
     fn note(&mut self, _: Note, _: u32, _: u32) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Bytes from a small set: tags and lengths that fit are then often found.
+        #[test]
+        fn any_bytes_are_read(
+            kind in prop::sample::select(&b"PDARHL"[..]),
+            wild: Vec<u8>,
+            tame in prop::collection::vec(prop::sample::select(&b"\0\0\0\x01\x02NPOEcuUDARH7"[..]), 0..200),
+        ) {
+            let start = [&[kind][..], &20u64.to_le_bytes(), &50u64.to_le_bytes()].concat();
+            for content in [&wild, &tame] {
+                read_anything(content);
+                read_anything(&[&start[..1], content].concat());
+                // As a list, behind the part of the log that it tells of.
+                read_anything(&[&start[..1], &start[9..], content].concat());
+            }
+        }
+    }
+}

@@ -5,7 +5,10 @@ use polywire_core::{
     Annotation, History, HistoryError, Page, Position, Query, Span, Target, Timetoken,
 };
 
-use super::{policy::DiskHistory, writer::Job};
+use super::{
+    policy::DiskHistory,
+    writer::{Job, Wish},
+};
 
 #[async_trait]
 impl History for DiskHistory {
@@ -47,8 +50,15 @@ impl History for DiskHistory {
         publication: Timetoken,
         annotation: Annotation,
     ) -> Result<(), HistoryError> {
-        self.change(|answer| Job::Annotate(target.clone(), publication, annotation, answer))
-            .await
+        self.change(|answer| {
+            Job::Annotate(Wish {
+                target: target.clone(),
+                publication,
+                annotation,
+                answer,
+            })
+        })
+        .await
     }
 
     async fn remove_annotation(

@@ -20,8 +20,8 @@ pub struct DiskSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DiskBounds {
-    /// Bytes after which a new file is begun; between 64 KiB and 1 GiB. Space comes back by the file.
-    /// Default 64 MiB.
+    /// Bytes after which a new file is begun; between 64 KiB and 256 MiB. Each needs a file descriptor, and to
+    /// give space back one is read into memory. Default 64 MiB.
     pub segment_bytes: u64,
     /// Bytes of memory for the index, about 30 for each publication. When there is more, the oldest
     /// publications of the largest channels are retired. Default 1 GiB.
@@ -59,8 +59,8 @@ impl DiskSettings {
         if self.dir.as_os_str().is_empty() {
             return wrong("The data directory has no name: give it one.");
         }
-        if !(64 << 10..=1 << 30).contains(&self.bounds.segment_bytes) {
-            return wrong("The setting segment_bytes must be between 65536 and 1073741824.");
+        if !(64 << 10..=256 << 20).contains(&self.bounds.segment_bytes) {
+            return wrong("The setting segment_bytes must be between 65536 and 268435456.");
         }
         if self.bounds.index_bytes_max < 1 << 20 {
             return wrong("The setting index_bytes_max must be at least 1048576.");

@@ -180,12 +180,13 @@ impl Store {
         channel.attached.within(attached, limit, lives)
     }
 
-    /// Whether something may be attached to a publication.
+    /// Whether something may be attached to a publication to which `more` will be attached before.
     pub(super) fn check_annotation(
         &self,
         target: &Target,
         publication: Timetoken,
         annotation: &Annotation,
+        more: usize,
     ) -> Result<(), HistoryError> {
         let now = now();
         let live = self.live(target, Span::ALL, now);
@@ -193,7 +194,7 @@ impl Store {
         let channel = index.channels.get(target);
         let channel = channel.filter(|channel| channel.has(publication, live, now));
         let channel = channel.ok_or(HistoryError::NotFound)?;
-        channel.attached.check(publication, annotation)
+        channel.attached.check(publication, annotation, more)
     }
 
     /// Applies the rules to all channels, some at a time.

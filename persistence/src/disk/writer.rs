@@ -24,6 +24,8 @@ use super::{
 
 /// How long a publication that nobody waits for may wait for company.
 const BEHIND_WAIT: Duration = Duration::from_millis(20);
+/// Annotations that are written at once.
+const WISHES_MAX: usize = 256;
 /// How long nothing is tried after it failed.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
 /// How often limits are applied to channels where nothing is published, and space is given back.
@@ -36,12 +38,7 @@ pub(super) enum Job {
     /// Something is in memory that has to be written.
     Wake(Haste),
     Delete(Target, Span, oneshot::Sender<Result<u64, HistoryError>>),
-    Annotate(
-        Target,
-        Timetoken,
-        Annotation,
-        oneshot::Sender<Result<(), HistoryError>>,
-    ),
+    Annotate(Wish),
     Remove(
         Target,
         Timetoken,
@@ -49,6 +46,15 @@ pub(super) enum Job {
         oneshot::Sender<Result<Option<Annotation>, HistoryError>>,
     ),
     Stop(oneshot::Sender<()>),
+}
+
+/// An annotation that somebody wants to attach.
+#[derive(Debug)]
+pub(super) struct Wish {
+    pub(super) target: Target,
+    pub(super) publication: Timetoken,
+    pub(super) annotation: Annotation,
+    pub(super) answer: oneshot::Sender<Result<(), HistoryError>>,
 }
 
 /// Starts the threads. The writer ends with [`Job::Stop`], or when nobody can send a job any more.
@@ -63,6 +69,7 @@ pub(super) fn start(log: Log) -> io::Result<Sender<Job>> {
         log,
         keeper: Some((alive, keeper)),
         behind_at: None,
+        ahead: None,
     };
     thread::Builder::new()
         .name("history-writer".into())
@@ -85,6 +92,8 @@ struct Writer {
     keeper: Option<(Sender<()>, JoinHandle<()>)>,
     /// When what is in memory has to be written.
     behind_at: Option<Instant>,
+    /// A job that came while those before it were gathered.
+    ahead: Option<Job>,
 }
 
 impl Writer {
@@ -103,8 +112,9 @@ impl Writer {
                 Some(Job::Delete(target, span, answer)) => {
                     let _ = answer.send(self.delete(target, span));
                 }
-                Some(Job::Annotate(target, publication, annotation, answer)) => {
-                    let _ = answer.send(self.annotate(target, publication, annotation));
+                Some(Job::Annotate(wish)) => {
+                    let wishes = self.gather(wish, jobs);
+                    self.annotate(wishes);
                 }
                 Some(Job::Remove(target, publication, at, answer)) => {
                     let _ = answer.send(self.remove(target, publication, at));
@@ -120,7 +130,10 @@ impl Writer {
     }
 
     /// The next job; nothing when it is time to write what is in memory.
-    fn next(&self, jobs: &Receiver<Job>) -> Result<Option<Job>, RecvTimeoutError> {
+    fn next(&mut self, jobs: &Receiver<Job>) -> Result<Option<Job>, RecvTimeoutError> {
+        if let Some(job) = self.ahead.take() {
+            return Ok(Some(job));
+        }
         let Some(at) = self.behind_at else {
             return match jobs.recv() {
                 Ok(job) => Ok(Some(job)),
@@ -207,20 +220,60 @@ impl Writer {
         Ok(count)
     }
 
-    fn annotate(
-        &mut self,
-        target: Target,
-        publication: Timetoken,
-        annotation: Annotation,
-    ) -> Result<(), HistoryError> {
-        self.log
-            .store
-            .check_annotation(&target, publication, &annotation)?;
-        self.note(Note::Annotation {
-            target,
-            publication,
-            annotation,
-        })
+    /// Further annotations that wait already.
+    fn gather(&mut self, first: Wish, jobs: &Receiver<Job>) -> Vec<Wish> {
+        let mut wishes = vec![first];
+        while wishes.len() < WISHES_MAX {
+            match jobs.try_recv() {
+                Ok(Job::Annotate(wish)) => wishes.push(wish),
+                Ok(other) => {
+                    self.ahead = Some(other);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        wishes
+    }
+
+    fn annotate(&mut self, wishes: Vec<Wish>) {
+        let mut granted: Vec<Wish> = Vec::with_capacity(wishes.len());
+        for wish in wishes {
+            match self.check(&wish, &granted) {
+                Ok(()) => granted.push(wish),
+                Err(error) => {
+                    let _ = wish.answer.send(Err(error));
+                }
+            }
+        }
+        let note = |wish: &Wish| {
+            Record::Note(Note::Annotation {
+                target: wish.target.clone(),
+                publication: wish.publication,
+                annotation: wish.annotation.clone(),
+            })
+        };
+        let written = self.write(granted.iter().map(note).collect());
+        for (wish, written) in granted.into_iter().zip(written) {
+            let answer = written.map(|_| ()).map_err(|error| unchanged(&error));
+            let _ = wish.answer.send(answer);
+        }
+    }
+
+    /// Whether it may be attached when those before it are.
+    fn check(&self, wish: &Wish, before: &[Wish]) -> Result<(), HistoryError> {
+        let same =
+            |other: &&Wish| other.publication == wish.publication && other.target == wish.target;
+        let mut count = 0;
+        for other in before.iter().filter(same) {
+            let other = &other.annotation;
+            if other.says_the_same(&wish.annotation) || other.at == wish.annotation.at {
+                return Err(HistoryError::Exists(other.at));
+            }
+            count += 1;
+        }
+        let store = &self.log.store;
+        store.check_annotation(&wish.target, wish.publication, &wish.annotation, count)
     }
 
     fn remove(

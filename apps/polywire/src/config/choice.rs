@@ -57,11 +57,19 @@ pub enum AppName {
     History,
     /// PubNub.
     PubNub,
+    /// Azure Web PubSub.
+    WebPubSub,
 }
 
 impl AppName {
     /// Every bundled app.
-    pub const ALL: [Self; 4] = [Self::Seth, Self::KnSock, Self::History, Self::PubNub];
+    pub const ALL: [Self; 5] = [
+        Self::Seth,
+        Self::KnSock,
+        Self::History,
+        Self::PubNub,
+        Self::WebPubSub,
+    ];
 
     /// The name, as it is written.
     pub fn as_str(self) -> &'static str {
@@ -70,6 +78,7 @@ impl AppName {
             Self::KnSock => "knsock",
             Self::History => "history",
             Self::PubNub => "pubnub",
+            Self::WebPubSub => "webpubsub",
         }
     }
 }
@@ -145,8 +154,9 @@ impl FromStr for AppName {
             "knsock" => Ok(Self::KnSock),
             "history" => Ok(Self::History),
             "pubnub" => Ok(Self::PubNub),
+            "webpubsub" => Ok(Self::WebPubSub),
             _ => Err(format!(
-                "there is no app {text:?}; known: seth, knsock, history, pubnub"
+                "there is no app {text:?}; known: seth, knsock, history, pubnub, webpubsub"
             )),
         }
     }

@@ -201,6 +201,18 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
             written.apps.knsock.topic_bytes_max,
         ),
         (
+            "apps.webpubsub.recovery_secs",
+            written.apps.webpubsub.recovery_secs as usize,
+        ),
+        (
+            "apps.webpubsub.buffer_messages_max",
+            written.apps.webpubsub.buffer_messages_max,
+        ),
+        (
+            "apps.webpubsub.buffer_bytes_max",
+            written.apps.webpubsub.buffer_bytes_max,
+        ),
+        (
             "apps.pubnub.hold_secs",
             written.apps.pubnub.hold_secs as usize,
         ),
@@ -250,6 +262,22 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
         }
     }
     key_sets::check(&written.apps.pubnub.key_sets, &mut refuse);
+    let keys = &written.apps.webpubsub;
+    for (setting, key) in [
+        ("apps.webpubsub.access_key", &keys.access_key),
+        (
+            "apps.webpubsub.secondary_access_key",
+            &keys.secondary_access_key,
+        ),
+    ] {
+        if key.as_ref().is_some_and(|key| key.reveal().is_empty()) {
+            refuse(setting, "must not be empty".into());
+        }
+    }
+    if keys.access_key.is_none() && keys.secondary_access_key.is_some() {
+        let message = "needs apps.webpubsub.access_key beside it";
+        refuse("apps.webpubsub.secondary_access_key", message.into());
+    }
     if let Some(Err(error)) = written.log.as_deref().map(EnvFilter::try_new) {
         refuse(
             "log",

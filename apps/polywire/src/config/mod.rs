@@ -14,6 +14,7 @@ pub use self::{
     model::{
         ApiKeySection, AppSections, Config, ExternalApiSection, HeaderSection, HistorySection,
         KeySetSection, KnSockSection, ListenSection, PubNubSection, RedisSection, SethSection,
+        WebPubSubSection,
     },
     problem::{Problem, Problems},
     text::Secret,

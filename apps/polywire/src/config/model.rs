@@ -331,6 +331,8 @@ pub struct AppSections {
     pub knsock: KnSockSection,
     /// `[apps.pubnub]`
     pub pubnub: PubNubSection,
+    /// `[apps.webpubsub]`
+    pub webpubsub: WebPubSubSection,
 }
 
 /// `[apps.seth]`
@@ -380,6 +382,38 @@ impl Default for KnSockSection {
             authenticate: false,
             line_bytes_max: 1 << 20,
             topic_bytes_max: 512,
+        }
+    }
+}
+
+/// `[apps.webpubsub]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WebPubSubSection {
+    /// Signs the tokens of clients and services. Default: a random one, which is shown at the start.
+    pub access_key: Option<Secret>,
+    /// A second one, which is as good.
+    pub secondary_access_key: Option<Secret>,
+    /// The hub whose groups are channels as they are. Default `default`.
+    #[serde(deserialize_with = "text")]
+    pub default_hub: String,
+    /// Seconds for which a reliable connection waits for its client. Default 30.
+    pub recovery_secs: u64,
+    /// Messages that are kept of a reliable connection until they are acknowledged. Default 10,000.
+    pub buffer_messages_max: usize,
+    /// Bytes of them. Default 16 MiB.
+    pub buffer_bytes_max: usize,
+}
+
+impl Default for WebPubSubSection {
+    fn default() -> Self {
+        Self {
+            access_key: None,
+            secondary_access_key: None,
+            default_hub: "default".into(),
+            recovery_secs: 30,
+            buffer_messages_max: 10_000,
+            buffer_bytes_max: 16 << 20,
         }
     }
 }

@@ -28,3 +28,4 @@ mod slow_starts;
 mod soak;
 mod sockjs_client;
 mod tls;
+mod webpubsub;

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use super::{HttpSession, session::Inbound};
 use crate::{
     delivery::Message,
-    transport::{CloseReason, SessionHandler},
+    transport::{CloseReason, Ending, SessionHandler},
 };
 
 /// Calls the app for one session, from open to close. It ends when the session ends.
@@ -33,7 +33,7 @@ pub(super) async fn run(
         }
         drop((room, taken));
     }
-    handler.on_close().await;
+    handler.on_close(Ending::Closed).await;
 }
 
 /// A handler that panics takes its session with it.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{Decoder, Incoming, close_frame, connection::Connection, pong_frame, text_frame};
 use crate::{
     delivery::Message,
-    transport::{CloseReason, Framing, SessionHandler, sockjs},
+    transport::{CloseReason, Ending, Framing, SessionHandler, sockjs},
 };
 
 /// Serves one connection from open to close. `read_ahead` came together with the handshake.
@@ -25,11 +25,15 @@ pub(super) async fn run(
     drop(read_ahead);
     connection.set_busy(true);
     handler.on_open().await;
+    let mut ending = Ending::Lost;
     loop {
         for item in incoming.drain(..) {
             // Also when the app or the queue's bound ended it: nobody waits for an answer any more.
             if connection.outbox().is_closing() {
                 break;
+            }
+            if let Incoming::Close(_) = item {
+                ending = Ending::Closed;
             }
             take(&connection, &mut *handler, item).await;
         }
@@ -48,7 +52,7 @@ pub(super) async fn run(
         connection.set_busy(true);
     }
     drop(decoder);
-    handler.on_close().await;
+    handler.on_close(ending).await;
     drop(handler);
     // Nothing more may be queued; where the client did not close in order, there is nobody to tell.
     connection.close(Bytes::new());

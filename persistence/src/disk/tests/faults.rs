@@ -115,6 +115,24 @@ async fn a_full_disk_refuses_and_recovers_by_itself() {
     check(dir.path(), disk, &kept).await;
 }
 
+#[test]
+fn what_was_refused_is_not_there_after_a_crash() {
+    let (dir, flaky) = (tempfile::tempdir().unwrap(), Flaky::default());
+    let medium = Box::new(flaky.clone());
+    let mut log = recovery::open(&settings(dir.path()), Rules::default(), medium).unwrap();
+    let mut publisher = Publisher::new();
+    let first = publisher.text(&log, &room(1), "kept");
+    keep(&mut log, std::slice::from_ref(&first));
+    flaky.0.store(FULL, Ordering::Relaxed);
+    let refused: Vec<_> = (0..10)
+        .map(|_| Record::Publication(publisher.text(&log, &room(1), "refused"), false))
+        .collect();
+    assert!(log.append(&refused).iter().all(Result::is_err));
+    drop(log);
+    let log = open(dir.path(), &Rules::default());
+    assert_eq!(read_all(&log, &room(1)), [first]);
+}
+
 #[tokio::test]
 async fn after_a_sync_that_failed_the_log_goes_on_in_a_new_file() {
     let (dir, flaky) = (tempfile::tempdir().unwrap(), Flaky::default());

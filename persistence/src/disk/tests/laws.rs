@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use polywire_core::{Durability, PersistencePolicy, Rule, testkit};
+use polywire_core::{Annotation, Durability, HistoryError, PersistencePolicy, Rule, testkit};
 
 use super::*;
 use crate::DiskHistory;
@@ -41,6 +41,39 @@ async fn keeps_the_laws_of_a_history_that_is_written_behind() {
     let dir = tempfile::tempdir().unwrap();
     let make = policies(dir.path(), memory_rules());
     testkit::history_laws(async || make()).await;
+}
+
+#[tokio::test]
+async fn annotations_that_come_together_are_checked_against_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = policies(dir.path(), Rules::default())();
+    let draft = Draft::new(room(1), Payload::text("popular"));
+    let publication = Publisher::new().place_after(None, draft);
+    disk.persist(&publication).await.unwrap();
+    let (history, target) = (disk.history().unwrap(), room(1));
+    let at = publication.position().timetoken;
+    let smiley = |n: u64| {
+        // Every value comes twice.
+        let annotation = Annotation {
+            at: Timetoken(at.0 + 1 + n),
+            kind: "reaction".into(),
+            value: (n / 2).to_string().into(),
+            author: None,
+        };
+        history.annotate(&target, at, annotation)
+    };
+    let answers = futures_util::future::join_all((0..600).map(smiley)).await;
+    for (n, answer) in answers.iter().enumerate() {
+        match answer {
+            Ok(()) => assert_eq!(n % 2, 0),
+            Err(HistoryError::Exists(first)) => {
+                assert_eq!((n % 2, first.0), (1, at.0 + n as u64));
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    let found = history.annotations(&target, Span::ALL, 1000).await.unwrap();
+    assert_eq!(found.len(), 300);
 }
 
 #[tokio::test]

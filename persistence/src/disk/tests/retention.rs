@@ -5,6 +5,7 @@ use std::time::Duration;
 use polywire_core::{Retention, Rule};
 
 use super::*;
+use crate::disk::record::Note;
 
 const HOUR: u64 = 36_000_000_000;
 
@@ -45,10 +46,7 @@ fn space_comes_back_and_positions_stay() {
     keep(&mut log, std::slice::from_ref(&idle));
     let span = Span::ALL;
     let target = room(0);
-    log.append(&[Record::Note(super::super::record::Note::Deletion {
-        target,
-        span,
-    })]);
+    log.append(&[Record::Note(Note::Deletion { target, span })]);
     fill(&mut log, &mut publisher, &room(1), 2000);
     let before = bytes_on_disk(dir.path());
     assert!(before > 2 << 20, "{before}");
@@ -70,6 +68,33 @@ fn space_comes_back_and_positions_stay() {
         assert_eq!(read_all(&log, &room(1)), read);
         log.store.compact().unwrap();
     }
+}
+
+#[test]
+fn what_was_deleted_stays_deleted_when_the_deletion_is_rewritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = open(dir.path(), &Rules::default());
+    let mut publisher = Publisher::new();
+    let deleted = publisher.text(&log, &room(0), "deleted");
+    keep(&mut log, std::slice::from_ref(&deleted));
+    // A file that is of use, and behind it one that has little but the deletion.
+    fill(&mut log, &mut publisher, &room(1), 60);
+    let (target, span) = (room(2), Span::ALL);
+    fill(&mut log, &mut publisher, &target, 40);
+    for target in [room(0), target] {
+        log.append(&[Record::Note(Note::Deletion { target, span })]);
+    }
+    fill(&mut log, &mut publisher, &room(1), 100);
+    let files = || log.store.index.lock().segments.in_order();
+    let before: Vec<_> = files().into_iter().map(|(_, file)| file.name).collect();
+    log.store.compact().unwrap();
+    let after: Vec<_> = files().into_iter().map(|(_, file)| file.name).collect();
+    assert_eq!(before[0], after[0], "the first one is not rewritten");
+    assert_ne!(before[1], after[1], "the second one is");
+    drop(log);
+    let log = open(dir.path(), &Rules::default());
+    assert_eq!(read_all(&log, &room(0)), []);
+    assert_eq!(log.store.last_position(&room(0)), Some(deleted.position()));
 }
 
 #[test]

@@ -1,0 +1,169 @@
+// Azure Web PubSub with the vendor's own SDKs for JavaScript.
+// node webpubsub-scenario.cjs HOST:PORT KEY SCENARIO
+'use strict';
+
+const assert = require('node:assert');
+const net = require('node:net');
+const { WebPubSubServiceClient } = require('@azure/web-pubsub');
+const {
+  WebPubSubClient,
+  WebPubSubJsonProtocol,
+  WebPubSubJsonReliableProtocol,
+} = require('@azure/web-pubsub-client');
+
+const [address, key, scenario] = process.argv.slice(2);
+const ROLES = ['webpubsub.joinLeaveGroup', 'webpubsub.sendToGroup'];
+
+function service(hub = 'default', at = address) {
+  const connectionString = `Endpoint=http://${at};AccessKey=${key};Version=1.0;`;
+  return new WebPubSubServiceClient(connectionString, hub, { allowInsecureConnection: true });
+}
+
+async function url(options = {}, at = address) {
+  const { url } = await service('default', at).getClientAccessToken({ roles: ROLES, ...options });
+  return url;
+}
+
+/** What comes is kept until it is asked for. */
+function inbox() {
+  const come = [];
+  const waiting = [];
+  return {
+    put: (item) => (waiting.length ? waiting.shift()(item) : come.push(item)),
+    get: () =>
+      come.length ? Promise.resolve(come.shift()) : new Promise((resolve) => waiting.push(resolve)),
+  };
+}
+
+async function open(options = {}, protocol = WebPubSubJsonReliableProtocol(), at = address) {
+  const client = new WebPubSubClient(
+    { getClientAccessUrl: () => url(options, at) },
+    { protocol, messageRetryOptions: { maxRetries: 0 } },
+  );
+  const box = { client, connected: inbox(), group: inbox(), server: inbox(), disconnected: inbox() };
+  client.on('connected', (event) => box.connected.put(event));
+  client.on('disconnected', (event) => box.disconnected.put(event));
+  client.on('group-message', ({ message }) => box.group.put(message));
+  client.on('server-message', ({ message }) => box.server.put(message));
+  await client.start();
+  box.id = (await box.connected.get()).connectionId;
+  return box;
+}
+
+const text = (buffer) => Buffer.from(buffer).toString('hex');
+
+const scenarios = {
+  async groups() {
+    for (const protocol of [WebPubSubJsonProtocol(), WebPubSubJsonReliableProtocol()]) {
+      const ann = await open({ userId: 'ann' }, protocol);
+      const bob = await open({ userId: 'bob' }, protocol);
+      await ann.client.joinGroup('news');
+      await bob.client.joinGroup('news');
+      const samples = [
+        ['café "\\\n😀', 'text'],
+        [{ a: [1.5, null, { b: true }] }, 'json'],
+        [Uint8Array.from([0, 255, 13, 10]).buffer, 'binary'],
+      ];
+      for (const [data, type] of samples) {
+        await ann.client.sendToGroup('news', data, type);
+        for (const client of [ann, bob]) {
+          const message = await client.group.get();
+          assert.strictEqual(message.dataType, type);
+          if (type === 'binary') assert.strictEqual(text(message.data), text(data));
+          else assert.deepStrictEqual(message.data, data);
+          assert.strictEqual(message.fromUserId, 'ann');
+        }
+      }
+      await ann.client.sendToGroup('news', 'not to me', 'text', { noEcho: true });
+      assert.strictEqual((await bob.group.get()).data, 'not to me');
+      await ann.client.sendToGroup('news', 'last', 'text');
+      assert.strictEqual((await ann.group.get()).data, 'last');
+      const first = await ann.client.sendToGroup('news', 'once', 'text', { ackId: 4711 });
+      const again = await ann.client.sendToGroup('news', 'once', 'text', { ackId: 4711 });
+      assert.deepStrictEqual([first.isDuplicated, again.isDuplicated], [false, true]);
+      await assert.rejects(ann.client.sendEvent('nobody', 'x', 'text'), /InvocationFailed|failed/i);
+      ann.client.stop();
+      bob.client.stop();
+    }
+  },
+
+  async rest() {
+    const hub = service();
+    const ann = await open({ userId: 'ann' });
+    await hub.sendToAll({ n: 1 });
+    assert.deepStrictEqual((await ann.server.get()).data, { n: 1 });
+    await hub.sendToUser('ann', 'hello', { contentType: 'text/plain' });
+    assert.strictEqual((await ann.server.get()).data, 'hello');
+    await hub.group('g').addUser('ann');
+    await hub.group('g').sendToAll('group', { contentType: 'text/plain' });
+    assert.strictEqual((await ann.group.get()).data, 'group');
+    assert.strictEqual(await hub.connectionExists(ann.id), true);
+    assert.strictEqual(await hub.userExists('nobody'), false);
+    assert.strictEqual(await hub.groupExists('g'), true);
+    await hub.grantPermission(ann.id, 'sendToGroup', { targetName: 'x' });
+    assert.strictEqual(await hub.hasPermission(ann.id, 'sendToGroup', { targetName: 'x' }), true);
+    await hub.group('g').removeUser('ann');
+    assert.strictEqual(await hub.groupExists('g'), false);
+    await hub.addConnectionsToGroups(['x', 'y'], "userId eq 'ann'");
+    await hub.group('y').sendToAll('y', { contentType: 'text/plain' });
+    assert.strictEqual((await ann.group.get()).data, 'y');
+    await hub.removeConnectionsFromGroups(['x', 'y'], "userId eq 'ann'");
+    assert.strictEqual(await hub.groupExists('y'), false);
+    await hub.closeConnection(ann.id, { reason: 'go' });
+    await ann.disconnected.get();
+    assert.strictEqual(await hub.connectionExists(ann.id), false);
+    ann.client.stop();
+  },
+
+  /** A client that stops is gone at once: its close frame has no code. */
+  async stop() {
+    const hub = service();
+    const ann = await open({ userId: 'ann' });
+    ann.client.stop();
+    while (await hub.connectionExists(ann.id)) await new Promise((go) => setTimeout(go, 20));
+  },
+
+  /** Numbered messages come once and in order while the connection is cut a hundred times. */
+  async cuts() {
+    const pairs = new Set();
+    const [host, port] = address.split(':');
+    const proxy = net.createServer((near) => {
+      const far = net.connect(Number(port), host);
+      pairs.add([near, far]);
+      near.pipe(far).pipe(near);
+      for (const socket of [near, far]) socket.on('error', () => {});
+    });
+    await new Promise((done) => proxy.listen(0, '127.0.0.1', done));
+    const at = `127.0.0.1:${proxy.address().port}`;
+    const ann = await open({ userId: 'ann', groups: ['flood'] }, WebPubSubJsonReliableProtocol(), at);
+    const sender = await open({ userId: 'sender' });
+    const total = 10000;
+    const cutting = setInterval(() => {
+      for (const pair of pairs) for (const socket of pair) socket.resetAndDestroy();
+      pairs.clear();
+    }, 100);
+    const receiving = (async () => {
+      for (let n = 0; n < total; n++) {
+        const message = await ann.group.get();
+        assert.strictEqual(message.data.n, n, 'once and in order');
+      }
+    })();
+    for (let n = 0; n < total; n++) {
+      if (n % 10 === 9) await new Promise((go) => setTimeout(go, 10));
+      await sender.client.sendToGroup('flood', { n }, 'json', { fireAndForget: true });
+    }
+    clearInterval(cutting);
+    await receiving;
+    ann.client.stop();
+    sender.client.stop();
+    proxy.close();
+  },
+};
+
+scenarios[scenario]().then(
+  () => process.exit(0),
+  (error) => {
+    console.error(error);
+    process.exit(1);
+  },
+);

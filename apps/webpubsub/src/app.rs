@@ -1,0 +1,169 @@
+//! The app: its settings and its addresses.
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use polywire_core::{
+    App, Listening, Space,
+    http::{Request, Response, request},
+};
+use warp::{Filter, filters::BoxedFilter};
+
+use crate::{
+    endpoint::{self, Sockets},
+    event::EventHandler,
+    keys::{Claims, Keys, Many, now},
+    output::BufferLimits,
+    rest,
+    state::{NAME, NewState, State},
+};
+
+/// Seconds for which a token is good that was made here.
+const TOKEN_SECS: u64 = 60 * 60;
+
+/// The Azure Web PubSub app.
+#[derive(Clone)]
+pub struct WebPubSub {
+    keys: Keys,
+    /// The primary key was made up, and is shown at the start.
+    shows_key: bool,
+    default_hub: String,
+    handlers: BTreeMap<String, Arc<dyn EventHandler>>,
+    buffer: BufferLimits,
+    recovery: Duration,
+}
+
+impl Default for WebPubSub {
+    /// With a random access key, which the server shows when it starts.
+    fn default() -> Self {
+        Self {
+            keys: Keys::new(None, None),
+            shows_key: true,
+            default_hub: "default".into(),
+            handlers: BTreeMap::new(),
+            buffer: BufferLimits {
+                messages_max: 10_000,
+                bytes_max: 16 << 20,
+            },
+            recovery: Duration::from_secs(30),
+        }
+    }
+}
+
+impl WebPubSub {
+    /// With this access key.
+    pub fn new(access_key: impl Into<String>) -> Self {
+        Self {
+            keys: Keys::new(Some(access_key.into()), None),
+            shows_key: false,
+            ..Self::default()
+        }
+    }
+
+    /// Sets a second access key, which is as good as the first.
+    #[must_use]
+    pub fn secondary_access_key(mut self, key: impl Into<String>) -> Self {
+        self.keys = Keys::new(Some(self.keys.primary().to_owned()), Some(key.into()));
+        self
+    }
+
+    /// Sets the hub whose groups are channels as they are. The groups of another hub are channels that begin with
+    /// its name and a colon. Default `default`.
+    #[must_use]
+    pub fn default_hub(mut self, hub: impl Into<String>) -> Self {
+        self.default_hub = hub.into();
+        self
+    }
+
+    /// Sets the code behind a hub.
+    #[must_use]
+    pub fn event_handler(mut self, hub: &str, handler: impl EventHandler) -> Self {
+        let hub = hub.to_ascii_lowercase();
+        self.handlers.insert(hub, Arc::new(handler));
+        self
+    }
+
+    /// Sets how long a reliable connection waits for its client. Default 30 s.
+    #[must_use]
+    pub fn recovery(mut self, time: Duration) -> Self {
+        self.recovery = time;
+        self
+    }
+
+    /// Sets what is kept of a reliable connection until the client has acknowledged it. When there is more, the
+    /// connection ends. Default 10,000 messages and 16 MiB.
+    #[must_use]
+    pub fn buffer(mut self, messages_max: usize, bytes_max: usize) -> Self {
+        self.buffer = BufferLimits {
+            messages_max,
+            bytes_max,
+        };
+        self
+    }
+
+    /// A token for a client of a hub, good for an hour.
+    pub fn client_token(&self, hub: &str, user: Option<&str>, roles: &[&str]) -> Option<String> {
+        let claims = Claims {
+            aud: Some(Many::One(format!("/client/hubs/{hub}"))),
+            exp: now() + TOKEN_SECS,
+            iat: Some(now()),
+            sub: user.map(str::to_owned),
+            role: Many::Several(roles.iter().map(|role| (*role).to_owned()).collect()),
+            ..Claims::default()
+        };
+        self.keys.sign(&claims)
+    }
+}
+
+#[async_trait]
+impl App for WebPubSub {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn routes(&self, space: &Arc<Space>) -> BoxedFilter<(Response,)> {
+        let state = State::new(NewState {
+            space: space.clone(),
+            keys: self.keys.clone(),
+            default_hub: self.default_hub.clone(),
+            handlers: self.handlers.clone(),
+            buffer: self.buffer,
+            recovery: self.recovery,
+        });
+        let sockets = Arc::new(Sockets::new(&state));
+        request(|path| endpoint::is_client(path) || rest::is_rest(path))
+            .then(move |request: Request| {
+                let (state, sockets) = (state.clone(), sockets.clone());
+                async move {
+                    if endpoint::is_client(&request.path) {
+                        endpoint::answer(&state, &sockets, &request).await
+                    } else {
+                        rest::answer(&state, request).await
+                    }
+                }
+            })
+            .boxed()
+    }
+
+    fn banner(&self, at: Listening) -> Vec<String> {
+        let url = at.http_url();
+        let key = match self.shows_key {
+            true => self.keys.primary(),
+            false => "<the configured key>",
+        };
+        vec![
+            "Azure Web PubSub: the SDKs connect with".into(),
+            format!("  Endpoint={url};AccessKey={key};Version=1.0;"),
+        ]
+    }
+}
+
+impl fmt::Debug for WebPubSub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebPubSub")
+            .field("keys", &self.keys)
+            .field("default_hub", &self.default_hub)
+            .field("hubs", &self.handlers.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,307 @@
+//! A connection, which may outlive its socket.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
+
+use parking_lot::Mutex;
+use polywire_core::{
+    ClientId, ConnectionId, JsonText, Origin, Payload,
+    delivery::{Fanout, Link, Message, Receiver},
+    space::Attachment,
+    transport::{CloseReason, Framing},
+};
+
+use crate::{
+    ack_ids::AckIds,
+    control::{Audience, Command},
+    encoder::{self, Formats},
+    event, frame,
+    names::HubName,
+    output::Output,
+    rights::Rights,
+};
+
+/// What a client speaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Json,
+    ReliableJson,
+    /// No subprotocol: frames are data as they are, and go to a group or are events.
+    Simple {
+        send_to: Option<String>,
+    },
+}
+
+pub(crate) const JSON: &str = "json.webpubsub.azure.v1";
+pub(crate) const RELIABLE_JSON: &str = "json.reliable.webpubsub.azure.v1";
+
+impl Protocol {
+    pub(crate) fn subprotocol(&self) -> Option<&'static str> {
+        match self {
+            Self::Json => Some(JSON),
+            Self::ReliableJson => Some(RELIABLE_JSON),
+            Self::Simple { .. } => None,
+        }
+    }
+}
+
+/// A connection, which may outlive its socket where its protocol is reliable.
+pub(crate) struct Connection {
+    pub(crate) id: String,
+    pub(crate) hub: HubName,
+    pub(crate) user: Option<String>,
+    pub(crate) protocol: Protocol,
+    pub(crate) connection: ConnectionId,
+    pub(crate) reconnection_token: String,
+    pub(crate) origin: Origin,
+    pub(crate) rights: Mutex<Rights>,
+    pub(crate) acks: Mutex<AckIds>,
+    pub(crate) groups: Mutex<BTreeSet<String>>,
+    /// Its place in the channel space; `None` before it opened and after it ended. Joining takes waiting, so the
+    /// lock is one that waits: only requests of this connection and about it meet there.
+    pub(crate) attachment: tokio::sync::Mutex<Option<Attachment>>,
+    formats: Formats,
+    wire: Wire,
+}
+
+/// The way to the client.
+enum Wire {
+    Plain(OnceLock<Link>),
+    Reliable(Mutex<Option<Output>>),
+}
+
+/// What makes a connection.
+pub(crate) struct NewConnection {
+    pub(crate) id: String,
+    pub(crate) hub: HubName,
+    pub(crate) user: Option<String>,
+    pub(crate) protocol: Protocol,
+    pub(crate) connection: ConnectionId,
+    pub(crate) reconnection_token: String,
+    pub(crate) origin: Origin,
+    pub(crate) rights: Rights,
+    pub(crate) formats: Formats,
+}
+
+impl Connection {
+    pub(crate) fn new(new: NewConnection) -> Arc<Self> {
+        let wire = match new.protocol {
+            Protocol::ReliableJson => Wire::Reliable(Mutex::new(None)),
+            _ => Wire::Plain(OnceLock::new()),
+        };
+        Arc::new(Self {
+            id: new.id,
+            hub: new.hub,
+            user: new.user,
+            protocol: new.protocol,
+            connection: new.connection,
+            reconnection_token: new.reconnection_token,
+            origin: new.origin,
+            rights: Mutex::new(new.rights),
+            acks: Mutex::default(),
+            groups: Mutex::default(),
+            attachment: tokio::sync::Mutex::new(None),
+            formats: new.formats,
+            wire,
+        })
+    }
+
+    /// Opens the way to the client; the first frame goes out.
+    pub(crate) fn open(&self, link: Link, limits: crate::output::BufferLimits) {
+        if let Some(hello) = self.hello() {
+            link.send(&hello);
+        }
+        match &self.wire {
+            Wire::Plain(plain) => {
+                // It is opened once.
+                let _ = plain.set(link);
+            }
+            Wire::Reliable(output) => *output.lock() = Some(Output::new(link, limits)),
+        }
+    }
+
+    fn hello(&self) -> Option<Message> {
+        let token = match self.protocol {
+            Protocol::Json => None,
+            Protocol::ReliableJson => Some(self.reconnection_token.as_str()),
+            Protocol::Simple { .. } => return None,
+        };
+        Some(frame::connected(&self.id, self.user.as_deref(), token))
+    }
+
+    /// Goes on with another socket; its number. `None` when the connection has ended, or cannot do that.
+    pub(crate) fn recover(&self, link: Link) -> Option<u64> {
+        let (Wire::Reliable(output), Some(hello)) = (&self.wire, self.hello()) else {
+            return None;
+        };
+        output.lock().as_mut()?.recover(link, &hello)
+    }
+
+    /// The number of the socket in use.
+    pub(crate) fn socket(&self) -> u64 {
+        match &self.wire {
+            Wire::Plain(_) => 0,
+            Wire::Reliable(output) => output.lock().as_ref().map_or(0, Output::socket),
+        }
+    }
+
+    /// Its socket was lost. True when the client may come back.
+    pub(crate) fn lost(&self, socket: u64) -> bool {
+        match &self.wire {
+            Wire::Plain(_) => false,
+            Wire::Reliable(output) => output.lock().as_mut().is_some_and(|o| o.lost(socket)),
+        }
+    }
+
+    /// True when another socket has taken the place of this one.
+    pub(crate) fn is_taken_over(&self, socket: u64) -> bool {
+        self.socket() != socket
+    }
+
+    /// True when the client has not come back since.
+    pub(crate) fn is_lost_since(&self, socket: u64) -> bool {
+        match &self.wire {
+            Wire::Plain(_) => true,
+            Wire::Reliable(output) => {
+                let output = output.lock();
+                output.as_ref().is_none_or(|o| o.is_lost_since(socket))
+            }
+        }
+    }
+
+    pub(crate) fn acknowledged(&self, id: u64) {
+        if let Wire::Reliable(output) = &self.wire
+            && let Some(output) = output.lock().as_mut()
+        {
+            output.acknowledged(id);
+        }
+    }
+
+    /// Sends what is for this connection and has no sequence id.
+    pub(crate) fn send(&self, message: &Message) {
+        match &self.wire {
+            Wire::Plain(link) => {
+                if let Some(link) = link.get() {
+                    link.send(message);
+                }
+            }
+            Wire::Reliable(output) => {
+                if let Some(output) = output.lock().as_ref() {
+                    output.send(message);
+                }
+            }
+        }
+    }
+
+    /// Sends a message of the server that is for this connection only.
+    pub(crate) fn send_from_server(&self, payload: &Payload) {
+        match &self.wire {
+            Wire::Plain(link) => {
+                let message = match self.protocol {
+                    Protocol::Simple { .. } => encoder::plain(payload),
+                    _ => Message::Text((encoder::server_message(payload) + "}").into()),
+                };
+                if let Some(link) = link.get() {
+                    link.send(&message);
+                }
+            }
+            Wire::Reliable(output) => {
+                if let Some(output) = output.lock().as_mut() {
+                    output.deliver(&encoder::server_message(payload).into(), None, None);
+                }
+            }
+        }
+    }
+
+    /// Ends the socket, and with it the connection: its client is told why.
+    pub(crate) fn end(&self, message: Option<&str>, reason: &CloseReason) {
+        if let (Some(message), false) = (message, matches!(self.protocol, Protocol::Simple { .. }))
+        {
+            self.send(&frame::disconnected(message));
+        }
+        match &self.wire {
+            Wire::Plain(link) => {
+                if let Some(link) = link.get() {
+                    link.close(reason);
+                }
+            }
+            Wire::Reliable(output) => {
+                if let Some(output) = output.lock().as_mut() {
+                    output.end(reason);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        match &self.wire {
+            Wire::Plain(_) => false,
+            Wire::Reliable(output) => output.lock().as_ref().is_none_or(Output::has_ended),
+        }
+    }
+
+    /// Shows what is being fanned out, in this connection's wire format.
+    pub(crate) fn show(&self, fanout: &mut Fanout<'_>, formats: &Formats) {
+        match &self.wire {
+            Wire::Plain(link) => {
+                let encoder = match self.protocol {
+                    Protocol::Simple { .. } => &formats.simple,
+                    _ => &formats.json,
+                };
+                if let Some(link) = link.get() {
+                    link.deliver(fanout, encoder);
+                }
+            }
+            Wire::Reliable(output) => {
+                let Some(body) = fanout.frame(&formats.reliable, Framing::Raw) else {
+                    return;
+                };
+                let ttl = fanout.publication().retention.ttl;
+                if let Some(output) = output.lock().as_mut() {
+                    output.deliver(&body, ttl, Some(fanout));
+                }
+            }
+        }
+    }
+
+    /// As the code behind the hub knows it.
+    pub(crate) fn described(&self) -> event::Connection {
+        event::Connection::new(
+            self.id.clone(),
+            self.hub.as_str().to_owned(),
+            self.user.clone(),
+            self.protocol.subprotocol().map(str::to_owned),
+        )
+    }
+
+    /// True when a send with this audience is for this connection.
+    pub(crate) fn is_among(&self, audience: &Audience) -> bool {
+        !audience.excluded.contains(&self.id)
+            && audience.filter.as_ref().is_none_or(|filter| {
+                let groups = self.groups.lock();
+                filter.matches(&self.id, self.user.as_deref(), &groups)
+            })
+    }
+}
+
+impl Receiver for Connection {
+    fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    fn client(&self) -> Option<ClientId> {
+        self.origin.client.clone()
+    }
+
+    fn deliver(&self, fanout: &mut Fanout<'_>) {
+        let meta: Option<&JsonText> = fanout.publication().meta.as_ref();
+        if let Some(Command::Send { audience, .. }) = meta.and_then(Command::read)
+            && !self.is_among(&audience)
+        {
+            return;
+        }
+        self.show(fanout, &self.formats);
+    }
+}

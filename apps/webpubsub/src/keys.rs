@@ -1,0 +1,199 @@
+//! Access keys, and the tokens that they sign.
+
+use std::{fmt, time::SystemTime};
+
+use http::Uri;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use percent_encoding::percent_decode_str;
+use rand::distr::{Alphanumeric, SampleString};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Seconds that clocks may differ.
+const LEEWAY: u64 = 30;
+
+/// The access keys, of which either signs.
+#[derive(Clone)]
+pub(crate) struct Keys {
+    primary: String,
+    decoding: Vec<DecodingKey>,
+}
+
+/// What a client's token says.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+pub(crate) struct Claims {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) aud: Option<Many>,
+    pub(crate) exp: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) iat: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sub: Option<String>,
+    #[serde(default, skip_serializing_if = "Many::is_empty")]
+    pub(crate) role: Many,
+    #[serde(
+        default,
+        rename = "webpubsub.group",
+        skip_serializing_if = "Many::is_empty"
+    )]
+    pub(crate) group: Many,
+    #[serde(flatten)]
+    pub(crate) other: Map<String, Value>,
+}
+
+/// One text, or several.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Many {
+    Several(Vec<String>),
+    One(String),
+}
+
+impl Default for Many {
+    fn default() -> Self {
+        Self::Several(Vec::new())
+    }
+}
+
+impl Many {
+    pub(crate) fn as_slice(&self) -> &[String] {
+        match self {
+            Self::Several(several) => several,
+            Self::One(one) => std::slice::from_ref(one),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.as_slice().is_empty()
+    }
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
+impl Keys {
+    /// These keys, or a random one.
+    pub(crate) fn new(primary: Option<String>, secondary: Option<String>) -> Self {
+        let primary = primary.unwrap_or_else(|| Alphanumeric.sample_string(&mut rand::rng(), 43));
+        let keys = [Some(&primary), secondary.as_ref()].into_iter().flatten();
+        // The text itself is the secret, also where it looks like base64.
+        let decoding = keys
+            .map(|key| DecodingKey::from_secret(key.as_bytes()))
+            .collect();
+        Self { primary, decoding }
+    }
+
+    pub(crate) fn primary(&self) -> &str {
+        &self.primary
+    }
+
+    /// What a token says, if one of the keys signed it, it has not expired, and it is for this path.
+    pub(crate) fn verify(&self, token: &str, path: &str) -> Option<Claims> {
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.leeway = LEEWAY;
+        // Compared below: by path only.
+        validation.validate_aud = false;
+        let claims = self.decoding.iter().find_map(|key| {
+            let token = jsonwebtoken::decode::<Claims>(token, key, &validation);
+            token.ok().map(|token| token.claims)
+        })?;
+        let wanted = canonical(path);
+        let audiences = claims.aud.as_ref().map(Many::as_slice).unwrap_or_default();
+        let for_us = audiences.iter().any(|aud| audience_path(aud) == wanted);
+        for_us.then_some(claims)
+    }
+
+    /// Signs a token with the primary key.
+    pub(crate) fn sign(&self, claims: &Claims) -> Option<String> {
+        let key = EncodingKey::from_secret(self.primary.as_bytes());
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &key).ok()
+    }
+}
+
+/// The path of an audience, which is a URL.
+fn audience_path(audience: &str) -> String {
+    match audience.parse::<Uri>() {
+        Ok(uri) => canonical(uri.path()),
+        Err(_) => canonical(audience),
+    }
+}
+
+/// A path that can be compared: decoded, without empty segments.
+fn canonical(path: &str) -> String {
+    let path = percent_decode_str(path).decode_utf8_lossy();
+    let mut segments = String::new();
+    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+        segments.push('/');
+        segments.push_str(segment);
+    }
+    segments
+}
+
+impl fmt::Debug for Keys {
+    /// Shows no key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys")
+            .field("count", &self.decoding.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims(audience: &str) -> Claims {
+        Claims {
+            aud: Some(Many::One(audience.into())),
+            exp: now() + 60,
+            sub: Some("u1".into()),
+            ..Claims::default()
+        }
+    }
+
+    #[test]
+    fn either_key_signs_for_one_path() {
+        let keys = Keys::new(Some("AAA=".into()), Some("second".into()));
+        let other = Keys::new(Some("second".into()), None);
+        let stranger = Keys::new(None, None);
+        let path = "/client/hubs/chat";
+        let token = claims("http://h:80//client/hubs/chat/?x=1");
+        for keys_of_signer in [&keys, &other] {
+            let signed = keys_of_signer.sign(&token).unwrap();
+            let verified = keys.verify(&signed, path).unwrap();
+            assert_eq!(verified.sub.as_deref(), Some("u1"));
+            assert!(keys.verify(&signed, "/client/hubs/other").is_none());
+            assert!(keys.verify(&signed, "/api/hubs/chat/:send").is_none());
+        }
+        assert!(keys.verify(&stranger.sign(&token).unwrap(), path).is_none());
+        let mut expired = token.clone();
+        expired.exp = now() - 120;
+        assert!(keys.verify(&keys.sign(&expired).unwrap(), path).is_none());
+        for bad in ["", "a.b.c", "eyJhbGciOiJub25lIn0.eyJleHAiOjk5OTk5OTk5OTl9."] {
+            assert!(keys.verify(bad, path).is_none());
+        }
+    }
+
+    #[test]
+    fn a_rest_token_is_for_an_encoded_path() {
+        let keys = Keys::new(None, None);
+        let token = claims("http://h/api/hubs/chat/users/u%40x/:send?api-version=1&filter=a");
+        let signed = keys.sign(&token).unwrap();
+        assert!(
+            keys.verify(&signed, "/api/hubs/chat/users/u%40x/:send")
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn a_role_is_one_text_or_several() {
+        let read = |json: &str| serde_json::from_str::<Claims>(json).unwrap();
+        let one = read(r#"{"exp":1,"role":"a","webpubsub.group":["g","h"],"x":[1]}"#);
+        assert_eq!(one.role.as_slice(), ["a"]);
+        assert_eq!(one.group.as_slice(), ["g", "h"]);
+        assert!(one.other.contains_key("x"));
+    }
+}

@@ -1,0 +1,24 @@
+//! Azure Web PubSub on polywire: its client SDKs connect by changing the address, its service SDKs send, manage
+//! groups and permissions.
+
+mod ack_ids;
+mod app;
+mod connection;
+mod control;
+mod encoder;
+mod endpoint;
+mod event;
+mod filter;
+mod frame;
+mod keys;
+mod names;
+mod output;
+mod rest;
+mod rights;
+mod session;
+mod state;
+
+pub use self::{
+    app::WebPubSub,
+    event::{ConnectRequest, Connection, Event, EventFailure, EventHandler, Reply, Welcome},
+};

@@ -1,0 +1,31 @@
+//! Errors in the form of the service.
+
+use http::{HeaderValue, StatusCode};
+use polywire_core::http::{Response, json};
+use serde_json::json;
+
+/// An error as service SDKs read it.
+pub(super) fn error(
+    status: StatusCode,
+    code: &'static str,
+    message: &str,
+    target: Option<&str>,
+) -> Response {
+    let body = json!({
+        "code": code, "message": message, "target": target, "details": null, "innererror": null,
+    });
+    let mut response = json(status, body.to_string());
+    let headers = response.headers_mut();
+    headers.insert("x-ms-error-code", HeaderValue::from_static(code));
+    response
+}
+
+pub(super) fn bad(message: &str) -> Response {
+    error(StatusCode::BAD_REQUEST, "BadRequest", message, None)
+}
+
+pub(super) fn no_connection(id: &str) -> Response {
+    let message = format!("Connection `{id}` is not found.");
+    let code = "Error.Connection.NotExisted";
+    error(StatusCode::NOT_FOUND, code, &message, Some("Connection"))
+}

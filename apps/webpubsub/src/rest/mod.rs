@@ -1,0 +1,141 @@
+//! The REST API that service SDKs call.
+
+#![allow(
+    clippy::result_large_err,
+    reason = "an error is the answer itself, made once for a request"
+)]
+
+mod error;
+mod query;
+mod send;
+mod targets;
+mod token;
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+use percent_encoding::percent_decode_str;
+use polywire_core::http::{Request, Response, status};
+
+use self::{
+    error::{bad, error},
+    query::Query,
+};
+use crate::{endpoint::bearer, names::HubName, state::State};
+
+const HUBS: &str = "/api/hubs/";
+const HEALTH: &str = "/api/health";
+
+pub(crate) fn is_rest(path: &str) -> bool {
+    path.starts_with(HUBS) || path == HEALTH
+}
+
+/// Answers a request of a service SDK.
+pub(crate) async fn answer(state: &Arc<State>, request: Request) -> Response {
+    match handle(state, request).await {
+        Ok(response) | Err(response) => response,
+    }
+}
+
+/// A request that was let in.
+struct Call<'c> {
+    state: &'c Arc<State>,
+    hub: HubName,
+    query: Query,
+    request: Request,
+}
+
+async fn handle(state: &Arc<State>, request: Request) -> Result<Response, Response> {
+    if request.path == HEALTH {
+        return Ok(match request.method {
+            Method::HEAD | Method::GET => status(StatusCode::OK),
+            _ => status(StatusCode::METHOD_NOT_ALLOWED),
+        });
+    }
+    let claims = bearer(&request).and_then(|token| state.keys.verify(&token, &request.path));
+    if claims.is_none() {
+        let message = "The token is missing, expired, wrongly signed, or for another request.";
+        return Err(error(
+            StatusCode::UNAUTHORIZED,
+            "Unauthorized",
+            message,
+            None,
+        ));
+    }
+    let rest = request
+        .path
+        .strip_prefix(HUBS)
+        .unwrap_or_default()
+        .to_owned();
+    // Segments are told apart before they are decoded: an id may hold a slash.
+    let mut segments = rest.trim_end_matches('/').split('/');
+    let decode = |segment: &str| {
+        let decoded = percent_decode_str(segment).decode_utf8();
+        decoded
+            .map(|text| text.into_owned())
+            .map_err(|_| bad("The path is not UTF-8."))
+    };
+    let hub = decode(segments.next().unwrap_or_default())?;
+    let hub = state
+        .hub(&hub)
+        .ok_or_else(|| bad("The name of a hub begins with a letter."))?;
+    let raw: Vec<_> = segments.map(str::to_owned).collect();
+    let mut path = Vec::with_capacity(raw.len());
+    for segment in &raw {
+        path.push(decode(segment)?);
+    }
+    let call = Call {
+        state,
+        hub,
+        query: Query::parse(&request.query),
+        request,
+    };
+    let path: Vec<_> = path.iter().map(String::as_str).collect();
+    route(call, &path).await
+}
+
+async fn route(call: Call<'_>, path: &[&str]) -> Result<Response, Response> {
+    use crate::control::Whose::{All, Connection, Group, User};
+    let method = call.request.method.clone();
+    let name = |text: &&str| (*text).to_owned();
+    match (method.as_str(), path) {
+        ("POST", [":send"]) => send::send(call, All).await,
+        ("POST", ["groups", g, ":send"]) => send::send(call, Group(name(g))).await,
+        ("POST", ["users", u, ":send"]) => send::send(call, User(name(u))).await,
+        ("POST", ["connections", c, ":send"]) => send::send(call, Connection(name(c))).await,
+        ("POST", [":closeConnections"]) => targets::close(call, All).await,
+        ("POST", ["groups", g, ":closeConnections"]) => targets::close(call, Group(name(g))).await,
+        ("POST", ["users", u, ":closeConnections"]) => targets::close(call, User(name(u))).await,
+        ("DELETE", ["connections", c]) => targets::close(call, Connection(name(c))).await,
+        ("HEAD", ["connections", c]) => Ok(targets::exists(&call, Connection(name(c)))),
+        ("HEAD", ["groups", g]) => Ok(targets::exists(&call, Group(name(g)))),
+        ("HEAD", ["users", u]) => Ok(targets::exists(&call, User(name(u)))),
+        ("GET", ["groups", g, "connections"]) => targets::list(&call, g),
+        ("PUT", ["groups", g, "connections", c]) => targets::add_connection(&call, g, c).await,
+        ("PUT", ["users", u, "groups", g]) => {
+            targets::join(&call, User(name(u)), vec![name(g)]).await
+        }
+        ("DELETE", ["groups", g, "connections", c]) => {
+            targets::leave(&call, Connection(name(c)), vec![name(g)]).await
+        }
+        ("DELETE", ["connections", c, "groups"]) => {
+            targets::leave(&call, Connection(name(c)), Vec::new()).await
+        }
+        ("DELETE", ["users", u, "groups", g]) => {
+            targets::leave(&call, User(name(u)), vec![name(g)]).await
+        }
+        ("DELETE", ["users", u, "groups"]) => {
+            targets::leave(&call, User(name(u)), Vec::new()).await
+        }
+        ("POST", [":addToGroups"]) => targets::change_groups(call, true).await,
+        ("POST", [":removeFromGroups"]) => targets::change_groups(call, false).await,
+        ("PUT" | "DELETE" | "HEAD", ["permissions", p, "connections", c]) => {
+            targets::permission(&call, p, c)
+        }
+        ("POST", [":generateToken"]) => token::generate(&call),
+        _ => {
+            let message = "There is no such operation.";
+            Err(error(StatusCode::NOT_FOUND, "NotFound", message, None))
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Sending.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use polywire_core::{
+    JsonText, Payload,
+    http::{BodyError, Response, status},
+};
+
+use super::{
+    Call,
+    error::{bad, error},
+};
+use crate::control::Whose;
+
+/// Sends the body.
+pub(super) async fn send(mut call: Call<'_>, whose: Whose) -> Result<Response, Response> {
+    let (audience, ttl) = (call.query.audience()?, call.query.ttl()?);
+    let payload = payload(&mut call).await?;
+    let sent = call.state.send(&call.hub, whose, audience, payload, ttl);
+    match sent.await {
+        Ok(()) => Ok(status(StatusCode::ACCEPTED)),
+        // Not 5xx where it may have been sent: SDKs would send it again.
+        Err(message) => Err(bad(&message)),
+    }
+}
+
+/// Reads the body of a request, within the bounds.
+pub(super) async fn body(call: &mut Call<'_>) -> Result<Bytes, Response> {
+    let limits = call.state.space.limits();
+    let (bytes_max, patience) = (
+        limits.message_bytes_max,
+        Duration::from_secs(limits.body_secs),
+    );
+    call.request
+        .body
+        .read(bytes_max, patience)
+        .await
+        .map_err(|wrong| match wrong {
+            BodyError::TooLong => {
+                let message = format!("The body is longer than {bytes_max} bytes.");
+                error(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "PayloadTooLarge",
+                    &message,
+                    None,
+                )
+            }
+            BodyError::TimedOut => status(StatusCode::REQUEST_TIMEOUT),
+            _ => bad("The body did not arrive whole."),
+        })
+}
+
+async fn payload(call: &mut Call<'_>) -> Result<Payload, Response> {
+    let content_type = call.request.header("content-type").unwrap_or_default();
+    let media = content_type.split(';').next().unwrap_or_default();
+    let media = media.trim().to_ascii_lowercase();
+    let sort = match media.as_str() {
+        "text/plain" | "application/json" | "application/octet-stream" => media,
+        _ => {
+            let message =
+                "Use the content type text/plain, application/json or application/octet-stream.";
+            let code = "UnsupportedMediaType";
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Err(error(status, code, message, None));
+        }
+    };
+    let bytes = body(call).await?;
+    match sort.as_str() {
+        "text/plain" => {
+            let text = String::from_utf8(bytes.into());
+            let text = text.map_err(|_| bad("The body is not UTF-8."))?;
+            Ok(Payload::text(text))
+        }
+        "application/json" => {
+            let json = JsonText::parse(bytes);
+            let json =
+                json.map_err(|wrong| bad(&format!("The body is not valid JSON: {wrong}.")))?;
+            Ok(Payload::json(json))
+        }
+        _ => Ok(Payload::Binary(bytes)),
+    }
+}

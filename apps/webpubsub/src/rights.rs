@@ -1,0 +1,136 @@
+//! What a connection may do with groups.
+
+use std::collections::BTreeSet;
+
+/// A right on groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Right {
+    JoinLeave,
+    Send,
+}
+
+/// On which groups a connection has a right.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Scope {
+    all: bool,
+    groups: BTreeSet<String>,
+}
+
+/// What a connection may do: from its roles, and from what was granted and revoked since.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Rights {
+    join_leave: Scope,
+    send: Scope,
+}
+
+impl Right {
+    /// By the name that the REST API has for it.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        if name.eq_ignore_ascii_case("joinLeaveGroup") {
+            Some(Self::JoinLeave)
+        } else if name.eq_ignore_ascii_case("sendToGroup") {
+            Some(Self::Send)
+        } else {
+            None
+        }
+    }
+}
+
+impl Rights {
+    /// The rights of roles; roles that are not known give none.
+    pub(crate) fn of_roles<'r>(roles: impl IntoIterator<Item = &'r str>) -> Self {
+        let mut rights = Self::default();
+        for role in roles {
+            let Some(role) = role.strip_prefix("webpubsub.") else {
+                continue;
+            };
+            let (name, group) = match role.split_once('.') {
+                Some((name, group)) => (name, Some(group)),
+                None => (role, None),
+            };
+            if let Some(right) = Right::parse(name) {
+                rights.grant(right, group);
+            }
+        }
+        rights
+    }
+
+    fn scope(&self, right: Right) -> &Scope {
+        match right {
+            Right::JoinLeave => &self.join_leave,
+            Right::Send => &self.send,
+        }
+    }
+
+    fn scope_mut(&mut self, right: Right) -> &mut Scope {
+        match right {
+            Right::JoinLeave => &mut self.join_leave,
+            Right::Send => &mut self.send,
+        }
+    }
+
+    /// True when the right is there for this group.
+    pub(crate) fn allows(&self, right: Right, group: &str) -> bool {
+        let scope = self.scope(right);
+        scope.all || scope.groups.contains(group)
+    }
+
+    /// What the REST API answers: for a group, or for all groups.
+    pub(crate) fn has(&self, right: Right, group: Option<&str>) -> bool {
+        match group {
+            Some(group) => self.allows(right, group),
+            None => self.scope(right).all,
+        }
+    }
+
+    /// Gives a right on a group, or on all.
+    pub(crate) fn grant(&mut self, right: Right, group: Option<&str>) {
+        let scope = self.scope_mut(right);
+        match group {
+            Some(group) => {
+                scope.groups.insert(group.to_owned());
+            }
+            None => scope.all = true,
+        }
+    }
+
+    /// Takes a right on a group, or on all.
+    pub(crate) fn revoke(&mut self, right: Right, group: Option<&str>) {
+        let scope = self.scope_mut(right);
+        match group {
+            Some(group) => {
+                scope.groups.remove(group);
+            }
+            None => scope.all = false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_give_rights_on_all_groups_or_on_one() {
+        let rights = Rights::of_roles([
+            "webpubsub.sendToGroup",
+            "webpubsub.joinLeaveGroup.a.b c",
+            "other.joinLeaveGroup",
+            "webpubsub.unknown",
+        ]);
+        assert!(rights.allows(Right::Send, "any"));
+        assert!(rights.allows(Right::JoinLeave, "a.b c"));
+        assert!(!rights.allows(Right::JoinLeave, "a"));
+    }
+
+    #[test]
+    fn granting_and_revoking_the_same_cancel_each_other() {
+        let mut rights = Rights::default();
+        rights.grant(Right::Send, Some("g"));
+        rights.grant(Right::Send, None);
+        rights.revoke(Right::Send, None);
+        assert!(rights.has(Right::Send, Some("g")) && !rights.has(Right::Send, None));
+        rights.revoke(Right::Send, Some("g"));
+        assert_eq!(rights, Rights::default());
+    }
+}

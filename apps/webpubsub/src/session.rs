@@ -1,0 +1,252 @@
+//! One socket of a connection.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use polywire_core::{
+    Draft, RefusalKind,
+    delivery::{Link, Message},
+    transport::{CloseReason, Ending, SessionHandler},
+};
+
+use crate::{
+    connection::{Connection, Protocol},
+    event::{Event, EventFailure},
+    frame::{self, Action, Failure, Frame, Request},
+    rights::Right,
+    state::State,
+};
+
+/// What is refused: the client must begin anew.
+const NOT_RECOVERABLE: CloseReason =
+    CloseReason::new(1008, "The connection cannot be recovered; connect anew");
+const BAD_FRAME: CloseReason = CloseReason::new(1003, "The message is not a valid frame");
+const NO_HANDLER: CloseReason =
+    CloseReason::new(1011, "Nobody handles the messages of this client");
+
+/// A socket that is refused after it was opened, as recoveries are.
+pub(crate) struct Refused(pub(crate) Link);
+
+#[async_trait]
+impl SessionHandler for Refused {
+    async fn on_open(&mut self) {
+        self.0.close(&NOT_RECOVERABLE);
+    }
+
+    async fn on_message(&mut self, _: Message) {}
+}
+
+/// One socket of a connection.
+pub(crate) struct Session {
+    pub(crate) state: Arc<State>,
+    pub(crate) connection: Arc<Connection>,
+    /// The number of this socket among those of its connection.
+    pub(crate) socket: u64,
+    /// Groups to join at first; `None` for a connection that goes on.
+    pub(crate) groups: Option<Vec<String>>,
+}
+
+#[async_trait]
+impl SessionHandler for Session {
+    async fn on_open(&mut self) {
+        let Some(groups) = self.groups.take() else {
+            return;
+        };
+        let (state, connection) = (&self.state, &self.connection);
+        state.open_hub(&connection.hub).await;
+        let attachment = state
+            .space
+            .attach(connection.origin.clone(), connection.clone());
+        *connection.attachment.lock().await = Some(attachment);
+        for group in &groups {
+            state.join(connection, group).await;
+        }
+        if let Some(handler) = state.handler(&connection.hub) {
+            handler.connected(&connection.described()).await;
+        }
+    }
+
+    async fn on_message(&mut self, message: Message) {
+        if self.connection.is_taken_over(self.socket) {
+            return;
+        }
+        if let Protocol::Simple { send_to } = &self.connection.protocol {
+            return self.simple(message, send_to.clone()).await;
+        }
+        match Frame::parse(&message) {
+            Ok(Frame::Request(request)) => self.request(request).await,
+            Ok(Frame::SequenceAck(id)) => self.connection.acknowledged(id),
+            Ok(Frame::Ping) => self.connection.send(&frame::pong()),
+            Ok(Frame::Invoke(id)) => self.connection.send(&frame::not_invoked(&id)),
+            Ok(Frame::Unknown { name, ack_id }) => {
+                if let Some(id) = ack_id {
+                    let message = format!("Frames of the type {name:?} are not served here.");
+                    let failure = Failure::new("BadRequest", message);
+                    self.connection.send(&frame::ack(id, &Err(failure)));
+                }
+            }
+            Err(wrong) => {
+                self.connection.end(Some(&wrong), &BAD_FRAME);
+                self.state.ended(&self.connection, &wrong).await;
+            }
+        }
+    }
+
+    async fn on_close(&mut self, ending: Ending) {
+        let (state, connection) = (&self.state, &self.connection);
+        if connection.protocol == Protocol::ReliableJson {
+            if connection.is_taken_over(self.socket) {
+                return;
+            }
+            if ending == Ending::Lost && connection.lost(self.socket) {
+                return wait_for_client(state.clone(), connection.clone(), self.socket);
+            }
+            // Whoever comes back to it is told that it is over.
+            connection.end(None, &CloseReason::new(1000, ""));
+        }
+        state.ended(connection, "The client has left").await;
+    }
+}
+
+/// Ends a connection whose client does not come back in time.
+fn wait_for_client(state: Arc<State>, connection: Arc<Connection>, socket: u64) {
+    let runtime = state.space.runtime().clone();
+    let stopping = runtime.stopping();
+    runtime.spawn(async move {
+        tokio::select! {
+            () = tokio::time::sleep(state.recovery) => {}
+            () = stopping.cancelled() => return,
+        }
+        if connection.is_lost_since(socket) {
+            connection.end(None, &CloseReason::new(1000, ""));
+            state.ended(&connection, "The client was lost").await;
+        }
+    });
+}
+
+impl Session {
+    async fn request(&self, request: Request) {
+        let Request { ack_id, action } = request;
+        let is_done = ack_id.is_some_and(|id| self.connection.acks.lock().contains(id));
+        let outcome = if is_done {
+            let message = "This request was done before.";
+            Err(Failure::new("Duplicate", message))
+        } else {
+            self.execute(action).await
+        };
+        let Some(id) = ack_id else { return };
+        if outcome.is_ok() {
+            // One that failed may be repeated under its id.
+            self.connection.acks.lock().insert(id);
+        }
+        self.connection.send(&frame::ack(id, &outcome));
+    }
+
+    async fn execute(&self, action: Action) -> Result<(), Failure> {
+        let connection = &self.connection;
+        let channel = |group: &str| {
+            let bad = || {
+                let message =
+                    "The name of a group has 1 to 1024 characters, not all of them white space.";
+                Failure::new("BadRequest", message)
+            };
+            connection.hub.channel(group).ok_or_else(bad)
+        };
+        match action {
+            Action::Join(group) => {
+                self.check(Right::JoinLeave, &group)?;
+                let channel = channel(&group)?;
+                let joined = self.state.subscribe(connection, &group, channel).await;
+                joined.map_err(failure)
+            }
+            Action::Leave(group) => {
+                self.check(Right::JoinLeave, &group)?;
+                channel(&group)?;
+                self.state.leave(connection, &group).await;
+                Ok(())
+            }
+            Action::Send {
+                group,
+                payload,
+                no_echo,
+            } => {
+                self.check(Right::Send, &group)?;
+                let mut draft = Draft::new(channel(&group)?, payload)
+                    .publisher(connection.origin.client.clone());
+                if no_echo {
+                    draft = draft.except(connection.connection);
+                }
+                let sent = self.state.space.publish(&connection.origin, draft).await;
+                sent.map(|_| ()).map_err(failure)
+            }
+            Action::Event { name, payload, .. } => {
+                let event = Event::new(name, payload);
+                self.event(event)
+                    .await
+                    .map_err(|error| Failure::new("InvocationFailed", error.message))
+            }
+        }
+    }
+
+    fn check(&self, right: Right, group: &str) -> Result<(), Failure> {
+        if self.connection.rights.lock().allows(right, group) {
+            return Ok(());
+        }
+        let (role, to) = match right {
+            Right::JoinLeave => ("webpubsub.joinLeaveGroup", "join or leave"),
+            Right::Send => ("webpubsub.sendToGroup", "send to"),
+        };
+        let message = format!("The connection may not {to} this group: it needs the role {role}.");
+        Err(Failure::forbidden(message))
+    }
+
+    async fn event(&self, event: Event) -> Result<(), EventFailure> {
+        let Some(handler) = self.state.handler(&self.connection.hub) else {
+            let message = "There is no handler for the events of this hub.".into();
+            let status = 404;
+            return Err(EventFailure { status, message });
+        };
+        let reply = handler.event(&self.connection.described(), event).await?;
+        if let Some(payload) = reply.payload {
+            self.connection.send_from_server(&payload);
+        }
+        Ok(())
+    }
+
+    /// A frame of a client without a subprotocol.
+    async fn simple(&self, message: Message, send_to: Option<String>) {
+        use polywire_core::Payload;
+        let payload = match message {
+            Message::Text(text) => Payload::text(text),
+            Message::Binary(bytes) => Payload::Binary(bytes),
+        };
+        let done = match send_to {
+            Some(group) => {
+                let no_echo = false;
+                let send = Action::Send {
+                    group,
+                    payload,
+                    no_echo,
+                };
+                self.execute(send).await.map_err(|failure| failure.message)
+            }
+            None => {
+                let event = Event::new("message".into(), payload);
+                self.event(event).await.map_err(|failure| failure.message)
+            }
+        };
+        if let Err(wrong) = done {
+            tracing::debug!(connection = self.connection.id, wrong, "closed a client");
+            self.connection.end(None, &NO_HANDLER);
+        }
+    }
+}
+
+fn failure(refusal: polywire_core::Refusal) -> Failure {
+    let name = match refusal.kind {
+        RefusalKind::Forbidden => "Forbidden",
+        RefusalKind::Unavailable => "InternalServerError",
+        _ => "BadRequest",
+    };
+    Failure::new(name, refusal.message)
+}

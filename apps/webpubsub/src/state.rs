@@ -1,0 +1,357 @@
+//! What all connections of the app share.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use polywire_core::{
+    Channel, ConnectionId, Draft, Identity, Origin, Payload, Publication, Space,
+    delivery::{Fanout, Receiver},
+    space::{Attachment, Subscribed},
+    transport::CloseReason,
+};
+
+use crate::{
+    connection::Connection,
+    control::{Audience, Command, Whose},
+    encoder::Formats,
+    event::EventHandler,
+    keys::Keys,
+    names::HubName,
+    output::BufferLimits,
+};
+
+pub(crate) const NAME: &str = "webpubsub";
+
+/// What all connections of the app share.
+pub(crate) struct State {
+    pub(crate) space: Arc<Space>,
+    pub(crate) keys: Keys,
+    pub(crate) default_hub: String,
+    pub(crate) handlers: BTreeMap<String, Arc<dyn EventHandler>>,
+    pub(crate) buffer: BufferLimits,
+    /// How long a connection waits for its client to come back.
+    pub(crate) recovery: Duration,
+    connections: Mutex<HashMap<String, Arc<Connection>>>,
+    hubs: Mutex<HashMap<HubName, Arc<HubNode>>>,
+    server_formats: Formats,
+}
+
+/// This node's end of a hub: it hears what nodes tell each other about its connections.
+struct HubNode {
+    hub: HubName,
+    connection: ConnectionId,
+    state: std::sync::Weak<State>,
+    formats: Formats,
+    attachment: tokio::sync::Mutex<Option<Attachment>>,
+    joined: OnceLock<()>,
+}
+
+/// What makes the state.
+pub(crate) struct NewState {
+    pub(crate) space: Arc<Space>,
+    pub(crate) keys: Keys,
+    pub(crate) default_hub: String,
+    pub(crate) handlers: BTreeMap<String, Arc<dyn EventHandler>>,
+    pub(crate) buffer: BufferLimits,
+    pub(crate) recovery: Duration,
+}
+
+impl State {
+    pub(crate) fn new(new: NewState) -> Arc<Self> {
+        Arc::new(Self {
+            space: new.space,
+            keys: new.keys,
+            default_hub: new.default_hub,
+            handlers: new.handlers,
+            buffer: new.buffer,
+            recovery: new.recovery,
+            connections: Mutex::default(),
+            hubs: Mutex::default(),
+            server_formats: Formats::of_server(),
+        })
+    }
+
+    pub(crate) fn hub(&self, name: &str) -> Option<HubName> {
+        HubName::new(name, &self.default_hub)
+    }
+
+    /// The code behind a hub; names of hubs are compared as the service does, without their case.
+    pub(crate) fn handler(&self, hub: &HubName) -> Option<&Arc<dyn EventHandler>> {
+        self.handlers.get(&hub.as_str().to_ascii_lowercase())
+    }
+
+    pub(crate) fn insert(&self, connection: &Arc<Connection>) {
+        let mut connections = self.connections.lock();
+        connections.insert(connection.id.clone(), connection.clone());
+    }
+
+    /// A connection of a hub on this node.
+    pub(crate) fn find(&self, hub: &HubName, id: &str) -> Option<Arc<Connection>> {
+        let connections = self.connections.lock();
+        connections.get(id).filter(|c| c.hub == *hub).cloned()
+    }
+
+    /// Connections on this node, by id.
+    pub(crate) fn those(&self, hub: &HubName, whose: &Whose) -> Vec<Arc<Connection>> {
+        if let Whose::Connection(id) = whose {
+            return self.find(hub, id).into_iter().collect();
+        }
+        let is_meant = |connection: &Arc<Connection>| match whose {
+            Whose::All => true,
+            Whose::User(user) => connection.user.as_ref() == Some(user),
+            Whose::Group(group) => connection.groups.lock().contains(group),
+            Whose::Connection(_) => false,
+        };
+        let connections = self.connections.lock();
+        let mut those: Vec<_> = connections
+            .values()
+            .filter(|connection| connection.hub == *hub && is_meant(connection))
+            .cloned()
+            .collect();
+        drop(connections);
+        those.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        those
+    }
+
+    /// The formats of a hub; from now on this node hears what is told about its connections.
+    pub(crate) async fn open_hub(self: &Arc<Self>, hub: &HubName) {
+        let node = self.hub_node(hub);
+        if node.joined.get().is_some() {
+            return;
+        }
+        // Whoever comes meanwhile waits until it is open.
+        let mut place = node.attachment.lock().await;
+        if place.is_none()
+            && let Some(control) = hub.control()
+        {
+            let origin = Origin::new(NAME, Identity::anybody());
+            let mut attachment = self.space.attach(origin, node.clone());
+            attachment.join(control).await;
+            *place = Some(attachment);
+        }
+        let _ = node.joined.set(());
+    }
+
+    fn hub_node(self: &Arc<Self>, hub: &HubName) -> Arc<HubNode> {
+        let mut hubs = self.hubs.lock();
+        let node = hubs.entry(hub.clone()).or_insert_with(|| {
+            Arc::new(HubNode {
+                hub: hub.clone(),
+                connection: ConnectionId::next(self.space.hub().node()),
+                state: Arc::downgrade(self),
+                formats: Formats::of_groups(hub),
+                attachment: tokio::sync::Mutex::new(None),
+                joined: OnceLock::new(),
+            })
+        });
+        node.clone()
+    }
+
+    pub(crate) fn formats(self: &Arc<Self>, hub: &HubName) -> Formats {
+        self.hub_node(hub).formats.clone()
+    }
+
+    /// Sends to connections on every node.
+    pub(crate) async fn send(
+        self: &Arc<Self>,
+        hub: &HubName,
+        whose: Whose,
+        audience: Audience,
+        payload: Payload,
+        ttl: Option<Duration>,
+    ) -> Result<(), String> {
+        let mut draft = match &whose {
+            Whose::Group(group) => {
+                let channel = hub
+                    .channel(group)
+                    .ok_or("That is not the name of a group.")?;
+                Draft::new(channel, payload)
+            }
+            _ => {
+                self.open_hub(hub).await;
+                let channel = hub.control().ok_or("That is not the name of a hub.")?;
+                Draft::new(channel, payload)
+            }
+        };
+        draft.retention.ttl = ttl;
+        if let Whose::Group(_) = &whose {
+            if !audience.is_everybody() {
+                draft.meta = Command::Send { whose, audience }.write();
+            }
+            let origin = Origin::new(NAME, Identity::anybody());
+            let sent = self.space.publish(&origin, draft).await;
+            return sent.map(|_| ()).map_err(|refusal| refusal.message);
+        }
+        draft.meta = Command::Send { whose, audience }.write();
+        let told = self.space.publish_reserved(draft).await;
+        told.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// Does something with connections: here before it returns, and on every other node.
+    pub(crate) async fn command(self: &Arc<Self>, hub: &HubName, command: Command) {
+        self.execute(hub, &command).await;
+        let node = self.hub_node(hub);
+        let Some(control) = hub.control() else { return };
+        let mut draft = Draft::new(control, Payload::text("")).except(node.connection);
+        draft.meta = command.write();
+        if let Err(error) = self.space.publish_reserved(draft).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(error, "done on this node only");
+        }
+    }
+
+    async fn execute(self: &Arc<Self>, hub: &HubName, command: &Command) {
+        let (Command::Send { whose, audience }
+        | Command::Join {
+            whose, audience, ..
+        }
+        | Command::Leave {
+            whose, audience, ..
+        }
+        | Command::Close {
+            whose, audience, ..
+        }) = command;
+        for connection in self.those(hub, whose) {
+            if !connection.is_among(audience) {
+                continue;
+            }
+            match command {
+                // It is delivered where it is published.
+                Command::Send { .. } => {}
+                Command::Join { groups, .. } => {
+                    for group in groups {
+                        self.join(&connection, group).await;
+                    }
+                }
+                Command::Leave { groups, .. } if groups.is_empty() => {
+                    let all = connection.groups.lock().clone();
+                    for group in &all {
+                        self.leave(&connection, group).await;
+                    }
+                }
+                Command::Leave { groups, .. } => {
+                    for group in groups {
+                        self.leave(&connection, group).await;
+                    }
+                }
+                Command::Close { reason, .. } => {
+                    let said = reason.clone().unwrap_or_default();
+                    self.close(&connection, &said).await;
+                }
+            }
+        }
+    }
+
+    /// Puts a connection into a group. False when the name cannot be one, or the connection has ended.
+    pub(crate) async fn join(&self, connection: &Connection, group: &str) -> bool {
+        let Some(channel) = connection.hub.channel(group) else {
+            return false;
+        };
+        let mut attachment = connection.attachment.lock().await;
+        let Some(attachment) = attachment.as_mut() else {
+            return false;
+        };
+        attachment.join(channel).await;
+        connection.groups.lock().insert(group.to_owned());
+        true
+    }
+
+    /// Takes a connection out of a group.
+    pub(crate) async fn leave(&self, connection: &Connection, group: &str) {
+        let channel: Option<Channel> = connection.hub.channel(group);
+        let mut attachment = connection.attachment.lock().await;
+        if let (Some(attachment), Some(channel)) = (attachment.as_mut(), channel) {
+            // A dispatcher that refuses it keeps the connection there.
+            let left = attachment.unsubscribe(channel).await;
+            if left.is_ok() {
+                connection.groups.lock().remove(group);
+            }
+        }
+    }
+
+    /// Subscribes as the client asked.
+    pub(crate) async fn subscribe(
+        &self,
+        connection: &Connection,
+        group: &str,
+        channel: Channel,
+    ) -> Result<(), polywire_core::Refusal> {
+        let mut attachment = connection.attachment.lock().await;
+        if let Some(attachment) = attachment.as_mut()
+            && attachment.subscribe(channel).await? != Subscribed::Dropped
+        {
+            connection.groups.lock().insert(group.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Ends a connection that the server closes.
+    pub(crate) async fn close(self: &Arc<Self>, connection: &Arc<Connection>, reason: &str) {
+        let code = CloseReason {
+            code: 1000,
+            reason: short(reason).to_owned().into(),
+        };
+        connection.end(Some(reason), &code);
+        self.ended(connection, reason).await;
+    }
+
+    /// A connection has ended: it leaves everything, and the code behind its hub is told, once.
+    pub(crate) async fn ended(&self, connection: &Arc<Connection>, reason: &str) {
+        let removed = self.connections.lock().remove(&connection.id).is_some();
+        if !removed {
+            return;
+        }
+        let attachment = connection.attachment.lock().await.take();
+        if let Some(attachment) = attachment {
+            attachment.disconnect().await;
+        }
+        connection.groups.lock().clear();
+        if let Some(handler) = self.handler(&connection.hub) {
+            handler.disconnected(&connection.described(), reason).await;
+        }
+    }
+}
+
+/// A close frame has room for 123 bytes.
+fn short(reason: &str) -> &str {
+    let mut end = reason.len().min(123);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    &reason[..end]
+}
+
+impl Receiver for HubNode {
+    fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    fn client(&self) -> Option<polywire_core::ClientId> {
+        None
+    }
+
+    fn deliver(&self, fanout: &mut Fanout<'_>) {
+        let publication: &Publication = fanout.publication();
+        let Some(command) = publication.meta.as_ref().and_then(Command::read) else {
+            return;
+        };
+        let Some(state) = self.state.upgrade() else {
+            return;
+        };
+        if let Command::Send { whose, audience } = &command {
+            for connection in state.those(&self.hub, whose) {
+                if connection.is_among(audience) {
+                    connection.show(fanout, &state.server_formats);
+                }
+            }
+            return;
+        }
+        let hub = self.hub.clone();
+        let runtime = state.space.runtime().clone();
+        runtime.spawn(async move { state.execute(&hub, &command).await });
+    }
+}
