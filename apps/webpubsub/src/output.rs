@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    io::Write,
     time::{Duration, Instant},
 };
 
@@ -20,6 +21,29 @@ pub(crate) struct BufferLimits {
 
 /// What a message costs besides its text.
 const OVERHEAD: usize = 64;
+
+/// The end of a message, with its sequence id.
+struct End([u8; END_MAX]);
+
+/// Room for `,"sequenceId":`, 20 digits and a brace.
+const END_MAX: usize = 36;
+
+impl Default for End {
+    fn default() -> Self {
+        Self([0; END_MAX])
+    }
+}
+
+impl End {
+    fn of(&mut self, id: u64) -> &[u8] {
+        let room = self.0.len();
+        let mut free = &mut self.0[..];
+        // There is room for every number.
+        let _ = write!(free, ",\"sequenceId\":{id}}}");
+        let end = room - free.len();
+        &self.0[..end]
+    }
+}
 
 const OVERFLOWN: CloseReason =
     CloseReason::new(1008, "Too many messages are waiting to be acknowledged");
@@ -40,7 +64,8 @@ pub(crate) struct Output {
 
 struct Kept {
     id: u64,
-    message: Message,
+    /// The message up to its sequence id; shared by all connections that got it.
+    body: Bytes,
     expires: Option<Instant>,
 }
 
@@ -79,22 +104,19 @@ impl Output {
         if self.ended {
             return;
         }
-        // Our own encoder wrote it.
-        let Ok(body) = std::str::from_utf8(body) else {
-            return;
-        };
         let id = self.next;
         self.next += 1;
-        let message = Message::Text(format!("{body},\"sequenceId\":{id}}}").into());
+        let mut end = End::default();
+        let parts = [&body[..], end.of(id)];
         match (&self.link, fanout) {
-            (Some(link), Some(fanout)) => link.deliver_own(fanout, &message),
-            (Some(link), None) => link.send(&message),
+            (Some(link), Some(fanout)) => link.deliver_parts(fanout, &parts),
+            (Some(link), None) => link.send_parts(&parts),
             (None, _) => {}
         }
-        self.bytes += message.len() + OVERHEAD;
+        self.bytes += body.len() + OVERHEAD;
         self.kept.push_back(Kept {
             id,
-            message,
+            body: body.clone(),
             expires: ttl.map(|ttl| Instant::now() + ttl),
         });
         if self.kept.len() > self.limits.messages_max || self.bytes > self.limits.bytes_max {
@@ -109,7 +131,7 @@ impl Output {
         }
         while self.kept.front().is_some_and(|first| first.id <= id) {
             if let Some(first) = self.kept.pop_front() {
-                self.bytes -= first.message.len() + OVERHEAD;
+                self.bytes -= first.body.len() + OVERHEAD;
             }
         }
         if self.kept.is_empty() && self.kept.capacity() > 64 {
@@ -130,12 +152,13 @@ impl Output {
             self.bytes = self
                 .kept
                 .iter()
-                .map(|kept| kept.message.len() + OVERHEAD)
+                .map(|kept| kept.body.len() + OVERHEAD)
                 .sum();
         }
         link.send(hello);
         for kept in &self.kept {
-            link.send(&kept.message);
+            let mut end = End::default();
+            link.send_parts(&[&kept.body, end.of(kept.id)]);
         }
         self.socket += 1;
         if let Some(old) = self.link.replace(link) {
@@ -170,5 +193,19 @@ impl Output {
 
     pub(crate) fn has_ended(&self) -> bool {
         self.ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_id_has_room() {
+        for id in [0, 7, u64::MAX] {
+            let mut end = End::default();
+            let expected = format!(",\"sequenceId\":{id}}}");
+            assert_eq!(end.of(id), expected.as_bytes());
+        }
     }
 }

@@ -65,12 +65,25 @@ impl Link {
         }
     }
 
-    /// Puts a message that is for this session only into its queue, while something is being fanned out.
-    pub fn deliver_own(&self, fanout: &mut Fanout<'_>, message: &Message) {
+    /// Sends a text of several parts, of which some are shared with other sessions; together they must be UTF-8.
+    pub fn send_parts(&self, parts: &[&[u8]]) {
         match &self.carrier {
-            Carrier::Socket(outbox, framing) => fanout.push(outbox, framing.frame(message)),
+            Carrier::Socket(outbox, framing) => {
+                self.flush_if_needed(outbox.push(framing.frame_of(parts)), outbox);
+            }
             Carrier::Http(session) => {
-                if session.push(Framing::SockJsMessage.frame(message)) == Pushed::NeedsFlush {
+                let frame = Framing::SockJsMessage.frame_of(parts);
+                self.flush_if_needed(session.push(frame), session);
+            }
+        }
+    }
+
+    /// The same while something is being fanned out.
+    pub fn deliver_parts(&self, fanout: &mut Fanout<'_>, parts: &[&[u8]]) {
+        match &self.carrier {
+            Carrier::Socket(outbox, framing) => fanout.push(outbox, framing.frame_of(parts)),
+            Carrier::Http(session) => {
+                if session.push(Framing::SockJsMessage.frame_of(parts)) == Pushed::NeedsFlush {
                     fanout.flush_later(session.clone());
                 }
             }

@@ -26,6 +26,11 @@ pub fn text_frame(text: &[u8]) -> Bytes {
     frame(TEXT, text)
 }
 
+/// A text frame of several parts; together they must be UTF-8.
+pub fn text_frame_of(parts: &[&[u8]]) -> Bytes {
+    frame_of(TEXT, parts)
+}
+
 /// A ping.
 pub fn ping_frame() -> Bytes {
     Bytes::from_static(&[0x80 | PING, 0])
@@ -50,9 +55,14 @@ pub fn close_frame(reason: &CloseReason) -> Bytes {
 }
 
 fn frame(opcode: u8, payload: &[u8]) -> Bytes {
-    let mut out = BytesMut::with_capacity(payload.len() + 10);
+    frame_of(opcode, &[payload])
+}
+
+fn frame_of(opcode: u8, parts: &[&[u8]]) -> Bytes {
+    let len = parts.iter().map(|part| part.len()).sum();
+    let mut out = BytesMut::with_capacity(len + 10);
     out.put_u8(0x80 | opcode);
-    match payload.len() {
+    match len {
         len @ 0..=125 => out.put_u8(len as u8),
         len @ 126..=0xffff => {
             out.put_u8(126);
@@ -63,7 +73,7 @@ fn frame(opcode: u8, payload: &[u8]) -> Bytes {
             out.put_u64(len as u64);
         }
     }
-    out.put_slice(payload);
+    parts.iter().for_each(|part| out.put_slice(part));
     out.freeze()
 }
 

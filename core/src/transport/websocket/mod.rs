@@ -10,7 +10,7 @@ mod serve;
 
 pub use self::{
     decoder::{Decoder, Incoming, ProtocolError},
-    frame::{close_frame, message_frame, ping_frame, pong_frame, text_frame},
+    frame::{close_frame, message_frame, ping_frame, pong_frame, text_frame, text_frame_of},
     handshake::{HandshakeError, negotiate, upgrade},
     options::WebSocketOptions,
     serve::serve,
