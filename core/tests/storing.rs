@@ -196,6 +196,24 @@ async fn what_cannot_be_stored_is_refused_and_the_rest_goes_on() {
 }
 
 #[tokio::test]
+async fn what_is_refused_leaves_no_hole_in_the_numbers() {
+    let node = Node::new().await;
+    node.gate.open.add_permits(10);
+    let mut numbers = Vec::new();
+    for text in ["1", "full", "2", "full", "full", "3"] {
+        if let Ok(receipt) = node.say("room", text).await {
+            numbers.push(receipt.position.seq.0);
+        }
+        // Somebody who stays keeps the channel's place.
+        if numbers.len() == 1 {
+            node.member("room");
+        }
+    }
+    assert_eq!(numbers[1..], [numbers[1], numbers[1] + 1]);
+    assert!(numbers[1] <= 2, "{numbers:?}");
+}
+
+#[tokio::test]
 async fn a_policy_that_panics_spoils_its_batch_and_nothing_else() {
     let node = Node::new().await;
     let member = node.member("room");

@@ -7,20 +7,27 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    atomic::{AtomicBool, Ordering},
 };
 
+use parking_lot::Mutex;
+
 use polywire_core::{
-    AppRunner, Channel, Draft, Identity, Origin, Payload, Query, Retention, Rule, Rules, Server,
-    Span,
+    AppRunner, Channel, Draft, Identity, Origin, Payload, Position, Query, Retention, Rule, Rules,
+    Server, Span,
     testkit::{AllowAll, LocalBackend, Recorder, until, within},
 };
 use polywire_persistence::MemoryHistory;
 
 async fn server() -> Server {
+    // More than is published while a page is read, and little enough for a publisher that never waits.
+    let rule = Rule {
+        entries_max: Some(200_000),
+        ..Rule::default()
+    };
     AppRunner::builder(LocalBackend::default())
         .authentication(AllowAll)
-        .persistence(MemoryHistory::new(Rules::all(Rule::default()), usize::MAX))
+        .persistence(MemoryHistory::new(Rules::all(rule), usize::MAX))
         .build()
         .await
         .unwrap()
@@ -34,12 +41,12 @@ fn room() -> Channel {
     Channel::new("room").unwrap()
 }
 
-/// Subscribes with history, and checks that every number arrives once and in order up to `last`.
-async fn follow(server: &Server, from: u64, last: &AtomicU64) -> usize {
+/// Subscribes with what came after `from`, and checks that every number arrives once and in order.
+async fn follow(server: &Server, from: Position, last: &Mutex<Position>) -> usize {
     let space = server.space();
     let recorder = Recorder::new(space.hub().node());
     let mut attachment = space.attach(origin(), recorder.clone());
-    let query = Query::new(Span::ALL, 100);
+    let query = Query::new(Span::after(from.timetoken), 100);
     let subscribing = attachment.subscribe_with_history(room(), query);
     let (_, replay) = within("subscribe", subscribing).await.unwrap();
     let mut replay = replay.expect("it was not joined before");
@@ -51,7 +58,7 @@ async fn follow(server: &Server, from: u64, last: &AtomicU64) -> usize {
         }
         tokio::task::yield_now().await;
     }
-    let target = last.load(Ordering::SeqCst) + 100;
+    let target = last.lock().seq.0 + 100;
     until("live publications arrive", || {
         recorder
             .positions()
@@ -60,18 +67,21 @@ async fn follow(server: &Server, from: u64, last: &AtomicU64) -> usize {
     })
     .await;
     let seqs: Vec<_> = recorder.positions().iter().map(|p| p.seq.0).collect();
-    let expected: Vec<_> = (from..from + seqs.len() as u64).collect();
-    assert_eq!(seqs, expected, "none is missing and none comes twice");
+    let first = from.seq.0 + 1;
+    let expected: Vec<_> = (first..first + seqs.len() as u64).collect();
+    let differ = seqs
+        .iter()
+        .zip(&expected)
+        .find(|(seen, wanted)| seen != wanted);
+    assert_eq!(differ, None, "none is missing and none comes twice");
     read
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn subscribers_who_come_while_messages_flow_see_each_once() {
     let server = Arc::new(server().await);
-    let (stop, last) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicU64::new(0)),
-    );
+    let stop = Arc::new(AtomicBool::new(false));
+    let last = Arc::new(Mutex::new(Position::default()));
     let publishing = {
         let (server, stop, last) = (server.clone(), stop.clone(), last.clone());
         tokio::spawn(async move {
@@ -79,18 +89,22 @@ async fn subscribers_who_come_while_messages_flow_see_each_once() {
             while !stop.load(Ordering::SeqCst) {
                 let draft = Draft::new(room(), Payload::text("n"));
                 let sent = server.space().publish(&origin, draft).await;
-                let receipt = sent.unwrap().unwrap();
-                last.store(receipt.position.seq.0, Ordering::SeqCst);
-                if receipt.position.seq.0.is_multiple_of(64) {
+                let position = sent.unwrap().unwrap().position;
+                *last.lock() = position;
+                if position.seq.0.is_multiple_of(64) {
                     tokio::task::yield_now().await;
                 }
             }
         })
     };
-    until("there is a history", || last.load(Ordering::SeqCst) > 500).await;
     let mut read = 0;
     for _ in 0..20 {
-        read += follow(&server, 1, &last).await;
+        let from = *last.lock();
+        until("there is something to read", || {
+            last.lock().seq.0 > from.seq.0 + 500
+        })
+        .await;
+        read += follow(&server, from, &last).await;
     }
     assert!(read > 20 * 500);
     stop.store(true, Ordering::SeqCst);

@@ -11,6 +11,7 @@ mod history;
 mod publish;
 mod server;
 mod subscribe;
+mod token;
 mod transfer;
 
 pub use self::{
@@ -19,6 +20,7 @@ pub use self::{
     publish::PublishFlags,
     server::{InvalidAddress, ServerAddress, ServerFlags},
     subscribe::SubscribeFlags,
+    token::{TokenFlags, TokenProtocol, WebPubSubTokenFlags},
     transfer::{ExportFlags, ImportFlags, StoreFlags},
 };
 
@@ -65,6 +67,9 @@ pub enum Command {
 
     /// Put what export has written into a store.
     Import(ImportFlags),
+
+    /// Print what a client needs to connect, where the protocol wants a token.
+    Token(TokenFlags),
 
     /// Measure a server: deliveries per second, latency, loss, CPU per delivery, memory per connection.
     ///

@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Command::History(flags) => commands::history(&flags),
         Command::Export(flags) => commands::export(&flags),
         Command::Import(flags) => commands::import(&flags),
+        Command::Token(flags) => commands::token(&flags),
         Command::Bench(flags) => bench::bench(&flags),
     }
 }

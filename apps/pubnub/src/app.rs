@@ -8,6 +8,7 @@ use polywire_core::{
     http::{Request, Response, request_even_cut},
 };
 use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 use warp::{Filter, filters::BoxedFilter};
 
 use crate::{
@@ -163,6 +164,7 @@ pub(crate) struct Shared {
     pub(crate) joins: Recent<u64>,
     streams: Arc<Streams>,
     begun: OnceCell<()>,
+    stop: CancellationToken,
 }
 
 impl Shared {
@@ -182,7 +184,13 @@ impl Shared {
             leaves: Recent::default(),
             joins: Recent::default(),
             begun: OnceCell::new(),
+            stop: space.runtime().stopping(),
         })
+    }
+
+    /// True when the server is about to stop, so that nobody should wait.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
     }
 
     /// What was published for a while. Who needs it waits until this node gets what others publish.
@@ -197,6 +205,15 @@ impl Shared {
             self.space.clone(),
             self.settings.interval,
         ));
+        if let Some(history) = self.space.history() {
+            match history.last_timetoken().await {
+                Ok(last) => self.streams.begin_behind(last),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::debug!(error, "the end of history is not known");
+                }
+            }
+        }
         self.space.tap(self.streams.clone()).await;
     }
 }

@@ -83,6 +83,7 @@ fn cut(shared: &Shared, path: &str) -> Response {
     *reply::error(StatusCode::URI_TOO_LONG, "Balancer", "Request URI Too Long")
 }
 
+/// What is not a poll is boxed, so that a poll that is held does not carry room for it.
 async fn dispatch(
     shared: &Arc<Shared>,
     request: Request,
@@ -100,7 +101,7 @@ async fn dispatch(
             message @ ..,
         ] => {
             let draft = publish::Publish::message(publish, channel, message);
-            draft.run(shared, request, subscribe).await
+            Box::pin(draft.run(shared, request, subscribe)).await
         }
         [
             "signal",
@@ -112,7 +113,7 @@ async fn dispatch(
             message @ ..,
         ] => {
             let draft = publish::Publish::signal(publish, channel, message);
-            draft.run(shared, request, subscribe).await
+            Box::pin(draft.run(shared, request, subscribe)).await
         }
         ["v2", "subscribe", key, channels, _callback] => {
             let call = call(shared, request, key, subscribe::SERVICE).await?;
@@ -120,7 +121,7 @@ async fn dispatch(
         }
         ["v2", "presence", "sub-key" | "sub_key", key, rest @ ..] => {
             let call = call(shared, request, key, presence::SERVICE).await?;
-            presence::route(&call, rest).await
+            Box::pin(presence::route(&call, rest)).await
         }
         [
             "v1",
@@ -131,11 +132,11 @@ async fn dispatch(
             rest @ ..,
         ] => {
             let call = call(shared, request, key, registry::SERVICE).await?;
-            registry::route(&call, rest).await
+            Box::pin(registry::route(&call, rest)).await
         }
         ["v2", "history", "sub-key", key, "channel", channel] => {
             let call = call(shared, request, key, history::SERVICE).await?;
-            history::v2(&call, channel).await
+            Box::pin(history::v2(&call, channel)).await
         }
         [
             "v3",
@@ -145,13 +146,13 @@ async fn dispatch(
             rest @ ..,
         ] => {
             let call = call(shared, request, key, history::SERVICE).await?;
-            history::v3(&call, rest, *version != "history").await
+            Box::pin(history::v3(&call, rest, *version != "history")).await
         }
         ["v1", "message-actions", key, rest @ ..] => {
             let mut call = call(shared, request, key, history::SERVICE).await?;
-            history::actions(&mut call, rest).await
+            Box::pin(history::actions(&mut call, rest)).await
         }
-        ["v3", "pam", key, rest @ ..] => access::route(shared, request, key, rest).await,
+        ["v3", "pam", key, rest @ ..] => Box::pin(access::route(shared, request, key, rest)).await,
         _ => Err(reply::not_found(service(path))),
     }
 }

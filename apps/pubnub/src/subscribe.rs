@@ -23,6 +23,29 @@ const FILTER_PROBLEM: &str = "Filter syntax error";
 
 /// `GET /v2/subscribe/{key}/{channels}/0`
 pub(crate) async fn subscribe(call: &Call<'_>, channels: &str) -> Result<Response, reply::Refused> {
+    // Boxed, so that a poll that is held does not carry room for what is over.
+    match Box::pin(begin(call, channels)).await? {
+        Begun::Handshake(answer) => Ok(answer),
+        Begun::Poll(poll) => poll.run().await,
+    }
+}
+
+/// What a subscribe begins with.
+enum Begun<'c> {
+    Handshake(Response),
+    Poll(Poll<'c>),
+}
+
+/// A poll that is to be held.
+struct Poll<'c> {
+    call: &'c Call<'c>,
+    subject: Subject,
+    after: u64,
+    members: Members<'c>,
+    filter: Option<Filter>,
+}
+
+async fn begin<'c>(call: &'c Call<'c>, channels: &str) -> Result<Begun<'c>, reply::Refused> {
     let bad = |message| reply::bad_request(SERVICE, message);
     let query = call.query();
     let value = |name, problem| parameter(query, name).ok_or_else(|| bad(problem));
@@ -56,10 +79,17 @@ pub(crate) async fn subscribe(call: &Call<'_>, channels: &str) -> Result<Respons
     if let Some(cursor) = first {
         let cursor = members.before(cursor);
         members.join().await;
-        return Ok(reply::ok(write(call.set, &subject, cursor, &[])));
+        let answer = write(call.set, &subject, cursor, &[]);
+        return Ok(Begun::Handshake(reply::ok(answer)));
     }
     members.join().await;
-    poll(call, &subject, after, members, filter.as_ref()).await
+    Ok(Begun::Poll(Poll {
+        call,
+        subject,
+        after,
+        members,
+        filter,
+    }))
 }
 
 /// Reads the seconds that a client wants to count as present.
@@ -108,49 +138,46 @@ async fn check(call: &Call<'_>, subject: &Subject) -> Result<(), reply::Refused>
     Ok(())
 }
 
-/// Waits for something to come after a cursor, as long as polls are held.
-async fn poll(
-    call: &Call<'_>,
-    subject: &Subject,
-    mut after: u64,
-    mut members: Members<'_>,
-    filter: Option<&Filter>,
-) -> Result<Response, reply::Refused> {
-    let (shared, set) = (call.shared, call.set);
-    let streams = shared.streams().await;
-    let stop = shared.space.runtime().stopping();
-    let waiting = Waiting {
-        streams,
-        subject,
-        waiter: Waiter::new(),
-    };
-    let end = Instant::now() + shared.settings.hold;
-    let mut is_last = false;
-    loop {
-        // The token may have expired, or been revoked, meanwhile.
-        call.caller.check_again(&shared.access)?;
-        let mut batch = streams.read(subject, after, &waiting.waiter);
-        if !batch.gaps.is_empty() && shared.settings.catch_up {
-            let older = history::older(call, after, &batch.gaps).await;
-            batch = streams.read_with(subject, after, &waiting.waiter, older);
-        }
-        let came = !batch.found.is_empty();
-        if let Some(filter) = filter {
-            let wanted = |entry: &Entry| entry.message().is_none_or(|m| filter.wants(m));
-            batch.found.retain(|(entry, _)| wanted(entry));
-        }
-        if !batch.found.is_empty() || is_last || stop.is_cancelled() {
-            return Ok(reply::ok(write(set, subject, batch.cursor, &batch.found)));
-        }
-        after = batch.cursor;
-        if came {
-            // None of it is wanted: look again, behind it.
-            continue;
-        }
-        let until = members.later().map_or(end, |later| later.min(end));
-        if timeout_at(until, waiting.waiter.woken()).await.is_err() {
-            is_last = Instant::now() >= end;
-            members.join().await;
+impl Poll<'_> {
+    /// Waits for something to come after the cursor, as long as polls are held.
+    async fn run(mut self) -> Result<Response, reply::Refused> {
+        let (call, shared) = (self.call, self.call.shared);
+        let streams = shared.streams().await;
+        let waiting = Waiting {
+            streams,
+            subject: &self.subject,
+            waiter: Waiter::new(),
+        };
+        let end = Instant::now() + shared.settings.hold;
+        let mut is_last = false;
+        loop {
+            // The token may have expired, or been revoked, meanwhile.
+            call.caller.check_again(&shared.access)?;
+            let mut batch = streams.read(&self.subject, self.after, &waiting.waiter);
+            if !batch.gaps.is_empty() && shared.settings.catch_up {
+                let older = Box::pin(history::older(call, self.after, &batch.gaps)).await;
+                batch = streams.read_with(&self.subject, self.after, &waiting.waiter, older);
+            }
+            let came = !batch.found.is_empty();
+            if let Some(filter) = &self.filter {
+                let wanted = |entry: &Entry| entry.message().is_none_or(|m| filter.wants(m));
+                batch.found.retain(|(entry, _)| wanted(entry));
+            }
+            let is_over = is_last || shared.is_stopping();
+            if !batch.found.is_empty() || is_over {
+                let answer = write(call.set, &self.subject, batch.cursor, &batch.found);
+                return Ok(reply::ok(answer));
+            }
+            self.after = batch.cursor;
+            if came {
+                // None of it is wanted: look again, behind it.
+                continue;
+            }
+            let until = self.members.later().map_or(end, |later| later.min(end));
+            if timeout_at(until, waiting.waiter.woken()).await.is_err() {
+                is_last = Instant::now() >= end;
+                Box::pin(self.members.join()).await;
+            }
         }
     }
 }

@@ -24,9 +24,6 @@ use crate::{
     webhook::{Caller, Webhook, WebhookError, Webhooks},
 };
 
-/// Seconds for which a token is good that was made here.
-const TOKEN_SECS: u64 = 60 * 60;
-
 /// The Azure Web PubSub app.
 #[derive(Clone)]
 pub struct WebPubSub {
@@ -160,17 +157,43 @@ impl WebPubSub {
         self
     }
 
-    /// A token for a client of a hub, good for an hour.
-    pub fn client_token(&self, hub: &str, user: Option<&str>, roles: &[&str]) -> Option<String> {
+    /// A token for a client of a hub. `None` when it cannot be signed, which does not happen with texts.
+    pub fn client_token(&self, hub: &str, access: &ClientAccess) -> Option<String> {
         let claims = Claims {
             aud: Some(Many::One(format!("/client/hubs/{hub}"))),
-            exp: now() + TOKEN_SECS,
+            exp: now().saturating_add(access.life.as_secs()),
             iat: Some(now()),
-            sub: user.map(str::to_owned),
-            role: Many::Several(roles.iter().map(|role| (*role).to_owned()).collect()),
+            sub: access.user.clone(),
+            role: Many::Several(access.roles.clone()),
+            group: Many::Several(access.groups.clone()),
             ..Claims::default()
         };
         self.keys.sign(&claims)
+    }
+}
+
+/// What a client's token gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientAccess {
+    /// The user; nobody in particular without one.
+    pub user: Option<String>,
+    /// What the client may do, such as `webpubsub.sendToGroup`, or `webpubsub.sendToGroup.news` for one group.
+    pub roles: Vec<String>,
+    /// Groups that it is in from the start.
+    pub groups: Vec<String>,
+    /// How long it may connect with the token.
+    pub life: Duration,
+}
+
+impl Default for ClientAccess {
+    /// Nobody in particular, without a role, for an hour.
+    fn default() -> Self {
+        Self {
+            user: None,
+            roles: Vec::new(),
+            groups: Vec::new(),
+            life: Duration::from_secs(60 * 60),
+        }
     }
 }
 

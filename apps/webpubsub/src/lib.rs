@@ -20,7 +20,7 @@ mod state;
 mod webhook;
 
 pub use self::{
-    app::WebPubSub,
+    app::{ClientAccess, WebPubSub},
     event::{ConnectRequest, Connection, Event, EventFailure, EventHandler, Reply, Welcome},
     webhook::{SystemEvent, Webhook, WebhookError},
 };

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicU64, Ordering},
 };
 
 use parking_lot::Mutex;
@@ -22,7 +22,9 @@ const OVERHEAD: usize = 512;
 /// Afterwards it lets everything through.
 pub(crate) struct Held {
     receiver: Arc<dyn Receiver>,
-    open: AtomicBool,
+    /// 0 while it holds. Then the first timetoken that is not among what was read: a publication can be read before
+    /// it is delivered, and is delivered after the reader has caught up.
+    open_from: AtomicU64,
     kept: Mutex<Kept>,
 }
 
@@ -38,7 +40,7 @@ impl Held {
     pub(crate) fn new(receiver: Arc<dyn Receiver>) -> Arc<Self> {
         Arc::new(Self {
             receiver,
-            open: AtomicBool::new(false),
+            open_from: AtomicU64::new(0),
             kept: Mutex::default(),
         })
     }
@@ -52,13 +54,12 @@ impl Held {
             return false;
         }
         for publication in std::mem::take(&mut kept.publications) {
-            // What is not stored is in no history.
-            if !publication.retention.store || publication.position().timetoken > read {
+            if is_news(&publication, read.0 + 1) {
                 self.pass(&publication, flusher);
             }
         }
         // Under the lock: what is delivered meanwhile waits for it.
-        self.open.store(true, Ordering::Release);
+        self.open_from.store(read.0 + 1, Ordering::Release);
         true
     }
 
@@ -81,26 +82,71 @@ impl Receiver for Held {
     }
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {
-        if self.open.load(Ordering::Acquire) {
-            return self.receiver.deliver(fanout);
+        let mut open_from = self.open_from.load(Ordering::Acquire);
+        if open_from == 0 {
+            let mut kept = self.kept.lock();
+            open_from = self.open_from.load(Ordering::Acquire);
+            if open_from == 0 {
+                return kept.keep(fanout.publication());
+            }
         }
-        let mut kept = self.kept.lock();
-        if self.open.load(Ordering::Acquire) {
-            drop(kept);
-            return self.receiver.deliver(fanout);
+        if is_news(fanout.publication(), open_from) {
+            self.receiver.deliver(fanout);
         }
-        if kept.overflown {
+    }
+}
+
+/// True for what was not read from history; what is not stored is in none.
+fn is_news(publication: &Publication, from: u64) -> bool {
+    !publication.retention.store || publication.position().timetoken.0 >= from
+}
+
+impl Kept {
+    fn keep(&mut self, publication: &Publication) {
+        if self.overflown {
             return;
         }
-        let publication = fanout.publication();
-        kept.bytes += publication.payload.len() + OVERHEAD;
-        if kept.bytes > BYTES_MAX {
-            *kept = Kept {
+        self.bytes += publication.payload.len() + OVERHEAD;
+        if self.bytes > BYTES_MAX {
+            *self = Self {
                 overflown: true,
-                ..Kept::default()
+                ..Self::default()
             };
             return;
         }
-        kept.publications.push(publication.clone());
+        self.publications.push(publication.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Channel, Draft, Hub, Payload, Position, testkit::Recorder};
+
+    /// A publication is stored, read, and only then delivered: it must not come twice.
+    #[test]
+    fn what_was_read_before_it_was_delivered_comes_once() {
+        let flusher = Flusher::new(1);
+        let hub = Hub::new(flusher.clone());
+        let recorder = Recorder::new(hub.node());
+        let held = Held::new(recorder.clone());
+        let publication = |n: u64, text: &'static str| {
+            let draft = Draft::new(Channel::new("room").unwrap(), Payload::text(text));
+            draft.at(Position {
+                timetoken: Timetoken(n),
+                ..Position::default()
+            })
+        };
+        let deliver = |publication: &Publication| {
+            flusher.collect(|dirty| {
+                held.deliver(&mut Fanout::new(publication, &flusher, dirty));
+            });
+        };
+        deliver(&publication(1, "read"));
+        deliver(&publication(3, "held"));
+        assert!(held.release(Timetoken(2), &flusher));
+        deliver(&publication(2, "read, and late"));
+        deliver(&publication(4, "live"));
+        assert_eq!(recorder.texts(), ["held", "live"]);
     }
 }

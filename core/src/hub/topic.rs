@@ -27,6 +27,8 @@ struct State {
     /// The number of the last publication that is to be kept. Others carry it too, so that what can be read
     /// back has no holes.
     seq: u64,
+    /// The number of the last publication that was delivered.
+    delivered: u64,
     /// Epoch and number go on from where the history of the channel ends, or nobody keeps one.
     rooted: bool,
     members: Members,
@@ -72,6 +74,7 @@ impl Topic {
             state: Mutex::new(State {
                 epoch: Epoch(clock.tick().0),
                 seq: 0,
+                delivered: 0,
                 rooted: false,
                 members: Members::default(),
                 unmatched: Unmatched::default(),
@@ -132,6 +135,7 @@ impl Topic {
         if let Some(last) = last {
             state.epoch = last.epoch;
             state.seq = last.seq.0;
+            state.delivered = last.seq.0;
         }
     }
 
@@ -230,6 +234,10 @@ impl Topic {
                 state.fan_out(&first.publication, sink);
             }
         }
+        if state.turns.is_empty() {
+            // Nobody has seen the numbers of those that were refused last.
+            state.seq = state.delivered;
+        }
     }
 
     /// Delivers a publication that has its place already.
@@ -244,6 +252,7 @@ impl State {
     }
 
     fn fan_out(&mut self, publication: &Publication, sink: &Sink<'_>) {
+        self.delivered = publication.position().seq.0;
         sink.fan_out(publication, &self.members, &mut self.unmatched);
     }
 

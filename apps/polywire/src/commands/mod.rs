@@ -3,12 +3,14 @@
 mod history;
 mod publish;
 mod subscribe;
+mod token;
 mod transfer;
 
 pub(crate) use self::{
     history::history,
     publish::publish,
     subscribe::subscribe,
+    token::token,
     transfer::{export, import},
 };
 

@@ -432,3 +432,43 @@ fn other_protocols_share_the_channels() {
     server.get("/publish/demo/demo/0/shared/0/%7B%22from%22%3A%22pubnub%22%7D?uuid=ann");
     page.expect(&json!({"message": {"from": "pubnub"}, "sender_id": "ann"}));
 }
+
+#[test]
+fn a_cursor_outlives_a_restart_where_messages_are_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = [
+        "--app",
+        "pubnub",
+        "--data-dir",
+        folder.path().to_str().unwrap(),
+    ];
+    let config = "[apps.pubnub]\nhold_secs = 1\n";
+    let server = ServerOptions::new(&args).config(config).start();
+    let sent = |server: &Server, message: &str| {
+        let sent = server
+            .get(&format!("/publish/demo/demo/0/c/0/{message}"))
+            .json();
+        sent[2].as_str().unwrap().to_owned()
+    };
+    let cursor = sent(&server, "1");
+    sent(&server, "2");
+    server.process.signal("TERM");
+    drop(server);
+
+    let server = ServerOptions::new(&args).config(config).start();
+    // A first cursor is behind all that was.
+    let first = server.get("/v2/subscribe/demo/c/0").json();
+    let first = first["t"]["t"].as_str().unwrap().to_owned();
+    let poll = |cursor: &str| {
+        let got = server
+            .get(&format!("/v2/subscribe/demo/c/0?tt={cursor}"))
+            .json();
+        let got = got["m"].as_array().unwrap().iter().map(|m| m["d"].clone());
+        got.collect::<Vec<_>>()
+    };
+    assert_eq!(poll(&first), Vec::<Value>::new());
+    sent(&server, "3");
+    assert_eq!(poll(&first), [3]);
+    // An old one goes on where it was.
+    assert_eq!(poll(&cursor), [2, 3]);
+}

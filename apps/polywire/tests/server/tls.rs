@@ -401,7 +401,6 @@ fn plain_bytes_on_a_port_for_tls_only_are_said_in_the_log() {
     let files = Files::of(&pair);
     let mut server = ServerOptions::new(&[&files.flags()[..], &["--tls-only"]].concat()).start();
     let (address, url) = (server.address, format!("https://{}", server.address));
-    assert_eq!(server.process.stdout()[0], format!("listening on {url}"));
     for words in [
         format!("Seth-Pusher: SockJS at {url}/connect; publish with"),
         format!("' {url}/api/channels/<channel>/"),
@@ -411,6 +410,7 @@ fn plain_bytes_on_a_port_for_tls_only_are_said_in_the_log() {
         let is_said = |line: &str| line.contains(&words).then_some(());
         server.process.wait_for_line(SOON, is_said);
     }
+    assert_eq!(server.process.stdout()[0], format!("listening on {url}"));
     for bytes in [
         &b"GET /connect HTTP/1.1\r\nHost: x\r\n\r\n"[..],
         b"{\"action\":1}\n",

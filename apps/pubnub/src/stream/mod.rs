@@ -39,13 +39,16 @@ pub(crate) use self::{
 };
 
 use std::{
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use parking_lot::Mutex;
 use polywire_core::{
-    Channel, ClientId, Clock, ConnectionId, Space, Target,
+    Channel, ClientId, Clock, ConnectionId, Space, Target, Timetoken,
     delivery::{Fanout, Flush, Receiver},
 };
 
@@ -73,6 +76,8 @@ pub(crate) struct Streams {
     space: Weak<Space>,
     this: Weak<Self>,
     state: Mutex<State>,
+    /// The end of history when the app began.
+    floor: AtomicU64,
 }
 
 /// What a read found.
@@ -100,15 +105,24 @@ impl Streams {
             connection: ConnectionId::next(space.hub().node()),
             space: Arc::downgrade(space),
             this: this.clone(),
+            floor: AtomicU64::new(0),
             state: Mutex::new(State::new(bounds, space.hub().clock().tick().0)),
         })
+    }
+
+    /// First cursors are behind this one, the last of history.
+    pub(crate) fn begin_behind(&self, last: Timetoken) {
+        self.floor.store(last.0, Ordering::Relaxed);
     }
 
     /// The cursor behind everything that has arrived.
     pub(crate) fn horizon(&self, clock: &Clock) -> u64 {
         match self.state.lock().horizon() {
-            // Nothing has arrived: whatever does will be later than that.
-            0 => clock.tick().0.saturating_sub(SKEW),
+            // Nothing has arrived: whatever does will be later than that. What was stored before is not to come.
+            0 => {
+                let floor = self.floor.load(Ordering::Relaxed);
+                floor.max(clock.tick().0.saturating_sub(SKEW))
+            }
             horizon => horizon,
         }
     }

@@ -2,7 +2,8 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use http::{Method, StatusCode};
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tower_service::Service;
@@ -25,6 +26,7 @@ pub(in crate::transport) async fn serve(
     let service = warp::service(routes.map(|response: Response| response));
     let service = service_fn(move |mut request: http::Request<Incoming>| {
         let is_cut = head.complete();
+        detach(&mut request);
         let (head, mut service) = (head.clone(), service.clone());
         async move {
             // CONNECT has no path, which warp 0.4.3 takes badly.
@@ -71,5 +73,20 @@ pub(in crate::transport) async fn serve(
     };
     if let Err(error) = result {
         tracing::debug!(%peer, error = &error as &dyn std::error::Error, "an HTTP connection failed");
+    }
+}
+
+/// Copies what hyper left in its read buffer. A request that is held for minutes, as a long poll is, would keep
+/// that buffer of 8 KiB, and hyper would take another one to see whether the client goes away.
+fn detach(request: &mut http::Request<Incoming>) {
+    let uri = Bytes::from(request.uri().to_string());
+    if let Ok(uri) = http::Uri::from_maybe_shared(uri) {
+        *request.uri_mut() = uri;
+    }
+    for value in request.headers_mut().values_mut() {
+        if let Ok(mut copy) = HeaderValue::from_bytes(value.as_bytes()) {
+            copy.set_sensitive(value.is_sensitive());
+            *value = copy;
+        }
     }
 }
