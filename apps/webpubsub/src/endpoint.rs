@@ -10,7 +10,7 @@ use polywire_core::{
     http::{Request, Response, text},
     transport::{
         CloseReason, Endpoint, Framing, Handshake, SessionHandler,
-        websocket::{WebSocketOptions, serve},
+        websocket::{WebSocketOptions, serve, upgrade},
     },
 };
 use rand::distr::{Alphanumeric, SampleString};
@@ -246,6 +246,8 @@ async fn welcome(
     let mut groups = claims.group.as_slice().to_vec();
     let mut kept = None;
     if let Some(handler) = state.handler(&hub) {
+        // Nobody is asked about a request that cannot become a connection.
+        upgrade(request, None).map_err(|error| error.response())?;
         let asked = ConnectRequest::new(
             crate::event::Connection::new(
                 id.clone(),

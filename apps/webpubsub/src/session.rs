@@ -113,7 +113,8 @@ fn wait_for_client(state: Arc<State>, connection: Arc<Connection>, socket: u64) 
     runtime.spawn(async move {
         tokio::select! {
             () = tokio::time::sleep(state.recovery) => {}
-            () = stopping.cancelled() => return,
+            // It cannot come back to this process.
+            () = stopping.cancelled() => {}
         }
         if connection.is_lost_since(socket) {
             connection.end(None, &CloseReason::new(1000, ""));

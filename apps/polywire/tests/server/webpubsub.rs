@@ -106,15 +106,47 @@ fn events_reach_a_handler_with_the_sdk() {
     );
 }
 
+/// The URL of a client of the hub `default`.
+fn client_url(server: &Server) -> String {
+    let address = server.address.to_string();
+    let flags = ["--hub", "default", "--user", "bob", "--server", &address];
+    let token = ["token", "webpubsub", "--key", KEY];
+    let output = run_command(&[&token, &flags[..]].concat());
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_handler_is_told_that_connections_end_when_the_server_stops() {
+    let (mut handler, server) = with_handler();
+    let url = client_url(&server);
+    // A request that is no handshake is nobody who connects.
+    let target = &url[url.find("/client").unwrap()..];
+    assert_ne!(server.get(target).status, 101);
+    let mut sockets = Vec::new();
+    for subprotocol in [
+        "json.webpubsub.azure.v1",
+        "json.reliable.webpubsub.azure.v1",
+    ] {
+        let mut request = url.as_str().into_client_request().unwrap();
+        let offer = subprotocol.parse().unwrap();
+        request
+            .headers_mut()
+            .insert("sec-websocket-protocol", offer);
+        sockets.push(tungstenite::connect(request).unwrap());
+        let told = handler.wait_for_line(SOON, |line| Some(line.to_owned()));
+        assert_eq!(told, "connected user-bob 0");
+    }
+    server.process.signal("TERM");
+    for _ in &sockets {
+        let told = handler.wait_for_line(SOON, |line| Some(line.to_owned()));
+        assert!(told.starts_with("disconnected user-bob 0"), "{told}");
+    }
+}
+
 #[test]
 fn simple_clients_speak_with_a_handler_as_it_chooses() {
     let (mut handler, server) = with_handler();
-    let flags = ["--hub", "default", "--user", "bob", "--server"];
-    let address = server.address.to_string();
-    let token = ["token", "webpubsub", "--key", KEY];
-    let output = run_command(&[&token, &flags[..], &[&address]].concat());
-    let url = String::from_utf8(output.stdout).unwrap();
-    let mut request = url.trim().into_client_request().unwrap();
+    let mut request = client_url(&server).into_client_request().unwrap();
     let offers = "other, chat.v1".parse().unwrap();
     request
         .headers_mut()
