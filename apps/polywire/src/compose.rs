@@ -11,7 +11,7 @@ use crate::{
     apps::{HistoryApi, KeySet, KnSock, PubNub, Seth, WebPubSub},
     auth::{ApiKey, Echo, Header},
     backends::{Memory, Redis, RedisHistory, RedisSettings},
-    config::{AppName, AuthChoice, BackendChoice, Config, PersistenceChoice},
+    config::{AppName, AuthChoice, BackendChoice, Config, PersistenceChoice, webhook},
     persistence::{
         DiskHistory, DiskSettings, ExternalApi, ExternalApiSettings, MemoryHistory, NoPersistence,
     },
@@ -39,7 +39,13 @@ pub fn builder(config: &Config) -> Result<Builder, StartError> {
             AppName::Seth => builder.app(seth(config)),
             AppName::KnSock => builder.app(knsock(config)),
             AppName::PubNub => builder.app(pubnub(config)),
-            AppName::WebPubSub => builder.app(webpubsub(config)),
+            AppName::WebPubSub => match webpubsub(config) {
+                Ok(app) => builder.app(app),
+                Err(problem) => {
+                    problems.push(problem);
+                    builder
+                }
+            },
             AppName::History => builder.app(HistoryApi),
         };
     }
@@ -213,7 +219,7 @@ fn knsock(config: &Config) -> KnSock {
         .topic_bytes_max(settings.topic_bytes_max)
 }
 
-fn webpubsub(config: &Config) -> WebPubSub {
+fn webpubsub(config: &Config) -> Result<WebPubSub, String> {
     let settings = &config.app.webpubsub;
     let mut app = match &settings.access_key {
         Some(key) => WebPubSub::new(key.reveal()),
@@ -222,9 +228,29 @@ fn webpubsub(config: &Config) -> WebPubSub {
     if let Some(key) = &settings.secondary_access_key {
         app = app.secondary_access_key(key.reveal());
     }
-    app.default_hub(&settings.default_hub)
+    let origin = settings.webhook_origin.clone();
+    app = app
+        .default_hub(&settings.default_hub)
         .recovery(Duration::from_secs(settings.recovery_secs))
         .buffer(settings.buffer_messages_max, settings.buffer_bytes_max)
+        .webhook_origin(
+            origin.unwrap_or_else(|| SocketAddr::new(config.host, config.port).to_string()),
+        );
+    for (name, hub) in &settings.hubs {
+        if hub.anonymous {
+            app = app.anonymous(name);
+        }
+        if hub.event_handlers.is_empty() {
+            continue;
+        }
+        let setting = format!("apps.webpubsub.hubs.{name}.event_handlers");
+        let webhooks: Result<Vec<_>, _> = hub.event_handlers.iter().map(webhook).collect();
+        let webhooks = webhooks.map_err(|(_, problem)| format!("{setting}: {problem}"))?;
+        app = app
+            .webhooks(name, webhooks)
+            .map_err(|problem| format!("{setting}: {problem}"))?;
+    }
+    Ok(app)
 }
 
 fn pubnub(config: &Config) -> PubNub {

@@ -1,6 +1,11 @@
 //! The app: its settings and its addresses.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use polywire_core::{
@@ -16,6 +21,7 @@ use crate::{
     output::BufferLimits,
     rest,
     state::{NAME, NewState, State},
+    webhook::{Caller, Webhook, WebhookError, Webhooks},
 };
 
 /// The Azure Web PubSub app.
@@ -25,9 +31,18 @@ pub struct WebPubSub {
     /// The primary key was made up, and is shown at the start.
     shows_key: bool,
     default_hub: String,
-    handlers: BTreeMap<String, Arc<dyn EventHandler>>,
+    handlers: BTreeMap<String, Behind>,
+    anonymous: BTreeSet<String>,
+    webhook_origin: String,
     buffer: BufferLimits,
     recovery: Duration,
+}
+
+/// What is behind a hub.
+#[derive(Clone)]
+enum Behind {
+    Code(Arc<dyn EventHandler>),
+    Webhooks(Arc<Vec<Caller>>),
 }
 
 impl Default for WebPubSub {
@@ -38,6 +53,8 @@ impl Default for WebPubSub {
             shows_key: true,
             default_hub: "default".into(),
             handlers: BTreeMap::new(),
+            anonymous: BTreeSet::new(),
+            webhook_origin: "localhost".into(),
             buffer: BufferLimits {
                 messages_max: 10_000,
                 bytes_max: 16 << 20,
@@ -76,8 +93,50 @@ impl WebPubSub {
     #[must_use]
     pub fn event_handler(mut self, hub: &str, handler: impl EventHandler) -> Self {
         let hub = hub.to_ascii_lowercase();
-        self.handlers.insert(hub, Arc::new(handler));
+        self.handlers.insert(hub, Behind::Code(Arc::new(handler)));
         self
+    }
+
+    /// Sets the event handlers of a hub that are called over HTTP: the first that takes an event gets it.
+    ///
+    /// # Errors
+    /// When one has a private address that is not allowed, or no HTTP client can be made.
+    pub fn webhooks(
+        mut self,
+        hub: &str,
+        webhooks: impl IntoIterator<Item = Webhook>,
+    ) -> Result<Self, WebhookError> {
+        let callers: Result<Vec<_>, _> = webhooks.into_iter().map(Caller::new).collect();
+        let behind = Behind::Webhooks(Arc::new(callers?));
+        self.handlers.insert(hub.to_ascii_lowercase(), behind);
+        Ok(self)
+    }
+
+    /// Sets the host, with the port where there is one, by which event handlers know this server: they are asked
+    /// whether it may post to them. Default `localhost`.
+    #[must_use]
+    pub fn webhook_origin(mut self, host: impl Into<String>) -> Self {
+        self.webhook_origin = host.into();
+        self
+    }
+
+    /// Lets clients without a token connect to a hub. They may do what the handler of `connect` allows them.
+    #[must_use]
+    pub fn anonymous(mut self, hub: &str) -> Self {
+        self.anonymous.insert(hub.to_ascii_lowercase());
+        self
+    }
+
+    fn handler(&self, behind: &Behind, bytes_max: usize) -> Arc<dyn EventHandler> {
+        match behind {
+            Behind::Code(handler) => handler.clone(),
+            Behind::Webhooks(callers) => Arc::new(Webhooks {
+                callers: callers.clone(),
+                keys: self.keys.clone(),
+                origin: self.webhook_origin.clone(),
+                bytes_max,
+            }),
+        }
     }
 
     /// Sets how long a reliable connection waits for its client. Default 30 s.
@@ -145,11 +204,15 @@ impl App for WebPubSub {
     }
 
     fn routes(&self, space: &Arc<Space>) -> BoxedFilter<(Response,)> {
+        let bytes_max = space.limits().message_bytes_max;
+        let handlers = self.handlers.iter();
+        let handlers = handlers.map(|(hub, behind)| (hub.clone(), self.handler(behind, bytes_max)));
         let state = State::new(NewState {
             space: space.clone(),
             keys: self.keys.clone(),
             default_hub: self.default_hub.clone(),
-            handlers: self.handlers.clone(),
+            handlers: handlers.collect(),
+            anonymous: self.anonymous.clone(),
             buffer: self.buffer,
             recovery: self.recovery,
         });

@@ -31,6 +31,8 @@ pub(crate) enum Protocol {
     /// No subprotocol: frames are data as they are, and go to a group or are events.
     Simple {
         send_to: Option<String>,
+        /// What the code behind the hub speaks with its clients.
+        subprotocol: Option<String>,
     },
 }
 
@@ -38,11 +40,11 @@ pub(crate) const JSON: &str = "json.webpubsub.azure.v1";
 pub(crate) const RELIABLE_JSON: &str = "json.reliable.webpubsub.azure.v1";
 
 impl Protocol {
-    pub(crate) fn subprotocol(&self) -> Option<&'static str> {
+    pub(crate) fn subprotocol(&self) -> Option<&str> {
         match self {
             Self::Json => Some(JSON),
             Self::ReliableJson => Some(RELIABLE_JSON),
-            Self::Simple { .. } => None,
+            Self::Simple { subprotocol, .. } => subprotocol.as_deref(),
         }
     }
 }
@@ -62,6 +64,10 @@ pub(crate) struct Connection {
     /// Its place in the channel space; `None` before it opened and after it ended. Joining takes waiting, so the
     /// lock is one that waits: only requests of this connection and about it meet there.
     pub(crate) attachment: tokio::sync::Mutex<Option<Attachment>>,
+    /// What the code behind the hub keeps with it.
+    pub(crate) state: Mutex<Option<String>>,
+    /// Held by the event that the code behind the hub is told of; further ones wait in line.
+    pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
     formats: Formats,
     wire: Wire,
 }
@@ -82,6 +88,7 @@ pub(crate) struct NewConnection {
     pub(crate) reconnection_token: String,
     pub(crate) origin: Origin,
     pub(crate) rights: Rights,
+    pub(crate) state: Option<String>,
     pub(crate) formats: Formats,
 }
 
@@ -103,6 +110,8 @@ impl Connection {
             acks: Mutex::default(),
             groups: Mutex::default(),
             attachment: tokio::sync::Mutex::new(None),
+            state: Mutex::new(new.state),
+            turn: Arc::default(),
             formats: new.formats,
             wire,
         })
@@ -273,6 +282,7 @@ impl Connection {
             self.hub.as_str().to_owned(),
             self.user.clone(),
             self.protocol.subprotocol().map(str::to_owned),
+            self.state.lock().clone(),
         )
     }
 

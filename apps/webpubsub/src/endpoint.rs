@@ -10,7 +10,7 @@ use polywire_core::{
     http::{Request, Response, text},
     transport::{
         CloseReason, Endpoint, Framing, Handshake, SessionHandler,
-        websocket::{WebSocketOptions, serve},
+        websocket::{WebSocketOptions, serve, upgrade},
     },
 };
 use rand::distr::{Alphanumeric, SampleString};
@@ -69,6 +69,19 @@ pub(crate) fn is_client(path: &str) -> bool {
 enum Opening {
     New(Arc<Connection>, Vec<String>),
     Recovery(Option<Arc<Connection>>),
+}
+
+impl Opening {
+    /// The subprotocol that the code behind a hub speaks with this client.
+    fn subprotocol(&self) -> Option<String> {
+        match self {
+            Self::New(connection, _) => match &connection.protocol {
+                Protocol::Simple { subprotocol, .. } => subprotocol.clone(),
+                _ => None,
+            },
+            Self::Recovery(_) => None,
+        }
+    }
 }
 
 /// One socket that is to be opened.
@@ -165,7 +178,10 @@ async fn open(
                 true => request.path.clone(),
                 false => format!("{HUBS}{}", hub.as_str()),
             };
-            let claims = token.and_then(|token| state.keys.verify(&token, &path));
+            let claims = match token {
+                Some(token) => state.keys.verify(&token, &path),
+                None => state.is_anonymous(&hub).then(Claims::default),
+            };
             let claims = claims.ok_or_else(|| {
                 let message =
                     "The access token is missing, expired, wrongly signed, or for another hub.";
@@ -174,6 +190,7 @@ async fn open(
             welcome(state, request, hub, protocol.clone(), offered, claims).await?
         }
     };
+    let spoken = opening.subprotocol();
     let door: Arc<dyn Endpoint> = Arc::new(Door {
         state: state.clone(),
         opening,
@@ -183,7 +200,14 @@ async fn open(
         None => &sockets.simple,
     };
     let served = serve(state.space.runtime(), request, NAME, &door, options).await;
-    served.map_err(|error| error.response())
+    let mut response = served.map_err(|error| error.response())?;
+    if let Some(spoken) = spoken.and_then(|name| name.parse().ok())
+        && response.status() == StatusCode::SWITCHING_PROTOCOLS
+    {
+        let headers = response.headers_mut();
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, spoken);
+    }
+    Ok(response)
 }
 
 /// Makes the connection of somebody whose token is good.
@@ -197,7 +221,7 @@ async fn welcome(
 ) -> Result<Opening, Response> {
     let refuse = |status, message: &str| text(status, format!("{message}\n"));
     let credentials = request.credentials(NAME);
-    let protocol = match protocol {
+    let mut protocol = match protocol {
         Some(protocol) => protocol,
         None => {
             let mode = credentials.query_value("webpubsub_mode");
@@ -209,7 +233,10 @@ async fn welcome(
                 }
                 _ => None,
             };
-            Protocol::Simple { send_to }
+            Protocol::Simple {
+                send_to,
+                subprotocol: None,
+            }
         }
     };
     let random = |length| Alphanumeric.sample_string(&mut rand::rng(), length);
@@ -217,17 +244,22 @@ async fn welcome(
     let mut user = claims.sub.clone().filter(|user| !user.is_empty());
     let mut roles = claims.role.as_slice().to_vec();
     let mut groups = claims.group.as_slice().to_vec();
+    let mut kept = None;
     if let Some(handler) = state.handler(&hub) {
+        // Nobody is asked about a request that cannot become a connection.
+        upgrade(request, None).map_err(|error| error.response())?;
         let asked = ConnectRequest::new(
             crate::event::Connection::new(
                 id.clone(),
                 hub.as_str().to_owned(),
                 user.clone(),
                 protocol.subprotocol().map(str::to_owned),
+                None,
             ),
-            claims.other.clone(),
+            claims.to_json(),
             without_token(&request.query),
-            offered,
+            request.headers.clone(),
+            offered.clone(),
         );
         let welcome = handler.connect(&asked).await.map_err(|failure| {
             let status = StatusCode::from_u16(failure.status);
@@ -236,11 +268,17 @@ async fn welcome(
         user = welcome.user.or(user);
         roles.extend(welcome.roles);
         groups.extend(welcome.groups);
+        kept = welcome.state;
+        if let Protocol::Simple { subprotocol, .. } = &mut protocol {
+            // A browser would not take one that it did not offer.
+            *subprotocol = welcome.subprotocol.filter(|name| offered.contains(name));
+        }
     }
     let client = user.as_deref().and_then(|user| ClientId::new(user).ok());
     let rights = Rights::of_roles(roles.iter().map(String::as_str));
     if let Protocol::Simple {
         send_to: Some(group),
+        ..
     } = &protocol
         && !rights.allows(Right::Send, group)
     {
@@ -261,6 +299,7 @@ async fn welcome(
         reconnection_token: random(48),
         origin,
         rights,
+        state: kept,
     });
     Ok(Opening::New(connection, groups))
 }

@@ -1,6 +1,7 @@
 //! Events of connections, for the code behind a hub.
 
 use async_trait::async_trait;
+use http::HeaderMap;
 use polywire_core::Payload;
 
 /// The code behind a hub: it may judge who connects, answers events, and learns who came and went.
@@ -8,6 +9,9 @@ use polywire_core::Payload;
 /// # Laws
 /// - `connect` comes before everything else of a connection, `disconnected` once and last, also for one whose
 ///   `connected` failed. Events of one connection come one after another.
+/// - A client that was allowed to connect may vanish before it is connected; nothing follows then.
+/// - Nobody waits for `connected` and `disconnected`, apart from later events of the connection. When more than 10,000 of
+///   them wait on this server, further ones are left out.
 /// - Every future may be dropped when the server stops.
 ///
 /// # Examples
@@ -65,6 +69,8 @@ pub struct Connection {
     pub user: Option<String>,
     /// The subprotocol that was agreed on.
     pub subprotocol: Option<String>,
+    /// What the code behind the hub keeps with the connection, if it has set something.
+    pub state: Option<String>,
 }
 
 impl Connection {
@@ -73,12 +79,14 @@ impl Connection {
         hub: String,
         user: Option<String>,
         subprotocol: Option<String>,
+        state: Option<String>,
     ) -> Self {
         Self {
             id,
             hub,
             user,
             subprotocol,
+            state,
         }
     }
 }
@@ -93,6 +101,8 @@ pub struct ConnectRequest {
     pub claims: serde_json::Map<String, serde_json::Value>,
     /// The query string, percent-encoded as it came, without the token.
     pub query: String,
+    /// The headers of the request.
+    pub headers: HeaderMap,
     /// The subprotocols that the client offers.
     pub subprotocols: Vec<String>,
 }
@@ -102,12 +112,14 @@ impl ConnectRequest {
         connection: Connection,
         claims: serde_json::Map<String, serde_json::Value>,
         query: String,
+        headers: HeaderMap,
         subprotocols: Vec<String>,
     ) -> Self {
         Self {
             connection,
             claims,
             query,
+            headers,
             subprotocols,
         }
     }
@@ -123,6 +135,10 @@ pub struct Welcome {
     pub groups: Vec<String>,
     /// Roles, in addition to the token's.
     pub roles: Vec<String>,
+    /// The subprotocol of a client that offers none that is spoken here; one that it offered.
+    pub subprotocol: Option<String>,
+    /// Kept with the connection, and shown with its later events.
+    pub state: Option<String>,
 }
 
 /// An event of a client.
@@ -133,11 +149,17 @@ pub struct Event {
     pub name: String,
     /// Its data.
     pub payload: Payload,
+    /// The client said that its data is JSON. A JSON string is a [`Payload::Text`] all the same.
+    pub is_json: bool,
 }
 
 impl Event {
-    pub(crate) fn new(name: String, payload: Payload) -> Self {
-        Self { name, payload }
+    pub(crate) fn new(name: String, payload: Payload, is_json: bool) -> Self {
+        Self {
+            name,
+            payload,
+            is_json,
+        }
     }
 }
 
@@ -147,6 +169,8 @@ impl Event {
 pub struct Reply {
     /// Sent to the client as a message of the server, before its event is acknowledged.
     pub payload: Option<Payload>,
+    /// Takes the place of what is kept with the connection, if there is one.
+    pub state: Option<String>,
 }
 
 impl Reply {
@@ -154,6 +178,7 @@ impl Reply {
     pub fn new(payload: impl Into<Option<Payload>>) -> Self {
         Self {
             payload: payload.into(),
+            state: None,
         }
     }
 }

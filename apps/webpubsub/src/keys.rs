@@ -16,6 +16,7 @@ const LEEWAY: u64 = 30;
 #[derive(Clone)]
 pub(crate) struct Keys {
     primary: String,
+    secondary: Option<String>,
     decoding: Vec<DecodingKey>,
 }
 
@@ -39,6 +40,16 @@ pub(crate) struct Claims {
     pub(crate) group: Many,
     #[serde(flatten)]
     pub(crate) other: Map<String, Value>,
+}
+
+impl Claims {
+    /// As they stood in the token.
+    pub(crate) fn to_json(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(claims)) => claims,
+            _ => Map::new(),
+        }
+    }
 }
 
 /// One text, or several.
@@ -83,11 +94,21 @@ impl Keys {
         let decoding = keys
             .map(|key| DecodingKey::from_secret(key.as_bytes()))
             .collect();
-        Self { primary, decoding }
+        Self {
+            primary,
+            secondary,
+            decoding,
+        }
     }
 
     pub(crate) fn primary(&self) -> &str {
         &self.primary
+    }
+
+    /// The texts of the keys.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
+        let keys = [Some(&self.primary), self.secondary.as_ref()];
+        keys.into_iter().flatten().map(String::as_str)
     }
 
     /// What a token says, if one of the keys signed it, it has not expired, and it is for this path.

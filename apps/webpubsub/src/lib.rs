@@ -17,8 +17,10 @@ mod rest;
 mod rights;
 mod session;
 mod state;
+mod webhook;
 
 pub use self::{
     app::{ClientAccess, WebPubSub},
     event::{ConnectRequest, Connection, Event, EventFailure, EventHandler, Reply, Welcome},
+    webhook::{SystemEvent, Webhook, WebhookError},
 };

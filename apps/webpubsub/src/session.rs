@@ -12,9 +12,9 @@ use polywire_core::{
 use crate::{
     connection::{Connection, Protocol},
     event::{Event, EventFailure},
-    frame::{self, Action, Failure, Frame, Request},
+    frame::{self, Action, DataType, Failure, Frame, Request},
     rights::Right,
-    state::State,
+    state::{Notice, State},
 };
 
 /// What is refused: the client must begin anew.
@@ -61,16 +61,14 @@ impl SessionHandler for Session {
         for group in &groups {
             state.join(connection, group).await;
         }
-        if let Some(handler) = state.handler(&connection.hub) {
-            handler.connected(&connection.described()).await;
-        }
+        state.tell(connection, Notice::Connected).await;
     }
 
     async fn on_message(&mut self, message: Message) {
         if self.connection.is_taken_over(self.socket) {
             return;
         }
-        if let Protocol::Simple { send_to } = &self.connection.protocol {
+        if let Protocol::Simple { send_to, .. } = &self.connection.protocol {
             return self.simple(message, send_to.clone()).await;
         }
         match Frame::parse(&message) {
@@ -115,7 +113,8 @@ fn wait_for_client(state: Arc<State>, connection: Arc<Connection>, socket: u64) 
     runtime.spawn(async move {
         tokio::select! {
             () = tokio::time::sleep(state.recovery) => {}
-            () = stopping.cancelled() => return,
+            // It cannot come back to this process.
+            () = stopping.cancelled() => {}
         }
         if connection.is_lost_since(socket) {
             connection.end(None, &CloseReason::new(1000, ""));
@@ -179,8 +178,12 @@ impl Session {
                 let sent = self.state.space.publish(&connection.origin, draft).await;
                 sent.map(|_| ()).map_err(failure)
             }
-            Action::Event { name, payload, .. } => {
-                let event = Event::new(name, payload);
+            Action::Event {
+                name,
+                payload,
+                data_type,
+            } => {
+                let event = Event::new(name, payload, data_type == DataType::Json);
                 self.event(event)
                     .await
                     .map_err(|error| Failure::new("InvocationFailed", error.message))
@@ -206,9 +209,15 @@ impl Session {
             let status = 404;
             return Err(EventFailure { status, message });
         };
-        let reply = handler.event(&self.connection.described(), event).await?;
+        let connection = &self.connection;
+        let turn = connection.turn.lock().await;
+        let reply = handler.event(&connection.described(), event).await?;
+        if reply.state.is_some() {
+            *connection.state.lock() = reply.state;
+        }
+        drop(turn);
         if let Some(payload) = reply.payload {
-            self.connection.send_from_server(&payload);
+            connection.send_from_server(&payload);
         }
         Ok(())
     }
@@ -231,7 +240,7 @@ impl Session {
                 self.execute(send).await.map_err(|failure| failure.message)
             }
             None => {
-                let event = Event::new("message".into(), payload);
+                let event = Event::new("message".into(), payload, false);
                 self.event(event).await.map_err(|failure| failure.message)
             }
         };

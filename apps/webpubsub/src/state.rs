@@ -1,8 +1,10 @@
 //! What all connections of the app share.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    future::{Future, poll_fn},
     sync::{Arc, OnceLock},
+    task::Poll,
     time::Duration,
 };
 
@@ -13,6 +15,7 @@ use polywire_core::{
     space::{Attachment, Subscribed},
     transport::CloseReason,
 };
+use tokio::sync::Semaphore;
 
 use crate::{
     connection::Connection,
@@ -26,6 +29,9 @@ use crate::{
 
 pub(crate) const NAME: &str = "webpubsub";
 
+/// Notices that may wait for handlers.
+const NOTICES_MAX: usize = 10_000;
+
 /// What all connections of the app share.
 pub(crate) struct State {
     pub(crate) space: Arc<Space>,
@@ -38,6 +44,18 @@ pub(crate) struct State {
     connections: Mutex<HashMap<String, Arc<Connection>>>,
     hubs: Mutex<HashMap<HubName, Arc<HubNode>>>,
     server_formats: Formats,
+    /// One permit for each notice that may wait for its handler.
+    notices: Arc<Semaphore>,
+    /// Hubs whose clients need no token, in lower case.
+    anonymous: BTreeSet<String>,
+}
+
+/// What the code behind a hub is told, and does not answer.
+#[derive(Debug)]
+pub(crate) enum Notice {
+    Connected,
+    /// With the reason.
+    Disconnected(String),
 }
 
 /// This node's end of a hub: it hears what nodes tell each other about its connections.
@@ -58,6 +76,7 @@ pub(crate) struct NewState {
     pub(crate) handlers: BTreeMap<String, Arc<dyn EventHandler>>,
     pub(crate) buffer: BufferLimits,
     pub(crate) recovery: Duration,
+    pub(crate) anonymous: BTreeSet<String>,
 }
 
 impl State {
@@ -72,6 +91,8 @@ impl State {
             connections: Mutex::default(),
             hubs: Mutex::default(),
             server_formats: Formats::of_server(),
+            notices: Arc::new(Semaphore::new(NOTICES_MAX)),
+            anonymous: new.anonymous,
         })
     }
 
@@ -82,6 +103,12 @@ impl State {
     /// The code behind a hub; names of hubs are compared as the service does, without their case.
     pub(crate) fn handler(&self, hub: &HubName) -> Option<&Arc<dyn EventHandler>> {
         self.handlers.get(&hub.as_str().to_ascii_lowercase())
+    }
+
+    /// True when clients of a hub need no token.
+    pub(crate) fn is_anonymous(&self, hub: &HubName) -> bool {
+        let hub = hub.as_str().to_ascii_lowercase();
+        self.anonymous.contains(&hub)
     }
 
     pub(crate) fn insert(&self, connection: &Arc<Connection>) {
@@ -310,9 +337,36 @@ impl State {
             attachment.disconnect().await;
         }
         connection.groups.lock().clear();
-        if let Some(handler) = self.handler(&connection.hub) {
-            handler.disconnected(&connection.described(), reason).await;
-        }
+        let notice = Notice::Disconnected(reason.to_owned());
+        self.tell(connection, notice).await;
+    }
+
+    /// Tells the code behind a hub what happened, behind what it is being told already; does not wait until it
+    /// knows.
+    pub(crate) async fn tell(&self, connection: &Arc<Connection>, notice: Notice) {
+        let Some(handler) = self.handler(&connection.hub).cloned() else {
+            return;
+        };
+        let Ok(permit) = self.notices.clone().try_acquire_owned() else {
+            let hub = connection.hub.as_str();
+            return tracing::warn!(hub, ?notice, "left out: too many events wait for handlers");
+        };
+        let connection = connection.clone();
+        let mut turn = Box::pin(connection.turn.clone().lock_owned());
+        // Takes its place in the line now: tasks may begin in another order than they were spawned.
+        let at_once = poll_fn(|context| Poll::Ready(turn.as_mut().poll(context))).await;
+        self.space.runtime().spawn(async move {
+            let turn = match at_once {
+                Poll::Ready(turn) => turn,
+                Poll::Pending => turn.await,
+            };
+            let described = connection.described();
+            match &notice {
+                Notice::Connected => handler.connected(&described).await,
+                Notice::Disconnected(reason) => handler.disconnected(&described, reason).await,
+            }
+            drop((turn, permit));
+        });
     }
 }
 

@@ -15,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     choice::{AppName, BackendChoice, PersistenceChoice},
-    key_sets, listen,
+    event_handlers, key_sets, listen,
     model::{Config, Written},
     problem::{Problem, Problems},
 };
@@ -262,6 +262,7 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
         }
     }
     key_sets::check(&written.apps.pubnub.key_sets, &mut refuse);
+    event_handlers::check(&written.apps.webpubsub.hubs, &mut refuse);
     let keys = &written.apps.webpubsub;
     for (setting, key) in [
         ("apps.webpubsub.access_key", &keys.access_key),

@@ -1,6 +1,7 @@
 //! The configuration: defaults < TOML file < `POLYWIRE_` environment < flags.
 
 mod choice;
+mod event_handlers;
 mod key_sets;
 mod listen;
 mod load;
@@ -8,13 +9,14 @@ mod model;
 mod problem;
 mod text;
 
+pub(crate) use self::event_handlers::webhook;
 pub use self::{
     choice::{AppName, AuthChoice, BackendChoice, LogFormat, PersistenceChoice},
     load::load,
     model::{
-        ApiKeySection, AppSections, Config, ExternalApiSection, HeaderSection, HistorySection,
-        KeySetSection, KnSockSection, ListenSection, PubNubSection, RedisSection, SethSection,
-        WebPubSubSection,
+        ApiKeySection, AppSections, Config, EventHandlerSection, ExternalApiSection, HeaderSection,
+        HistorySection, HubSection, KeySetSection, KnSockSection, ListenSection, PubNubSection,
+        RedisSection, SethSection, WebPubSubSection,
     },
     problem::{Problem, Problems},
     text::Secret,

@@ -1,6 +1,7 @@
 //! The settings and their defaults.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
 };
@@ -403,6 +404,11 @@ pub struct WebPubSubSection {
     pub buffer_messages_max: usize,
     /// Bytes of them. Default 16 MiB.
     pub buffer_bytes_max: usize,
+    /// The host, with the port where there is one, by which event handlers know this server. Default: the
+    /// address that it listens on.
+    pub webhook_origin: Option<String>,
+    /// Settings of hubs, by their names.
+    pub hubs: BTreeMap<String, HubSection>,
 }
 
 impl Default for WebPubSubSection {
@@ -414,8 +420,41 @@ impl Default for WebPubSubSection {
             recovery_secs: 30,
             buffer_messages_max: 10_000,
             buffer_bytes_max: 16 << 20,
+            webhook_origin: None,
+            hubs: BTreeMap::new(),
         }
     }
+}
+
+/// `[apps.webpubsub.hubs.NAME]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HubSection {
+    /// Lets clients without a token connect. Default false.
+    pub anonymous: bool,
+    /// What is called over HTTP: the first that takes an event gets it.
+    pub event_handlers: Vec<EventHandlerSection>,
+}
+
+/// `[[apps.webpubsub.hubs.NAME.event_handlers]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventHandlerSection {
+    /// Where events are posted, with `{hub}` and `{event}` in path and query. It may hold a secret.
+    pub url: Secret,
+    /// Those of `connect`, `connected` and `disconnected` that are posted. Default none.
+    #[serde(default)]
+    pub system_events: Vec<String>,
+    /// The events of clients that are posted: `*`, or names with commas between them. Default `*`.
+    #[serde(default = "all")]
+    pub user_events: String,
+    /// Posts also to addresses of this machine and of networks nearby. Default false.
+    #[serde(default)]
+    pub allow_private_addresses: bool,
+}
+
+fn all() -> String {
+    "*".into()
 }
 
 /// `[apps.pubnub]`

@@ -35,9 +35,14 @@ function inbox() {
   };
 }
 
-async function open(options = {}, protocol = WebPubSubJsonReliableProtocol(), at = address) {
+async function open(
+  options = {},
+  protocol = WebPubSubJsonReliableProtocol(),
+  at = address,
+  query = '',
+) {
   const client = new WebPubSubClient(
-    { getClientAccessUrl: () => url(options, at) },
+    { getClientAccessUrl: async () => (await url(options, at)) + query },
     { protocol, messageRetryOptions: { maxRetries: 0 } },
   );
   const box = { client, connected: inbox(), group: inbox(), server: inbox(), disconnected: inbox() };
@@ -46,7 +51,9 @@ async function open(options = {}, protocol = WebPubSubJsonReliableProtocol(), at
   client.on('group-message', ({ message }) => box.group.put(message));
   client.on('server-message', ({ message }) => box.server.put(message));
   await client.start();
-  box.id = (await box.connected.get()).connectionId;
+  const hello = await box.connected.get();
+  box.id = hello.connectionId;
+  box.user = hello.userId;
   return box;
 }
 
@@ -121,6 +128,49 @@ const scenarios = {
     const ann = await open({ userId: 'ann' });
     ann.client.stop();
     while (await hub.connectionExists(ann.id)) await new Promise((go) => setTimeout(go, 20));
+  },
+
+  /** The handler is webpubsub-handler.cjs. */
+  async events() {
+    const samples = [
+      ['café "\\\n😀', 'text'],
+      [{ a: [1.5, null] }, 'json'],
+      [Uint8Array.from([0, 255, 13, 10]).buffer, 'binary'],
+    ];
+    for (const protocol of [WebPubSubJsonProtocol(), WebPubSubJsonReliableProtocol()]) {
+      const ann = await open({ userId: 'ann', roles: [] }, protocol, address, '&room=a%20b');
+      assert.strictEqual(ann.user, 'user-ann');
+      await ann.client.sendToGroup('lobby', 'hi', 'text');
+      assert.strictEqual((await ann.group.get()).data, 'hi');
+      for (const [data, type] of samples) {
+        await ann.client.sendEvent('echo', data, type);
+        const message = await ann.server.get();
+        assert.strictEqual(message.dataType, type);
+        if (type === 'binary') assert.strictEqual(text(message.data), text(data));
+        else assert.deepStrictEqual(message.data, data);
+      }
+      const answer = async (name, data, type) => {
+        await ann.client.sendEvent(name, data, type);
+        return (await ann.server.get()).data;
+      };
+      assert.strictEqual(await answer('sort', 'a', 'json'), 'json "a"');
+      assert.strictEqual(await answer('sort', 'a', 'text'), 'text "a"');
+      assert.strictEqual(await answer('count', '', 'text'), '5 of user-ann in a b');
+      assert.strictEqual(await answer('count', '', 'text'), '6 of user-ann in a b');
+      await ann.client.sendEvent('silent', '', 'text');
+      await assert.rejects(ann.client.sendEvent('fail', '', 'text'), (error) => {
+        assert.strictEqual(error.errorDetail.name, 'InvocationFailed');
+        assert.strictEqual(error.errorDetail.message, 'that did not work');
+        return true;
+      });
+      const sent = [];
+      for (let n = 0; n < 20; n++) sent.push(ann.client.sendEvent('echo', n, 'json'));
+      await Promise.all(sent);
+      for (let n = 0; n < 20; n++) assert.strictEqual((await ann.server.get()).data, n);
+      ann.client.stop();
+    }
+    const mallory = new WebPubSubClient({ getClientAccessUrl: () => url({ userId: 'mallory' }) });
+    await assert.rejects(mallory.start(), /403/);
   },
 
   /** Numbered messages come once and in order while the connection is cut a hundred times. */

@@ -14,7 +14,7 @@ pub(crate) use self::{
     example::Example,
     http::{Answer, HttpConnection},
     lines::LineSocket,
-    process::{Process, python, run_node},
+    process::{Process, node, python, run_node},
     redis::Redis,
     server::{Server, ServerOptions, config_file, polywire},
     sink::Sink,

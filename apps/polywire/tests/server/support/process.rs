@@ -177,20 +177,21 @@ fn each_line(pipe: impl Read, mut take: impl FnMut(String)) {
     }
 }
 
-/// Runs a script of `tests/js` to its end; the test fails when the script does.
-pub(crate) fn run_node(script: &str, args: &[&str]) {
+/// Node with a script of `tests/js`.
+pub(crate) fn node(script: &str, args: &[&str]) -> Command {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/js");
     assert!(
         folder.join("node_modules").exists(),
         "the npm packages are missing: run `./check install`"
     );
-    let mut node = Process::start(
-        script,
-        Command::new("node")
-            .arg(script)
-            .args(args)
-            .current_dir(folder),
-    );
+    let mut command = Command::new("node");
+    command.arg(script).args(args).current_dir(folder);
+    command
+}
+
+/// Runs a script of `tests/js` to its end; the test fails when the script does.
+pub(crate) fn run_node(script: &str, args: &[&str]) {
+    let mut node = Process::start(script, &mut node(script, args));
     let status = node.wait(6 * SOON);
     assert!(status.success(), "{script} {args:?}: {status}");
 }
