@@ -12,9 +12,9 @@ pub use self::{
     choice::{AppName, AuthChoice, BackendChoice, LogFormat, PersistenceChoice},
     load::load,
     model::{
-        ApiKeySection, AppSections, Config, ExternalApiSection, HeaderSection, HistorySection,
-        KeySetSection, KnSockSection, ListenSection, PubNubSection, RedisSection, SethSection,
-        WebPubSubSection,
+        ApiKeySection, AppSections, Config, EmitterSection, ExternalApiSection, HeaderSection,
+        HistorySection, KeySetSection, KnSockSection, ListenSection, PubNubSection, RedisSection,
+        SethSection, WebPubSubSection,
     },
     problem::{Problem, Problems},
     text::Secret,
