@@ -8,7 +8,7 @@ use polywire_core::{
 };
 
 use crate::{
-    apps::{HistoryApi, KeySet, KnSock, PubNub, Seth, WebPubSub},
+    apps::{Emitter, HistoryApi, KeySet, KnSock, PubNub, Seth, WebPubSub},
     auth::{ApiKey, Echo, Header},
     backends::{Memory, Redis, RedisHistory, RedisSettings},
     config::{AppName, AuthChoice, BackendChoice, Config, PersistenceChoice, webhook},
@@ -46,6 +46,7 @@ pub fn builder(config: &Config) -> Result<Builder, StartError> {
                     builder
                 }
             },
+            AppName::Emitter => builder.app(emitter(config)),
             AppName::History => builder.app(HistoryApi),
         };
     }
@@ -217,6 +218,16 @@ fn knsock(config: &Config) -> KnSock {
     app.authenticate(settings.authenticate)
         .line_bytes_max(settings.line_bytes_max)
         .topic_bytes_max(settings.topic_bytes_max)
+}
+
+fn emitter(config: &Config) -> Emitter {
+    let app = Emitter::default();
+    // A password is shown where the chosen policy looks for its secret.
+    let app = match (config.auth, config.header.secret_header.parse()) {
+        (AuthChoice::Header, Ok(name)) => app.password_as_header(name),
+        _ => app.password_as_query(&config.api_key.key_name),
+    };
+    app.authenticate(config.app.emitter.authenticate)
 }
 
 fn webpubsub(config: &Config) -> Result<WebPubSub, String> {

@@ -65,6 +65,18 @@ impl Link {
         }
     }
 
+    /// Puts a message that is for this session only into its queue, while something is being fanned out.
+    pub fn deliver_own(&self, fanout: &mut Fanout<'_>, message: &Message) {
+        match &self.carrier {
+            Carrier::Socket(outbox, framing) => fanout.push(outbox, framing.frame(message)),
+            Carrier::Http(session) => {
+                if session.push(Framing::SockJsMessage.frame(message)) == Pushed::NeedsFlush {
+                    fanout.flush_later(session.clone());
+                }
+            }
+        }
+    }
+
     /// Sends a text of several parts, of which some are shared with other sessions; together they must be UTF-8.
     pub fn send_parts(&self, parts: &[&[u8]]) {
         match &self.carrier {

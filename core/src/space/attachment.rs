@@ -10,6 +10,7 @@ use crate::{
     dispatcher::{Command, Event, Origin, Refusal, Verdict},
     hub::JoinNumber,
     identity::{ClientId, ConnectionId, Permissions},
+    pattern::Pattern,
     persistence::Query,
     publication::Draft,
     receipt::Receipt,
@@ -34,6 +35,7 @@ pub struct Attachment {
     origin: Origin,
     /// By name. A map would take several times the memory of the one or two that there mostly are.
     channels: Vec<(Channel, JoinNumber)>,
+    patterns: Vec<(Pattern, JoinNumber)>,
     client: Option<JoinNumber>,
 }
 
@@ -45,6 +47,7 @@ impl Attachment {
             receiver,
             origin,
             channels: Vec::new(),
+            patterns: Vec::new(),
             client: None,
         }
     }
@@ -133,10 +136,8 @@ impl Attachment {
             return Err(Refusal::forbidden("You may not subscribe there."));
         }
         let limit = self.space.limits().channels_per_connection_max;
-        if self.channels.len() >= limit && !self.is_on(&channel) {
-            return Err(Refusal::limit_exceeded(format!(
-                "You have joined {limit} channels; leave one before you join another."
-            )));
+        if self.channels.len() + self.patterns.len() >= limit && !self.is_on(&channel) {
+            return Err(too_many(limit));
         }
         match self.validate(Command::Subscribe(channel)).await? {
             Some(Command::Subscribe(channel)) => Ok(Some(channel)),
@@ -190,6 +191,71 @@ impl Attachment {
             .dispatcher
             .handle(&self.origin, &Event::Unsubscribed(channel))
             .await;
+        Ok(true)
+    }
+
+    /// Joins every channel that a pattern matches, now and later. A channel that is joined by itself too, or by
+    /// several patterns, delivers once. `written` is the pattern as the client wrote it, which is what the
+    /// dispatcher is asked about.
+    ///
+    /// # Errors
+    /// No right to read everywhere, a limit, or the dispatcher's refusal.
+    pub async fn subscribe_pattern(
+        &mut self,
+        written: Channel,
+        pattern: Pattern,
+    ) -> Result<Subscribed, Refusal> {
+        self.space.check_channel(&written)?;
+        if !self.origin.identity.allows_everywhere(Permissions::READ) {
+            let message =
+                "You may not subscribe to a wildcard: it takes the right to read everywhere.";
+            return Err(Refusal::forbidden(message));
+        }
+        let is_on = self.patterns.iter().any(|(joined, _)| *joined == pattern);
+        let limit = self.space.limits().channels_per_connection_max;
+        if self.channels.len() + self.patterns.len() >= limit && !is_on {
+            return Err(too_many(limit));
+        }
+        let event = match self.validate(Command::Subscribe(written)).await? {
+            Some(Command::Subscribe(written)) => Event::Subscribed(written),
+            _ => return Ok(Subscribed::Dropped),
+        };
+        if is_on {
+            return Ok(Subscribed::Again);
+        }
+        let interest = Interest::Pattern(pattern.clone());
+        let number = self.space.hub.join(&interest, self.receiver.clone());
+        self.patterns.push((pattern, number));
+        self.ask_backend(&interest).await;
+        self.space.dispatcher.handle(&self.origin, &event).await;
+        Ok(Subscribed::Joined)
+    }
+
+    /// Leaves a pattern; false when it was not joined, or the dispatcher dropped the command.
+    ///
+    /// # Errors
+    /// The dispatcher's refusal.
+    pub async fn unsubscribe_pattern(
+        &mut self,
+        written: Channel,
+        pattern: &Pattern,
+    ) -> Result<bool, Refusal> {
+        let Some(Command::Unsubscribe(written)) =
+            self.validate(Command::Unsubscribe(written)).await?
+        else {
+            return Ok(false);
+        };
+        let found = self
+            .patterns
+            .iter()
+            .position(|(joined, _)| joined == pattern);
+        let Some(place) = found else {
+            return Ok(false);
+        };
+        let (pattern, number) = self.patterns.swap_remove(place);
+        self.leave_pattern(pattern, number);
+        let event = Event::Unsubscribed(written);
+        self.space.dispatcher.handle(&self.origin, &event).await;
         Ok(true)
     }
 
@@ -255,6 +321,13 @@ impl Attachment {
         }
     }
 
+    fn leave_pattern(&self, pattern: Pattern, number: JoinNumber) {
+        let interest = Interest::Pattern(pattern);
+        if self.space.hub.leave(&interest, number) {
+            self.space.backend.unsubscribe(&interest);
+        }
+    }
+
     fn leave_client(&mut self) {
         let (Some(number), Some(client)) = (self.client.take(), self.origin.client.take()) else {
             return;
@@ -272,8 +345,17 @@ impl Attachment {
         for (channel, number) in std::mem::take(&mut self.channels) {
             self.leave_channel(&channel, number);
         }
+        for (pattern, number) in std::mem::take(&mut self.patterns) {
+            self.leave_pattern(pattern, number);
+        }
         self.leave_client();
     }
+}
+
+fn too_many(limit: usize) -> Refusal {
+    Refusal::limit_exceeded(format!(
+        "You have joined {limit} channels; leave one before you join another."
+    ))
 }
 
 impl Drop for Attachment {

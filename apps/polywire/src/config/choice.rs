@@ -59,16 +59,19 @@ pub enum AppName {
     PubNub,
     /// Azure Web PubSub.
     WebPubSub,
+    /// MQTT.
+    Emitter,
 }
 
 impl AppName {
     /// Every bundled app.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Seth,
         Self::KnSock,
         Self::History,
         Self::PubNub,
         Self::WebPubSub,
+        Self::Emitter,
     ];
 
     /// The name, as it is written.
@@ -79,6 +82,7 @@ impl AppName {
             Self::History => "history",
             Self::PubNub => "pubnub",
             Self::WebPubSub => "webpubsub",
+            Self::Emitter => "emitter",
         }
     }
 }
@@ -155,8 +159,9 @@ impl FromStr for AppName {
             "history" => Ok(Self::History),
             "pubnub" => Ok(Self::PubNub),
             "webpubsub" => Ok(Self::WebPubSub),
+            "emitter" => Ok(Self::Emitter),
             _ => Err(format!(
-                "there is no app {text:?}; known: seth, knsock, history, pubnub, webpubsub"
+                "there is no app {text:?}; known: seth, knsock, history, pubnub, webpubsub, emitter"
             )),
         }
     }

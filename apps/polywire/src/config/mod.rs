@@ -14,9 +14,9 @@ pub use self::{
     choice::{AppName, AuthChoice, BackendChoice, LogFormat, PersistenceChoice},
     load::load,
     model::{
-        ApiKeySection, AppSections, Config, EventHandlerSection, ExternalApiSection, HeaderSection,
-        HistorySection, HubSection, KeySetSection, KnSockSection, ListenSection, PubNubSection,
-        RedisSection, SethSection, WebPubSubSection,
+        ApiKeySection, AppSections, Config, EmitterSection, EventHandlerSection,
+        ExternalApiSection, HeaderSection, HistorySection, HubSection, KeySetSection,
+        KnSockSection, ListenSection, PubNubSection, RedisSection, SethSection, WebPubSubSection,
     },
     problem::{Problem, Problems},
     text::Secret,

@@ -334,6 +334,8 @@ pub struct AppSections {
     pub pubnub: PubNubSection,
     /// `[apps.webpubsub]`
     pub webpubsub: WebPubSubSection,
+    /// `[apps.emitter]`
+    pub emitter: EmitterSection,
 }
 
 /// `[apps.seth]`
@@ -385,6 +387,14 @@ impl Default for KnSockSection {
             topic_bytes_max: 512,
         }
     }
+}
+
+/// `[apps.emitter]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EmitterSection {
+    /// Asks the authentication policy for every client, with its password. Default false.
+    pub authenticate: bool,
 }
 
 /// `[apps.webpubsub]`

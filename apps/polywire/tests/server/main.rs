@@ -9,6 +9,7 @@ mod bench;
 mod command_line;
 mod commands;
 mod documentation;
+mod emitter;
 mod examples;
 mod history;
 mod knsock;

@@ -1,0 +1,225 @@
+//! A connected client, as the hub and the clock see it.
+
+use std::{
+    num::NonZeroU16,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use polywire_core::{
+    ClientId, ConnectionId,
+    delivery::{Encoder, Fanout, Link, Message, Receiver},
+    transport::{CloseReason, Framing, Tick},
+};
+use rmqtt_codec::{types::QoS, v5::DisconnectReasonCode};
+
+use crate::{
+    in_flight::{InFlight, TooMuch},
+    outgoing, qos,
+    subscription::{Filter, Subscription},
+    version::Version,
+};
+
+/// Seconds that the clock looks ahead, at most.
+const LOOK_SECS_MAX: u64 = 60;
+
+/// The wire formats, by quality.
+pub(crate) type Encoders = [Arc<dyn Encoder>; 3];
+
+/// What is known of a client since its CONNECT.
+pub(crate) struct Terms {
+    pub(crate) version: Version,
+    pub(crate) client: ClientId,
+    pub(crate) encoders: Encoders,
+    pub(crate) packet_bytes_max: Option<usize>,
+}
+
+/// What changes while it is connected.
+struct State {
+    subscriptions: Vec<Subscription>,
+    in_flight: InFlight,
+}
+
+/// A client.
+pub(crate) struct Client {
+    connection: ConnectionId,
+    link: Link,
+    terms: OnceLock<Terms>,
+    /// Some subscription wants more than quality 0, or the client has limits: each message is looked at.
+    is_choosy: AtomicBool,
+    state: Mutex<State>,
+    /// When it was last heard, in seconds of the wheel.
+    heard: AtomicU64,
+    /// Seconds that it may say nothing; 0 for ever.
+    silence_max: AtomicU64,
+}
+
+impl Client {
+    /// A client that has not said CONNECT, and has so many seconds for it.
+    pub(crate) fn new(connection: ConnectionId, link: Link, now: u64, connect_secs: u64) -> Self {
+        Self {
+            connection,
+            link,
+            terms: OnceLock::new(),
+            is_choosy: AtomicBool::new(false),
+            state: Mutex::new(State {
+                subscriptions: Vec::new(),
+                in_flight: InFlight::new(0, 0),
+            }),
+            heard: AtomicU64::new(now),
+            silence_max: AtomicU64::new(connect_secs.max(1)),
+        }
+    }
+
+    pub(crate) fn connected(&self, terms: Terms, in_flight: InFlight, keep_alive_secs: u16) {
+        // Half as long again as the client said, never less.
+        let silence_max = u64::from(keep_alive_secs) * 3;
+        self.silence_max
+            .store(silence_max.div_ceil(2), Ordering::Relaxed);
+        let limited = terms.packet_bytes_max.is_some();
+        self.is_choosy.store(limited, Ordering::Relaxed);
+        self.state.lock().in_flight = in_flight;
+        // A client connects once.
+        let _ = self.terms.set(terms);
+    }
+
+    pub(crate) fn heard(&self, now: u64) {
+        self.heard.store(now, Ordering::Relaxed);
+    }
+
+    pub(crate) fn send(&self, packet: Option<Bytes>) {
+        if let Some(packet) = packet {
+            self.link.send(&Message::Binary(packet));
+        }
+    }
+
+    /// Ends the connection, with the reason where the version has a word for it.
+    pub(crate) fn disconnect(&self, reason: DisconnectReasonCode) {
+        if let Some(terms) = self.terms.get() {
+            let last = outgoing::disconnect(terms.version, reason);
+            let max = terms.packet_bytes_max.unwrap_or(usize::MAX);
+            self.send(last.filter(|packet| packet.len() <= max));
+        }
+        self.close();
+    }
+
+    /// Ends the connection after what was sent.
+    pub(crate) fn close(&self) {
+        self.link.close(&CloseReason::new(1000, ""));
+    }
+
+    /// Takes a subscription, in the place of one to the same filter, which is returned.
+    pub(crate) fn subscribe(&self, subscription: Subscription) -> Option<Subscription> {
+        if subscription.qos != QoS::AtMostOnce || subscription.no_local {
+            self.is_choosy.store(true, Ordering::Relaxed);
+        }
+        let mut state = self.state.lock();
+        let same = |held: &&mut Subscription| held.filter == subscription.filter;
+        match state.subscriptions.iter_mut().find(same) {
+            Some(held) => Some(std::mem::replace(held, subscription)),
+            None => {
+                state.subscriptions.push(subscription);
+                None
+            }
+        }
+    }
+
+    pub(crate) fn unsubscribe(&self, filter: &Filter) {
+        let mut state = self.state.lock();
+        state.subscriptions.retain(|held| held.filter != *filter);
+    }
+
+    /// The client is done with a message.
+    pub(crate) fn done(&self, id: NonZeroU16) {
+        let next = self.state.lock().in_flight.done(id);
+        self.send(next);
+    }
+
+    /// The client has a message of quality 2; false for one that it was not sent.
+    pub(crate) fn release(&self, id: NonZeroU16) -> bool {
+        self.state.lock().in_flight.release(id)
+    }
+
+    /// Delivers to a client that wants more than quality 0, or has limits.
+    fn deliver_chosen(&self, terms: &Terms, fanout: &mut Fanout<'_>) {
+        let publication = fanout.publication();
+        let is_own = publication.publisher.as_ref() == Some(&terms.client);
+        let mut state = self.state.lock();
+        let granted = publication.target.channel().and_then(|topic| {
+            let held = state.subscriptions.iter();
+            held.filter(|held| held.filter.matches(topic) && !(is_own && held.no_local))
+                .map(|held| held.qos)
+                .max()
+        });
+        let Some(granted) = granted else {
+            return;
+        };
+        let qos = granted.less_value(qos::of(publication));
+        let encoder = &terms.encoders[usize::from(qos.value())];
+        if qos == QoS::AtMostOnce && terms.packet_bytes_max.is_none() {
+            drop(state);
+            return self.link.deliver(fanout, encoder);
+        }
+        let Some(packet) = fanout.frame(encoder, Framing::Raw) else {
+            return;
+        };
+        // What the client cannot take is as if it had been delivered.
+        if terms.packet_bytes_max.is_some_and(|max| packet.len() > max) {
+            return;
+        }
+        if qos == QoS::AtMostOnce {
+            drop(state);
+            return self.link.deliver(fanout, encoder);
+        }
+        match state.in_flight.take(&packet) {
+            Ok(Some(packet)) => self.link.deliver_own(fanout, &Message::Binary(packet)),
+            Ok(None) => {}
+            Err(TooMuch) => self.link.close(&CloseReason::SLOW_CONSUMER),
+        }
+    }
+}
+
+impl Receiver for Client {
+    fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    fn client(&self) -> Option<ClientId> {
+        None
+    }
+
+    fn deliver(&self, fanout: &mut Fanout<'_>) {
+        let Some(terms) = self.terms.get() else {
+            return;
+        };
+        if self.is_choosy.load(Ordering::Relaxed) {
+            self.deliver_chosen(terms, fanout);
+        } else {
+            self.link.deliver(fanout, &terms.encoders[0]);
+        }
+    }
+}
+
+impl Tick for Client {
+    fn tick(&self, now: u64) -> Option<u64> {
+        let max = self.silence_max.load(Ordering::Relaxed);
+        if max == 0 {
+            return None;
+        }
+        let silent = now.saturating_sub(self.heard.load(Ordering::Relaxed));
+        // The clock has whole seconds: one more is never too early.
+        if silent > max {
+            self.disconnect(DisconnectReasonCode::KeepAliveTimeout);
+            return None;
+        }
+        Some((max + 1 - silent).min(LOOK_SECS_MAX))
+    }
+
+    fn stop(&self) {
+        self.disconnect(DisconnectReasonCode::ServerShuttingDown);
+    }
+}

@@ -1,0 +1,200 @@
+//! What a client says first, and what it is answered.
+
+use bytes::{Bytes, BytesMut};
+use bytestring::ByteString;
+use rmqtt_codec::{
+    types::QoS,
+    v3,
+    v5::{self, ConnectAckReason},
+};
+use tokio_util::codec::Decoder;
+
+use crate::{outgoing, version::Version};
+
+/// CONNACK 1 of 3.1.1.
+const WRONG_LEVEL: &[u8] = &[0x20, 2, 0, 1];
+
+/// CONNACK 2 of 3.1.1.
+const WRONG_CLIENT_ID: &[u8] = &[0x20, 2, 0, 2];
+
+/// What is published when the client is lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Will {
+    pub(crate) topic: ByteString,
+    pub(crate) payload: Bytes,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+}
+
+/// CONNECT, of any version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Connect {
+    pub(crate) version: Version,
+    pub(crate) client_id: ByteString,
+    pub(crate) keep_alive_secs: u16,
+    pub(crate) password: Option<Bytes>,
+    pub(crate) will: Option<Will>,
+    /// A session of 3.1.1 that is to outlive the connection.
+    pub(crate) persistent: bool,
+    /// One of 5.0, in seconds.
+    pub(crate) session_expiry_secs: u32,
+    /// Messages of quality 1 and 2 that the client takes at a time.
+    pub(crate) receive_max: Option<u16>,
+    pub(crate) packet_bytes_max: Option<u32>,
+    /// The client wants an exchange of AUTH packets.
+    pub(crate) enhanced: bool,
+}
+
+impl Connect {
+    /// Reads a whole packet.
+    ///
+    /// # Errors
+    /// What to send before the connection is closed; empty for nothing.
+    pub(crate) fn decode(mut packet: BytesMut) -> Result<Self, Bytes> {
+        match level(&packet) {
+            Some(3 | 4) => match v3::Codec::new(0).decode(&mut packet) {
+                Ok(Some((v3::Packet::Connect(connect), _))) => Ok(Self::of_v3(*connect)),
+                Err(rmqtt_codec::error::DecodeError::InvalidClientId) => {
+                    Err(Bytes::from_static(WRONG_CLIENT_ID))
+                }
+                _ => Err(Bytes::new()),
+            },
+            Some(5) => match v5::Codec::new(0, 0).decode(&mut packet) {
+                Ok(Some((v5::Packet::Connect(connect), _))) => Ok(Self::of_v5(*connect)),
+                _ => Err(refused_v5(ConnectAckReason::MalformedPacket)),
+            },
+            Some(_) => Err(Bytes::from_static(WRONG_LEVEL)),
+            None => Err(Bytes::new()),
+        }
+    }
+
+    fn of_v3(connect: v3::Connect) -> Self {
+        Self {
+            version: Version::V3,
+            client_id: connect.client_id,
+            keep_alive_secs: connect.keep_alive,
+            password: connect.password,
+            will: connect.last_will.map(|will| Will {
+                topic: will.topic,
+                payload: will.message,
+                qos: will.qos,
+                retain: will.retain,
+            }),
+            persistent: !connect.clean_session,
+            session_expiry_secs: 0,
+            receive_max: None,
+            packet_bytes_max: None,
+            enhanced: false,
+        }
+    }
+
+    fn of_v5(connect: v5::Connect) -> Self {
+        Self {
+            version: Version::V5,
+            client_id: connect.client_id,
+            keep_alive_secs: connect.keep_alive,
+            password: connect.password,
+            will: connect.last_will.map(|will| Will {
+                topic: will.topic,
+                payload: will.message,
+                qos: will.qos,
+                retain: will.retain,
+            }),
+            persistent: false,
+            session_expiry_secs: connect.session_expiry_interval_secs,
+            receive_max: connect.receive_max.map(std::num::NonZeroU16::get),
+            packet_bytes_max: connect.max_packet_size.map(std::num::NonZeroU32::get),
+            enhanced: connect.auth_method.is_some(),
+        }
+    }
+}
+
+/// The protocol level of a CONNECT packet.
+fn level(packet: &[u8]) -> Option<u8> {
+    let (first, rest) = packet.split_first()?;
+    let length_bytes = rest.iter().position(|byte| byte & 0x80 == 0)? + 1;
+    let body = rest.get(length_bytes..)?;
+    if *first != 0x10 {
+        return None;
+    }
+    let rest = body
+        .strip_prefix(b"\0\x04MQTT")
+        .or_else(|| body.strip_prefix(b"\0\x06MQIsdp"))?;
+    rest.first().copied()
+}
+
+/// CONNACK of a refusal, in both words for it.
+pub(crate) fn refused(
+    version: Version,
+    code: v3::ConnectAckReason,
+    reason: ConnectAckReason,
+) -> Bytes {
+    match version {
+        Version::V3 => {
+            let ack = v3::ConnectAck {
+                return_code: code,
+                session_present: false,
+            };
+            outgoing::v3(v3::Packet::ConnectAck(ack)).unwrap_or_default()
+        }
+        Version::V5 => refused_v5(reason),
+    }
+}
+
+fn refused_v5(reason_code: ConnectAckReason) -> Bytes {
+    let ack = v5::ConnectAck {
+        reason_code,
+        ..v5::ConnectAck::default()
+    };
+    outgoing::v5(v5::Packet::ConnectAck(Box::new(ack))).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn connect(name_and_level: &[u8]) -> BytesMut {
+        let mut body = name_and_level.to_vec();
+        body.extend([2, 0, 30]);
+        if name_and_level.last() == Some(&5) {
+            body.push(0);
+        }
+        body.extend([0, 1, b'c']);
+        let mut packet = vec![0x10, body.len() as u8];
+        packet.extend(body);
+        BytesMut::from(&packet[..])
+    }
+
+    #[test]
+    fn three_versions_are_taken_and_others_told_so() {
+        for (name, version) in [
+            (&b"\0\x06MQIsdp\x03"[..], Version::V3),
+            (b"\0\x04MQTT\x04", Version::V3),
+            (b"\0\x04MQTT\x05", Version::V5),
+        ] {
+            let connect = Connect::decode(connect(name)).unwrap();
+            assert_eq!((connect.version, connect.keep_alive_secs), (version, 30));
+            assert_eq!(connect.client_id, "c");
+        }
+        let wrong = Connect::decode(connect(b"\0\x04MQTT\x06"));
+        assert_eq!(wrong, Err(Bytes::from_static(WRONG_LEVEL)));
+        assert_eq!(
+            Connect::decode(connect(b"\0\x04QTTM\x04")),
+            Err(Bytes::new())
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn anything_is_taken_or_refused(body in proptest::collection::vec(any::<u8>(), 0..120), level in 3..6_u8) {
+            let mut whole = b"\0\x04MQTT".to_vec();
+            whole.push(level);
+            whole.extend(body);
+            let mut packet = vec![0x10, whole.len() as u8 & 0x7f];
+            packet.extend(whole);
+            let _ = Connect::decode(BytesMut::from(&packet[..]));
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! How publications look to clients.
+
+use bytes::{Bytes, BytesMut};
+use polywire_core::{
+    Kind, Payload, Publication,
+    delivery::{Encoder, Message},
+};
+use rmqtt_codec::types::QoS;
+
+use crate::{
+    outgoing::{self, FIRST_ID},
+    version::Version,
+};
+
+/// Writes publications as PUBLISH packets, once for all clients of a version and a quality.
+#[derive(Debug)]
+pub(crate) struct PublishEncoder {
+    pub(crate) version: Version,
+    pub(crate) qos: QoS,
+}
+
+impl Encoder for PublishEncoder {
+    fn encode(&self, publication: &Publication) -> Option<Message> {
+        if !matches!(publication.kind, Kind::Message | Kind::Signal) {
+            return None;
+        }
+        let topic = publication.target.channel()?.as_str();
+        // A name of another protocol that is no topic name would be a fault to the client.
+        if topic.contains(['+', '#', '\0']) {
+            return None;
+        }
+        let payload = content(&publication.payload);
+        let id = (self.qos != QoS::AtMostOnce).then_some(FIRST_ID);
+        outgoing::publish(self.version, self.qos, topic, id, payload).map(Message::Binary)
+    }
+}
+
+fn content(payload: &Payload) -> Bytes {
+    match payload {
+        Payload::Json(json) => json.clone().into_inner().into_bytes(),
+        Payload::Text(text) => text.value().clone().into_bytes(),
+        Payload::Binary(bytes) => bytes.clone(),
+    }
+}
+
+/// The packet with another packet id, which stands behind the topic.
+pub(crate) fn with_id(packet: &[u8], id: u16) -> Bytes {
+    let mut own = BytesMut::from(packet);
+    let length_bytes = packet
+        .iter()
+        .skip(1)
+        .position(|byte| byte & 0x80 == 0)
+        .map_or(0, |index| index + 1);
+    let topic = 1 + length_bytes;
+    if let Some([high, low]) = packet.get(topic..topic + 2) {
+        let place = topic + 2 + usize::from(u16::from_be_bytes([*high, *low]));
+        if let Some(bytes) = own.get_mut(place..place + 2) {
+            bytes.copy_from_slice(&id.to_be_bytes());
+        }
+    }
+    own.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_id_is_put_in_its_place() {
+        for (version, length) in [(Version::V3, 5), (Version::V5, 5), (Version::V3, 300)] {
+            let make = |id| {
+                let payload = Bytes::from(vec![b'x'; length]);
+                outgoing::publish(version, QoS::AtLeastOnce, "a/b", Some(id), payload).unwrap()
+            };
+            let other = std::num::NonZeroU16::new(0xabcd).unwrap();
+            assert_eq!(with_id(&make(FIRST_ID), 0xabcd), make(other));
+        }
+    }
+}

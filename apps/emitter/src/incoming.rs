@@ -1,0 +1,188 @@
+//! Packets from clients, the same for all versions.
+
+use std::num::NonZeroU16;
+
+use bytes::BytesMut;
+use bytestring::ByteString;
+use rmqtt_codec::{
+    error::DecodeError,
+    types::{Publish, QoS},
+    v3,
+    v5::{self, DisconnectReasonCode, ToReasonCode},
+};
+use tokio_util::codec::Decoder;
+
+use crate::version::Version;
+
+/// One filter of a SUBSCRIBE packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) filter: ByteString,
+    pub(crate) qos: QoS,
+    pub(crate) no_local: bool,
+}
+
+/// A packet after CONNECT.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Incoming {
+    Publish(Box<Publish>),
+    /// PUBACK, PUBCOMP, or a PUBREC that says no: the message is done with.
+    Done(NonZeroU16),
+    /// PUBREC
+    Received(NonZeroU16),
+    /// PUBREL
+    Release(NonZeroU16),
+    Subscribe(NonZeroU16, Vec<Asked>),
+    Unsubscribe(NonZeroU16, Vec<ByteString>),
+    Ping,
+    Disconnect {
+        /// The client wants its will to be published all the same.
+        with_will: bool,
+    },
+}
+
+impl Incoming {
+    /// Reads a whole packet.
+    ///
+    /// # Errors
+    /// Why the connection is closed.
+    pub(crate) fn decode(
+        version: Version,
+        mut packet: BytesMut,
+    ) -> Result<Self, DisconnectReasonCode> {
+        let reason = |error: DecodeError| match error {
+            // Most of them have no word of their own.
+            DecodeError::MaxSizeExceeded { .. } => error.to_reason_code(),
+            _ => DisconnectReasonCode::MalformedPacket,
+        };
+        let malformed = DisconnectReasonCode::MalformedPacket;
+        match version {
+            Version::V3 => {
+                let decoded = v3::Codec::new(0).decode(&mut packet).map_err(reason)?;
+                let (packet, _) = decoded.ok_or(malformed)?;
+                Self::of_v3(packet)
+            }
+            Version::V5 => {
+                let decoded = v5::Codec::new(0, 0).decode(&mut packet).map_err(reason)?;
+                let (packet, _) = decoded.ok_or(malformed)?;
+                Self::of_v5(packet)
+            }
+        }
+    }
+
+    fn of_v3(packet: v3::Packet) -> Result<Self, DisconnectReasonCode> {
+        Ok(match packet {
+            v3::Packet::Publish(publish) => Self::Publish(publish),
+            v3::Packet::PublishAck { packet_id } | v3::Packet::PublishComplete { packet_id } => {
+                Self::Done(packet_id)
+            }
+            v3::Packet::PublishReceived { packet_id } => Self::Received(packet_id),
+            v3::Packet::PublishRelease { packet_id } => Self::Release(packet_id),
+            v3::Packet::Subscribe {
+                packet_id,
+                topic_filters,
+            } => {
+                let asked = topic_filters.into_iter().map(|(filter, qos)| Asked {
+                    filter,
+                    qos,
+                    no_local: false,
+                });
+                Self::subscribe(packet_id, asked.collect())?
+            }
+            v3::Packet::Unsubscribe {
+                packet_id,
+                topic_filters,
+            } => Self::unsubscribe(packet_id, topic_filters)?,
+            v3::Packet::PingRequest => Self::Ping,
+            v3::Packet::Disconnect => Self::Disconnect { with_will: false },
+            // A second CONNECT, and what only servers send.
+            _ => return Err(DisconnectReasonCode::ProtocolError),
+        })
+    }
+
+    fn of_v5(packet: v5::Packet) -> Result<Self, DisconnectReasonCode> {
+        Ok(match packet {
+            v5::Packet::Publish(publish) => Self::Publish(publish),
+            v5::Packet::PublishAck(ack) => Self::Done(ack.packet_id),
+            v5::Packet::PublishReceived(ack) => match u8::from(ack.reason_code) < 128 {
+                true => Self::Received(ack.packet_id),
+                false => Self::Done(ack.packet_id),
+            },
+            v5::Packet::PublishRelease(ack) => Self::Release(ack.packet_id),
+            v5::Packet::PublishComplete(ack) => Self::Done(ack.packet_id),
+            v5::Packet::Subscribe(subscribe) => {
+                // CONNACK has said so.
+                if subscribe.id.is_some() {
+                    return Err(DisconnectReasonCode::SubscriptionIdentifiersNotSupported);
+                }
+                let asked = subscribe.topic_filters.into_iter();
+                let asked = asked.map(|(filter, options)| Asked {
+                    filter,
+                    qos: options.qos,
+                    no_local: options.no_local,
+                });
+                Self::subscribe(subscribe.packet_id, asked.collect())?
+            }
+            v5::Packet::Unsubscribe(unsubscribe) => {
+                Self::unsubscribe(unsubscribe.packet_id, unsubscribe.topic_filters)?
+            }
+            v5::Packet::PingRequest => Self::Ping,
+            v5::Packet::Disconnect(disconnect) => Self::Disconnect {
+                with_will: disconnect.reason_code != DisconnectReasonCode::NormalDisconnection,
+            },
+            _ => return Err(DisconnectReasonCode::ProtocolError),
+        })
+    }
+
+    fn subscribe(id: NonZeroU16, asked: Vec<Asked>) -> Result<Self, DisconnectReasonCode> {
+        match asked.is_empty() {
+            true => Err(DisconnectReasonCode::ProtocolError),
+            false => Ok(Self::Subscribe(id, asked)),
+        }
+    }
+
+    fn unsubscribe(id: NonZeroU16, filters: Vec<ByteString>) -> Result<Self, DisconnectReasonCode> {
+        match filters.is_empty() {
+            true => Err(DisconnectReasonCode::ProtocolError),
+            false => Ok(Self::Unsubscribe(id, filters)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_packet_of_a_client_is_refused() {
+        for (version, packet) in [
+            (Version::V3, &[0x36, 5, 0, 1, b'a', 0, 1][..]), // quality 3
+            (Version::V3, &[0x32, 5, 0, 1, b'a', 0, 0]),     // packet id 0
+            (Version::V3, &[0x82, 2, 0, 1]),                 // no filter
+            (Version::V3, &[0x80, 6, 0, 1, 0, 1, b'a', 0]),  // reserved flags
+            (Version::V3, &[0x20, 2, 0, 0]),                 // CONNACK
+            (Version::V3, &[0x30, 3, 0, 1, 0xff]),           // not UTF-8
+            (Version::V5, &[0xf0, 0]),                       // AUTH
+            (Version::V5, &[0x00, 0]),                       // no such type
+        ] {
+            let decoded = Incoming::decode(version, BytesMut::from(packet));
+            assert!(decoded.is_err(), "{packet:02x?}: {decoded:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_packet_or_refused(
+            first in any::<u8>(),
+            body in proptest::collection::vec(any::<u8>(), 0..127),
+        ) {
+            let mut packet = vec![first, body.len() as u8];
+            packet.extend(body);
+            for version in [Version::V3, Version::V5] {
+                let _ = Incoming::decode(version, BytesMut::from(&packet[..]));
+            }
+        }
+    }
+}

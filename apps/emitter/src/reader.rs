@@ -1,0 +1,132 @@
+//! From bytes to whole packets.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+/// Bytes that say how long a packet is, at most.
+const LENGTH_BYTES_MAX: usize = 4;
+
+/// Why the bytes cannot be packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BadLength {
+    /// The length has more than four bytes.
+    Malformed,
+    /// The packet is longer than the limit.
+    TooLong,
+}
+
+/// Cuts a stream of bytes into packets. Holds nothing between whole packets, and never more than came: a length
+/// that is only declared takes no memory.
+#[derive(Debug)]
+pub(crate) struct PacketReader {
+    buffer: BytesMut,
+    packet_bytes_max: usize,
+}
+
+impl PacketReader {
+    pub(crate) fn new(packet_bytes_max: usize) -> Self {
+        Self {
+            buffer: BytesMut::new(),
+            packet_bytes_max,
+        }
+    }
+
+    /// Takes what came.
+    pub(crate) fn push(&mut self, bytes: Bytes) {
+        if self.buffer.is_empty() {
+            self.buffer = bytes
+                .try_into_mut()
+                .unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+        } else {
+            self.buffer.extend_from_slice(&bytes);
+        }
+    }
+
+    /// The next whole packet.
+    pub(crate) fn next(&mut self) -> Result<Option<BytesMut>, BadLength> {
+        match self.whole()? {
+            Some(length) if length == self.buffer.len() => {
+                Ok(Some(std::mem::take(&mut self.buffer)))
+            }
+            Some(length) => {
+                let packet = BytesMut::from(&self.buffer[..length]);
+                self.buffer.advance(length);
+                Ok(Some(packet))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// How long the first packet is, when all of it is there.
+    fn whole(&self) -> Result<Option<usize>, BadLength> {
+        let mut rest = 0;
+        for (index, byte) in self.buffer.iter().skip(1).enumerate() {
+            if index == LENGTH_BYTES_MAX {
+                return Err(BadLength::Malformed);
+            }
+            rest |= usize::from(byte & 0x7f) << (7 * index);
+            if byte & 0x80 == 0 {
+                if rest > self.packet_bytes_max {
+                    return Err(BadLength::TooLong);
+                }
+                let length = 2 + index + rest;
+                return Ok((self.buffer.len() >= length).then_some(length));
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn packets(reader: &mut PacketReader) -> Vec<Vec<u8>> {
+        std::iter::from_fn(|| reader.next().unwrap())
+            .map(|packet| packet.to_vec())
+            .collect()
+    }
+
+    #[test]
+    fn a_declared_length_takes_no_memory_and_too_long_is_told_at_once() {
+        let mut reader = PacketReader::new(100);
+        reader.push(Bytes::from_static(&[0x30, 0xff, 0xff, 0xff, 0x7f]));
+        assert_eq!(reader.next(), Err(BadLength::TooLong));
+        let mut reader = PacketReader::new(1 << 30);
+        reader.push(Bytes::from_static(&[0x30, 0xff, 0xff, 0xff, 0x7f]));
+        assert_eq!(reader.next(), Ok(None));
+        assert!(reader.buffer.capacity() < 100);
+        let mut reader = PacketReader::new(100);
+        reader.push(Bytes::from_static(&[0x30, 0xff, 0xff, 0xff, 0xff, 0x01]));
+        assert_eq!(reader.next(), Err(BadLength::Malformed));
+    }
+
+    proptest! {
+        #[test]
+        fn any_cut_gives_the_same_packets(
+            bodies in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..300), 1..5),
+            cuts in proptest::collection::vec(1..50_usize, 1..50),
+        ) {
+            let mut expected = Vec::new();
+            let mut stream = Vec::new();
+            for body in bodies {
+                let mut packet = vec![0x30];
+                let (low, high) = ((body.len() & 0x7f) as u8, (body.len() >> 7) as u8);
+                packet.extend(if high > 0 { vec![low | 0x80, high] } else { vec![low] });
+                packet.extend(body);
+                stream.extend_from_slice(&packet);
+                expected.push(packet);
+            }
+            let mut reader = PacketReader::new(1000);
+            let mut found = Vec::new();
+            let mut cuts = cuts.into_iter().cycle();
+            while !stream.is_empty() {
+                let cut = cuts.next().unwrap_or(1).min(stream.len());
+                reader.push(stream.drain(..cut).collect::<Vec<_>>().into());
+                found.extend(packets(&mut reader));
+            }
+            prop_assert_eq!(found, expected);
+        }
+    }
+}

@@ -1,0 +1,472 @@
+//! One connection: what its packets do.
+
+use std::{
+    collections::{HashMap, HashSet},
+    net::SocketAddr,
+    num::NonZeroU16,
+    sync::{Arc, Weak},
+};
+
+use bytes::{Bytes, BytesMut};
+use bytestring::ByteString;
+use parking_lot::Mutex;
+use polywire_core::{
+    AuthenticationError, Channel, ClientId, ConnectionId, Credentials, Draft, Identity, Origin,
+    Payload, Refusal, RefusalKind, Space,
+    delivery::Link,
+    space::{Attachment, Subscribed},
+};
+use rand::distr::{Alphanumeric, SampleString};
+use rmqtt_codec::{
+    types::{Publish, QoS},
+    v3,
+    v5::{self, ConnectAckReason, DisconnectReasonCode, PublishAckReason, SubscribeAckReason},
+};
+
+use crate::{
+    client::{Client, Encoders, Terms},
+    connect::{Connect, Will, refused},
+    in_flight::InFlight,
+    incoming::{Asked, Incoming},
+    outgoing, qos,
+    reader::{BadLength, PacketReader},
+    subscription::{Filter, Subscription, is_topic},
+    token::TokenPlace,
+    version::Version,
+};
+
+/// The short name of the app.
+pub(crate) const NAME: &str = "emitter";
+
+/// Messages of quality 1 and 2 that are on their way in one direction, at most.
+const IN_FLIGHT_MAX: u16 = 1000;
+
+/// What all connections share.
+pub(crate) struct Shared {
+    pub(crate) space: Arc<Space>,
+    /// Where the password is shown; none when nobody is asked for one.
+    pub(crate) gate: Option<TokenPlace>,
+    pub(crate) packet_bytes_max: usize,
+    pub(crate) v3: Encoders,
+    pub(crate) v5: Encoders,
+    /// Who is connected on this node, by client id.
+    pub(crate) clients: Mutex<HashMap<ByteString, Arc<Client>>>,
+}
+
+/// A client that has said CONNECT.
+struct Connected {
+    version: Version,
+    id: ByteString,
+    client: ClientId,
+    attachment: Attachment,
+    will: Option<Will>,
+    /// Packet ids of messages of quality 2 that were published and not released.
+    received: HashSet<NonZeroU16>,
+}
+
+enum Stage {
+    /// CONNECT has not come.
+    New,
+    Connected(Box<Connected>),
+    Ended,
+}
+
+/// One connection.
+pub(crate) struct Session {
+    shared: Arc<Shared>,
+    client: Arc<Client>,
+    connection: ConnectionId,
+    peer: Option<SocketAddr>,
+    reader: PacketReader,
+    stage: Stage,
+}
+
+impl Session {
+    pub(crate) fn new(shared: Arc<Shared>, link: Link, peer: Option<SocketAddr>) -> Self {
+        let connection = ConnectionId::next(shared.space.hub().node());
+        let wheel = shared.space.runtime().wheel();
+        let connect_secs = shared.space.limits().header_secs;
+        let client = Arc::new(Client::new(connection, link, wheel.now(), connect_secs));
+        let weak: Weak<Client> = Arc::downgrade(&client);
+        wheel.add(weak, connect_secs + 1);
+        Self {
+            reader: PacketReader::new(shared.packet_bytes_max),
+            shared,
+            client,
+            connection,
+            peer,
+            stage: Stage::New,
+        }
+    }
+
+    /// Takes bytes, cut anywhere.
+    pub(crate) async fn take(&mut self, bytes: Bytes) {
+        self.client.heard(self.shared.space.runtime().wheel().now());
+        self.reader.push(bytes);
+        loop {
+            if matches!(self.stage, Stage::Ended) {
+                return;
+            }
+            match self.reader.next() {
+                Ok(Some(packet)) => self.packet(packet).await,
+                Ok(None) => return,
+                Err(BadLength::TooLong) => self.fail(DisconnectReasonCode::PacketTooLarge).await,
+                Err(BadLength::Malformed) => {
+                    self.fail(DisconnectReasonCode::MalformedPacket).await;
+                }
+            }
+        }
+    }
+
+    /// The connection has ended.
+    pub(crate) async fn closed(&mut self) {
+        self.end().await;
+    }
+
+    async fn packet(&mut self, packet: BytesMut) {
+        let Stage::Connected(connected) = &mut self.stage else {
+            return match Connect::decode(packet) {
+                // Boxed, so that a connected client does not carry room for it.
+                Ok(connect) => Box::pin(self.connect(connect)).await,
+                Err(last) => self.refuse(last),
+            };
+        };
+        let outcome = match Incoming::decode(connected.version, packet) {
+            Ok(incoming) => connected.take(incoming, &self.client).await,
+            Err(reason) => Err(reason),
+        };
+        match outcome {
+            Ok(true) => {}
+            Ok(false) => {
+                self.client.close();
+                self.end().await;
+            }
+            Err(reason) => self.fail(reason).await,
+        }
+    }
+
+    fn refuse(&mut self, last: Bytes) {
+        if !last.is_empty() {
+            self.client.send(Some(last));
+        }
+        self.client.close();
+        self.stage = Stage::Ended;
+    }
+
+    async fn connect(&mut self, connect: Connect) {
+        if let Some((code, reason)) = wrong(&connect) {
+            tracing::debug!(peer = ?self.peer, ?reason, "refused a client");
+            return self.refuse(refused(connect.version, code, reason));
+        }
+        let identity = match self.admit(&connect).await {
+            Ok(identity) => identity,
+            Err((code, reason)) => return self.refuse(refused(connect.version, code, reason)),
+        };
+        let version = connect.version;
+        let assigned = connect.client_id.is_empty();
+        let id = match assigned {
+            true => Alphanumeric.sample_string(&mut rand::rng(), 22).into(),
+            false => connect.client_id,
+        };
+        let limit = self.shared.space.limits().name_bytes_max;
+        let client = match ClientId::new(&id) {
+            Ok(client) if id.len() <= limit => client,
+            _ => {
+                let code = v3::ConnectAckReason::IdentifierRejected;
+                let reason = ConnectAckReason::ClientIdentifierNotValid;
+                return self.refuse(refused(version, code, reason));
+            }
+        };
+        let receive_max = connect.receive_max.unwrap_or(IN_FLIGHT_MAX);
+        let in_flight = InFlight::new(
+            usize::from(receive_max.min(IN_FLIGHT_MAX)),
+            self.shared.space.limits().outbound_bytes_max,
+        );
+        let terms = Terms {
+            version,
+            client: client.clone(),
+            encoders: match version {
+                Version::V3 => self.shared.v3.clone(),
+                Version::V5 => self.shared.v5.clone(),
+            },
+            packet_bytes_max: connect.packet_bytes_max.map(|max| max as usize),
+        };
+        self.client
+            .connected(terms, in_flight, connect.keep_alive_secs);
+        let before = self
+            .shared
+            .clients
+            .lock()
+            .insert(id.clone(), self.client.clone());
+        if let Some(before) = before {
+            before.disconnect(DisconnectReasonCode::SessionTakenOver);
+        }
+        let mut origin = Origin::new(NAME, identity).peer(self.peer);
+        origin.client = None;
+        let attachment = self.shared.space.attach(origin, self.client.clone());
+        let answer = match version {
+            Version::V3 => outgoing::v3(v3::Packet::ConnectAck(v3::ConnectAck {
+                return_code: v3::ConnectAckReason::ConnectionAccepted,
+                session_present: false,
+            })),
+            Version::V5 => outgoing::v5(v5::Packet::ConnectAck(Box::new(v5::ConnectAck {
+                // Sessions end with their connection.
+                session_expiry_interval_secs: (connect.session_expiry_secs > 0).then_some(0),
+                receive_max: NonZeroU16::new(IN_FLIGHT_MAX).unwrap_or(NonZeroU16::MIN),
+                max_packet_size: u32::try_from(self.shared.packet_bytes_max).ok(),
+                assigned_client_id: assigned.then(|| id.clone()),
+                retain_available: false,
+                subscription_identifiers_available: false,
+                shared_subscription_available: false,
+                ..v5::ConnectAck::default()
+            }))),
+        };
+        self.client.send(answer);
+        self.stage = Stage::Connected(Box::new(Connected {
+            version,
+            id,
+            client,
+            attachment,
+            will: connect.will,
+            received: HashSet::new(),
+        }));
+    }
+
+    /// Asks the policy who it is, where that is asked.
+    async fn admit(
+        &self,
+        connect: &Connect,
+    ) -> Result<Arc<Identity>, (v3::ConnectAckReason, ConnectAckReason)> {
+        let Some(place) = &self.shared.gate else {
+            return Ok(Identity::anybody());
+        };
+        let mut credentials = Credentials::for_app(NAME);
+        credentials.peer = self.peer;
+        let password = connect.password.as_deref();
+        if let Some(Ok(password)) = password.map(std::str::from_utf8) {
+            place.put(password, &mut credentials);
+        }
+        let answer = self.shared.space.authenticate(&credentials).await;
+        answer.map(Arc::new).map_err(|error| match error {
+            AuthenticationError::Unavailable(_) => (
+                v3::ConnectAckReason::ServiceUnavailable,
+                ConnectAckReason::ServerUnavailable,
+            ),
+            _ => (
+                v3::ConnectAckReason::BadUserNameOrPassword,
+                ConnectAckReason::BadUserNameOrPassword,
+            ),
+        })
+    }
+
+    /// Ends the connection for a fault of the client.
+    async fn fail(&mut self, reason: DisconnectReasonCode) {
+        tracing::debug!(peer = ?self.peer, ?reason, "closed a client");
+        self.client.disconnect(reason);
+        self.end().await;
+    }
+
+    /// Leaves everything; the will is published unless the client took it back.
+    async fn end(&mut self) {
+        let stage = std::mem::replace(&mut self.stage, Stage::Ended);
+        let Stage::Connected(connected) = stage else {
+            return;
+        };
+        {
+            let mut clients = self.shared.clients.lock();
+            let is_own = |client: &Arc<Client>| Arc::ptr_eq(client, &self.client);
+            if clients.get(&connected.id).is_some_and(is_own) {
+                clients.remove(&connected.id);
+            }
+        }
+        let Connected {
+            client,
+            attachment,
+            will,
+            ..
+        } = *connected;
+        if let Some(will) = will
+            && let Ok(topic) = Channel::new(&will.topic)
+        {
+            let draft = Draft::new(topic, Payload::untyped(will.payload))
+                .publisher(client)
+                .meta(qos::meta(will.qos));
+            if let Err(refusal) = attachment.publish(draft).await {
+                tracing::debug!(connection = %self.connection, %refusal, "a will was not published");
+            }
+        }
+        attachment.disconnect().await;
+    }
+}
+
+/// What a CONNECT asks for that there is not, or that is wrong.
+fn wrong(connect: &Connect) -> Option<(v3::ConnectAckReason, ConnectAckReason)> {
+    let unavailable = v3::ConnectAckReason::ServiceUnavailable;
+    if connect.enhanced {
+        return Some((unavailable, ConnectAckReason::BadAuthenticationMethod));
+    }
+    if connect.persistent {
+        return Some((unavailable, ConnectAckReason::ImplementationSpecificError));
+    }
+    let will = connect.will.as_ref()?;
+    if will.retain {
+        return Some((unavailable, ConnectAckReason::RetainNotSupported));
+    }
+    if !is_topic(&will.topic) {
+        return Some((unavailable, ConnectAckReason::TopicNameInvalid));
+    }
+    None
+}
+
+impl Connected {
+    /// Does what a packet asks for; false when the client leaves.
+    async fn take(
+        &mut self,
+        incoming: Incoming,
+        client: &Client,
+    ) -> Result<bool, DisconnectReasonCode> {
+        match incoming {
+            Incoming::Publish(publish) => self.publish(*publish, client).await?,
+            Incoming::Done(id) => client.done(id),
+            Incoming::Received(id) => {
+                // Also for one that is not known, so that the client forgets it.
+                client.release(id);
+                client.send(outgoing::release(self.version, id));
+            }
+            Incoming::Release(id) => {
+                let known = self.received.remove(&id);
+                client.send(outgoing::complete(self.version, id, known));
+            }
+            Incoming::Subscribe(id, asked) => {
+                let mut answers = Vec::with_capacity(asked.len());
+                for asked in asked {
+                    answers.push(self.subscribe(asked, client).await);
+                }
+                client.send(outgoing::subscribed(self.version, id, answers));
+            }
+            Incoming::Unsubscribe(id, filters) => {
+                let mut existed = Vec::with_capacity(filters.len());
+                for filter in filters {
+                    existed.push(self.unsubscribe(&filter, client).await);
+                }
+                client.send(outgoing::unsubscribed(self.version, id, &existed));
+            }
+            Incoming::Ping => client.send(outgoing::pong(self.version)),
+            Incoming::Disconnect { with_will } => {
+                self.will.take_if(|_| !with_will);
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn publish(
+        &mut self,
+        publish: Publish,
+        client: &Client,
+    ) -> Result<(), DisconnectReasonCode> {
+        let properties = publish.properties.as_ref();
+        if properties.is_some_and(|properties| properties.topic_alias.is_some()) {
+            return Err(DisconnectReasonCode::TopicAliasInvalid);
+        }
+        if !is_topic(&publish.topic) {
+            return Err(DisconnectReasonCode::TopicNameInvalid);
+        }
+        if publish.retain {
+            return Err(DisconnectReasonCode::RetainNotSupported);
+        }
+        if publish.qos == QoS::ExactlyOnce
+            && let Some(id) = publish.packet_id
+        {
+            if self.received.contains(&id) {
+                // It was published before; the client missed the answer.
+                let success = PublishAckReason::Success;
+                client.send(outgoing::received(self.version, publish.qos, id, success));
+                return Ok(());
+            }
+            if self.received.len() >= usize::from(IN_FLIGHT_MAX) {
+                return Err(DisconnectReasonCode::ReceiveMaximumExceeded);
+            }
+        }
+        let Ok(topic) = Channel::new(&publish.topic) else {
+            return Err(DisconnectReasonCode::TopicNameInvalid);
+        };
+        let draft = Draft::new(topic, Payload::untyped(publish.payload))
+            .publisher(self.client.clone())
+            .meta(qos::meta(publish.qos));
+        let refusal = self.attachment.publish(draft).await.err();
+        let Some(id) = publish.packet_id else {
+            return Ok(());
+        };
+        // 3.1.1 has no word for it; the client sends it again over another connection.
+        let is_lost = |refusal: &Refusal| refusal.kind == RefusalKind::Unavailable;
+        if self.version == Version::V3 && refusal.as_ref().is_some_and(is_lost) {
+            return Err(DisconnectReasonCode::UnspecifiedError);
+        }
+        let reason = refusal.map_or(PublishAckReason::Success, |refusal| match refusal.kind {
+            RefusalKind::Forbidden => PublishAckReason::NotAuthorized,
+            RefusalKind::LimitExceeded => PublishAckReason::QuotaExceeded,
+            _ => PublishAckReason::UnspecifiedError,
+        });
+        // A refusal ends the exchange in 5.0; in 3.1.1 the client goes on with it.
+        let goes_on = self.version == Version::V3 || reason == PublishAckReason::Success;
+        if publish.qos == QoS::ExactlyOnce && goes_on {
+            self.received.insert(id);
+        }
+        client.send(outgoing::received(self.version, publish.qos, id, reason));
+        Ok(())
+    }
+
+    async fn subscribe(
+        &mut self,
+        asked: Asked,
+        client: &Client,
+    ) -> Result<QoS, SubscribeAckReason> {
+        let filter = Filter::parse(&asked.filter)?;
+        // Known before anything can come.
+        let before = client.subscribe(Subscription {
+            filter: filter.clone(),
+            qos: asked.qos,
+            no_local: asked.no_local,
+        });
+        let joined = match filter.clone() {
+            Filter::Channel(channel) => self.attachment.subscribe(channel).await,
+            Filter::Pattern(written, pattern) => {
+                self.attachment.subscribe_pattern(written, pattern).await
+            }
+        };
+        let reason = match joined {
+            Ok(Subscribed::Joined | Subscribed::Again) => return Ok(asked.qos),
+            // The client is to believe that it was done.
+            Ok(Subscribed::Dropped) => None,
+            Err(refusal) => Some(match refusal.kind {
+                RefusalKind::Forbidden => SubscribeAckReason::NotAuthorized,
+                RefusalKind::LimitExceeded => SubscribeAckReason::QuotaExceeded,
+                _ => SubscribeAckReason::UnspecifiedError,
+            }),
+        };
+        client.unsubscribe(&filter);
+        if let Some(before) = before {
+            client.subscribe(before);
+        }
+        reason.map_or(Ok(asked.qos), Err)
+    }
+
+    /// True when there was such a subscription.
+    async fn unsubscribe(&mut self, filter: &str, client: &Client) -> bool {
+        let Ok(filter) = Filter::parse(filter) else {
+            return false;
+        };
+        let left = match filter.clone() {
+            Filter::Channel(channel) => self.attachment.unsubscribe(channel).await,
+            Filter::Pattern(written, pattern) => {
+                self.attachment.unsubscribe_pattern(written, &pattern).await
+            }
+        };
+        let left = left.unwrap_or(false);
+        if left {
+            client.unsubscribe(&filter);
+        }
+        left
+    }
+}

@@ -1,0 +1,33 @@
+// mqtt.js against a running server: mqtt-scenario.cjs HOST:PORT
+const assert = require("node:assert");
+const { once } = require("node:events");
+const mqtt = require("mqtt");
+
+const address = process.argv[2];
+
+async function scenario(url, protocolVersion) {
+  const client = await mqtt.connectAsync(url, { protocolVersion, reconnectPeriod: 0 });
+  const granted = await client.subscribeAsync({ "js/+": { qos: 2 }, "js/a": { qos: 0 } });
+  assert.deepStrictEqual(granted.map((one) => one.qos), [2, 0]);
+  for (const qos of [0, 1, 2]) {
+    const message = once(client, "message");
+    await client.publishAsync("js/a", `quality ${qos}`, { qos });
+    const [topic, payload, packet] = await message;
+    assert.deepStrictEqual([topic, payload.toString(), packet.qos], ["js/a", `quality ${qos}`, qos]);
+  }
+  const big = "x".repeat(300000);
+  const message = once(client, "message");
+  await client.publishAsync("js/big", big, { qos: 1 });
+  assert.strictEqual((await message)[1].toString(), big);
+  await client.unsubscribeAsync(["js/+", "js/a"]);
+  await client.endAsync();
+}
+
+(async () => {
+  for (const url of [`mqtt://${address}`, `ws://${address}/mqtt`, `ws://${address}`]) {
+    for (const version of [4, 5]) await scenario(url, version);
+  }
+})().catch((error) => {
+  console.error(error);
+  process.exit(1);
+});

@@ -1,0 +1,64 @@
+//! MQTT with clients that were not made for us: paho-mqtt and mqtt.js.
+
+use crate::support::{Process, SOON, Server, ServerOptions, python, run_node};
+
+#[track_caller]
+fn run(scenario: &str, server: &Server) {
+    let mut command = python("mqtt_scenario.py");
+    command.args([&server.address.to_string(), scenario]);
+    let mut process = Process::start("paho-mqtt", &mut command);
+    let status = process.wait(6 * SOON);
+    assert!(status.success(), "{scenario}: {status}");
+}
+
+macro_rules! python_scenarios {
+    ($($name:ident),*) => {
+        mod paho {
+            $(
+                #[test]
+                fn $name() {
+                    let server = super::Server::start(&[]);
+                    super::run(stringify!($name), &server);
+                }
+            )*
+        }
+    };
+}
+
+python_scenarios!(
+    qualities,
+    wildcards,
+    unsubscribe,
+    wills,
+    take_over,
+    keep_alive,
+    refusals,
+    bad_bytes,
+    version_5,
+    other_protocols,
+    websocket
+);
+
+#[test]
+fn mqtt_js_over_tcp_and_websocket() {
+    let server = Server::start(&[]);
+    run_node("mqtt-scenario.cjs", &[&server.address.to_string()]);
+}
+
+#[test]
+fn a_password_is_what_the_policy_asks_for() {
+    let args = ["--auth", "api-key"];
+    let config =
+        "[api_key]\nkey_secret_value = \"bruce_wayne\"\n[apps.emitter]\nauthenticate = true\n";
+    let server = ServerOptions::new(&args).config(config).start();
+    run("password", &server);
+}
+
+#[test]
+fn other_requests_are_not_taken() {
+    let server = Server::start(&["--app", "emitter"]);
+    for path in ["/", "/nobody", "/mqtt/more"] {
+        assert_eq!(server.get(path).status, 404, "{path}");
+    }
+    assert_eq!(server.get("/mqtt").status, 400, "no WebSocket");
+}
