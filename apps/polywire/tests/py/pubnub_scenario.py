@@ -1,5 +1,9 @@
-"""The real PubNub SDK against a running server: pubnub_scenario.py HOST:PORT MODE SCENARIO"""
+"""The real PubNub SDK against a running server: pubnub_scenario.py HOST:PORT MODE SCENARIO
 
+Several servers stand with commas between them; clients take them in turn.
+"""
+
+import itertools
 import os
 import sys
 import time
@@ -8,13 +12,15 @@ import requests
 from pubnub.enums import PNStatusCategory
 from pubnub_client import SOON, Client, refused
 
-ADDRESS, MODE = sys.argv[1], sys.argv[2]
+ADDRESSES, MODE = sys.argv[1].split(","), sys.argv[2]
+ADDRESS = ADDRESSES[0]
+NEXT = itertools.cycle(ADDRESSES)
 #: Says "leave" on unsubscribe in every mode.
 POLITE = {"enable_presence_heartbeat": True}
 
 
 def client(uuid, **settings):
-    return Client(ADDRESS, MODE, uuid, **settings)
+    return Client(next(NEXT), MODE, uuid, **settings)
 
 
 def messages():

@@ -1,6 +1,6 @@
 //! PubNub with the vendor's own SDKs: Python in its three modes, and JavaScript.
 
-use crate::support::{Process, SOON, Server, ServerOptions, python, run_node};
+use crate::support::{Process, Redis, SOON, Server, ServerOptions, python, run_node};
 
 /// What a scenario needs of the server beyond the defaults.
 fn server(scenario: &str) -> Server {
@@ -21,9 +21,41 @@ fn server(scenario: &str) -> Server {
 /// Runs a scenario of the Python SDK to its end.
 #[track_caller]
 fn run(mode: &str, scenario: &str) {
-    let server = server(scenario);
+    run_at(&server(scenario).address.to_string(), mode, scenario);
+}
+
+/// The same where messages are kept on disk.
+#[track_caller]
+fn run_on_disk(mode: &str, scenario: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&[
+        "--app",
+        "pubnub",
+        "--data-dir",
+        folder.path().to_str().unwrap(),
+    ]);
+    run_at(&server.address.to_string(), mode, scenario);
+}
+
+/// The same on two nodes that share a Redis: clients take them in turn.
+#[track_caller]
+fn run_on_two_nodes(mode: &str, scenario: &str) {
+    let redis = Redis::start();
+    let args = ["--backend", &redis.url(), "--persistence", "redis"];
+    // With key sets of its own a node keeps messages from its start, whoever published them.
+    let keys = "[[apps.pubnub.key_sets]]\npublish_key = \"demo\"\nsubscribe_key = \"demo\"\n";
+    let start = || ServerOptions::new(&args).config(keys).start();
+    let (one, two) = (start(), start());
+    for server in [&one, &two] {
+        server.publish_when_ready("/api/channels/ready/", &serde_json::json!({}));
+    }
+    run_at(&format!("{},{}", one.address, two.address), mode, scenario);
+}
+
+#[track_caller]
+fn run_at(addresses: &str, mode: &str, scenario: &str) {
     let mut command = python("pubnub_scenario.py");
-    command.args([&server.address.to_string(), mode, scenario]);
+    command.args([addresses, mode, scenario]);
     let mut process = Process::start("PubNub", &mut command);
     let status = process.wait(6 * SOON);
     assert!(status.success(), "{mode} {scenario}: {status}");
@@ -31,11 +63,14 @@ fn run(mode: &str, scenario: &str) {
 
 macro_rules! python {
     ($module:ident, $mode:literal: $($name:ident),*) => {
+        python!($module, run, $mode: $($name),*);
+    };
+    ($module:ident, $run:ident, $mode:literal: $($name:ident),*) => {
         mod $module {
             $(
                 #[test]
                 fn $name() {
-                    super::run($mode, stringify!($name));
+                    super::$run($mode, stringify!($name));
                 }
             )*
         }
@@ -82,6 +117,12 @@ python_in_all_modes!(
 // The event engine never sends a filter.
 python!(sync_filter, "sync": filters);
 python!(classic_filter, "classic": filters);
+
+python!(on_disk, run_on_disk, "engine": messages, meta, resume, history, actions, catch_up);
+// Who is here is known for each node, and where history is kept more than the queue comes: scenarios that ask for
+// the one or the other are not among these.
+python!(on_two_nodes, run_on_two_nodes, "classic":
+    messages, compressed, meta, names, signals, wildcards, resume, history, actions, catch_up);
 
 mod javascript {
     use super::{run_node, server};

@@ -1,28 +1,16 @@
-//! HMAC-SHA256, as RFC 2104 says.
+//! The signatures of requests and tokens.
 
-use sha2::{Digest, Sha256};
-
-const BLOCK: usize = 64;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 
 /// Bytes of a signature.
 pub(super) const LENGTH: usize = 32;
 
+/// HMAC-SHA256 of the parts, one behind the other.
 pub(super) fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; LENGTH] {
-    let mut block = [0; BLOCK];
-    if key.len() > BLOCK {
-        block[..LENGTH].copy_from_slice(&Sha256::digest(key));
-    } else {
-        block[..key.len()].copy_from_slice(key);
-    }
-    let mut inner = Sha256::new();
-    inner.update(block.map(|byte| byte ^ 0x36));
-    for part in parts {
-        inner.update(part);
-    }
-    let mut outer = Sha256::new();
-    outer.update(block.map(|byte| byte ^ 0x5c));
-    outer.update(inner.finalize());
-    outer.finalize().into()
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key may have any length");
+    parts.iter().for_each(|part| mac.update(part));
+    mac.finalize().into_bytes().into()
 }
 
 #[cfg(test)]
