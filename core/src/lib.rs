@@ -22,6 +22,7 @@ mod persistence;
 mod publication;
 mod receipt;
 mod runner;
+mod token_place;
 
 pub use self::{
     app::App,
@@ -51,5 +52,6 @@ pub use self::{
     receipt::Receipt,
     runner::{AppRunner, BindFailure, Builder, Listen, Listening, Runtime, Server, StartError},
     space::Space,
+    token_place::TokenPlace,
     transport::{http, tls::TlsOptions},
 };

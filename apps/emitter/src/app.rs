@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, header};
 use parking_lot::Mutex;
 use polywire_core::{
-    App, Listening, Space,
+    App, Listening, Space, TokenPlace,
     delivery::{Encoder, OutboxOptions},
     http::{Request, Response, request},
     transport::{Endpoint, tcp::TcpProtocol, websocket::serve},
@@ -24,7 +24,6 @@ use crate::{
     door::{Door, Mqtt},
     encoder::PublishEncoder,
     session::{NAME, Shared},
-    token::TokenPlace,
     version::Version,
 };
 

@@ -12,7 +12,6 @@ mod qos;
 mod reader;
 mod session;
 mod subscription;
-mod token;
 mod version;
 
 pub use self::app::Emitter;

@@ -12,7 +12,7 @@ use bytestring::ByteString;
 use parking_lot::Mutex;
 use polywire_core::{
     AuthenticationError, Channel, ClientId, ConnectionId, Credentials, Draft, Identity, Origin,
-    Payload, Refusal, RefusalKind, Space,
+    Payload, Refusal, RefusalKind, Space, TokenPlace,
     delivery::Link,
     space::{Attachment, Subscribed},
 };
@@ -31,7 +31,6 @@ use crate::{
     outgoing, qos,
     reader::{BadLength, PacketReader},
     subscription::{Filter, Subscription, is_topic},
-    token::TokenPlace,
     version::Version,
 };
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::HeaderName;
 use memchr::memchr;
 use polywire_core::{
-    App, Identity, Listening, Space,
+    App, Identity, Listening, Space, TokenPlace,
     delivery::OutboxOptions,
     http::Response,
     transport::{
@@ -20,7 +20,7 @@ use warp::{Filter, filters::BoxedFilter};
 use crate::{
     Hook,
     encoder::LineEncoder,
-    gate::{TokenPlace, admit, begin},
+    gate::{admit, begin},
     session::{Session, Shared},
 };
 

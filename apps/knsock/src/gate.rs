@@ -3,41 +3,14 @@
 use std::{io, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderName, HeaderValue};
 use memchr::memchr;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use polywire_core::{Credentials, Identity, Space, transport::Socket};
+use polywire_core::{Credentials, Identity, Space, TokenPlace, transport::Socket};
 use serde::Deserialize;
 
 /// Bytes within which a line with a token ends. Longer first lines are something else.
 const FIRST_LINE_BYTES_MAX: usize = 8 << 10;
 
 const READ_BYTES: usize = 4 << 10;
-
-/// Where the authentication policy finds the token of a first line.
-#[derive(Debug, Clone)]
-pub(crate) enum TokenPlace {
-    Query(String),
-    Header(HeaderName),
-}
-
-impl TokenPlace {
-    fn put(&self, token: &str, credentials: &mut Credentials) {
-        match self {
-            Self::Query(name) => {
-                let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
-                credentials.query = format!("{}={}", encode(name), encode(token));
-            }
-            Self::Header(name) => {
-                // What cannot stand in a header is not the token of a policy that looks there.
-                if let Ok(mut value) = HeaderValue::from_str(token) {
-                    value.set_sensitive(true);
-                    credentials.headers.insert(name, value);
-                }
-            }
-        }
-    }
-}
 
 /// Asks the policy about a connection, with its address and with the token of its first line, if there is one.
 /// Returns who it is and the bytes that were read after that token; none when it may not come in.
@@ -150,16 +123,5 @@ mod tests {
         ] {
             assert_eq!(token(line.as_bytes()), None, "{line}");
         }
-    }
-
-    #[test]
-    fn a_token_stands_where_the_policy_looks() {
-        let mut credentials = Credentials::for_app("knsock");
-        TokenPlace::Query("a key".into()).put("x&y=%é", &mut credentials);
-        assert_eq!(credentials.query_value("a key").as_deref(), Some("x&y=%é"));
-        assert_eq!(credentials.query_value("y"), None);
-        let place = TokenPlace::Header(HeaderName::from_static("x-key"));
-        place.put("secret", &mut credentials);
-        assert_eq!(credentials.headers["x-key"], "secret");
     }
 }
