@@ -8,6 +8,7 @@ use super::{Durability, PersistenceError};
 use crate::{
     pattern::{InvalidPattern, Pattern},
     publication::Target,
+    space::RESERVED,
 };
 
 /// How much is kept of a channel, and how safely.
@@ -60,14 +61,27 @@ impl Rules {
     }
 
     /// The rule for a channel; for private messages of a client it is the default.
+    ///
+    /// What apps keep for themselves, on channels that begin with [`RESERVED`], has no limits unless a rule of its own
+    /// sets some: it is little, and there is no other copy.
     pub fn of(&self, target: &Target) -> &Rule {
+        const UNLIMITED: &Rule = &Rule {
+            entries_max: None,
+            bytes_max: None,
+            age_max: None,
+            durability: None,
+        };
         let Target::Channel(channel) = target else {
             return &self.default;
         };
-        self.special
-            .iter()
-            .find(|(pattern, _)| pattern.matches(channel.as_str()))
-            .map_or(&self.default, |(_, rule)| rule)
+        let name = channel.as_str();
+        let special = self.special.iter();
+        let mut fitting = special.filter(|(pattern, _)| pattern.matches(name));
+        match fitting.next() {
+            Some((_, rule)) => rule,
+            None if name.starts_with(RESERVED) => UNLIMITED,
+            None => &self.default,
+        }
     }
 }
 
@@ -188,6 +202,8 @@ mod tests {
             [entries("a/b"), entries("a/c"), entries("s.t"), entries("x")],
             [1, 3, 4, 2]
         );
+        let own = Channel::new("$polywire/x").unwrap().into();
+        assert_eq!(rules.of(&own), &Rule::default());
         let client = ClientId::new("a/b").unwrap().into();
         assert_eq!(rules.of(&client).entries_max, Some(2));
     }

@@ -211,6 +211,17 @@ impl Space {
         self.backend.publish(draft.retention(Retention::NONE)).await
     }
 
+    /// Like [`publish_reserved`](Self::publish_reserved), and kept where anything is: for what an app wants to know
+    /// again after a restart.
+    ///
+    /// # Errors
+    /// Those of the backend.
+    pub async fn keep_reserved(&self, draft: Draft) -> Result<Receipt, BackendError> {
+        self.backend
+            .publish(draft.retention(Retention::DEFAULT))
+            .await
+    }
+
     /// Makes a connection known; what it joins is left when the attachment is dropped.
     pub fn attach(self: &Arc<Self>, origin: Origin, receiver: Arc<dyn Receiver>) -> Attachment {
         Attachment::new(self.clone(), origin, receiver)
