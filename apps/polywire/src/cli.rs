@@ -95,7 +95,7 @@ impl Default for Command {
 #[derive(Debug, Clone, Default, Args, Serialize)]
 #[non_exhaustive]
 pub struct ServeFlags {
-    /// An app to serve; may be repeated. Known: seth, knsock, history, pubnub. Without it: all of them.
+    /// An app to serve; may be repeated. Known: seth, knsock, history, pubnub, webpubsub, emitter. Without it: all of them.
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub app: Vec<String>,

@@ -16,7 +16,7 @@ use crate::{
     hub::{Hub, LocalNode},
     limits::Limits,
     persistence::PersistencePolicy,
-    space::Space,
+    space::{Sharing, Space},
     transport::http::{Response, status},
 };
 
@@ -183,6 +183,9 @@ impl Builder {
             runtime.clone(),
         );
         tokio::spawn(space.clone().watch_presence());
+        if let Some(sharing) = Sharing::of(&space) {
+            tokio::spawn(sharing.run());
+        }
         let apps: Vec<_> = self
             .apps
             .iter()

@@ -1,9 +1,7 @@
 //! The channel space that all apps share.
 
 mod attachment;
-mod due;
 mod presence;
-mod present;
 mod reading;
 mod replay;
 
@@ -12,6 +10,8 @@ pub use self::{
     presence::{Member, Presence},
     replay::Replay,
 };
+
+pub(crate) use self::presence::Sharing;
 
 use std::{fmt, future::ready, sync::Arc};
 
@@ -56,7 +56,8 @@ impl Space {
         dispatcher: Arc<dyn Dispatcher>,
         runtime: Arc<Runtime>,
     ) -> Arc<Self> {
-        let presence = Presence::default();
+        let changes = backend.is_shared().then(Arc::default);
+        let presence = Presence::new(runtime.limits().members_max, changes);
         Arc::new(Self {
             hub,
             backend,
@@ -181,9 +182,20 @@ impl Space {
         Ok(Some(receipt))
     }
 
-    /// Tells the members of a channel of a change in who is there. Where other nodes cannot be reached,
-    /// members on this node are told.
+    /// Tells the members of a channel of a change in who is there, once the other nodes know it too: who hears
+    /// of it and asks any node who is there is not contradicted. Where other nodes cannot be reached, members on
+    /// this node are told.
     pub async fn announce(
+        &self,
+        channel: &Channel,
+        event: PresenceEvent,
+        except: Option<crate::ConnectionId>,
+    ) {
+        self.presence.told().await;
+        self.announce_at_once(channel, event, except).await;
+    }
+
+    async fn announce_at_once(
         &self,
         channel: &Channel,
         event: PresenceEvent,

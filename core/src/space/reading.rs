@@ -110,13 +110,22 @@ impl Space {
     }
 
     async fn tell(&self, action: PresenceAction, channel: &Channel, client: &ClientId) {
-        let event = PresenceEvent {
+        let event = self.presence_event(action, channel, client);
+        self.announce(channel, event, None).await;
+    }
+
+    pub(super) fn presence_event(
+        &self,
+        action: PresenceAction,
+        channel: &Channel,
+        client: &ClientId,
+    ) -> PresenceEvent {
+        PresenceEvent {
             action,
             client: Some(client.clone()),
             occupancy: self.presence.occupancy(channel),
             state: self.presence.state(channel, client).flatten(),
-        };
-        self.announce(channel, event, None).await;
+        }
     }
 
     /// Removes clients without a connection whose time is over, and tells the members, until the server

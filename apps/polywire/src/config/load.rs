@@ -163,6 +163,7 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
             "limits.channels_per_connection_max",
             limits.channels_per_connection_max,
         ),
+        ("limits.members_max", limits.members_max),
         ("limits.connections_max", limits.connections_max),
         (
             "limits.connections_per_address_max",

@@ -19,6 +19,7 @@ mod listeners;
 mod payloads;
 mod pubnub_cursor;
 mod pubnub_http;
+mod pubnub_nodes;
 mod pubnub_sdk;
 mod robustness;
 mod seth_http;

@@ -119,10 +119,10 @@ python!(sync_filter, "sync": filters);
 python!(classic_filter, "classic": filters);
 
 python!(on_disk, run_on_disk, "engine": messages, meta, resume, history, actions, catch_up);
-// Who is here is known for each node, and where history is kept more than the queue comes: scenarios that ask for
-// the one or the other are not among these.
+// Where history is kept more than the queue comes, and nothing is forgotten that the scenarios for that ask for.
 python!(on_two_nodes, run_on_two_nodes, "classic":
-    messages, compressed, meta, names, signals, wildcards, resume, history, actions, catch_up);
+    messages, compressed, meta, names, signals, wildcards, resume, history, actions, catch_up, presence,
+    presence_of_wildcards, vanish, state, here_now);
 
 mod javascript {
     use super::{run_node, server};
