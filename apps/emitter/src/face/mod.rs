@@ -8,7 +8,6 @@ mod fault;
 mod group;
 mod hold;
 mod http;
-mod registry;
 mod requests;
 mod service;
 mod speaker;
@@ -16,6 +15,7 @@ mod stored;
 mod topic;
 mod username;
 mod watch;
+mod who;
 
 use std::sync::Arc;
 

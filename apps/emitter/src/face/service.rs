@@ -9,10 +9,10 @@ use polywire_core::{
 use super::{
     ban_book::BanBook,
     group::Groups,
-    registry::{Registry, Who},
     speaker::Speaker,
-    topic::{has_form, has_wildcard},
+    topic::has_form,
     username,
+    who::{Who, place},
 };
 use crate::{
     client::{Client, Encoders},
@@ -24,7 +24,6 @@ use crate::{
 pub(crate) struct Service {
     pub(crate) space: Arc<Space>,
     pub(crate) keyring: Keyring,
-    pub(crate) registry: Registry,
     pub(super) groups: Groups,
     /// Filters that nobody may subscribe to.
     pub(crate) refused_filters: Arc<[String]>,
@@ -44,7 +43,6 @@ impl Service {
         Arc::new(Self {
             space,
             keyring,
-            registry: Registry::default(),
             groups: Groups::default(),
             refused_filters,
             bans: BanBook::default(),
@@ -82,32 +80,24 @@ impl Service {
     }
 
     /// A connection has subscribed to a path, for the first time.
-    pub(super) async fn arrived(&self, path: &str, who: &Arc<Who>) {
-        self.registry.add(path, who);
+    pub(super) async fn arrived(&self, path: &str, who: &Who) {
         let Some(place) = place(path) else {
             return;
         };
-        let state = who.username.as_ref().and_then(username::state);
-        // Clients of other protocols see those who are on a channel, not those who have wildcards.
-        if is_channel(path) {
-            let presence = self.space.presence();
-            presence.join(&place, &who.id);
-            if state.is_some() {
-                presence.set_state(&place, &who.id, state.clone());
-            }
+        let presence = self.space.presence();
+        presence.join(&place, &who.id);
+        if let Some(username) = &who.username {
+            presence.set_state(&place, &who.id, username::state(username));
         }
         self.tell(PresenceAction::Join, &place, who).await;
     }
 
     /// A connection has left a path.
-    pub(super) async fn left(&self, path: &str, who: &Arc<Who>) {
-        self.registry.remove(path, &who.id);
+    pub(super) async fn left(&self, path: &str, who: &Who) {
         let Some(place) = place(path) else {
             return;
         };
-        if is_channel(path) {
-            self.space.presence().leave(&place, &who.id);
-        }
+        self.space.presence().leave(&place, &who.id);
         self.tell(PresenceAction::Leave, &place, who).await;
     }
 
@@ -120,15 +110,6 @@ impl Service {
         };
         self.space.announce(place, event, None).await;
     }
-}
-
-fn is_channel(path: &str) -> bool {
-    !path.is_empty() && !has_wildcard(path)
-}
-
-/// Where it is announced that somebody is on a path.
-fn place(path: &str) -> Option<Channel> {
-    Channel::new(if path.is_empty() { "#" } else { path }).ok()
 }
 
 /// A path as an MQTT filter for it and everything below.

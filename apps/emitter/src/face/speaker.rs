@@ -18,12 +18,12 @@ use serde_json::{Map, Value};
 
 use super::{
     fault::Fault,
-    registry::Who,
     requests,
     service::{Service, pattern, written},
     stored,
     topic::{Address, Options, REQUESTS, Topic, tidy},
     watch::Watches,
+    who::Who,
 };
 use crate::{
     client::Client,
@@ -50,7 +50,7 @@ pub(crate) struct Message {
 pub(crate) struct Speaker {
     pub(super) service: Arc<Service>,
     client: Arc<Client>,
-    pub(super) who: Arc<Who>,
+    pub(super) who: Who,
     /// Short names of topics without their keys, and the keys.
     pub(super) links: BTreeMap<String, (String, String)>,
     /// The paths, without those of groups.
@@ -64,7 +64,7 @@ impl Speaker {
         Self {
             service,
             client,
-            who: Arc::new(who),
+            who,
             links: BTreeMap::new(),
             subscriptions: HashSet::new(),
             groups: HashSet::new(),

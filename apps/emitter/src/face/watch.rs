@@ -10,9 +10,9 @@ use polywire_core::{
 use serde::Serialize;
 
 use super::{
-    registry::Who,
     service::{pattern, written},
     username,
+    who::Who,
 };
 use crate::{client::Client, session::NAME};
 

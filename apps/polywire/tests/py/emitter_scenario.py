@@ -741,7 +741,6 @@ def other_presence():
     """Who is on a channel by another protocol is there, and the other way round."""
     sdk = Sdk(username="u")
     key = sdk.key("room/")
-    url = f"http://{ADDRESS}/v2/presence/sub-key/demo/channel/room%2Fa"
     sdk.subscribe(key, "room/")
 
     def here():
@@ -768,6 +767,8 @@ def two_nodes():
     two.presence()
     one.subscribe(key, "n/a/")
     assert two.presence()["who"] == {"id": one.me()["id"]}
+    two.client.presence(key, "n/a/", status=True, changes=True)
+    assert two.presence()["who"] == [{"id": one.me()["id"]}]
     two.client.publish(key, "n/a/", "to the other node", options=[emitter.Client.with_ttl(60)])
     assert one.message() == ("n/a/", b"to the other node")
     three = Sdk()

@@ -1,19 +1,15 @@
 //! `emitter/presence/`: who is there, and who comes and goes.
 
-use std::sync::Arc;
-
-use polywire_core::Channel;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
     face::{
         fault::Fault,
-        registry::Who,
         service::Service,
         speaker::Speaker,
         topic::{BadTopic, Path},
-        username,
+        who,
     },
     keys::{Permissions, now},
 };
@@ -64,28 +60,10 @@ pub(in crate::face) fn permitted<'c>(
     key.map(|_| path).ok_or_else(Fault::unauthorized)
 }
 
-/// Everybody whom a message on a channel would reach: clients of this protocol on this node, and those of others
-/// who are on the channel itself.
+/// Everybody whom a message on a channel would reach.
 pub(in crate::face) fn status(service: &Service, path: &str) -> Value {
-    let mut reached = service.registry.reached(path);
-    if let Ok(channel) = Channel::new(path) {
-        for member in service.space.presence().members(&channel) {
-            let username = username::of_state(member.state.as_ref());
-            let id = member.client;
-            let who = || {
-                Arc::new(Who {
-                    id: id.clone(),
-                    username,
-                })
-            };
-            reached.entry(id.clone()).or_insert_with(who);
-        }
-    }
-    let who: Vec<_> = reached
-        .values()
-        .map(|who| &**who)
-        .take(LISTED_MAX)
-        .collect();
+    let reached = who::reached(service.space.presence(), path);
+    let who: Vec<_> = reached.values().take(LISTED_MAX).collect();
     let who = serde_json::to_value(who).unwrap_or_default();
     json!({"status": 200, "time": now(), "event": "status", "channel": format!("{path}/"), "who": who})
 }
