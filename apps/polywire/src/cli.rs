@@ -8,6 +8,7 @@ use serde::Serialize;
 mod bench;
 mod duration;
 mod history;
+mod keygen;
 mod publish;
 mod server;
 mod subscribe;
@@ -17,6 +18,7 @@ mod transfer;
 pub use self::{
     bench::{BenchFlags, BenchProtocol},
     history::HistoryFlags,
+    keygen::KeygenFlags,
     publish::PublishFlags,
     server::{InvalidAddress, ServerAddress, ServerFlags},
     subscribe::SubscribeFlags,
@@ -70,6 +72,11 @@ pub enum Command {
 
     /// Print what a client needs to connect, where the protocol wants a token.
     Token(TokenFlags),
+
+    /// Print a key for channels of the Emitter protocol.
+    ///
+    /// The server knows it by its master key: it need not run, or be reached.
+    Keygen(KeygenFlags),
 
     /// Measure a server: deliveries per second, latency, loss, CPU per delivery, memory per connection.
     ///

@@ -199,6 +199,8 @@ mod tests {
             [entries("a/b"), entries("a/c"), entries("s.t"), entries("x")],
             [1, 3, 4, 2]
         );
+        let own = Channel::new("$polywire/x").unwrap().into();
+        assert_eq!(rules.of(&own), &Rule::default());
         let client = ClientId::new("a/b").unwrap().into();
         assert_eq!(rules.of(&client).entries_max, Some(2));
     }

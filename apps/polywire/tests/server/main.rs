@@ -10,6 +10,7 @@ mod command_line;
 mod commands;
 mod documentation;
 mod emitter;
+mod emitter_keys;
 mod examples;
 mod history;
 mod knsock;
