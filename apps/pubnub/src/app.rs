@@ -16,6 +16,7 @@ use crate::{
     access::Access,
     keys::KeySets,
     presence::Recent,
+    remembered::Remembered,
     route,
     stream::{Bounds, Streams},
 };
@@ -162,6 +163,7 @@ pub(crate) struct Shared {
     pub(crate) leaves: Recent<()>,
     /// Who has just come by a heartbeat, with the cursor from before that.
     pub(crate) joins: Recent<u64>,
+    pub(crate) remembered: Remembered,
     streams: Arc<Streams>,
     begun: OnceCell<()>,
     stop: CancellationToken,
@@ -179,6 +181,7 @@ impl Shared {
             space: space.clone(),
             keys: KeySets::new(app.key_sets.clone()),
             access: Access::default(),
+            remembered: Remembered::default(),
             streams: Streams::new(space, bounds),
             settings,
             leaves: Recent::default(),
@@ -193,7 +196,8 @@ impl Shared {
         self.stop.is_cancelled()
     }
 
-    /// What was published for a while. Who needs it waits until this node gets what others publish.
+    /// What was published for a while. Who needs it waits until this node gets what others publish, and knows
+    /// what is remembered.
     pub(crate) async fn streams(&self) -> &Arc<Streams> {
         self.begun.get_or_init(|| self.begin()).await;
         &self.streams
@@ -214,6 +218,10 @@ impl Shared {
                 }
             }
         }
+        let revoked = self.access.revoked();
+        self.remembered
+            .open(&self.space, &self.streams, revoked)
+            .await;
         self.space.tap(self.streams.clone()).await;
     }
 }

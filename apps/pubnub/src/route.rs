@@ -11,9 +11,9 @@ use polywire_core::{
 use crate::{
     access::{self, Caller},
     app::Shared,
-    history,
+    groups, history,
     keys::KeySet,
-    presence, publish, registry, reply,
+    presence, publish, reply,
     subscribe::{self, subscribe},
 };
 
@@ -131,8 +131,8 @@ async fn dispatch(
             "channel-group",
             rest @ ..,
         ] => {
-            let call = call(shared, request, key, registry::SERVICE).await?;
-            Box::pin(registry::route(&call, rest)).await
+            let call = call(shared, request, key, groups::SERVICE).await?;
+            Box::pin(groups::route(&call, rest)).await
         }
         ["v2", "history", "sub-key", key, "channel", channel] => {
             let call = call(shared, request, key, history::SERVICE).await?;

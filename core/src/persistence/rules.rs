@@ -8,7 +8,6 @@ use super::{Durability, PersistenceError};
 use crate::{
     pattern::{InvalidPattern, Pattern},
     publication::Target,
-    space::RESERVED,
 };
 
 /// How much is kept of a channel, and how safely.
@@ -24,6 +23,13 @@ pub struct Rule {
     /// What an acknowledgement promises: the best that the store can when it is `None`.
     pub durability: Option<Durability>,
 }
+
+const EVERYTHING: Rule = Rule {
+    entries_max: None,
+    bytes_max: None,
+    age_max: None,
+    durability: None,
+};
 
 /// How much is kept of which channels: the first rule whose pattern matches counts, else the default.
 ///
@@ -60,28 +66,19 @@ impl Rules {
         self
     }
 
-    /// The rule for a channel; for private messages of a client it is the default.
-    ///
-    /// What apps keep for themselves, on channels that begin with [`RESERVED`], has no limits unless a rule of its own
-    /// sets some: it is little, and there is no other copy.
+    /// The rule for a channel; for private messages of a client it is the default. Of the channels that apps use
+    /// among themselves everything is kept: they clear away what they do not need.
     pub fn of(&self, target: &Target) -> &Rule {
-        const UNLIMITED: &Rule = &Rule {
-            entries_max: None,
-            bytes_max: None,
-            age_max: None,
-            durability: None,
-        };
         let Target::Channel(channel) = target else {
             return &self.default;
         };
-        let name = channel.as_str();
-        let special = self.special.iter();
-        let mut fitting = special.filter(|(pattern, _)| pattern.matches(name));
-        match fitting.next() {
-            Some((_, rule)) => rule,
-            None if name.starts_with(RESERVED) => UNLIMITED,
-            None => &self.default,
+        if channel.is_reserved() {
+            return &EVERYTHING;
         }
+        self.special
+            .iter()
+            .find(|(pattern, _)| pattern.matches(channel.as_str()))
+            .map_or(&self.default, |(_, rule)| rule)
     }
 }
 

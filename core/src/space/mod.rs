@@ -19,7 +19,7 @@ use futures_util::{FutureExt, future::Either};
 
 use crate::{
     authentication::{AuthenticationError, AuthenticationPolicy, Credentials},
-    backend::{Attempt, BackendError, BackendStatus, PubSubBackend},
+    backend::{Attempt, BackendError, BackendStatus, Interest, PubSubBackend},
     channel::Channel,
     delivery::Receiver,
     dispatcher::{Command, Dispatcher, Event, Origin, Refusal, RefusalKind, Verdict},
@@ -220,18 +220,22 @@ impl Space {
     /// # Errors
     /// Those of the backend.
     pub async fn publish_reserved(&self, draft: Draft) -> Result<Receipt, BackendError> {
-        self.backend.publish(draft.retention(Retention::NONE)).await
+        self.backend.publish(draft).await
     }
 
-    /// Like [`publish_reserved`](Self::publish_reserved), and kept where anything is: for what an app wants to know
-    /// again after a restart.
-    ///
-    /// # Errors
-    /// Those of the backend.
-    pub async fn keep_reserved(&self, draft: Draft) -> Result<Receipt, BackendError> {
-        self.backend
-            .publish(draft.retention(Retention::DEFAULT))
-            .await
+    /// Gives a receiver what is published, from now on and until the server stops, without asking anybody.
+    /// Returns when publications of other nodes arrive too.
+    pub(crate) async fn follow(&self, interest: &Interest, receiver: Arc<dyn Receiver>) {
+        self.hub.join(interest, receiver);
+        if let Err(error) = self.backend.subscribe(interest).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(error, ?interest, "followed on this node only, for now");
+        }
+    }
+
+    /// True when there may be other nodes.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.backend.is_shared()
     }
 
     /// Makes a connection known; what it joins is left when the attachment is dropped.
@@ -247,7 +251,7 @@ impl Space {
     }
 
     fn check_channel(&self, channel: &Channel) -> Result<(), Refusal> {
-        if channel.as_str().starts_with(RESERVED) {
+        if channel.is_reserved() {
             return Err(Refusal::forbidden(format!(
                 "Names that begin with {RESERVED} are the server's own."
             )));

@@ -28,12 +28,7 @@ impl Space {
         let Ok(everything) = Pattern::mqtt("#") else {
             return;
         };
-        let interest = Interest::Pattern(everything);
-        self.hub.join(&interest, receiver);
-        if let Err(error) = self.backend.subscribe(&interest).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::debug!(error, "tapped on this node only, for now");
-        }
+        self.follow(&Interest::Pattern(everything), receiver).await;
     }
 
     /// Asks whether somebody without a connection may read a channel; the answer is the channel to read.

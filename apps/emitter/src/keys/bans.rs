@@ -4,13 +4,6 @@ use std::collections::HashSet;
 
 use parking_lot::RwLock;
 
-/// Keys that may be banned at a time.
-const BANS_MAX: usize = 100_000;
-
-/// One more key would be banned than may be.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct TooManyBans;
-
 /// By what a banned key is known: a digest, so that nothing that is kept can be used as a key.
 pub(crate) type Fingerprint = [u8; 16];
 
@@ -26,15 +19,12 @@ impl Bans {
     }
 
     /// Bans a key, or lifts its ban.
-    pub(crate) fn set(&self, key: Fingerprint, is_banned: bool) -> Result<(), TooManyBans> {
+    pub(crate) fn set(&self, key: Fingerprint, is_banned: bool) {
         let mut banned = self.0.write();
-        if !is_banned {
-            banned.remove(&key);
-        } else if banned.len() >= BANS_MAX && !banned.contains(&key) {
-            return Err(TooManyBans);
-        } else {
+        if is_banned {
             banned.insert(key);
+        } else {
+            banned.remove(&key);
         }
-        Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! What a text in the place of a key is.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -53,7 +55,7 @@ pub(crate) enum Held {
 pub(crate) struct Keyring {
     own: OwnKeys,
     licence: Option<Licence>,
-    bans: Bans,
+    bans: Arc<Bans>,
 }
 
 impl Keyring {
@@ -61,7 +63,7 @@ impl Keyring {
         Self {
             own,
             licence,
-            bans: Bans::default(),
+            bans: Arc::default(),
         }
     }
 
@@ -113,7 +115,7 @@ impl Keyring {
         self.key(text).map(|_| self.fingerprint(text))
     }
 
-    pub(crate) fn bans(&self) -> &Bans {
+    pub(crate) fn bans(&self) -> &Arc<Bans> {
         &self.bans
     }
 
@@ -177,10 +179,10 @@ mod tests {
         let ring = ring();
         let (key, other) = (make(&ring, "r", None), make(&ring, "r", None));
         let fingerprint = ring.bannable(&key).unwrap();
-        ring.bans().set(fingerprint, true).unwrap();
+        ring.bans().set(fingerprint, true);
         assert!(ring.read(&key).is_none() && ring.read(&other).is_some());
         assert!(ring.looks_like_a_key(&key));
-        ring.bans().set(fingerprint, false).unwrap();
+        ring.bans().set(fingerprint, false);
         assert!(ring.read(&key).is_some());
         assert_eq!(ring.bannable("nothing"), None);
     }

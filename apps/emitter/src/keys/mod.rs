@@ -8,7 +8,7 @@ mod permissions;
 mod target;
 
 pub(crate) use self::{
-    bans::Bans,
+    bans::{Bans, Fingerprint},
     keyring::{Held, Key, Keyring},
     licence::Licence,
     own::OwnKeys,

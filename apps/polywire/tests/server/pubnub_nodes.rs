@@ -105,3 +105,40 @@ fn a_node_that_starts_later_or_was_cut_off_learns_who_is_there() {
     expect_here(&one, &json!(["ann", "bob"]));
     expect_here(&three, &json!(["ann", "bob"]));
 }
+
+#[test]
+fn channel_groups_are_those_of_all_nodes_and_outlive_them() {
+    let redis = Redis::start();
+    let args = ["--backend", &redis.url(), "--persistence", "redis"];
+    let start = || {
+        let node = ServerOptions::new(&args).config(KEYS).start();
+        node.publish_when_ready("/api/channels/ready/", &json!({}));
+        node
+    };
+    let target = "/v1/channel-registration/sub-key/sub/channel-group/g";
+    let channels = |answer: &Value| answer["payload"]["channels"].clone();
+    {
+        let [one, two] = [start(), start()];
+        assert_eq!(one.get(&format!("{target}?add=a,b")).status, 200);
+        expect_soon(&two, target, &json!(["a", "b"]), channels);
+        assert_eq!(two.get(&format!("{target}?add=c&remove=a")).status, 200);
+        expect_soon(&one, target, &json!(["b", "c"]), channels);
+        expect_soon(&start(), target, &json!(["b", "c"]), channels);
+    }
+    expect_soon(&start(), target, &json!(["b", "c"]), channels);
+}
+
+#[test]
+fn a_node_that_starts_later_asks_the_others_where_nothing_is_kept() {
+    let redis = Redis::start();
+    let [one, two] = two_nodes(&redis);
+    let target = "/v1/channel-registration/sub-key/sub/channel-group/g";
+    let channels = |answer: &Value| answer["payload"]["channels"].clone();
+    assert_eq!(one.get(&format!("{target}?add=a,b")).status, 200);
+    expect_soon(&two, target, &json!(["a", "b"]), channels);
+    drop(two);
+    let three = ServerOptions::new(&["--backend", &redis.url()])
+        .config(KEYS)
+        .start();
+    expect_soon(&three, target, &json!(["a", "b"]), channels);
+}

@@ -22,7 +22,7 @@ use crate::{
     channel::Channel,
     delivery::{Fanout, Receiver},
     identity::{ClientId, ConnectionId, NodeId},
-    publication::{Draft, JsonText, Payload, PresenceAction},
+    publication::{Draft, JsonText, Payload, PresenceAction, Retention},
     space::{RESERVED, Space},
 };
 
@@ -103,13 +103,8 @@ impl Sharing {
         let (line, mut inbox) = mpsc::channel(WAITING_MAX);
         let connection = ConnectionId::next(self.own);
         let interest = Interest::Channel(self.channel.clone());
-        self.space
-            .hub()
-            .join(&interest, Arc::new(Inbox { connection, line }));
-        if let Err(error) = self.space.backend.subscribe(&interest).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::debug!(error, "other nodes are not heard, for now");
-        }
+        let inbox_of_hub = Arc::new(Inbox { connection, line });
+        self.space.follow(&interest, inbox_of_hub).await;
         let stopped = self.space.runtime().stopped();
         self.is_behind = true;
         let mut ticks = interval(ALIVE);
@@ -135,7 +130,8 @@ impl Sharing {
         let Ok(text) = JsonText::of(&message) else {
             return false;
         };
-        let draft = Draft::new(self.channel.clone(), Payload::Json(text));
+        let draft =
+            Draft::new(self.channel.clone(), Payload::Json(text)).retention(Retention::NONE);
         self.space.publish_reserved(draft).await.is_ok()
     }
 
