@@ -1,7 +1,6 @@
 //! A connected client, as the hub and the clock see it.
 
 use std::{
-    collections::HashSet,
     num::NonZeroU16,
     sync::{
         Arc, OnceLock,
@@ -12,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 use polywire_core::{
-    ClientId, ConnectionId, Publication, Timetoken,
+    ClientId, ConnectionId, Publication,
     delivery::{Encoder, Fanout, Flusher, Link, Message, Receiver},
     transport::{CloseReason, Framing, Tick},
 };
@@ -187,8 +186,19 @@ impl Client {
         self.hold.begin();
     }
 
-    /// Sends a stored message.
-    pub(crate) fn replay(&self, publication: &Publication) {
+    /// Sends stored messages, and what came meanwhile.
+    pub(crate) fn let_through(&self, read: Vec<Arc<Publication>>, flusher: &Flusher) {
+        self.hold.end(read, |publication, was_read| {
+            if was_read {
+                return self.replay(publication);
+            }
+            let mut dirty = Vec::new();
+            self.deliver_now(&mut Fanout::new(publication, flusher, &mut dirty));
+            flusher.submit(&mut dirty);
+        });
+    }
+
+    fn replay(&self, publication: &Publication) {
         let packet = self.encoders.get().and_then(|to| to[0].encode(publication));
         let max = self.terms.get().and_then(|terms| terms.packet_bytes_max);
         if let Some(Message::Binary(packet)) = packet
@@ -196,15 +206,6 @@ impl Client {
         {
             self.send(Some(packet));
         }
-    }
-
-    /// These were sent from the store: what came meanwhile goes out, but for them.
-    pub(crate) fn let_through(&self, read: HashSet<Timetoken>, flusher: &Flusher) {
-        self.hold.end(read, |publication| {
-            let mut dirty = Vec::new();
-            self.deliver_now(&mut Fanout::new(publication, flusher, &mut dirty));
-            flusher.submit(&mut dirty);
-        });
     }
 
     fn deliver_now(&self, fanout: &mut Fanout<'_>) {

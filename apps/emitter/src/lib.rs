@@ -6,6 +6,8 @@ mod connect;
 mod door;
 mod encoder;
 mod face;
+#[doc(hidden)]
+pub mod fuzzing;
 mod in_flight;
 mod incoming;
 mod keys;

@@ -44,6 +44,19 @@ pub enum Faces {
     Plain,
 }
 
+/// Reads a topic as both a message and a filter do.
+pub(crate) fn read_topic(text: &str) {
+    let _ = topic::has_form(text);
+    let _ = topic::Address::parse(text);
+    if let Ok(topic) = topic::Topic::parse(&topic::tidy(text)) {
+        let path = topic.path.as_str();
+        assert!(
+            topic.path.is_wild() || service::pattern(path).is_some_and(|all| all.matches(path))
+        );
+        let _ = stored::span(&topic.options);
+    }
+}
+
 /// The face that a connection sees.
 pub(crate) enum Face {
     /// The first topic will tell. With the user name.

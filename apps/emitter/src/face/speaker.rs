@@ -270,23 +270,18 @@ impl Speaker {
 
     /// Sends stored messages, and then what was published meanwhile.
     async fn replay(&self, path: &str, options: &Options, count: usize) {
-        let mut read = HashSet::new();
+        let (mut read, span) = (Vec::new(), stored::span(options));
         if let Some(history) = self.service.space.history() {
-            match stored::newest(history, path, stored::span(options), count).await {
-                Ok(messages) => {
-                    for message in messages {
-                        read.insert(message.position().timetoken);
-                        self.client.replay(&message);
-                    }
-                }
+            match stored::newest(history, path, span, count).await {
+                Ok(messages) => read = messages,
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     tracing::debug!(error, path, "no stored messages for a subscriber");
                 }
             }
         }
-        self.client
-            .let_through(read, self.service.space.hub().flusher());
+        let flusher = self.service.space.hub().flusher();
+        self.client.let_through(read, flusher);
     }
 
     /// Unsubscribes; true when there was such a subscription.
