@@ -2,19 +2,16 @@
 
 use std::sync::Arc;
 
-use polywire_core::{Kind, Query, Span, Timetoken};
+use polywire_core::{Kind, Query, Space, Span, Timetoken};
 
-use crate::{
-    route::Call,
-    stream::{Entry, Gap, MESSAGES_MAX},
-};
+use crate::stream::{Entry, Gap, MESSAGES_MAX};
 
 /// Channels whose history one poll reads.
 const CHANNELS_MAX: usize = 100;
 
 /// The messages of the store that lie in the gaps, the oldest of each channel; none where none are kept.
-pub(crate) async fn older(call: &Call<'_>, after: u64, gaps: &[Gap]) -> Vec<(Arc<Entry>, usize)> {
-    let Some(store) = call.space().history() else {
+pub(crate) async fn older(space: &Space, after: u64, gaps: &[Gap]) -> Vec<(Arc<Entry>, usize)> {
+    let Some(store) = space.history() else {
         return Vec::new();
     };
     let query = Query::new(Span::after(Timetoken(after)), MESSAGES_MAX);
