@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use polywire_core::{Channel, History, HistoryError, Kind, Query, Span, Target, Timetoken};
+use polywire_core::{Channel, History, HistoryError, Kind, Query, Space, Span, Target, Timetoken};
 
 use crate::{
     names::above as level_of,
-    route::Call,
     stream::{Entry, Gap, MESSAGES_MAX, Place},
 };
 
@@ -20,8 +19,8 @@ const LISTED: usize = 1000;
 type Found = Vec<(Arc<Entry>, usize)>;
 
 /// The oldest messages of the store that lie in the gaps; none where none are kept.
-pub(crate) async fn older(call: &Call<'_>, after: u64, gaps: &[Gap]) -> Found {
-    let Some(store) = call.space().history() else {
+pub(crate) async fn older(space: &Space, after: u64, gaps: &[Gap]) -> Found {
+    let Some(store) = space.history() else {
         return Vec::new();
     };
     let mut found = Vec::new();
