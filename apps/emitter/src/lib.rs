@@ -1,8 +1,10 @@
 //! MQTT on polywire: clients of 3.1, 3.1.1 and 5.0, over TCP and over WebSocket.
 
+mod about;
 mod app;
 mod client;
 mod connect;
+mod connected;
 mod door;
 mod encoder;
 mod face;
@@ -12,10 +14,12 @@ mod in_flight;
 mod incoming;
 mod keys;
 mod outgoing;
-mod qos;
+mod own;
 mod reader;
+mod retained;
 mod session;
 mod settings;
+mod share;
 mod subscription;
 mod version;
 

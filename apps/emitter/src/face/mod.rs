@@ -5,7 +5,6 @@
 
 mod ban_book;
 mod fault;
-mod group;
 mod hold;
 mod http;
 mod requests;
