@@ -256,15 +256,17 @@ impl Speaker {
 
     async fn join_group(&mut self, group: &str, path: &str) -> Result<(), Fault> {
         let limit = self.service.space.limits().channels_per_connection_max;
+        let group_and_path = (group.to_owned(), path.to_owned());
+        if self.groups.contains(&group_and_path) {
+            return Ok(());
+        }
         if self.groups.len() >= limit {
             return Err(Fault::bad("There are too many share groups: leave one."));
         }
-        let (service, client) = (&self.service, &self.client);
-        service
-            .groups
-            .join(&service.space, group, path, client)
+        self.service
+            .join_group(group, path, &self.who, &self.client)
             .await?;
-        self.groups.insert((group.to_owned(), path.to_owned()));
+        self.groups.insert(group_and_path);
         Ok(())
     }
 
@@ -310,9 +312,11 @@ impl Speaker {
         let path = topic.path.as_str();
         self.readable(topic).ok_or_else(Fault::unauthorized)?;
         if let Some(group) = topic.group {
-            let (service, connection) = (&self.service, self.connection());
-            service.groups.leave(group, path, connection).await;
-            return Ok(self.groups.remove(&(group.to_owned(), path.to_owned())));
+            let was_in = self.groups.remove(&(group.to_owned(), path.to_owned()));
+            if was_in {
+                self.service.leave_group(group, path, &self.who).await;
+            }
+            return Ok(was_in);
         }
         let (Some(written), Some(pattern)) = (written(path), pattern(path)) else {
             return Ok(false);
@@ -390,8 +394,7 @@ impl Speaker {
         // First the watches: nobody is there to be told.
         self.watches = None;
         for (group, path) in std::mem::take(&mut self.groups) {
-            let connection = self.connection();
-            self.service.groups.leave(&group, &path, connection).await;
+            self.service.leave_group(&group, &path, &self.who).await;
         }
         for path in std::mem::take(&mut self.subscriptions) {
             self.service.left(&path, &self.who).await;
