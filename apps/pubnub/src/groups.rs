@@ -1,7 +1,7 @@
 //! Channel groups.
 
 use http::{Method, StatusCode};
-use polywire_core::{Channel, http::Response};
+use polywire_core::{Channel, http::Answer};
 
 use crate::{
     access::{Resource, bits},
@@ -19,7 +19,7 @@ const ADD_MAX: usize = 200;
 const DONE: &str = r#"{"status":200,"message":"OK","service":"channel-registry","error":false}"#;
 
 /// Everything below `/v1/channel-registration/sub-key/{key}/channel-group`.
-pub(crate) async fn route(call: &Call<'_>, path: &[&str]) -> Result<Response, reply::Refused> {
+pub(crate) async fn route(call: &Call<'_>, path: &[&str]) -> Result<Answer, reply::Refused> {
     if call.request.method != Method::GET {
         return Err(reply::method_not_allowed("GET"));
     }
@@ -84,7 +84,7 @@ async fn change(
     name: &str,
     add: Option<Vec<Channel>>,
     remove: Option<Vec<Channel>>,
-) -> Result<Response, reply::Refused> {
+) -> Result<Answer, reply::Refused> {
     let limit = call.space().limits().name_bytes_max;
     if name.len() > limit {
         let message = format!("The channel group's name is longer than {limit} bytes.");
@@ -136,7 +136,7 @@ async fn put(
     changed.map_err(|error| not_remembered(&error, SERVICE))
 }
 
-async fn list_groups(call: &Call<'_>) -> Response {
+async fn list_groups(call: &Call<'_>) -> Answer {
     let groups = call.shared.streams().await.groups();
     let ours = groups.iter().filter(|group| {
         let (owner, _) = call.shared.keys.owner(group);

@@ -8,7 +8,12 @@ use super::{BindFailure, Listen, Listening, StartError, builder::not_found};
 use crate::{
     app::App,
     space::Space,
-    transport::{Listener, Speakers, http::Response, tcp::TcpProtocol, tls::Certificate},
+    transport::{
+        Listener, Speakers,
+        http::{Response, Site, direct::Responder},
+        tcp::TcpProtocol,
+        tls::Certificate,
+    },
 };
 
 /// A bound address, and who may speak there.
@@ -23,6 +28,7 @@ pub(super) struct AppParts {
     name: &'static str,
     serves_http: bool,
     only_where_named: bool,
+    responder: Option<Arc<dyn Responder>>,
     pub(super) routes: BoxedFilter<(Response,)>,
     protocols: Vec<Arc<dyn TcpProtocol>>,
 }
@@ -34,6 +40,7 @@ impl AppParts {
             serves_http: app.serves_http(),
             only_where_named: app.only_where_named(),
             routes: app.routes(space),
+            responder: app.responder(space),
             protocols: app.tcp(space),
         }
     }
@@ -108,11 +115,12 @@ pub(super) fn open_doors(
             // Own routes belong to no app: they are served where everything is.
             let own = own_routes.iter().filter(|_| listen.apps.is_none());
             let has_http = listen.apps.is_none() || apps().any(|app| app.serves_http);
-            let http = has_http.then(|| {
-                any_of(apps().map(|app| &app.routes).chain(own))
+            let http = has_http.then(|| Site {
+                routes: any_of(apps().map(|app| &app.routes).chain(own))
                     .recover(not_found)
                     .unify()
-                    .boxed()
+                    .boxed(),
+                responders: apps().filter_map(|app| app.responder.clone()).collect(),
             });
             let tls = certificate
                 .as_ref()

@@ -7,7 +7,7 @@ mod replay;
 
 pub use self::{
     attachment::{Attachment, Subscribed},
-    presence::{Member, Presence},
+    presence::{Member, Presence, Stay},
     replay::Replay,
 };
 

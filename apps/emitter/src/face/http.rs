@@ -29,7 +29,7 @@ pub(crate) fn routes(service: &Arc<Service>) -> BoxedFilter<(Response,)> {
             let service = service.clone();
             async move {
                 service.ready().await;
-                match (request.method.clone(), request.path.as_str()) {
+                match (request.method.clone(), &*request.path) {
                     (Method::GET, "/health") => text(StatusCode::OK, "OK"),
                     (Method::GET, "/keygen") => page(""),
                     (Method::POST, "/keygen") => match body(&service, &mut request).await {

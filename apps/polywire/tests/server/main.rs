@@ -17,6 +17,7 @@ mod knsock;
 mod knsock_lines;
 mod listeners;
 mod payloads;
+mod pubnub_connections;
 mod pubnub_cursor;
 mod pubnub_http;
 mod pubnub_nodes;

@@ -66,6 +66,18 @@ pub struct Member {
     pub state: Option<JsonText>,
 }
 
+/// How long a sign of life counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stay {
+    /// So long; none for as long as the one before.
+    pub timeout: Option<Duration>,
+    /// So long where there was none before.
+    pub otherwise: Duration,
+    /// It is a request that is under way: until it is [released](Presence::release) the client's time is not
+    /// over.
+    pub is_held: bool,
+}
+
 /// What became of a client whose time may be over.
 enum Expiry {
     /// It is not: that is when to look again.
@@ -116,30 +128,22 @@ impl Presence {
         !entry.is_here() && self.end(&mut channels, channel, client)
     }
 
-    /// A sign of life of a client without a connection: it is present until `timeout` has passed without
-    /// another. True when the client was not present before.
-    pub fn touch(&self, channel: &Channel, client: &ClientId, timeout: Duration) -> bool {
+    /// A sign of life of a client without a connection: it is present until a time has passed without another.
+    /// True when the client was not present before.
+    pub fn touch(&self, channel: &Channel, client: &ClientId, stay: Stay) -> bool {
         let now = Instant::now();
         let mut note = None;
         let is_new = self.change(channel, client, |entry| {
+            let before = || entry.life.as_ref().map(|life| life.timeout);
+            let timeout = stay.timeout.or_else(before).unwrap_or(stay.otherwise);
             note = entry.touch(now, timeout);
+            entry.connections += usize::from(stay.is_held);
         });
         self.note(note, channel, client);
         is_new
     }
 
-    /// A request of a present client is under way: until it is [released](Self::release) the client's time
-    /// is not over. False when the client is not present on this node; then nothing is to be
-    /// released.
-    pub fn hold(&self, channel: &Channel, client: &ClientId) -> bool {
-        let held = self.with(channel, client, |entry| {
-            entry.connections += usize::from(entry.is_here());
-            entry.is_here()
-        });
-        held == Some(true)
-    }
-
-    /// The request is over, which is a sign of life. It brings nobody back who left meanwhile.
+    /// A request that was [held](Stay::is_held) is over, which is a sign of life. It brings nobody back who left meanwhile.
     pub fn release(&self, channel: &Channel, client: &ClientId) {
         let now = Instant::now();
         let note = self.with(channel, client, |entry| {
@@ -148,12 +152,6 @@ impl Presence {
             timeout.and_then(|timeout| entry.touch(now, timeout))
         });
         self.note(note.flatten(), channel, client);
-    }
-
-    /// How long the last sign of life of a present client counts, where it has no connection.
-    pub fn timeout(&self, channel: &Channel, client: &ClientId) -> Option<Duration> {
-        let timeout = |entry: &mut Entry| entry.life.as_ref().map(|life| life.timeout);
-        self.with(channel, client, timeout).flatten()
     }
 
     /// The state of a client; `None` when it is not present.
@@ -364,6 +362,21 @@ mod tests {
         (Channel::new("room").unwrap(), ClientId::new("ann").unwrap())
     }
 
+    fn stay(seconds: u64) -> Stay {
+        Stay {
+            timeout: Some(Duration::from_secs(seconds)),
+            otherwise: Duration::ZERO,
+            is_held: false,
+        }
+    }
+
+    fn held(seconds: u64) -> Stay {
+        Stay {
+            is_held: true,
+            ..stay(seconds)
+        }
+    }
+
     #[test]
     fn a_client_is_present_while_one_connection_is() {
         let (presence, (room, ann)) = (Presence::default(), names());
@@ -391,8 +404,8 @@ mod tests {
     #[test]
     fn a_client_without_connections_times_out() {
         let (presence, (room, ann)) = (Presence::default(), names());
-        assert!(presence.touch(&room, &ann, Duration::from_secs(20)));
-        assert!(!presence.touch(&room, &ann, Duration::from_secs(30)));
+        assert!(presence.touch(&room, &ann, stay(20)));
+        assert!(!presence.touch(&room, &ann, stay(30)));
         let now = Instant::now();
         assert!(presence.expire(now + Duration::from_secs(25)).is_empty());
         assert_eq!(
@@ -405,9 +418,9 @@ mod tests {
     #[test]
     fn a_sign_of_life_brings_nobody_back() {
         let (presence, (room, ann)) = (Presence::default(), names());
-        assert!(!presence.hold(&room, &ann));
-        presence.touch(&room, &ann, Duration::from_secs(20));
-        assert!(presence.hold(&room, &ann));
+        presence.release(&room, &ann);
+        assert_eq!(presence.channels(), []);
+        assert!(presence.touch(&room, &ann, held(20)));
         assert_eq!(presence.channels_of(&ann), std::slice::from_ref(&room));
         assert!(presence.remove(&room, &ann));
         presence.release(&room, &ann);
@@ -418,8 +431,8 @@ mod tests {
     #[test]
     fn a_shorter_time_counts_at_once() {
         let (presence, (room, ann)) = (Presence::default(), names());
-        presence.touch(&room, &ann, Duration::from_secs(300));
-        presence.touch(&room, &ann, Duration::from_secs(2));
+        presence.touch(&room, &ann, stay(300));
+        presence.touch(&room, &ann, stay(2));
         let now = Instant::now();
         assert_eq!(
             presence.expire(now + Duration::from_secs(4)),
@@ -429,10 +442,31 @@ mod tests {
     }
 
     #[test]
+    fn a_sign_of_life_without_a_time_counts_as_the_one_before() {
+        let (presence, (room, ann)) = (Presence::default(), names());
+        let as_before = Stay {
+            timeout: None,
+            otherwise: Duration::from_secs(10),
+            is_held: false,
+        };
+        for (sign, counts) in [(as_before, 10), (stay(20), 20), (as_before, 20)] {
+            presence.touch(&room, &ann, sign);
+            let now = Instant::now();
+            assert!(
+                presence
+                    .expire(now + Duration::from_secs(counts - 1))
+                    .is_empty()
+            );
+        }
+        let later = Instant::now() + Duration::from_secs(21);
+        assert_eq!(presence.expire(later), [(room, ann)]);
+    }
+
+    #[test]
     fn a_request_under_way_outlasts_the_time() {
         let (presence, (room, ann)) = (Presence::default(), names());
-        presence.touch(&room, &ann, Duration::from_secs(5));
-        assert!(presence.hold(&room, &ann));
+        presence.touch(&room, &ann, stay(5));
+        assert!(!presence.touch(&room, &ann, held(5)));
         let now = Instant::now();
         assert_eq!(presence.expire(now + Duration::from_secs(7)), []);
         presence.release(&room, &ann);

@@ -122,7 +122,10 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use super::{super::changes::Changes, *};
-    use crate::{JsonText, space::Member};
+    use crate::{
+        JsonText,
+        space::{Member, Stay},
+    };
 
     /// Two nodes that hear of each other when they are told to.
     struct Two {
@@ -153,6 +156,14 @@ mod tests {
                 }
             }
             told
+        }
+    }
+
+    fn stay() -> Stay {
+        Stay {
+            timeout: None,
+            otherwise: Duration::from_secs(9),
+            is_held: false,
         }
     }
 
@@ -195,9 +206,9 @@ mod tests {
     fn states_and_leaving_are_for_all_nodes() {
         let (two, (room, ann)) = (Two::new(), place());
         let [left, right] = &two.tables;
-        left.touch(&room, &ann, Duration::from_secs(9));
+        left.touch(&room, &ann, stay());
         two.exchange();
-        right.touch(&room, &ann, Duration::from_secs(9));
+        right.touch(&room, &ann, stay());
         let state = JsonText::of("busy").unwrap();
         assert!(right.set_state(&room, &ann, Some(state.clone())));
         two.exchange();
