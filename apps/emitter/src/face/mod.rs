@@ -8,6 +8,7 @@ mod fault;
 mod group;
 mod hold;
 mod http;
+mod interest;
 mod requests;
 mod service;
 mod speaker;

@@ -9,15 +9,15 @@ use std::{
 
 use bytes::Bytes;
 use polywire_core::{
-    Channel, ConnectionId, Draft, Payload, Refusal, RefusalKind, Retention,
-    delivery::Receiver,
-    space::{Attachment, Subscribed},
+    Channel, ConnectionId, Draft, Payload, Refusal, RefusalKind, Retention, delivery::Receiver,
+    space::Attachment,
 };
 use rmqtt_codec::{types::QoS, v5::SubscribeAckReason};
 use serde_json::{Map, Value};
 
 use super::{
     fault::Fault,
+    interest::Interest,
     requests,
     service::{Service, pattern, written},
     stored,
@@ -180,7 +180,9 @@ impl Speaker {
     ) -> Result<(), Fault> {
         let path = topic.path.as_str();
         let key = self.readable(topic).ok_or_else(Fault::unauthorized)?;
-        let (Some(written), Some(pattern)) = (written(path), pattern(path)) else {
+        let (Some(written), Some(pattern), Some(interest)) =
+            (written(path), pattern(path), Interest::of(path))
+        else {
             return Err(Fault::bad("The channel is not one."));
         };
         let refused = &self.service.refused_filters;
@@ -202,7 +204,12 @@ impl Speaker {
             self.client.hold();
         }
         let joined = self
-            .join_pattern(Filter::Pattern(written, pattern), asked, attachment)
+            .enter(
+                Filter::Pattern(written, pattern),
+                &interest,
+                asked,
+                attachment,
+            )
             .await;
         if matches!(joined, Ok(true)) && self.subscriptions.insert(path.to_owned()) {
             self.service.arrived(path, &self.who).await;
@@ -226,32 +233,28 @@ impl Speaker {
     }
 
     /// True when the client is to get what matches: the dispatcher may have dropped the command.
-    async fn join_pattern(
+    async fn enter(
         &self,
         filter: Filter,
+        interest: &Interest,
         asked: &Asked,
         attachment: &mut Attachment,
     ) -> Result<bool, Fault> {
-        let Filter::Pattern(written, pattern) = &filter else {
-            return Ok(false);
-        };
         // Known before anything can come.
         let before = self.client.subscribe(Subscription {
             filter: filter.clone(),
             qos: asked.qos,
             no_local: asked.no_local,
         });
-        let joined = attachment
-            .subscribe_pattern(written.clone(), pattern.clone())
-            .await;
-        if let Ok(Subscribed::Joined | Subscribed::Again) = joined {
+        let joined = interest.join(attachment).await;
+        if let Ok(true) = joined {
             return Ok(true);
         }
         self.client.unsubscribe(&filter);
         if let Some(before) = before {
             self.client.subscribe(before);
         }
-        Ok(joined.map(|_| false)?)
+        Ok(joined?)
     }
 
     async fn join_group(&mut self, group: &str, path: &str) -> Result<(), Fault> {
@@ -318,12 +321,12 @@ impl Speaker {
             }
             return Ok(was_in);
         }
-        let (Some(written), Some(pattern)) = (written(path), pattern(path)) else {
+        let (Some(written), Some(pattern), Some(interest)) =
+            (written(path), pattern(path), Interest::of(path))
+        else {
             return Ok(false);
         };
-        let left = attachment
-            .unsubscribe_pattern(written.clone(), &pattern)
-            .await?;
+        let left = interest.leave(attachment).await?;
         if left {
             self.client.unsubscribe(&Filter::Pattern(written, pattern));
         }
