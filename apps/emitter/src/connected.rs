@@ -9,7 +9,6 @@ use std::{
 use bytestring::ByteString;
 use polywire_core::{
     Channel, ClientId, Draft, Payload, Refusal, RefusalKind,
-    delivery::Receiver,
     space::{Attachment, Subscribed},
 };
 use rmqtt_codec::{
@@ -25,6 +24,7 @@ use crate::{
     incoming::{Asked, Incoming},
     outgoing,
     session::{ALIASES_MAX, IN_FLIGHT_MAX, Shared},
+    share::Member,
     subscription::{Filter, Subscription, Wish, is_topic, shared as shared_filter},
     version::Version,
 };
@@ -320,9 +320,13 @@ impl Connected {
         self.attachment
             .may_read(filter.written(), filter.is_pattern())
             .map_err(|refusal| why(&refusal))?;
+        let member = Member {
+            client: Arc::downgrade(client),
+            wish,
+        };
         let (groups, space) = (&shared.emitter.groups, &shared.space);
-        let joined = groups.join(space, group, &filter, client, wish).await;
-        joined.map_err(|refusal| why(&refusal))?;
+        let joined = groups.join(space, group, &filter, &self.client, member);
+        joined.await.map_err(|refusal| why(&refusal))?;
         if !is_on {
             self.groups.push((group.to_owned(), filter));
         }
@@ -342,7 +346,9 @@ impl Connected {
             self.groups
                 .retain(|(known, of)| known != group || *of != filter);
             let groups = &shared.emitter.groups;
-            groups.leave(group, &filter, client.connection()).await;
+            groups
+                .leave(&shared.space, group, &filter, &self.client)
+                .await;
             return self.groups.len() < before;
         }
         let left = match filter.clone() {

@@ -325,7 +325,9 @@ impl Session {
         } = *connected;
         for (group, filter) in groups {
             let shares = &self.shared.emitter.groups;
-            shares.leave(&group, &filter, self.connection).await;
+            shares
+                .leave(&self.shared.space, &group, &filter, &client)
+                .await;
         }
         if let Face::Emitter(speaker) = face {
             Box::pin(speaker.end(will, &attachment)).await;

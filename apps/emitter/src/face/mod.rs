@@ -7,6 +7,7 @@ mod ban_book;
 mod fault;
 mod hold;
 mod http;
+mod interest;
 mod requests;
 mod service;
 mod speaker;

@@ -20,7 +20,7 @@ HOST, PORT = ADDRESS.rsplit(":", 1)
 class Sdk:
     """A client of the SDK whose callbacks are queues."""
 
-    def __init__(self, address=ADDRESS, username=None):
+    def __init__(self, address=ADDRESS, username=None, secure=False):
         self.client = emitter.Client()
         self.messages, self.errors, self.presences = queue.Queue(), queue.Queue(), queue.Queue()
         self.answers, self.events = queue.Queue(), queue.Queue()
@@ -30,7 +30,8 @@ class Sdk:
         self.client.on_keygen = self.client.on_keyban = self.client.on_me = self.answers.put
         self.client.on_connect = lambda: self.events.put("connect")
         host, port = address.rsplit(":", 1)
-        self.client.connect(host=host, port=int(port), secure=False, username=username)
+        host = "localhost" if secure else host
+        self.client.connect(host=host, port=int(port), secure=secure, username=username)
         self.client.loop_start()
         assert self.events.get(timeout=SOON) == "connect"
 
@@ -737,6 +738,15 @@ def pages():
     sdk.close()
 
 
+def over_tls():
+    one = Sdk(secure=True)
+    key = one.key("a/", "rw")
+    one.subscribe(key, "a/")
+    one.client.publish(key, "a/", "x")
+    assert one.message() == ("a/", b"x")
+    one.close()
+
+
 def other_presence():
     """Who is on a channel by another protocol is there, and the other way round."""
     sdk = Sdk(username="u")
@@ -758,6 +768,18 @@ def other_presence():
     sdk.close()
 
 
+def shared_round(workers, publisher, key, name):
+    """What the members of a group got of a hundred messages, when all have come."""
+    for number in range(100):
+        publisher.client.publish(key, "n/work/", f"{name} {number}")
+    publisher.client.publish(key, "n/end/", name)
+    seen = []
+    for worker in workers:
+        while (message := worker.message()) != ("n/end/", name.encode()):
+            seen.append(message[1].decode())
+    return sorted(seen) == sorted(f"{name} {number}" for number in range(100)) or seen
+
+
 def two_nodes():
     """Messages, changes, and bans reach another node."""
     other = sys.argv[4]
@@ -774,6 +796,18 @@ def two_nodes():
     three = Sdk()
     three.subscribe(key, "n/")
     assert three.message() == ("n/a/", b"to the other node"), "stored"
+    # One member of a share group gets each message, wherever it is.
+    workers = [Sdk(), Sdk(address=other), Sdk(address=other)]
+    for worker in workers:
+        worker.client.subscribe_with_group(key, "n/work/", "team")
+        worker.subscribe(key, "n/end/")
+    deadline = time.monotonic() + SOON
+    while shared_round(workers, two, key, "knows each node all members?") is not True:
+        assert time.monotonic() < deadline
+    for number in range(3):
+        assert (found := shared_round(workers, two, key, f"round {number}")) is True, found
+    for worker in workers:
+        worker.close()
     one.client.keyban(MASTER, key, True)
     assert one.answers.get(timeout=SOON)["status"] == 200
     deadline = time.monotonic() + SOON
