@@ -12,45 +12,21 @@ use polywire_core::{
     ClientId, ConnectionId, JsonText, Origin, Payload,
     delivery::{Fanout, Link, Message, Receiver},
     space::Attachment,
-    transport::{CloseReason, Framing},
+    transport::CloseReason,
 };
 use tokio::sync::Notify;
 
 use crate::{
     ack_ids::AckIds,
-    control::{Audience, Command},
+    control::{Audience, Note},
     encoder::{self, Formats},
-    event, frame,
+    event,
+    frame::Said,
     names::HubName,
     output::{Delivered, Output},
+    protocol::Protocol,
     rights::Rights,
 };
-
-/// What a client speaks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    Json,
-    ReliableJson,
-    /// No subprotocol: frames are data as they are, and go to a group or are events.
-    Simple {
-        send_to: Option<String>,
-        /// What the code behind the hub speaks with its clients.
-        subprotocol: Option<String>,
-    },
-}
-
-pub(crate) const JSON: &str = "json.webpubsub.azure.v1";
-pub(crate) const RELIABLE_JSON: &str = "json.reliable.webpubsub.azure.v1";
-
-impl Protocol {
-    pub(crate) fn subprotocol(&self) -> Option<&str> {
-        match self {
-            Self::Json => Some(JSON),
-            Self::ReliableJson => Some(RELIABLE_JSON),
-            Self::Simple { subprotocol, .. } => subprotocol.as_deref(),
-        }
-    }
-}
 
 /// A connection, which may outlive its socket where its protocol is reliable.
 pub(crate) struct Connection {
@@ -73,7 +49,7 @@ pub(crate) struct Connection {
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
     /// Told when it ends by itself, because too much waits for its client.
     pub(crate) overflown: Notify,
-    formats: Formats,
+    formats: Arc<Formats>,
     wire: Wire,
 }
 
@@ -94,14 +70,14 @@ pub(crate) struct NewConnection {
     pub(crate) origin: Origin,
     pub(crate) rights: Rights,
     pub(crate) state: Option<String>,
-    pub(crate) formats: Formats,
+    pub(crate) formats: Arc<Formats>,
 }
 
 impl Connection {
     pub(crate) fn new(new: NewConnection) -> Arc<Self> {
-        let wire = match new.protocol {
-            Protocol::ReliableJson => Wire::Reliable(Mutex::new(None)),
-            _ => Wire::Plain(OnceLock::new()),
+        let wire = match new.protocol.is_reliable() {
+            true => Wire::Reliable(Mutex::new(None)),
+            false => Wire::Plain(OnceLock::new()),
         };
         Arc::new(Self {
             id: new.id,
@@ -128,22 +104,29 @@ impl Connection {
         if let Some(hello) = self.hello() {
             link.send(&hello);
         }
-        match &self.wire {
-            Wire::Plain(plain) => {
+        match (&self.wire, self.protocol.dialect()) {
+            (Wire::Reliable(output), Some(dialect)) => {
+                *output.lock() = Some(Output::new(link, dialect, limits));
+            }
+            (Wire::Plain(plain), _) => {
                 // It is opened once.
                 let _ = plain.set(link);
             }
-            Wire::Reliable(output) => *output.lock() = Some(Output::new(link, limits)),
+            // Simple clients are not reliable.
+            (Wire::Reliable(_), None) => {}
         }
     }
 
     fn hello(&self) -> Option<Message> {
-        let token = match self.protocol {
-            Protocol::Json => None,
-            Protocol::ReliableJson => Some(self.reconnection_token.as_str()),
-            Protocol::Simple { .. } => return None,
+        let hello = Said::Connected {
+            connection: &self.id,
+            user: self.user.as_deref(),
+            reconnection_token: match self.protocol.is_reliable() {
+                true => Some(&self.reconnection_token),
+                false => None,
+            },
         };
-        Some(frame::connected(&self.id, self.user.as_deref(), token))
+        Some(hello.write(self.protocol.dialect()?))
     }
 
     /// Goes on with another socket; its number. `None` when the connection has ended, or cannot do that.
@@ -210,30 +193,29 @@ impl Connection {
         }
     }
 
+    /// Says something that only clients with a subprotocol of the service understand.
+    pub(crate) fn say(&self, said: Said<'_>) {
+        if let Some(dialect) = self.protocol.dialect() {
+            self.send(&said.write(dialect));
+        }
+    }
+
     /// Sends a message of the server that is for this connection only.
     pub(crate) fn send_from_server(&self, payload: &Payload) {
-        match &self.wire {
-            Wire::Plain(link) => {
-                let message = match self.protocol {
-                    Protocol::Simple { .. } => encoder::plain(payload),
-                    _ => Message::Text((encoder::server_message(payload) + "}").into()),
-                };
-                if let Some(link) = link.get() {
-                    link.send(&message);
-                }
+        match (&self.wire, self.protocol.dialect()) {
+            (Wire::Reliable(output), Some(dialect)) => {
+                let body = Arc::new(encoder::server_body(dialect, payload));
+                self.deliver_reliably(output, body, None, None);
             }
-            Wire::Reliable(output) => {
-                let body = encoder::server_message(payload).into();
-                self.deliver_reliably(output, &body, None, None);
-            }
+            (_, Some(dialect)) => self.send(&encoder::server_message(dialect, payload)),
+            (_, None) => self.send(&encoder::plain(payload)),
         }
     }
 
     /// Ends the socket, and with it the connection: its client is told why.
     pub(crate) fn end(&self, message: Option<&str>, reason: &CloseReason) {
-        if let (Some(message), false) = (message, matches!(self.protocol, Protocol::Simple { .. }))
-        {
-            self.send(&frame::disconnected(message));
+        if let Some(message) = message {
+            self.say(Said::Disconnected(message));
         }
         match &self.wire {
             Wire::Plain(link) => {
@@ -260,20 +242,23 @@ impl Connection {
     pub(crate) fn show(&self, fanout: &mut Fanout<'_>, formats: &Formats) {
         match &self.wire {
             Wire::Plain(link) => {
-                let encoder = match self.protocol {
-                    Protocol::Simple { .. } => &formats.simple,
-                    _ => &formats.json,
+                let encoder = match self.protocol.dialect() {
+                    Some(dialect) => formats.spoken(dialect, false),
+                    None => &formats.simple,
                 };
                 if let Some(link) = link.get() {
                     link.deliver(fanout, encoder);
                 }
             }
             Wire::Reliable(output) => {
-                let Some(body) = fanout.frame(&formats.reliable, Framing::Raw) else {
+                let Some(dialect) = self.protocol.dialect() else {
+                    return;
+                };
+                let Some(body) = fanout.kept(formats.spoken(dialect, true)) else {
                     return;
                 };
                 let ttl = fanout.publication().retention.ttl;
-                self.deliver_reliably(output, &body, ttl, Some(fanout));
+                self.deliver_reliably(output, body, ttl, Some(fanout));
             }
         }
     }
@@ -281,7 +266,7 @@ impl Connection {
     fn deliver_reliably(
         &self,
         output: &Mutex<Option<Output>>,
-        body: &Bytes,
+        body: Arc<Bytes>,
         ttl: Option<Duration>,
         fanout: Option<&mut Fanout<'_>>,
     ) {
@@ -324,8 +309,8 @@ impl Receiver for Connection {
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {
         let meta: Option<&JsonText> = fanout.publication().meta.as_ref();
-        if let Some(Command::Send { audience, .. }) = meta.and_then(Command::read)
-            && !self.is_among(&audience)
+        if let Some(note) = meta.and_then(Note::read)
+            && !self.is_among(&note.audience)
         {
             return;
         }
