@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -55,8 +58,27 @@ pub(crate) struct Connection {
 
 /// The way to the client.
 enum Wire {
-    Plain(OnceLock<Link>),
+    Plain(Plain),
     Reliable(Mutex<Option<Output>>),
+}
+
+/// The way to a client that is told what comes, and nothing again.
+#[derive(Default)]
+struct Plain {
+    link: OnceLock<Link>,
+    /// The first frame is on its way.
+    opening: AtomicBool,
+}
+
+impl Plain {
+    /// The way, once the first frame has gone it. Whoever comes while it is going waits that moment: what is sent
+    /// to a client that knows of its connection must not be missed.
+    fn link(&self) -> Option<&Link> {
+        match self.link.get() {
+            None if self.opening.load(Ordering::Acquire) => Some(self.link.wait()),
+            link => link,
+        }
+    }
 }
 
 /// What makes a connection.
@@ -77,7 +99,7 @@ impl Connection {
     pub(crate) fn new(new: NewConnection) -> Arc<Self> {
         let wire = match new.protocol.is_reliable() {
             true => Wire::Reliable(Mutex::new(None)),
-            false => Wire::Plain(OnceLock::new()),
+            false => Wire::Plain(Plain::default()),
         };
         Arc::new(Self {
             id: new.id,
@@ -101,16 +123,24 @@ impl Connection {
 
     /// Opens the way to the client; the first frame goes out.
     pub(crate) fn open(&self, link: Link, limits: crate::output::BufferLimits) {
-        if let Some(hello) = self.hello() {
-            link.send(&hello);
-        }
+        let hello = self.hello();
+        let greet = |link: &Link| {
+            if let Some(hello) = &hello {
+                link.send(hello);
+            }
+        };
         match (&self.wire, self.protocol.dialect()) {
             (Wire::Reliable(output), Some(dialect)) => {
-                *output.lock() = Some(Output::new(link, dialect, limits));
+                let mut output = output.lock();
+                greet(&link);
+                *output = Some(Output::new(link, dialect, limits));
             }
             (Wire::Plain(plain), _) => {
-                // It is opened once.
-                let _ = plain.set(link);
+                plain.opening.store(true, Ordering::Release);
+                plain.link.get_or_init(|| {
+                    greet(&link);
+                    link
+                });
             }
             // Simple clients are not reliable.
             (Wire::Reliable(_), None) => {}
@@ -180,8 +210,8 @@ impl Connection {
     /// Sends what is for this connection and has no sequence id.
     pub(crate) fn send(&self, message: &Message) {
         match &self.wire {
-            Wire::Plain(link) => {
-                if let Some(link) = link.get() {
+            Wire::Plain(plain) => {
+                if let Some(link) = plain.link() {
                     link.send(message);
                 }
             }
@@ -218,8 +248,8 @@ impl Connection {
             self.say(Said::Disconnected(message));
         }
         match &self.wire {
-            Wire::Plain(link) => {
-                if let Some(link) = link.get() {
+            Wire::Plain(plain) => {
+                if let Some(link) = plain.link() {
                     link.close(reason);
                 }
             }
@@ -241,12 +271,12 @@ impl Connection {
     /// Shows what is being fanned out, in this connection's wire format.
     pub(crate) fn show(&self, fanout: &mut Fanout<'_>, formats: &Formats) {
         match &self.wire {
-            Wire::Plain(link) => {
+            Wire::Plain(plain) => {
                 let encoder = match self.protocol.dialect() {
                     Some(dialect) => formats.spoken(dialect, false),
                     None => &formats.simple,
                 };
-                if let Some(link) = link.get() {
+                if let Some(link) = plain.link() {
                     link.deliver(fanout, encoder);
                 }
             }

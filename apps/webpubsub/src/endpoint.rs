@@ -94,16 +94,12 @@ struct Door {
 impl Endpoint for Door {
     fn open(&self, link: Link, _: &Handshake, _: Arc<Identity>) -> Box<dyn SessionHandler> {
         match &self.opening {
-            Opening::New(connection, groups) => {
-                connection.open(link, self.state.buffer);
-                self.state.insert(connection);
-                Box::new(Session {
-                    state: self.state.clone(),
-                    connection: connection.clone(),
-                    socket: connection.socket(),
-                    groups: Some(groups.clone()),
-                })
-            }
+            Opening::New(connection, groups) => Box::new(Session {
+                state: self.state.clone(),
+                connection: connection.clone(),
+                socket: 0,
+                beginning: Some((link, groups.clone())),
+            }),
             Opening::Recovery(found) => {
                 let recovered = found
                     .as_ref()
@@ -113,7 +109,7 @@ impl Endpoint for Door {
                         state: self.state.clone(),
                         connection: connection.clone(),
                         socket,
-                        groups: None,
+                        beginning: None,
                     }),
                     None => Box::new(Refused(link)),
                 }

@@ -45,14 +45,14 @@ pub(crate) struct Session {
     pub(crate) connection: Arc<Connection>,
     /// The number of this socket among those of its connection.
     pub(crate) socket: u64,
-    /// Groups to join at first; `None` for a connection that goes on.
-    pub(crate) groups: Option<Vec<String>>,
+    /// The way to the client, and groups to join at first; `None` for a connection that goes on.
+    pub(crate) beginning: Option<(Link, Vec<String>)>,
 }
 
 #[async_trait]
 impl SessionHandler for Session {
     async fn on_open(&mut self) {
-        let Some(groups) = self.groups.take() else {
+        let Some((link, groups)) = self.beginning.take() else {
             return;
         };
         let (state, connection) = (&self.state, &self.connection);
@@ -63,6 +63,14 @@ impl SessionHandler for Session {
         *connection.attachment.lock().await = Some(attachment);
         for group in &groups {
             state.join(connection, group).await;
+        }
+        // Whoever hears that it is connected is in its groups.
+        state.insert(connection);
+        connection.open(link, state.buffer);
+        self.socket = connection.socket();
+        if state.find(&connection.hub, &connection.id).is_none() {
+            // It was closed before there was anything to close.
+            return connection.end(None, &CloseReason::new(1000, ""));
         }
         state.tell(connection, Notice::Connected).await;
     }

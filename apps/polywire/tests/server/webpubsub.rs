@@ -318,7 +318,8 @@ fn two_nodes(config: &str) -> (Redis, Server, Server) {
     }
     // Each finds a client of the other.
     for (server, other) in [(&one, &two), (&two, &one)] {
-        let (client, hello) = AzureClient::open(other.address, JSON, &serde_json::json!({"sub": "x"}));
+        let (client, hello) =
+            AzureClient::open(other.address, JSON, &serde_json::json!({"sub": "x"}));
         let id = hello["connectionId"].as_str().unwrap();
         let target = format!("/api/hubs/default/connections/{id}?api-version=2024-01-01");
         eventually("nodes that know each other", SOON, || {
