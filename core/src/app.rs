@@ -67,6 +67,11 @@ pub trait App: Send + Sync + 'static {
         true
     }
 
+    /// True for an app that is served only at addresses that name it, and not where everything is.
+    fn only_where_named(&self) -> bool {
+        false
+    }
+
     /// The protocols of the app that come over bare TCP. Called once, before the server listens.
     fn tcp(&self, space: &Arc<Space>) -> Vec<Arc<dyn TcpProtocol>> {
         let _ = space;

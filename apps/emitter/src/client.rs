@@ -1,6 +1,7 @@
 //! A connected client, as the hub and the clock see it.
 
 use std::{
+    collections::HashSet,
     num::NonZeroU16,
     sync::{
         Arc, OnceLock,
@@ -11,13 +12,14 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 use polywire_core::{
-    ClientId, ConnectionId,
-    delivery::{Encoder, Fanout, Link, Message, Receiver},
+    ClientId, ConnectionId, Publication, Timetoken,
+    delivery::{Encoder, Fanout, Flusher, Link, Message, Receiver},
     transport::{CloseReason, Framing, Tick},
 };
 use rmqtt_codec::{types::QoS, v5::DisconnectReasonCode};
 
 use crate::{
+    face::{Fate, Hold},
     in_flight::{InFlight, TooMuch},
     outgoing, qos,
     subscription::{Filter, Subscription},
@@ -34,7 +36,6 @@ pub(crate) type Encoders = [Arc<dyn Encoder>; 3];
 pub(crate) struct Terms {
     pub(crate) version: Version,
     pub(crate) client: ClientId,
-    pub(crate) encoders: Encoders,
     pub(crate) packet_bytes_max: Option<usize>,
 }
 
@@ -49,6 +50,9 @@ pub(crate) struct Client {
     connection: ConnectionId,
     link: Link,
     terms: OnceLock<Terms>,
+    /// Known when the face is.
+    encoders: OnceLock<Encoders>,
+    hold: Hold,
     /// Some subscription wants more than quality 0, or the client has limits: each message is looked at.
     is_choosy: AtomicBool,
     state: Mutex<State>,
@@ -65,6 +69,8 @@ impl Client {
             connection,
             link,
             terms: OnceLock::new(),
+            encoders: OnceLock::new(),
+            hold: Hold::default(),
             is_choosy: AtomicBool::new(false),
             state: Mutex::new(State {
                 subscriptions: Vec::new(),
@@ -85,6 +91,12 @@ impl Client {
         self.state.lock().in_flight = in_flight;
         // A client connects once.
         let _ = self.terms.set(terms);
+    }
+
+    /// The wire formats of the face that the client sees: before that it is subscribed to nothing.
+    pub(crate) fn speak(&self, encoders: Encoders) {
+        // A client sees one face.
+        let _ = self.encoders.set(encoders);
     }
 
     pub(crate) fn heard(&self, now: u64) {
@@ -144,8 +156,70 @@ impl Client {
         self.state.lock().in_flight.release(id)
     }
 
+    /// Sends an answer that nobody subscribed to.
+    pub(crate) fn answer(&self, topic: &str, body: Bytes) {
+        self.send(self.packet(topic, body));
+    }
+
+    /// The same while something is being fanned out.
+    pub(crate) fn deliver_answer(&self, fanout: &mut Fanout<'_>, topic: &str, body: Bytes) {
+        if let Some(packet) = self.packet(topic, body) {
+            self.link.deliver_own(fanout, &Message::Binary(packet));
+        }
+    }
+
+    fn packet(&self, topic: &str, body: Bytes) -> Option<Bytes> {
+        let terms = self.terms.get()?;
+        let packet = outgoing::publish(terms.version, QoS::AtMostOnce, topic, None, body)?;
+        let max = terms.packet_bytes_max.unwrap_or(usize::MAX);
+        (packet.len() <= max).then_some(packet)
+    }
+
+    /// Delivers what a share group chose this client for.
+    pub(crate) fn deliver_shared(&self, fanout: &mut Fanout<'_>) {
+        if let Some(encoders) = self.encoders.get() {
+            self.link.deliver(fanout, &encoders[0]);
+        }
+    }
+
+    /// Keeps back what is published, until [`let_through`](Self::let_through).
+    pub(crate) fn hold(&self) {
+        self.hold.begin();
+    }
+
+    /// Sends a stored message.
+    pub(crate) fn replay(&self, publication: &Publication) {
+        let packet = self.encoders.get().and_then(|to| to[0].encode(publication));
+        let max = self.terms.get().and_then(|terms| terms.packet_bytes_max);
+        if let Some(Message::Binary(packet)) = packet
+            && max.is_none_or(|max| packet.len() <= max)
+        {
+            self.send(Some(packet));
+        }
+    }
+
+    /// These were sent from the store: what came meanwhile goes out, but for them.
+    pub(crate) fn let_through(&self, read: HashSet<Timetoken>, flusher: &Flusher) {
+        self.hold.end(read, |publication| {
+            let mut dirty = Vec::new();
+            self.deliver_now(&mut Fanout::new(publication, flusher, &mut dirty));
+            flusher.submit(&mut dirty);
+        });
+    }
+
+    fn deliver_now(&self, fanout: &mut Fanout<'_>) {
+        let (Some(terms), Some(encoders)) = (self.terms.get(), self.encoders.get()) else {
+            return;
+        };
+        if self.is_choosy.load(Ordering::Relaxed) {
+            self.deliver_chosen(terms, encoders, fanout);
+        } else {
+            self.link.deliver(fanout, &encoders[0]);
+        }
+    }
+
     /// Delivers to a client that wants more than quality 0, or has limits.
-    fn deliver_chosen(&self, terms: &Terms, fanout: &mut Fanout<'_>) {
+    fn deliver_chosen(&self, terms: &Terms, encoders: &Encoders, fanout: &mut Fanout<'_>) {
         let publication = fanout.publication();
         let is_own = publication.publisher.as_ref() == Some(&terms.client);
         let mut state = self.state.lock();
@@ -159,7 +233,7 @@ impl Client {
             return;
         };
         let qos = granted.less_value(qos::of(publication));
-        let encoder = &terms.encoders[usize::from(qos.value())];
+        let encoder = &encoders[usize::from(qos.value())];
         if qos == QoS::AtMostOnce && terms.packet_bytes_max.is_none() {
             drop(state);
             return self.link.deliver(fanout, encoder);
@@ -193,13 +267,10 @@ impl Receiver for Client {
     }
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {
-        let Some(terms) = self.terms.get() else {
-            return;
-        };
-        if self.is_choosy.load(Ordering::Relaxed) {
-            self.deliver_chosen(terms, fanout);
-        } else {
-            self.link.deliver(fanout, &terms.encoders[0]);
+        match self.hold.fate(fanout.publication()) {
+            Fate::Deliver => self.deliver_now(fanout),
+            Fate::Keep => {}
+            Fate::TooMuch => self.link.close(&CloseReason::SLOW_CONSUMER),
         }
     }
 }

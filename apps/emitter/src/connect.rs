@@ -32,6 +32,7 @@ pub(crate) struct Connect {
     pub(crate) version: Version,
     pub(crate) client_id: ByteString,
     pub(crate) keep_alive_secs: u16,
+    pub(crate) username: Option<ByteString>,
     pub(crate) password: Option<Bytes>,
     pub(crate) will: Option<Will>,
     /// A session of 3.1.1 that is to outlive the connection.
@@ -73,6 +74,7 @@ impl Connect {
             version: Version::V3,
             client_id: connect.client_id,
             keep_alive_secs: connect.keep_alive,
+            username: connect.username,
             password: connect.password,
             will: connect.last_will.map(|will| Will {
                 topic: will.topic,
@@ -93,6 +95,7 @@ impl Connect {
             version: Version::V5,
             client_id: connect.client_id,
             keep_alive_secs: connect.keep_alive,
+            username: connect.username,
             password: connect.password,
             will: connect.last_will.map(|will| Will {
                 topic: will.topic,

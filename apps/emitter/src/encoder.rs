@@ -17,6 +17,8 @@ use crate::{
 pub(crate) struct PublishEncoder {
     pub(crate) version: Version,
     pub(crate) qos: QoS,
+    /// What stands behind the name of a channel: a slash for clients of the Emitter protocol.
+    pub(crate) suffix: &'static str,
 }
 
 impl Encoder for PublishEncoder {
@@ -30,12 +32,21 @@ impl Encoder for PublishEncoder {
             return None;
         }
         let payload = content(&publication.payload);
+        let suffixed;
+        let topic = match self.suffix {
+            "" => topic,
+            suffix => {
+                suffixed = format!("{topic}{suffix}");
+                &suffixed
+            }
+        };
         let id = (self.qos != QoS::AtMostOnce).then_some(FIRST_ID);
         outgoing::publish(self.version, self.qos, topic, id, payload).map(Message::Binary)
     }
 }
 
-fn content(payload: &Payload) -> Bytes {
+/// The bytes that a client gets.
+pub(crate) fn content(payload: &Payload) -> Bytes {
     match payload {
         Payload::Json(json) => json.clone().into_inner().into_bytes(),
         Payload::Text(text) => text.value().clone().into_bytes(),

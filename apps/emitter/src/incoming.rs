@@ -70,6 +70,16 @@ impl Incoming {
         }
     }
 
+    /// The first topic that the packet names.
+    pub(crate) fn topic(&self) -> Option<&str> {
+        match self {
+            Self::Publish(publish) => Some(&publish.topic),
+            Self::Subscribe(_, asked) => asked.first().map(|asked| &*asked.filter),
+            Self::Unsubscribe(_, filters) => filters.first().map(|filter| &**filter),
+            _ => None,
+        }
+    }
+
     fn of_v3(packet: v3::Packet) -> Result<Self, DisconnectReasonCode> {
         Ok(match packet {
             v3::Packet::Publish(publish) => Self::Publish(publish),

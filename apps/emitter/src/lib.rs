@@ -5,13 +5,20 @@ mod client;
 mod connect;
 mod door;
 mod encoder;
+mod face;
 mod in_flight;
 mod incoming;
+mod keys;
 mod outgoing;
 mod qos;
 mod reader;
 mod session;
+mod settings;
 mod subscription;
 mod version;
 
-pub use self::app::Emitter;
+pub use self::{
+    app::{Emitter, PlainMqtt},
+    face::Faces,
+    settings::InvalidSetting,
+};

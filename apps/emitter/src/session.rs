@@ -26,6 +26,7 @@ use rmqtt_codec::{
 use crate::{
     client::{Client, Encoders, Terms},
     connect::{Connect, Will, refused},
+    face::{Face, Faces, Message, Service},
     in_flight::InFlight,
     incoming::{Asked, Incoming},
     outgoing, qos,
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) packet_bytes_max: usize,
     pub(crate) v3: Encoders,
     pub(crate) v5: Encoders,
+    pub(crate) emitter: Arc<Service>,
     /// Who is connected on this node, by client id.
     pub(crate) clients: Mutex<HashMap<ByteString, Arc<Client>>>,
 }
@@ -57,10 +59,19 @@ struct Connected {
     version: Version,
     id: ByteString,
     client: ClientId,
+    face: Face,
     attachment: Attachment,
     will: Option<Will>,
     /// Packet ids of messages of quality 2 that were published and not released.
     received: HashSet<NonZeroU16>,
+}
+
+/// What is known of the face of a client that connects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    Undecided,
+    Plain,
+    Emitter,
 }
 
 enum Stage {
@@ -76,12 +87,18 @@ pub(crate) struct Session {
     client: Arc<Client>,
     connection: ConnectionId,
     peer: Option<SocketAddr>,
+    faces: Faces,
     reader: PacketReader,
     stage: Stage,
 }
 
 impl Session {
-    pub(crate) fn new(shared: Arc<Shared>, link: Link, peer: Option<SocketAddr>) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        link: Link,
+        peer: Option<SocketAddr>,
+        faces: Faces,
+    ) -> Self {
         let connection = ConnectionId::next(shared.space.hub().node());
         let wheel = shared.space.runtime().wheel();
         let connect_secs = shared.space.limits().header_secs;
@@ -94,6 +111,7 @@ impl Session {
             client,
             connection,
             peer,
+            faces,
             stage: Stage::New,
         }
     }
@@ -131,7 +149,7 @@ impl Session {
             };
         };
         let outcome = match Incoming::decode(connected.version, packet) {
-            Ok(incoming) => connected.take(incoming, &self.client).await,
+            Ok(incoming) => connected.take(incoming, &self.shared, &self.client).await,
             Err(reason) => Err(reason),
         };
         match outcome {
@@ -153,11 +171,17 @@ impl Session {
     }
 
     async fn connect(&mut self, connect: Connect) {
-        if let Some((code, reason)) = wrong(&connect) {
+        let sight = self.sight(&connect);
+        if let Some((code, reason)) = wrong(&connect, sight) {
             tracing::debug!(peer = ?self.peer, ?reason, "refused a client");
             return self.refuse(refused(connect.version, code, reason));
         }
-        let identity = match self.admit(&connect).await {
+        let admitted = match sight {
+            // Its keys say what a client may do.
+            Sight::Emitter => Ok(Identity::anybody()),
+            Sight::Plain | Sight::Undecided => self.admit(&connect).await,
+        };
+        let identity = match admitted {
             Ok(identity) => identity,
             Err((code, reason)) => return self.refuse(refused(connect.version, code, reason)),
         };
@@ -184,10 +208,6 @@ impl Session {
         let terms = Terms {
             version,
             client: client.clone(),
-            encoders: match version {
-                Version::V3 => self.shared.v3.clone(),
-                Version::V5 => self.shared.v5.clone(),
-            },
             packet_bytes_max: connect.packet_bytes_max.map(|max| max as usize),
         };
         self.client
@@ -221,14 +241,38 @@ impl Session {
             }))),
         };
         self.client.send(answer);
+        let mut face = Face::Undecided(connect.username);
+        if sight != Sight::Undecided {
+            let is_emitter = sight == Sight::Emitter;
+            face.choose(is_emitter, &self.shared, &self.client, version)
+                .await;
+        }
         self.stage = Stage::Connected(Box::new(Connected {
             version,
             id,
             client,
+            face,
             attachment,
             will: connect.will,
             received: HashSet::new(),
         }));
+    }
+
+    /// What can be told of the face from how a client connects.
+    fn sight(&self, connect: &Connect) -> Sight {
+        match self.faces {
+            Faces::Emitter => Sight::Emitter,
+            Faces::Plain => Sight::Plain,
+            Faces::Both if self.shared.gate.is_some() => match connect.password {
+                Some(_) => Sight::Plain,
+                None => Sight::Emitter,
+            },
+            Faces::Both => match &connect.will {
+                Some(will) if self.shared.emitter.is_meant(&will.topic) => Sight::Emitter,
+                Some(_) => Sight::Plain,
+                None => Sight::Undecided,
+            },
+        }
     }
 
     /// Asks the policy who it is, where that is asked.
@@ -280,10 +324,15 @@ impl Session {
         }
         let Connected {
             client,
+            face,
             attachment,
             will,
             ..
         } = *connected;
+        if let Face::Emitter(speaker) = face {
+            Box::pin(speaker.end(will, &attachment)).await;
+            return attachment.disconnect().await;
+        }
         if let Some(will) = will
             && let Ok(topic) = Channel::new(&will.topic)
         {
@@ -299,7 +348,7 @@ impl Session {
 }
 
 /// What a CONNECT asks for that there is not, or that is wrong.
-fn wrong(connect: &Connect) -> Option<(v3::ConnectAckReason, ConnectAckReason)> {
+fn wrong(connect: &Connect, sight: Sight) -> Option<(v3::ConnectAckReason, ConnectAckReason)> {
     let unavailable = v3::ConnectAckReason::ServiceUnavailable;
     if connect.enhanced {
         return Some((unavailable, ConnectAckReason::BadAuthenticationMethod));
@@ -308,6 +357,9 @@ fn wrong(connect: &Connect) -> Option<(v3::ConnectAckReason, ConnectAckReason)> 
         return Some((unavailable, ConnectAckReason::ImplementationSpecificError));
     }
     let will = connect.will.as_ref()?;
+    if sight == Sight::Emitter {
+        return None;
+    }
     if will.retain {
         return Some((unavailable, ConnectAckReason::RetainNotSupported));
     }
@@ -322,8 +374,16 @@ impl Connected {
     async fn take(
         &mut self,
         incoming: Incoming,
-        client: &Client,
+        shared: &Arc<Shared>,
+        client: &Arc<Client>,
     ) -> Result<bool, DisconnectReasonCode> {
+        if let Face::Undecided(_) = self.face
+            && let Some(topic) = incoming.topic()
+        {
+            let is_emitter = shared.emitter.is_meant(topic);
+            // Boxed, as what follows: it happens once.
+            Box::pin(self.face.choose(is_emitter, shared, client, self.version)).await;
+        }
         match incoming {
             Incoming::Publish(publish) => self.publish(*publish, client).await?,
             Incoming::Done(id) => client.done(id),
@@ -339,14 +399,28 @@ impl Connected {
             Incoming::Subscribe(id, asked) => {
                 let mut answers = Vec::with_capacity(asked.len());
                 for asked in asked {
-                    answers.push(self.subscribe(asked, client).await);
+                    answers.push(match &mut self.face {
+                        Face::Emitter(speaker) => {
+                            let attachment = &mut self.attachment;
+                            Box::pin(speaker.subscribe(id, &asked, attachment)).await
+                        }
+                        Face::Plain | Face::Undecided(_) => {
+                            self.subscribe(asked, shared, client).await
+                        }
+                    });
                 }
                 client.send(outgoing::subscribed(self.version, id, answers));
             }
             Incoming::Unsubscribe(id, filters) => {
                 let mut existed = Vec::with_capacity(filters.len());
                 for filter in filters {
-                    existed.push(self.unsubscribe(&filter, client).await);
+                    existed.push(match &mut self.face {
+                        Face::Emitter(speaker) => {
+                            let attachment = &mut self.attachment;
+                            Box::pin(speaker.unsubscribe(id, &filter, attachment)).await
+                        }
+                        Face::Plain | Face::Undecided(_) => self.unsubscribe(&filter, client).await,
+                    });
                 }
                 client.send(outgoing::unsubscribed(self.version, id, &existed));
             }
@@ -368,10 +442,11 @@ impl Connected {
         if properties.is_some_and(|properties| properties.topic_alias.is_some()) {
             return Err(DisconnectReasonCode::TopicAliasInvalid);
         }
-        if !is_topic(&publish.topic) {
+        let is_plain = !matches!(self.face, Face::Emitter(_));
+        if is_plain && !is_topic(&publish.topic) {
             return Err(DisconnectReasonCode::TopicNameInvalid);
         }
-        if publish.retain {
+        if is_plain && publish.retain {
             return Err(DisconnectReasonCode::RetainNotSupported);
         }
         if publish.qos == QoS::ExactlyOnce
@@ -387,13 +462,27 @@ impl Connected {
                 return Err(DisconnectReasonCode::ReceiveMaximumExceeded);
             }
         }
-        let Ok(topic) = Channel::new(&publish.topic) else {
-            return Err(DisconnectReasonCode::TopicNameInvalid);
+        let refusal = match &mut self.face {
+            Face::Emitter(speaker) => {
+                let message = Message {
+                    payload: publish.payload,
+                    qos: publish.qos,
+                    retain: publish.retain,
+                };
+                let (id, attachment) = (publish.packet_id, &mut self.attachment);
+                let published = speaker.publish(&publish.topic, message, id, attachment);
+                Box::pin(published).await.err()
+            }
+            Face::Plain | Face::Undecided(_) => {
+                let Ok(topic) = Channel::new(&publish.topic) else {
+                    return Err(DisconnectReasonCode::TopicNameInvalid);
+                };
+                let draft = Draft::new(topic, Payload::untyped(publish.payload))
+                    .publisher(self.client.clone())
+                    .meta(qos::meta(publish.qos));
+                self.attachment.publish(draft).await.err()
+            }
         };
-        let draft = Draft::new(topic, Payload::untyped(publish.payload))
-            .publisher(self.client.clone())
-            .meta(qos::meta(publish.qos));
-        let refusal = self.attachment.publish(draft).await.err();
         let Some(id) = publish.packet_id else {
             return Ok(());
         };
@@ -419,8 +508,13 @@ impl Connected {
     async fn subscribe(
         &mut self,
         asked: Asked,
+        shared: &Shared,
         client: &Client,
     ) -> Result<QoS, SubscribeAckReason> {
+        let refused = &shared.emitter.refused_filters;
+        if refused.iter().any(|one| *one == *asked.filter) {
+            return Err(SubscribeAckReason::NotAuthorized);
+        }
         let filter = Filter::parse(&asked.filter)?;
         // Known before anything can come.
         let before = client.subscribe(Subscription {

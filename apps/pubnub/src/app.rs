@@ -21,6 +21,7 @@ use crate::{
     access::Access,
     keys::KeySets,
     presence::Recent,
+    remembered::Remembered,
     route::{self, ShortWay},
     stream::{Bounds, Streams},
 };
@@ -172,6 +173,7 @@ pub(crate) struct Shared {
     pub(crate) leaves: Recent<()>,
     /// Who has just come by a heartbeat, with the cursor from before that.
     pub(crate) joins: Recent<u64>,
+    pub(crate) remembered: Remembered,
     streams: Arc<Streams>,
     begun: OnceCell<()>,
     stop: CancellationToken,
@@ -189,6 +191,7 @@ impl Shared {
             space: space.clone(),
             keys: KeySets::new(app.key_sets.clone()),
             access: Access::default(),
+            remembered: Remembered::default(),
             streams: Streams::new(space, bounds),
             settings,
             leaves: Recent::default(),
@@ -212,7 +215,8 @@ impl Shared {
         }
     }
 
-    /// What was published for a while. Who needs it waits until this node gets what others publish.
+    /// What was published for a while. Who needs it waits until this node gets what others publish, and knows
+    /// what is remembered.
     pub(crate) async fn streams(&self) -> &Arc<Streams> {
         if !self.begun.initialized() {
             Box::pin(self.begun.get_or_init(|| self.begin())).await;
@@ -235,6 +239,10 @@ impl Shared {
                 }
             }
         }
+        let revoked = self.access.revoked();
+        self.remembered
+            .open(&self.space, &self.streams, revoked)
+            .await;
         self.space.tap(self.streams.clone()).await;
     }
 }

@@ -14,9 +14,9 @@ use polywire_core::{
 use crate::{
     access::{self, Caller},
     app::Shared,
-    history,
+    groups, history,
     keys::KeySet,
-    presence, publish, registry, reply, subscribe,
+    presence, publish, reply, subscribe,
 };
 
 /// What the addresses of the protocol begin with; what comes most often first.
@@ -169,8 +169,8 @@ async fn dispatch(
             "channel-group",
             rest @ ..,
         ] => {
-            let call = call(shared, request, key, registry::SERVICE).await?;
-            registry::route(&call, rest).await
+            let call = call(shared, request, key, groups::SERVICE).await?;
+            groups::route(&call, rest).await
         }
         ["v2", "history", "sub-key", key, "channel", channel] => {
             let call = call(shared, request, key, history::SERVICE).await?;

@@ -3,8 +3,10 @@
 use std::{
     collections::BTreeSet,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use polywire_core::{
     ClientId, ConnectionId, JsonText, Origin, Payload,
@@ -12,6 +14,7 @@ use polywire_core::{
     space::Attachment,
     transport::{CloseReason, Framing},
 };
+use tokio::sync::Notify;
 
 use crate::{
     ack_ids::AckIds,
@@ -19,7 +22,7 @@ use crate::{
     encoder::{self, Formats},
     event, frame,
     names::HubName,
-    output::Output,
+    output::{Delivered, Output},
     rights::Rights,
 };
 
@@ -68,6 +71,8 @@ pub(crate) struct Connection {
     pub(crate) state: Mutex<Option<String>>,
     /// Held by the event that the code behind the hub is told of; further ones wait in line.
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
+    /// Told when it ends by itself, because too much waits for its client.
+    pub(crate) overflown: Notify,
     formats: Formats,
     wire: Wire,
 }
@@ -112,6 +117,7 @@ impl Connection {
             attachment: tokio::sync::Mutex::new(None),
             state: Mutex::new(new.state),
             turn: Arc::default(),
+            overflown: Notify::new(),
             formats: new.formats,
             wire,
         })
@@ -217,9 +223,8 @@ impl Connection {
                 }
             }
             Wire::Reliable(output) => {
-                if let Some(output) = output.lock().as_mut() {
-                    output.deliver(&encoder::server_message(payload).into(), None, None);
-                }
+                let body = encoder::server_message(payload).into();
+                self.deliver_reliably(output, &body, None, None);
             }
         }
     }
@@ -268,10 +273,22 @@ impl Connection {
                     return;
                 };
                 let ttl = fanout.publication().retention.ttl;
-                if let Some(output) = output.lock().as_mut() {
-                    output.deliver(&body, ttl, Some(fanout));
-                }
+                self.deliver_reliably(output, &body, ttl, Some(fanout));
             }
+        }
+    }
+
+    fn deliver_reliably(
+        &self,
+        output: &Mutex<Option<Output>>,
+        body: &Bytes,
+        ttl: Option<Duration>,
+        fanout: Option<&mut Fanout<'_>>,
+    ) {
+        if let Some(output) = output.lock().as_mut()
+            && output.deliver(body, ttl, fanout) == Delivered::Overflown
+        {
+            self.overflown.notify_one();
         }
     }
 

@@ -49,6 +49,17 @@ const OVERFLOWN: CloseReason =
     CloseReason::new(1008, "Too many messages are waiting to be acknowledged");
 const TAKEN_OVER: CloseReason = CloseReason::new(1001, "The connection goes on elsewhere");
 
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivered {
+    /// It is kept until it is acknowledged, and sent where a client is there.
+    Kept,
+    /// It was too much, and the connection has ended.
+    Overflown,
+    /// The connection had ended before.
+    Ended,
+}
+
 /// What goes out on a reliable connection. Whoever holds it decides the order: what is replayed and what is new
 /// goes one way.
 pub(crate) struct Output {
@@ -100,9 +111,9 @@ impl Output {
         body: &Bytes,
         ttl: Option<Duration>,
         fanout: Option<&mut Fanout<'_>>,
-    ) {
+    ) -> Delivered {
         if self.ended {
-            return;
+            return Delivered::Ended;
         }
         let id = self.next;
         self.next += 1;
@@ -121,7 +132,9 @@ impl Output {
         });
         if self.kept.len() > self.limits.messages_max || self.bytes > self.limits.bytes_max {
             self.end(&OVERFLOWN);
+            return Delivered::Overflown;
         }
+        Delivered::Kept
     }
 
     /// The client has everything up to this id.

@@ -113,10 +113,12 @@ fn wait_for_client(state: Arc<State>, connection: Arc<Connection>, socket: u64) 
     runtime.spawn(async move {
         tokio::select! {
             () = tokio::time::sleep(state.recovery) => {}
+            // More waits for it than is kept.
+            () = connection.overflown.notified() => {}
             // It cannot come back to this process.
             () = stopping.cancelled() => {}
         }
-        if connection.is_lost_since(socket) {
+        if connection.has_ended() || connection.is_lost_since(socket) {
             connection.end(None, &CloseReason::new(1000, ""));
             state.ended(&connection, "The client was lost").await;
         }

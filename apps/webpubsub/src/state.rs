@@ -10,7 +10,7 @@ use std::{
 
 use parking_lot::Mutex;
 use polywire_core::{
-    Channel, ConnectionId, Draft, Identity, Origin, Payload, Publication, Space,
+    Channel, ConnectionId, Draft, Identity, Origin, Payload, Publication, Retention, Space,
     delivery::{Fanout, Receiver},
     space::{Attachment, Subscribed},
     transport::CloseReason,
@@ -214,7 +214,10 @@ impl State {
             return sent.map(|_| ()).map_err(|refusal| refusal.message);
         }
         draft.meta = Command::Send { whose, audience }.write();
-        let told = self.space.publish_reserved(draft).await;
+        let told = self
+            .space
+            .publish_reserved(draft.retention(Retention::NONE))
+            .await;
         told.map(|_| ()).map_err(|error| error.to_string())
     }
 
@@ -223,7 +226,9 @@ impl State {
         self.execute(hub, &command).await;
         let node = self.hub_node(hub);
         let Some(control) = hub.control() else { return };
-        let mut draft = Draft::new(control, Payload::text("")).except(node.connection);
+        let mut draft = Draft::new(control, Payload::text(""))
+            .retention(Retention::NONE)
+            .except(node.connection);
         draft.meta = command.write();
         if let Err(error) = self.space.publish_reserved(draft).await {
             let error = &error as &dyn std::error::Error;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::{Space, Stay};
+use super::{Space, Stay, Touched};
 use crate::{
     Interest, Pattern,
     channel::Channel,
@@ -28,12 +28,7 @@ impl Space {
         let Ok(everything) = Pattern::mqtt("#") else {
             return;
         };
-        let interest = Interest::Pattern(everything);
-        self.hub.join(&interest, receiver);
-        if let Err(error) = self.backend.subscribe(&interest).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::debug!(error, "tapped on this node only, for now");
-        }
+        self.follow(&Interest::Pattern(everything), receiver).await;
     }
 
     /// Asks whether somebody without a connection may read a channel; the answer is the channel to read.
@@ -68,14 +63,28 @@ impl Space {
         stay: Stay,
         state: Option<JsonText>,
     ) -> bool {
-        let is_new = self.presence.touch(channel, client, stay);
+        let touched = self.presence.touch(channel, client, stay);
+        self.tell_of_touch(origin, channel, client, touched, state)
+            .await;
+        touched.is_new
+    }
+
+    /// What follows a [sign of life](super::Presence::touch): the client takes a state, and the members are told of
+    /// what is new.
+    pub async fn tell_of_touch(
+        &self,
+        origin: &Origin,
+        channel: &Channel,
+        client: &ClientId,
+        touched: Touched,
+        state: Option<JsonText>,
+    ) {
         // Boxed, so that the many signs of life that change nothing cost nothing.
-        if is_new {
+        if touched.is_new {
             Box::pin(self.come(origin, channel, client, state)).await;
         } else if let Some(state) = state {
             Box::pin(self.set_state(channel, client, state)).await;
         }
-        is_new
     }
 
     /// Tells the members of a client that was not present before.
@@ -120,13 +129,22 @@ impl Space {
     }
 
     async fn tell(&self, action: PresenceAction, channel: &Channel, client: &ClientId) {
-        let event = PresenceEvent {
+        let event = self.presence_event(action, channel, client);
+        self.announce(channel, event, None).await;
+    }
+
+    pub(super) fn presence_event(
+        &self,
+        action: PresenceAction,
+        channel: &Channel,
+        client: &ClientId,
+    ) -> PresenceEvent {
+        PresenceEvent {
             action,
             client: Some(client.clone()),
             occupancy: self.presence.occupancy(channel),
             state: self.presence.state(channel, client).flatten(),
-        };
-        self.announce(channel, event, None).await;
+        }
     }
 
     /// Removes clients without a connection whose time is over, and tells the members, until the server

@@ -59,6 +59,38 @@ async function open(
 
 const text = (buffer) => Buffer.from(buffer).toString('hex');
 
+/** Numbered messages come once and in order while a connection through a proxy is cut again and again. */
+async function receiveWhileCut(total, everyMillis, cut) {
+  const pairs = new Set();
+  const [host, port] = address.split(':');
+  const proxy = net.createServer({ allowHalfOpen: true }, (near) => {
+    const far = net.connect({ port: Number(port), host, allowHalfOpen: true });
+    pairs.add([near, far]);
+    near.pipe(far).pipe(near);
+    for (const socket of [near, far]) socket.on('error', () => {});
+  });
+  await new Promise((done) => proxy.listen(0, '127.0.0.1', done));
+  const at = `127.0.0.1:${proxy.address().port}`;
+  const ann = await open({ userId: 'ann', groups: ['flood'] }, WebPubSubJsonReliableProtocol(), at);
+  const sender = await open({ userId: 'sender' });
+  const cutting = setInterval(() => cut(pairs), everyMillis);
+  const receiving = (async () => {
+    for (let n = 0; n < total; n++) {
+      const message = await ann.group.get();
+      assert.strictEqual(message.data.n, n, 'once and in order');
+    }
+  })();
+  for (let n = 0; n < total; n++) {
+    if (n % 10 === 9) await new Promise((go) => setTimeout(go, 10));
+    await sender.client.sendToGroup('flood', { n }, 'json', { fireAndForget: true });
+  }
+  clearInterval(cutting);
+  await receiving;
+  ann.client.stop();
+  sender.client.stop();
+  proxy.close();
+}
+
 const scenarios = {
   async groups() {
     for (const protocol of [WebPubSubJsonProtocol(), WebPubSubJsonReliableProtocol()]) {
@@ -175,38 +207,29 @@ const scenarios = {
 
   /** Numbered messages come once and in order while the connection is cut a hundred times. */
   async cuts() {
-    const pairs = new Set();
-    const [host, port] = address.split(':');
-    const proxy = net.createServer((near) => {
-      const far = net.connect(Number(port), host);
-      pairs.add([near, far]);
-      near.pipe(far).pipe(near);
-      for (const socket of [near, far]) socket.on('error', () => {});
-    });
-    await new Promise((done) => proxy.listen(0, '127.0.0.1', done));
-    const at = `127.0.0.1:${proxy.address().port}`;
-    const ann = await open({ userId: 'ann', groups: ['flood'] }, WebPubSubJsonReliableProtocol(), at);
-    const sender = await open({ userId: 'sender' });
-    const total = 10000;
-    const cutting = setInterval(() => {
+    await receiveWhileCut(10000, 100, (pairs) => {
       for (const pair of pairs) for (const socket of pair) socket.resetAndDestroy();
       pairs.clear();
-    }, 100);
-    const receiving = (async () => {
-      for (let n = 0; n < total; n++) {
-        const message = await ann.group.get();
-        assert.strictEqual(message.data.n, n, 'once and in order');
+    });
+  },
+
+  /** The same, while the server is not told: what it sends to the old socket arrives nowhere. */
+  async half_open() {
+    const closed = [];
+    await receiveWhileCut(3000, 150, (pairs) => {
+      const cut = [...pairs];
+      pairs.clear();
+      for (const [near, far] of cut) {
+        near.unpipe(far);
+        far.unpipe(near);
+        far.resume();
+        closed.push(new Promise((done) => far.once('end', done)));
+        setTimeout(() => near.resetAndDestroy(), 20);
       }
-    })();
-    for (let n = 0; n < total; n++) {
-      if (n % 10 === 9) await new Promise((go) => setTimeout(go, 10));
-      await sender.client.sendToGroup('flood', { n }, 'json', { fireAndForget: true });
-    }
-    clearInterval(cutting);
-    await receiving;
-    ann.client.stop();
-    sender.client.stop();
-    proxy.close();
+    });
+    assert.ok(closed.length > 10);
+    // The server has closed every socket whose place was taken.
+    await Promise.all(closed);
   },
 };
 

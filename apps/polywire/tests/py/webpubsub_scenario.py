@@ -257,7 +257,8 @@ class Proxy:
     """Carries bytes to the server, and cuts connections."""
 
     def __init__(self):
-        self.writers = set()
+        self.writers = {}
+        self.half_open = []
 
     async def start(self):
         self.server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
@@ -268,29 +269,46 @@ class Proxy:
         host, port = ADDRESS.rsplit(":", 1)
         far_reader, far_writer = await asyncio.open_connection(host, int(port))
         pair = (writer, far_writer)
-        self.writers.add(pair)
 
         async def pump(source, sink):
             try:
                 while data := await source.read(65536):
-                    sink.write(data)
-                    await sink.drain()
+                    if pair in self.writers:
+                        sink.write(data)
+                        await sink.drain()
             except OSError:
                 pass
             finally:
-                sink.close()
+                if pair in self.writers:
+                    sink.close()
 
-        await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
-        self.writers.discard(pair)
+        answers = asyncio.create_task(pump(far_reader, writer))
+        self.writers[pair] = answers
+        await asyncio.gather(pump(reader, far_writer), answers)
+        self.writers.pop(pair, None)
 
     def cut(self):
         for pair in list(self.writers):
             for writer in pair:
                 writer.transport.abort()
 
+    async def cut_half(self):
+        """Nothing is forwarded any more; then the client's side is cut, and the server's stays open."""
+        pairs = self.writers
+        self.writers = {}
+        await asyncio.sleep(0.02)
+        for (near, _), answers in pairs.items():
+            near.transport.abort()
+            self.half_open.append(answers)
 
-async def receive_while_cut(total, cuts, open_client):
-    """A client gets numbered messages once and in order while its connection is cut."""
+    async def all_taken_over(self):
+        """The server has closed what was left half open."""
+        assert self.half_open
+        await asyncio.wait_for(asyncio.gather(*self.half_open), SOON)
+
+
+async def receive_while_cut(total, cuts, open_client, half=False):
+    """A client gets numbered messages once and in order while its connection is cut, or half of it."""
     proxy = Proxy()
     address = await proxy.start()
     got = []
@@ -310,7 +328,10 @@ async def receive_while_cut(total, cuts, open_client):
     async def cut():
         for _ in range(cuts):
             await asyncio.sleep(pause)
-            proxy.cut()
+            if half:
+                await proxy.cut_half()
+            else:
+                proxy.cut()
 
     cutting = asyncio.create_task(cut())
     for n in range(total):
@@ -322,38 +343,50 @@ async def receive_while_cut(total, cuts, open_client):
     await asyncio.wait_for(done.wait(), 60)
     got.sort()
     assert [n for _, n in got] == list(range(total)), [n for _, n in got][:50]
+    if half:
+        await proxy.all_taken_over()
     await sender.close()
     await close()
 
 
-def cuts_async():
-    async def open_client(address, receive):
-        client = AsyncClient(address)
+async def open_async(address, receive):
+    client = AsyncClient(address)
 
-        async def on_message(message):
+    async def on_message(message):
+        receive(message)
+
+    await client.subscribe(CallbackType.GROUP_MESSAGE, on_message)
+    await client.open()
+    return client.close
+
+
+async def open_threads(address, receive):
+    client = WebPubSubClient(address, start_timeout=5)
+    lock = threading.Lock()
+
+    def on_message(message):
+        with lock:
             receive(message)
 
-        await client.subscribe(CallbackType.GROUP_MESSAGE, on_message)
-        await client.open()
-        return client.close
+    client.subscribe(CallbackType.GROUP_MESSAGE, on_message)
+    await asyncio.to_thread(client.open)
+    return lambda: asyncio.to_thread(client.close)
 
-    asyncio.run(receive_while_cut(10_000, 100, open_client))
+
+def cuts_async():
+    asyncio.run(receive_while_cut(10_000, 100, open_async))
 
 
 def cuts_threads():
-    async def open_client(address, receive):
-        client = WebPubSubClient(address, start_timeout=5)
-        lock = threading.Lock()
+    asyncio.run(receive_while_cut(10_000, 100, open_threads))
 
-        def on_message(message):
-            with lock:
-                receive(message)
 
-        client.subscribe(CallbackType.GROUP_MESSAGE, on_message)
-        await asyncio.to_thread(client.open)
-        return lambda: asyncio.to_thread(client.close)
+def half_open_async():
+    asyncio.run(receive_while_cut(3_000, 20, open_async, half=True))
 
-    asyncio.run(receive_while_cut(3_000, 30, open_client))
+
+def half_open_threads():
+    asyncio.run(receive_while_cut(3_000, 20, open_threads, half=True))
 
 
 def recovery_too_late():

@@ -45,6 +45,8 @@ python_scenarios!(
     other_protocols,
     cuts_async,
     cuts_threads,
+    half_open_async,
+    half_open_threads,
     recovery_too_late
 );
 
@@ -64,7 +66,7 @@ macro_rules! javascript_scenarios {
     };
 }
 
-javascript_scenarios!(groups, rest, stop, cuts);
+javascript_scenarios!(groups, rest, stop, cuts, half_open);
 
 /// The handler with the vendor's SDK, and a server that calls it for the hub `default`.
 fn with_handler() -> (Process, Server) {

@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 use super::token::{self, Rights, Terms};
 use crate::{
     app::Shared,
+    remembered::not_remembered,
     reply::{self, ACCESS_MANAGER},
     text::{decode, quote},
 };
@@ -131,15 +132,10 @@ async fn revoke(shared: &Shared, secret: &str, token: &str) -> Result<Answer, re
     if token.end <= SystemTime::now() {
         return Err(invalid("Token is expired."));
     }
-    if !shared.access.revoke(&token) {
-        return Err(reply::error(
-            StatusCode::SERVICE_UNAVAILABLE,
-            ACCESS_MANAGER,
-            "Too many tokens are revoked; wait until some of them have expired.",
-        ));
-    }
-    // Polls that are open with it end.
-    shared.streams().await.wake_all();
+    shared.streams().await;
+    let changes = shared.access.revoked.changes(&token);
+    let changed = shared.remembered.change_revoked(changes).await;
+    changed.map_err(|error| not_remembered(&error, ACCESS_MANAGER))?;
     Ok(reply::ok(
         r#"{"data":{"message":"Success"},"service":"Access Manager","status":200}"#,
     ))

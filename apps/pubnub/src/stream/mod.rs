@@ -34,7 +34,6 @@ mod waiter;
 
 pub(crate) use self::{
     entry::{Entry, push_payload},
-    group::GroupFull,
     waiter::Waiter,
 };
 
@@ -161,25 +160,15 @@ impl Streams {
         self.wake();
     }
 
-    /// Adds channels to a group.
-    pub(crate) fn add_to_group(
-        &self,
-        group: &str,
-        channels: Vec<Channel>,
-    ) -> Result<(), GroupFull> {
-        let added = self.state.lock().add_to_group(group, channels);
+    /// A channel is in a group, or is not any more.
+    pub(crate) fn set_in_group(&self, group: &str, channel: Channel, is_in: bool) {
+        self.state.lock().set_in_group(group, channel, is_in);
         self.wake();
-        added
     }
 
-    /// Removes channels from a group.
-    pub(crate) fn remove_from_group(&self, group: &str, channels: &[Channel]) {
-        self.state.lock().remove_from_group(group, channels);
-    }
-
-    /// Removes a group.
-    pub(crate) fn remove_group(&self, group: &str) {
-        self.state.lock().remove_group(group);
+    /// False when these would be too many for a group, or the group one too many.
+    pub(crate) fn has_room_in_group(&self, group: &str, channels: &[Channel]) -> bool {
+        self.state.lock().has_room_in_group(group, channels)
     }
 
     /// The channels of a group, by name.

@@ -13,7 +13,7 @@ use super::{
     Batch, Bounds, Gap, MESSAGES_MAX,
     arrival::{Arrival, Arrivals},
     entry::{self, Entry},
-    group::{GroupFull, Groups},
+    group::Groups,
     intervals::Interval,
     waiter::{Waiter, Waiters},
 };
@@ -393,20 +393,16 @@ impl State {
         self.forget_oldest(Instant::now());
     }
 
-    pub(super) fn add_to_group(
-        &mut self,
-        group: &str,
-        channels: Vec<Channel>,
-    ) -> Result<(), GroupFull> {
-        self.groups.add(group, channels, &mut self.woken)
+    pub(super) fn set_in_group(&mut self, group: &str, channel: Channel, is_in: bool) {
+        if is_in {
+            self.groups.add(group, channel, &mut self.woken);
+        } else {
+            self.groups.remove(group, &channel);
+        }
     }
 
-    pub(super) fn remove_from_group(&mut self, group: &str, channels: &[Channel]) {
-        self.groups.remove(group, channels);
-    }
-
-    pub(super) fn remove_group(&mut self, group: &str) {
-        self.groups.remove_all(group);
+    pub(super) fn has_room_in_group(&self, group: &str, channels: &[Channel]) -> bool {
+        self.groups.has_room(group, channels)
     }
 
     pub(super) fn group(&self, group: &str) -> Vec<Channel> {

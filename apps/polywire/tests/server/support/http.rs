@@ -82,7 +82,7 @@ impl HttpConnection {
             headers,
             body: Vec::new(),
         };
-        if !head_only && status != 204 && status != 304 {
+        if !head_only && !matches!(status, 101 | 204 | 304) {
             answer.body = self.body(&answer);
         }
         answer

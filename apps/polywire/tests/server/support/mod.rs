@@ -1,5 +1,6 @@
 //! What the tests stand on: the server as a process, clients, a Redis, a place that webhooks go to.
 
+pub(crate) mod azure;
 mod example;
 mod http;
 mod lines;

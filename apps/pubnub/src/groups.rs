@@ -5,9 +5,9 @@ use polywire_core::{Channel, http::Answer};
 
 use crate::{
     access::{Resource, bits},
+    remembered::{group_change, not_remembered},
     reply,
     route::Call,
-    stream::GroupFull,
     text::{decode, parameter, quote},
 };
 
@@ -45,7 +45,8 @@ pub(crate) async fn route(call: &Call<'_>, path: &[&str]) -> Result<Answer, repl
             let name = name(group)?;
             call.caller.check(Resource::Group(&name), bits::MANAGE)?;
             let group = call.set.qualify(&name);
-            call.shared.streams().await.remove_group(&group);
+            let channels = call.shared.streams().await.group(&group);
+            put(call, &group, &channels, false).await?;
             Ok(reply::ok(DONE))
         }
         _ => Err(reply::not_found(SERVICE)),
@@ -53,7 +54,7 @@ pub(crate) async fn route(call: &Call<'_>, path: &[&str]) -> Result<Answer, repl
 }
 
 fn name(raw: &str) -> Result<String, reply::Refused> {
-    let name = decode(raw).filter(|name| !name.is_empty());
+    let name = decode(raw).filter(|name| !name.is_empty() && !name.contains('\0'));
     name.map(|name| name.into_owned())
         .ok_or_else(|| reply::bad_request(SERVICE, "Invalid Channel Group"))
 }
@@ -106,14 +107,33 @@ async fn change(
             let message = format!("One call may add {ADD_MAX} channels to a channel group.");
             return Err(reply::bad_request(SERVICE, &message));
         }
-        streams
-            .add_to_group(&group, channels)
-            .map_err(|GroupFull| reply::bad_request(SERVICE, "The channel group is full."))?;
+        if !streams.has_room_in_group(&group, &channels) {
+            return Err(reply::bad_request(SERVICE, "The channel group is full."));
+        }
+        put(call, &group, &channels, true).await?;
     }
     if let Some(channels) = remove {
-        streams.remove_from_group(&group, &channels);
+        put(call, &group, &channels, false).await?;
     }
     Ok(reply::ok(DONE))
+}
+
+/// Puts channels into a group, or takes them out, on all nodes.
+async fn put(
+    call: &Call<'_>,
+    group: &str,
+    channels: &[Channel],
+    is_in: bool,
+) -> Result<(), reply::Refused> {
+    let changes = channels.iter();
+    let changes: Vec<_> = changes
+        .map(|channel| group_change(group, channel, is_in))
+        .collect();
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let changed = call.shared.remembered.change_groups(changes).await;
+    changed.map_err(|error| not_remembered(&error, SERVICE))
 }
 
 async fn list_groups(call: &Call<'_>) -> Answer {

@@ -1,0 +1,249 @@
+//! Azure Web PubSub: which tokens open a connection or let a service in, and what they give.
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    HttpConnection, Server, ServerOptions,
+    azure::{AZURE_KEY, AzureClient, JSON, RELIABLE_JSON, client_path, in_secs, token, token_of},
+};
+
+fn server() -> Server {
+    let config = format!(
+        "[apps.webpubsub]\naccess_key = \"{AZURE_KEY}\"\nsecondary_access_key = \"second\"\n"
+    );
+    ServerOptions::new(&[]).config(&config).start()
+}
+
+fn header() -> Value {
+    json!({"alg": "HS256", "typ": "JWT", "kid": "any"})
+}
+
+/// Claims for the hub `default` that are good.
+fn claims() -> Value {
+    json!({"aud": "http://h/client/hubs/default", "exp": in_secs(60)})
+}
+
+fn with(name: &str, value: Value) -> Value {
+    let mut claims = claims();
+    claims[name] = value;
+    claims
+}
+
+fn without(name: &str) -> Value {
+    let mut claims = claims();
+    claims.as_object_mut().unwrap().remove(name);
+    claims
+}
+
+/// The status with which a connection is refused, or 101.
+fn status(server: &Server, path: &str, headers: &[(&'static str, &str)]) -> u16 {
+    match AzureClient::try_open(server.address, path, JSON, headers) {
+        Ok(_) => 101,
+        Err(status) => status,
+    }
+}
+
+#[test]
+fn clients_with_bad_tokens_are_refused_with_401() {
+    let server = server();
+    let good = token(&claims());
+    let (head, rest) = good.split_once('.').unwrap();
+    let (body, signature) = rest.split_once('.').unwrap();
+    let unsigned = token_of(&json!({"alg": "none"}), &claims(), AZURE_KEY);
+    let unsigned = unsigned.rsplit_once('.').unwrap().0;
+    let bad = [
+        String::new(),
+        "x".into(),
+        "a.b.c".into(),
+        head.to_owned(),
+        format!("{head}.{body}"),
+        format!("{head}.{body}."),
+        format!("{head}.{body}.{signature}x"),
+        format!("{head}.{body}x.{signature}"),
+        token_of(&header(), &claims(), "another key"),
+        // Bytes that base64 would make of the key's text are another key.
+        token_of(&header(), &claims(), "\0\0\0"),
+        token_of(&json!({"alg": "HS512", "typ": "JWT"}), &claims(), AZURE_KEY),
+        format!("{unsigned}."),
+        token(&without("exp")),
+        token(&without("aud")),
+        token(&with("exp", in_secs(-120).into())),
+        token(&with("exp", "soon".into())),
+        token(&with("exp", Value::Null)),
+        token(&with("aud", "http://h/client/hubs/other".into())),
+        token(&with("aud", "http://h/client/hubs/defaul".into())),
+        token(&with("aud", "http://h/api/hubs/default/:send".into())),
+        token(&with("aud", "http://h/".into())),
+        token(&with("aud", 7.into())),
+        token(&with("sub", json!({"a": 1}))),
+        token(&with("role", 7.into())),
+        token(&json!([])),
+        token(&json!("text")),
+        "x".repeat(8000),
+    ];
+    for bad in bad {
+        let path = format!("/client/hubs/default?access_token={bad}");
+        assert_eq!(status(&server, &path, &[]), 401, "{bad}");
+    }
+    assert_eq!(status(&server, "/client/hubs/default", &[]), 401);
+    let basic = [("authorization", "Basic eA==")];
+    assert_eq!(status(&server, "/client/hubs/default", &basic), 401);
+}
+
+#[test]
+fn tokens_may_come_in_several_forms() {
+    let server = server();
+    let good = token(&claims());
+    let bearer = format!("Bearer {good}");
+    let audience = |audience: &str| token(&with("aud", audience.into()));
+    for path in [
+        format!("/client/hubs/default?access_token={good}"),
+        format!("/client/hubs/default/?x=1&access_token={good}"),
+        format!("/client/?hub=default&access_token={good}"),
+        format!("/client?access_token={good}&hub=default"),
+        format!(
+            "/client/hubs/default?access_token={}",
+            audience("/client/hubs/default")
+        ),
+        format!(
+            "/client/hubs/default?access_token={}",
+            audience("https://elsewhere:1/%63lient//hubs/default/?a=b")
+        ),
+        format!(
+            "/client/hubs/default?access_token={}",
+            token(&with("aud", json!(["x", "http://h/client/hubs/default"])))
+        ),
+        format!(
+            "/client/hubs/default?access_token={}",
+            token_of(&header(), &claims(), "second")
+        ),
+        // A little earlier than now: clocks differ.
+        format!(
+            "/client/hubs/default?access_token={}",
+            token(&with("exp", in_secs(-5).into()))
+        ),
+    ] {
+        assert_eq!(status(&server, &path, &[]), 101, "{path}");
+    }
+    let headers = [("authorization", &*bearer), ("origin", "http://elsewhere")];
+    assert_eq!(status(&server, "/client/hubs/default", &headers), 101);
+    for (path, refused) in [
+        (format!("/client/hubs/1a?access_token={good}"), 404),
+        (format!("/client/hubs/?access_token={good}"), 404),
+        (format!("/client/other?access_token={good}"), 404),
+        (format!("/client/hubs/a/b?access_token={good}"), 404),
+        // Names of hubs differ by their case.
+        (format!("/client/hubs/Default?access_token={good}"), 401),
+    ] {
+        assert_eq!(status(&server, &path, &[]), refused, "{path}");
+    }
+}
+
+#[test]
+fn claims_give_a_user_roles_and_groups() {
+    let server = server();
+    let send = |group: &str| json!({"type": "sendToGroup", "group": group, "ackId": 1, "data": 1});
+    let one = json!({"role": "webpubsub.sendToGroup.a.b", "webpubsub.group": "a.b", "sub": "ann"});
+    let (mut client, hello) = AzureClient::open(server.address, JSON, &one);
+    assert_eq!(hello["userId"], "ann");
+    assert!(hello.get("reconnectionToken").is_none(), "{hello}");
+    assert!(hello["connectionId"].as_str().unwrap().len() >= 22);
+    assert_eq!(client.fails(&send("a")), "Forbidden");
+    client.send(&send("a.b"));
+    let message = client.receive();
+    assert_eq!(
+        message,
+        json!({"type": "message", "from": "group", "fromUserId": "ann", "group": "a.b",
+            "dataType": "json", "data": 1})
+    );
+    assert_eq!(
+        client.receive(),
+        json!({"type": "ack", "ackId": 1, "success": true})
+    );
+    assert_eq!(
+        client.fails(&json!({"type": "joinGroup", "group": "c", "ackId": 2})),
+        "Forbidden"
+    );
+    let several =
+        json!({"role": ["other", "webpubsub.joinLeaveGroup"], "webpubsub.group": ["x", "y"]});
+    let (mut client, hello) = AzureClient::open(server.address, JSON, &several);
+    assert!(hello["userId"].is_null());
+    client.done(&json!({"type": "joinGroup", "group": "c", "ackId": 2}));
+    assert_eq!(client.fails(&send("c")), "Forbidden");
+    let (mut client, _) = AzureClient::open(server.address, JSON, &json!({"role": []}));
+    let leave = json!({"type": "leaveGroup", "group": "g", "ackId": 1});
+    assert_eq!(client.fails(&leave), "Forbidden");
+}
+
+/// Only new connections look at a token's end.
+#[test]
+fn a_live_connection_outlives_its_token() {
+    let server = server();
+    // The server allows for clocks that differ by half a minute.
+    let (mut client, hello) =
+        AzureClient::open(server.address, RELIABLE_JSON, &json!({"exp": in_secs(-28)}));
+    let expired = client_path(&json!({"exp": in_secs(-31)}));
+    assert_eq!(status(&server, &expired, &[]), 401);
+    client.done(&json!({"type": "joinGroup", "group": "g", "ackId": 1}));
+    client.cut();
+    let text = |name: &str| hello[name].as_str().unwrap().to_owned();
+    let (id, token) = (text("connectionId"), text("reconnectionToken"));
+    let mut client = AzureClient::recover(server.address, &id, &token);
+    assert_eq!(client.receive()["connectionId"], hello["connectionId"]);
+}
+
+#[test]
+fn services_with_bad_tokens_are_refused_with_401() {
+    let server = server();
+    let target =
+        "/api/hubs/default/users/u%40x/:send?api-version=2024-12-01&filter=userId%20eq%20'a'";
+    let url = format!("http://h:1{target}");
+    let path = url.split('?').next().unwrap();
+    let post = |authorization: &str| {
+        let headers = [
+            ("Authorization", authorization),
+            ("Content-Type", "text/plain"),
+        ];
+        let mut connection = HttpConnection::open(server.address);
+        let answer = connection.request("POST", target, &headers, Some(b"x"));
+        if answer.status == 401 {
+            assert_eq!(answer.header("x-ms-error-code"), Some("Unauthorized"));
+            assert_eq!(answer.json()["code"], "Unauthorized");
+        }
+        answer.status
+    };
+    let bearer = |claims: Value| format!("Bearer {}", token(&claims));
+    let good = |audience: &str| bearer(json!({"aud": audience, "exp": in_secs(60), "nameid": "n"}));
+    for good in [
+        good(&url),
+        good(path),
+        good(&path.replace("%40", "@")),
+        good(&path.replace("/api", "//api")),
+        good(&url).replace("Bearer", "bearer"),
+    ] {
+        assert_eq!(post(&good), 202, "{good}");
+    }
+    for bad in [
+        "".to_owned(),
+        "Bearer".into(),
+        "Bearer x".into(),
+        good(&url).replace("Bearer", "Basic"),
+        bearer(json!({"aud": url, "exp": in_secs(-120)})),
+        bearer(json!({"aud": url})),
+        bearer(json!({"exp": in_secs(60)})),
+        good("http://h/api/hubs/default/:send"),
+        good("http://h/api/hubs/other/users/u%40x/:send"),
+        // What a client has.
+        good("http://h/client/hubs/default"),
+        format!(
+            "Bearer {}",
+            token_of(
+                &header(),
+                &json!({"aud": url, "exp": in_secs(60)}),
+                "another"
+            )
+        ),
+    ] {
+        assert_eq!(post(&bad), 401, "{bad}");
+    }
+}
