@@ -306,7 +306,7 @@ fn who_breaks_a_poll_off_is_gone_at_once() {
     });
     eventually_equal(&json!(["ann", "bob", "eve"]), || here(&server, "c"));
     // As long as their polls are open they are there, however short their time is.
-    thread::sleep(Duration::from_secs(3));
+    thread::park_timeout(Duration::from_secs(3));
     assert_eq!(here(&server, "c"), json!(["ann", "bob", "eve"]));
     let [ann, bob, mut eve] = polls;
     drop(ann);
@@ -398,7 +398,7 @@ fn a_stop_sends_pollers_home() {
     let mut client = Raw::open(&server);
     client.write(&poll(&server, "c", "ann"));
     // It is held.
-    thread::sleep(Duration::from_secs(2));
+    thread::park_timeout(Duration::from_secs(2));
     assert_eq!(here(&server, "c"), json!(["ann"]));
     let mut idle = Raw::open(&server);
     idle.write(&get("/time/0"));
