@@ -230,6 +230,12 @@ impl Shared {
             self.space.clone(),
             self.settings.interval,
         ));
+        let revoked = self.access.revoked();
+        self.remembered
+            .open(&self.space, &self.streams, revoked)
+            .await;
+        self.space.tap(self.streams.clone()).await;
+        // After it: what is stored later arrives.
         if let Some(history) = self.space.history() {
             match history.last_timetoken().await {
                 Ok(last) => self.streams.begin_behind(last),
@@ -239,11 +245,6 @@ impl Shared {
                 }
             }
         }
-        let revoked = self.access.revoked();
-        self.remembered
-            .open(&self.space, &self.streams, revoked)
-            .await;
-        self.space.tap(self.streams.clone()).await;
     }
 }
 

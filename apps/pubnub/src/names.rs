@@ -119,6 +119,12 @@ pub(crate) fn split(name: &str) -> (&str, bool) {
     }
 }
 
+/// What stands above the last level of a channel's name.
+pub(crate) fn above(channel: &Channel) -> Option<&str> {
+    let (above, _) = channel.as_str().rsplit_once('.')?;
+    (!above.is_empty()).then_some(above)
+}
+
 /// What stands above the levels that a wildcard matches: `a.b` for `a.b.*`; none for a plain name.
 pub(crate) fn pattern(name: &str) -> Option<&str> {
     let above = name.strip_suffix(".*")?;

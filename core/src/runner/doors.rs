@@ -27,8 +27,8 @@ pub(super) struct Door {
 pub(super) struct AppParts {
     name: &'static str,
     serves_http: bool,
-    responder: Option<Arc<dyn Responder>>,
     only_where_named: bool,
+    responder: Option<Arc<dyn Responder>>,
     pub(super) routes: BoxedFilter<(Response,)>,
     protocols: Vec<Arc<dyn TcpProtocol>>,
 }

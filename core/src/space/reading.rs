@@ -18,17 +18,14 @@ use crate::{
 const LOOK: Duration = Duration::from_millis(500);
 
 impl Space {
-    /// Gives a receiver everything that is published on any channel whose name does not begin with `$`,
-    /// from now on and until the server stops: for an app that keeps what clients may ask for later.
+    /// Gives a receiver everything that is published on any channel, also on those that apps use among
+    /// themselves, from now on and until the server stops: for an app that keeps what clients may ask for later.
     /// Returns when publications of other nodes arrive too.
     ///
     /// Every publication of every app then passes by this receiver, so it had better be quick.
     pub async fn tap(&self, receiver: Arc<dyn Receiver>) {
-        // One level of a pattern is always valid.
-        let Ok(everything) = Pattern::mqtt("#") else {
-            return;
-        };
-        self.follow(&Interest::Pattern(everything), receiver).await;
+        self.follow(&Interest::Pattern(Pattern::everything()), receiver)
+            .await;
     }
 
     /// Asks whether somebody without a connection may read a channel; the answer is the channel to read.

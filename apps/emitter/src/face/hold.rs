@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashSet,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use parking_lot::Mutex;
@@ -22,7 +25,8 @@ const LATE: u64 = 10 * 10_000_000;
 pub(crate) struct Hold {
     /// False for a client that never asked for stored messages, or not lately.
     is_active: AtomicBool,
-    state: Mutex<State>,
+    /// None where it is not active, which is nearly always.
+    state: Mutex<Option<Box<State>>>,
 }
 
 #[derive(Debug, Default)]
@@ -47,11 +51,10 @@ pub(crate) enum Fate {
 
 impl Hold {
     pub(crate) fn begin(&self) {
-        let mut state = self.state.lock();
-        *state = State {
+        *self.state.lock() = Some(Box::new(State {
             is_holding: true,
             ..State::default()
-        };
+        }));
         self.is_active.store(true, Ordering::Release);
     }
 
@@ -59,7 +62,10 @@ impl Hold {
         if !self.is_active.load(Ordering::Acquire) {
             return Fate::Deliver;
         }
-        let mut state = self.state.lock();
+        let mut place = self.state.lock();
+        let Some(state) = place.as_mut() else {
+            return Fate::Deliver;
+        };
         if state.is_holding {
             state.bytes += publication.payload.len() + OVERHEAD;
             if state.bytes > BYTES_MAX {
@@ -73,30 +79,48 @@ impl Hold {
             return Fate::Keep;
         }
         if at.0 > state.newest.0.saturating_add(LATE) {
-            *state = State::default();
+            *place = None;
             self.is_active.store(false, Ordering::Release);
         }
         Fate::Deliver
     }
 
-    /// These were read and sent; gives what was held meanwhile to `deliver`, and lets everything through.
-    pub(crate) fn end(&self, read: HashSet<Timetoken>, mut deliver: impl FnMut(&Publication)) {
-        let newest = read.iter().max().copied().unwrap_or_default();
+    /// Gives what was read to `deliver`, with what was held meanwhile, in the order of time: messages of several
+    /// channels were read one channel after the other. Then lets everything through. `deliver` is told whether a
+    /// message was read.
+    pub(crate) fn end(
+        &self,
+        read: Vec<Arc<Publication>>,
+        mut deliver: impl FnMut(&Publication, bool),
+    ) {
+        let at = |publication: &Publication| publication.position().timetoken;
+        let known: HashSet<_> = read.iter().map(|one| at(one)).collect();
+        let newest = known.iter().max().copied().unwrap_or_default();
+        let mut read = read;
         loop {
             let mut state = self.state.lock();
-            let held = std::mem::take(&mut state.held);
-            if held.is_empty() {
-                self.is_active.store(!read.is_empty(), Ordering::Release);
-                *state = State {
-                    read,
-                    newest,
-                    ..State::default()
-                };
+            let held = state.as_mut().map(|state| std::mem::take(&mut state.held));
+            let mut held = held.unwrap_or_default();
+            if held.is_empty() && read.is_empty() {
+                self.is_active.store(!known.is_empty(), Ordering::Release);
+                *state = (!known.is_empty()).then(|| {
+                    Box::new(State {
+                        read: known,
+                        newest,
+                        ..State::default()
+                    })
+                });
                 return;
             }
             drop(state);
-            let is_news = |one: &&Publication| !read.contains(&one.position().timetoken);
-            held.iter().filter(is_news).for_each(&mut deliver);
+            held.retain(|one| !known.contains(&at(one)));
+            let stored = std::mem::take(&mut read);
+            let stored = stored.iter().map(|one| (&**one, true));
+            let mut all: Vec<_> = stored.chain(held.iter().map(|one| (one, false))).collect();
+            all.sort_by_key(|(one, _)| at(one));
+            for (one, was_read) in all {
+                deliver(one, was_read);
+            }
         }
     }
 }
@@ -116,19 +140,21 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_comes_once_and_what_came_meanwhile_after_it() {
+    fn what_was_read_and_what_came_meanwhile_comes_once_and_in_order() {
         let hold = Hold::default();
         assert_eq!(hold.fate(&publication(1, 1)), Fate::Deliver);
         hold.begin();
         assert_eq!(hold.fate(&publication(2, 1)), Fate::Keep);
         assert_eq!(hold.fate(&publication(4, 1)), Fate::Keep);
         let mut delivered = Vec::new();
-        let read = HashSet::from([Timetoken(2), Timetoken(3)]);
-        hold.end(read, |one| delivered.push(one.position().timetoken.0));
-        assert_eq!(delivered, [4]);
+        let read = [2, 3, 5].map(|at| Arc::new(publication(at, 1)));
+        hold.end(read.into(), |one, was_read| {
+            delivered.push((one.position().timetoken.0, was_read));
+        });
+        assert_eq!(delivered, [(2, true), (3, true), (4, false), (5, true)]);
         assert_eq!(hold.fate(&publication(3, 1)), Fate::Keep, "read, and late");
-        assert_eq!(hold.fate(&publication(5, 1)), Fate::Deliver);
-        assert_eq!(hold.fate(&publication(4 + LATE, 1)), Fate::Deliver);
+        assert_eq!(hold.fate(&publication(6, 1)), Fate::Deliver);
+        assert_eq!(hold.fate(&publication(6 + LATE, 1)), Fate::Deliver);
         assert!(
             !hold.is_active.load(Ordering::Relaxed),
             "nothing is kept for long"

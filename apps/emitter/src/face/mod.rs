@@ -5,7 +5,6 @@
 
 mod ban_book;
 mod fault;
-mod group;
 mod hold;
 mod http;
 mod requests;
@@ -42,6 +41,19 @@ pub enum Faces {
     Emitter,
     /// MQTT with topics as they are.
     Plain,
+}
+
+/// Reads a topic as both a message and a filter do.
+pub(crate) fn read_topic(text: &str) {
+    let _ = topic::has_form(text);
+    let _ = topic::Address::parse(text);
+    if let Ok(topic) = topic::Topic::parse(&topic::tidy(text)) {
+        let path = topic.path.as_str();
+        assert!(
+            topic.path.is_wild() || service::pattern(path).is_some_and(|all| all.matches(path))
+        );
+        let _ = stored::span(&topic.options);
+    }
 }
 
 /// The face that a connection sees.

@@ -19,19 +19,19 @@ use serde_json::{Map, Value};
 use super::{
     fault::Fault,
     requests,
-    service::{Service, pattern, written},
+    service::{Service, filter, pattern, written},
     stored,
     topic::{Address, Options, REQUESTS, Topic, tidy},
     watch::Watches,
     who::Who,
 };
 use crate::{
+    about::About,
     client::Client,
     connect::Will,
     incoming::Asked,
     keys::{Key, Permissions},
-    qos,
-    subscription::{Filter, Subscription},
+    subscription::{Filter, Subscription, Wish},
 };
 
 /// How long a retained message without a time to live is stored.
@@ -143,7 +143,7 @@ impl Speaker {
         let own = (!topic.options.wants_echo()).then(|| self.connection());
         Ok(Draft::new(channel, Payload::untyped(message.payload))
             .publisher(self.who.id.clone())
-            .meta(qos::meta(message.qos))
+            .meta(About::of_qos(message.qos).meta())
             .except(own)
             .retention(retention(&topic.options, message.retain, &key)))
     }
@@ -160,7 +160,7 @@ impl Speaker {
             Ok(topic) => self.join(&topic, asked, attachment, true).await,
             Err(bad) => Err(bad.into()),
         };
-        subscribed.map(|()| asked.qos).map_err(|fault| {
+        subscribed.map(|()| asked.wish.qos).map_err(|fault| {
             self.fail(&fault, Some(id));
             match fault.status {
                 400 => SubscribeAckReason::TopicFilterInvalid,
@@ -191,7 +191,7 @@ impl Speaker {
             return Err(Fault::unauthorized());
         }
         if let Some(group) = topic.group {
-            return self.join_group(group, path).await;
+            return self.join_group(group, path, asked.wish).await;
         }
         let last = topic.options.last.unwrap_or(1);
         let replays = replays
@@ -238,8 +238,7 @@ impl Speaker {
         // Known before anything can come.
         let before = self.client.subscribe(Subscription {
             filter: filter.clone(),
-            qos: asked.qos,
-            no_local: asked.no_local,
+            wish: asked.wish,
         });
         let joined = attachment
             .subscribe_pattern(written.clone(), pattern.clone())
@@ -254,39 +253,36 @@ impl Speaker {
         Ok(joined.map(|_| false)?)
     }
 
-    async fn join_group(&mut self, group: &str, path: &str) -> Result<(), Fault> {
+    async fn join_group(&mut self, group: &str, path: &str, wish: Wish) -> Result<(), Fault> {
         let limit = self.service.space.limits().channels_per_connection_max;
         if self.groups.len() >= limit {
             return Err(Fault::bad("There are too many share groups: leave one."));
         }
         let (service, client) = (&self.service, &self.client);
-        service
-            .groups
-            .join(&service.space, group, path, client)
-            .await?;
+        if let Some(filter) = filter(path) {
+            let joined = service
+                .groups
+                .join(&service.space, group, &filter, client, wish);
+            joined.await?;
+        }
         self.groups.insert((group.to_owned(), path.to_owned()));
         Ok(())
     }
 
     /// Sends stored messages, and then what was published meanwhile.
     async fn replay(&self, path: &str, options: &Options, count: usize) {
-        let mut read = HashSet::new();
+        let (mut read, span) = (Vec::new(), stored::span(options));
         if let Some(history) = self.service.space.history() {
-            match stored::newest(history, path, stored::span(options), count).await {
-                Ok(messages) => {
-                    for message in messages {
-                        read.insert(message.position().timetoken);
-                        self.client.replay(&message);
-                    }
-                }
+            match stored::newest(history, path, span, count).await {
+                Ok(messages) => read = messages,
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     tracing::debug!(error, path, "no stored messages for a subscriber");
                 }
             }
         }
-        self.client
-            .let_through(read, self.service.space.hub().flusher());
+        let flusher = self.service.space.hub().flusher();
+        self.client.let_through(read, flusher);
     }
 
     /// Unsubscribes; true when there was such a subscription.
@@ -316,7 +312,9 @@ impl Speaker {
         self.readable(topic).ok_or_else(Fault::unauthorized)?;
         if let Some(group) = topic.group {
             let (service, connection) = (&self.service, self.connection());
-            service.groups.leave(group, path, connection).await;
+            if let Some(filter) = filter(path) {
+                service.groups.leave(group, &filter, connection).await;
+            }
             return Ok(self.groups.remove(&(group.to_owned(), path.to_owned())));
         }
         let (Some(written), Some(pattern)) = (written(path), pattern(path)) else {
@@ -396,7 +394,9 @@ impl Speaker {
         self.watches = None;
         for (group, path) in std::mem::take(&mut self.groups) {
             let connection = self.connection();
-            self.service.groups.leave(&group, &path, connection).await;
+            if let Some(filter) = filter(&path) {
+                self.service.groups.leave(&group, &filter, connection).await;
+            }
         }
         for path in std::mem::take(&mut self.subscriptions) {
             self.service.left(&path, &self.who).await;

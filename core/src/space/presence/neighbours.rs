@@ -159,6 +159,14 @@ mod tests {
         }
     }
 
+    fn stay() -> Stay {
+        Stay {
+            timeout: None,
+            otherwise: Duration::from_secs(9),
+            is_held: false,
+        }
+    }
+
     fn place() -> Place {
         (Channel::new("room").unwrap(), ClientId::new("ann").unwrap())
     }
@@ -198,9 +206,9 @@ mod tests {
     fn states_and_leaving_are_for_all_nodes() {
         let (two, (room, ann)) = (Two::new(), place());
         let [left, right] = &two.tables;
-        left.touch(&room, &ann, Stay::of(Duration::from_secs(9)));
+        left.touch(&room, &ann, stay());
         two.exchange();
-        right.touch(&room, &ann, Stay::of(Duration::from_secs(9)));
+        right.touch(&room, &ann, stay());
         let state = JsonText::of("busy").unwrap();
         assert!(right.set_state(&room, &ann, Some(state.clone())));
         two.exchange();

@@ -1,4 +1,4 @@
-//! Share groups: each message goes to one member.
+//! Groups that share a subscription: each message goes to one member, of each node.
 
 use std::{
     collections::HashMap,
@@ -7,18 +7,21 @@ use std::{
 
 use parking_lot::Mutex;
 use polywire_core::{
-    ClientId, ConnectionId, Identity, Origin, Refusal, Space,
+    Channel, ClientId, ConnectionId, Identity, Origin, Refusal, Space,
     delivery::{Fanout, Receiver},
     space::Attachment,
 };
 use rand::seq::IndexedRandom;
 
-use super::service::{pattern, written};
-use crate::{client::Client, session::NAME};
+use crate::{
+    client::Client,
+    session::NAME,
+    subscription::{Filter, Wish},
+};
 
-/// The groups of this node, by name and path.
+/// The groups of this node, by name and filter.
 #[derive(Default)]
-pub(crate) struct Groups(tokio::sync::Mutex<HashMap<(String, String), Group>>);
+pub(crate) struct Groups(tokio::sync::Mutex<HashMap<(String, Channel), Group>>);
 
 struct Group {
     members: Arc<Members>,
@@ -26,9 +29,15 @@ struct Group {
     _attachment: Attachment,
 }
 
+struct Member {
+    id: ConnectionId,
+    client: Weak<Client>,
+    wish: Wish,
+}
+
 struct Members {
     connection: ConnectionId,
-    members: Mutex<Vec<(ConnectionId, Weak<Client>)>>,
+    members: Mutex<Vec<Member>>,
 }
 
 impl Groups {
@@ -37,11 +46,12 @@ impl Groups {
         &self,
         space: &Arc<Space>,
         name: &str,
-        path: &str,
+        filter: &Filter,
         client: &Arc<Client>,
+        wish: Wish,
     ) -> Result<(), Refusal> {
         let mut groups = self.0.lock().await;
-        let key = (name.to_owned(), path.to_owned());
+        let key = (name.to_owned(), filter.written().clone());
         if !groups.contains_key(&key) {
             let members = Arc::new(Members {
                 connection: ConnectionId::next(space.hub().node()),
@@ -49,9 +59,12 @@ impl Groups {
             });
             let origin = Origin::new(NAME, Identity::anybody());
             let mut attachment = space.attach(origin, members.clone());
-            if let (Some(written), Some(pattern)) = (written(path), pattern(path)) {
-                attachment.subscribe_pattern(written, pattern).await?;
-            }
+            match filter.clone() {
+                Filter::Channel(channel) => attachment.subscribe(channel).await?,
+                Filter::Pattern(written, pattern) => {
+                    attachment.subscribe_pattern(written, pattern).await?
+                }
+            };
             let group = Group {
                 members,
                 _attachment: attachment,
@@ -63,22 +76,28 @@ impl Groups {
         };
         let mut members = group.members.members.lock();
         let id = client.connection();
-        if members.iter().all(|(member, _)| *member != id) {
-            members.push((id, Arc::downgrade(client)));
+        let member = Member {
+            id,
+            client: Arc::downgrade(client),
+            wish,
+        };
+        match members.iter_mut().find(|member| member.id == id) {
+            Some(known) => *known = member,
+            None => members.push(member),
         }
         Ok(())
     }
 
     /// Removes a member; the last one ends its group.
-    pub(crate) async fn leave(&self, name: &str, path: &str, member: ConnectionId) {
+    pub(crate) async fn leave(&self, name: &str, filter: &Filter, member: ConnectionId) {
         let mut groups = self.0.lock().await;
-        let key = (name.to_owned(), path.to_owned());
+        let key = (name.to_owned(), filter.written().clone());
         let Some(group) = groups.get(&key) else {
             return;
         };
         let is_empty = {
             let mut members = group.members.members.lock();
-            members.retain(|(id, _)| *id != member);
+            members.retain(|known| known.id != member);
             members.is_empty()
         };
         if is_empty {
@@ -101,10 +120,10 @@ impl Receiver for Members {
             let members = self.members.lock();
             members
                 .choose(&mut rand::rng())
-                .and_then(|(_, client)| client.upgrade())
+                .and_then(|member| Some((member.client.upgrade()?, member.wish)))
         };
-        if let Some(client) = chosen {
-            client.deliver_shared(fanout);
+        if let Some((client, wish)) = chosen {
+            client.deliver_shared(fanout, wish);
         }
     }
 }
