@@ -68,16 +68,18 @@ impl Groups {
         let Some(place) = place(name, filter) else {
             return Ok(());
         };
-        let mut groups = self.0.lock().await;
-        if !groups.contains_key(&place) {
-            let group = Group::open(space, place.clone(), filter).await?;
-            groups.insert(place.clone(), group);
-        }
-        let known = groups
-            .get(&place)
-            .and_then(|group| group.members.here.write().insert(id.clone(), member));
+        let known = {
+            // Whoever comes meanwhile waits until the group is open.
+            let mut groups = self.0.lock().await;
+            if !groups.contains_key(&place) {
+                let group = Group::open(space, place.clone(), filter).await?;
+                groups.insert(place.clone(), group);
+            }
+            groups
+                .get(&place)
+                .and_then(|group| group.members.here.write().insert(id.clone(), member))
+        };
         if known.is_none() {
-            // Still locked: what a member does first happens first.
             space.presence().join(&place, id);
             tell(space, PresenceAction::Join, &place, id).await;
         }
@@ -95,22 +97,24 @@ impl Groups {
         let Some(place) = place(name, filter) else {
             return;
         };
-        let mut groups = self.0.lock().await;
-        let Some(group) = groups.get(&place) else {
-            return;
-        };
-        let is_empty = {
-            let mut here = group.members.here.write();
-            if here.remove(id).is_none() {
+        {
+            let mut groups = self.0.lock().await;
+            let Some(group) = groups.get(&place) else {
                 return;
+            };
+            let is_empty = {
+                let mut here = group.members.here.write();
+                if here.remove(id).is_none() {
+                    return;
+                }
+                here.is_empty()
+            };
+            if is_empty {
+                groups.remove(&place);
             }
-            here.is_empty()
-        };
+        }
         space.presence().leave(&place, id);
         tell(space, PresenceAction::Leave, &place, id).await;
-        if is_empty {
-            groups.remove(&place);
-        }
     }
 }
 
