@@ -59,16 +59,18 @@ impl Service {
         let Some(place) = place(name, path) else {
             return Ok(());
         };
-        let mut groups = self.groups.0.lock().await;
-        if !groups.contains_key(&place) {
-            let group = Group::open(&self.space, place.clone(), path).await?;
-            groups.insert(place.clone(), group);
+        {
+            // Whoever comes meanwhile waits until the group is open.
+            let mut groups = self.groups.0.lock().await;
+            if !groups.contains_key(&place) {
+                let group = Group::open(&self.space, place.clone(), path).await?;
+                groups.insert(place.clone(), group);
+            }
+            if let Some(group) = groups.get(&place) {
+                let mut here = group.members.here.write();
+                here.insert(who.id.clone(), Arc::downgrade(client));
+            }
         }
-        if let Some(group) = groups.get(&place) {
-            let mut here = group.members.here.write();
-            here.insert(who.id.clone(), Arc::downgrade(client));
-        }
-        // Still locked: what a member does first happens first.
         self.space.presence().join(&place, &who.id);
         self.tell(PresenceAction::Join, &place, who).await;
         Ok(())
@@ -79,20 +81,19 @@ impl Service {
         let Some(place) = place(name, path) else {
             return;
         };
-        let mut groups = self.groups.0.lock().await;
-        let Some(group) = groups.get(&place) else {
-            return;
-        };
-        let is_empty = {
-            let mut here = group.members.here.write();
-            here.remove(&who.id);
-            here.is_empty()
-        };
+        {
+            let mut groups = self.groups.0.lock().await;
+            let is_empty = groups.get(&place).is_some_and(|group| {
+                let mut here = group.members.here.write();
+                here.remove(&who.id);
+                here.is_empty()
+            });
+            if is_empty {
+                groups.remove(&place);
+            }
+        }
         self.space.presence().leave(&place, &who.id);
         self.tell(PresenceAction::Leave, &place, who).await;
-        if is_empty {
-            groups.remove(&place);
-        }
     }
 }
 
