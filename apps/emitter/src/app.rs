@@ -27,6 +27,7 @@ use crate::{
     encoder::PublishEncoder,
     face::{self, Faces, Service},
     keys::{self, Keyring, Licence, OwnKeys, Pattern, Permissions},
+    retained::Retained,
     session::{NAME, Shared},
     settings::InvalidSetting,
     version::Version,
@@ -209,6 +210,7 @@ impl Emitter {
                     encoders(Version::V3, "/"),
                     encoders(Version::V5, "/"),
                 ),
+                retained: Retained::default(),
                 clients: Mutex::new(HashMap::new()),
             })
         });

@@ -1,7 +1,7 @@
 //! A connected client, as the hub and the clock see it.
 
 use std::{
-    num::NonZeroU16,
+    num::{NonZeroU16, NonZeroU32},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use polywire_core::{
     ClientId, ConnectionId, Publication,
     delivery::{Encoder, Fanout, Flusher, Link, Message, Receiver},
@@ -18,10 +18,12 @@ use polywire_core::{
 use rmqtt_codec::{types::QoS, v5::DisconnectReasonCode};
 
 use crate::{
+    about::{self, About},
     face::{Fate, Hold},
     in_flight::{InFlight, TooMuch},
-    outgoing, qos,
-    subscription::{Filter, Subscription},
+    outgoing,
+    own::{self, ALIAS_BYTES, Aliases},
+    subscription::{Filter, Subscription, Wish},
     version::Version,
 };
 
@@ -42,6 +44,7 @@ pub(crate) struct Terms {
 struct State {
     subscriptions: Vec<Subscription>,
     in_flight: InFlight,
+    aliases: Aliases,
 }
 
 /// A client.
@@ -74,20 +77,30 @@ impl Client {
             state: Mutex::new(State {
                 subscriptions: Vec::new(),
                 in_flight: InFlight::new(0, 0),
+                aliases: Aliases::default(),
             }),
             heard: AtomicU64::new(now),
             silence_max: AtomicU64::new(connect_secs.max(1)),
         }
     }
 
-    pub(crate) fn connected(&self, terms: Terms, in_flight: InFlight, keep_alive_secs: u16) {
+    pub(crate) fn connected(
+        &self,
+        terms: Terms,
+        in_flight: InFlight,
+        aliases: Aliases,
+        keep_alive_secs: u16,
+    ) {
         // Half as long again as the client said, never less.
         let silence_max = u64::from(keep_alive_secs) * 3;
         self.silence_max
             .store(silence_max.div_ceil(2), Ordering::Relaxed);
-        let limited = terms.packet_bytes_max.is_some();
-        self.is_choosy.store(limited, Ordering::Relaxed);
-        self.state.lock().in_flight = in_flight;
+        let is_choosy = terms.packet_bytes_max.is_some() || !aliases.is_empty();
+        self.is_choosy.store(is_choosy, Ordering::Relaxed);
+        let mut state = self.state.lock();
+        state.in_flight = in_flight;
+        state.aliases = aliases;
+        drop(state);
         // A client connects once.
         let _ = self.terms.set(terms);
     }
@@ -125,7 +138,7 @@ impl Client {
 
     /// Takes a subscription, in the place of one to the same filter, which is returned.
     pub(crate) fn subscribe(&self, subscription: Subscription) -> Option<Subscription> {
-        if subscription.qos != QoS::AtMostOnce || subscription.no_local {
+        if !subscription.wish.is_plain() {
             self.is_choosy.store(true, Ordering::Relaxed);
         }
         let mut state = self.state.lock();
@@ -146,8 +159,11 @@ impl Client {
 
     /// The client is done with a message.
     pub(crate) fn done(&self, id: NonZeroU16) {
-        let next = self.state.lock().in_flight.done(id);
-        self.send(next);
+        // Sent before the lock is given back: short names of topics count from then on.
+        let mut state = self.state.lock();
+        if let Some(next) = state.in_flight.done(id) {
+            self.send(Some(state.aliases.apply(next)));
+        }
     }
 
     /// The client has a message of quality 2; false for one that it was not sent.
@@ -169,15 +185,43 @@ impl Client {
 
     fn packet(&self, topic: &str, body: Bytes) -> Option<Bytes> {
         let terms = self.terms.get()?;
-        let packet = outgoing::publish(terms.version, QoS::AtMostOnce, topic, None, body)?;
+        let packet = outgoing::publish(terms.version, QoS::AtMostOnce, topic, None, body, None)?;
         let max = terms.packet_bytes_max.unwrap_or(usize::MAX);
         (packet.len() <= max).then_some(packet)
     }
 
-    /// Delivers what a share group chose this client for.
-    pub(crate) fn deliver_shared(&self, fanout: &mut Fanout<'_>) {
-        if let Some(encoders) = self.encoders.get() {
-            self.link.deliver(fanout, &encoders[0]);
+    /// Delivers what a group chose this client for.
+    pub(crate) fn deliver_shared(&self, fanout: &mut Fanout<'_>, wish: Wish) {
+        if let (Some(terms), Some(encoders)) = (self.terms.get(), self.encoders.get()) {
+            let wanted = Wanted::of(wish, fanout.publication());
+            self.deliver_as(terms, encoders, fanout, &wanted, self.state.lock());
+        }
+    }
+
+    /// Sends a retained message to a new subscription.
+    pub(crate) fn send_retained(&self, publication: &Publication, wish: Wish) {
+        let (Some(terms), Some(encoders)) = (self.terms.get(), self.encoders.get()) else {
+            return;
+        };
+        let qos = wish.qos.less_value(about::qos(publication));
+        let Some(Message::Binary(packet)) = encoders[usize::from(qos.value())].encode(publication)
+        else {
+            return;
+        };
+        let ids: Vec<_> = wish.id.into_iter().collect();
+        let packet = own::with_subscriptions(own::retained(&packet), &ids);
+        if terms.packet_bytes_max.is_some_and(|max| packet.len() > max) {
+            return;
+        }
+        let mut state = self.state.lock();
+        let packet = match qos {
+            QoS::AtMostOnce => Ok(Some(packet)),
+            _ => state.in_flight.take(&packet),
+        };
+        match packet {
+            Ok(Some(packet)) => self.send(Some(state.aliases.apply(packet))),
+            Ok(None) => {}
+            Err(TooMuch) => self.link.close(&CloseReason::SLOW_CONSUMER),
         }
     }
 
@@ -223,37 +267,104 @@ impl Client {
     fn deliver_chosen(&self, terms: &Terms, encoders: &Encoders, fanout: &mut Fanout<'_>) {
         let publication = fanout.publication();
         let is_own = publication.publisher.as_ref() == Some(&terms.client);
-        let mut state = self.state.lock();
-        let granted = publication.target.channel().and_then(|topic| {
-            let held = state.subscriptions.iter();
-            held.filter(|held| held.filter.matches(topic) && !(is_own && held.no_local))
-                .map(|held| held.qos)
-                .max()
-        });
-        let Some(granted) = granted else {
+        let state = self.state.lock();
+        let Some(topic) = publication.target.channel() else {
             return;
         };
-        let qos = granted.less_value(qos::of(publication));
-        let encoder = &encoders[usize::from(qos.value())];
-        if qos == QoS::AtMostOnce && terms.packet_bytes_max.is_none() {
+        let held = state.subscriptions.iter();
+        let wishes = held
+            .filter(|held| held.filter.matches(topic) && !(is_own && held.wish.no_local))
+            .map(|held| held.wish);
+        let wanted = wishes
+            .map(|wish| Wanted::of(wish, publication))
+            .reduce(Wanted::and);
+        if let Some(wanted) = wanted {
+            self.deliver_as(terms, encoders, fanout, &wanted, state);
+        }
+    }
+
+    fn deliver_as(
+        &self,
+        terms: &Terms,
+        encoders: &Encoders,
+        fanout: &mut Fanout<'_>,
+        wanted: &Wanted,
+        mut state: MutexGuard<'_, State>,
+    ) {
+        let encoder = &encoders[usize::from(wanted.qos.value())];
+        let is_shared = wanted.is_plain && state.aliases.is_empty();
+        if is_shared && wanted.qos == QoS::AtMostOnce && terms.packet_bytes_max.is_none() {
             drop(state);
             return self.link.deliver(fanout, encoder);
         }
-        let Some(packet) = fanout.frame(encoder, Framing::Raw) else {
+        let Some(mut packet) = fanout.frame(encoder, Framing::Raw) else {
             return;
         };
+        if wanted.retain {
+            packet = own::retained(&packet);
+        }
+        if terms.version == Version::V5 {
+            packet = own::with_subscriptions(packet, &wanted.ids);
+        }
         // What the client cannot take is as if it had been delivered.
-        if terms.packet_bytes_max.is_some_and(|max| packet.len() > max) {
+        let more = if state.aliases.is_empty() {
+            0
+        } else {
+            ALIAS_BYTES
+        };
+        if terms
+            .packet_bytes_max
+            .is_some_and(|max| packet.len() + more > max)
+        {
             return;
         }
-        if qos == QoS::AtMostOnce {
+        if is_shared && wanted.qos == QoS::AtMostOnce {
             drop(state);
             return self.link.deliver(fanout, encoder);
         }
-        match state.in_flight.take(&packet) {
-            Ok(Some(packet)) => self.link.deliver_own(fanout, &Message::Binary(packet)),
+        let packet = match wanted.qos {
+            QoS::AtMostOnce => Ok(Some(packet)),
+            _ => state.in_flight.take(&packet),
+        };
+        match packet {
+            Ok(Some(packet)) => {
+                let packet = state.aliases.apply(packet);
+                self.link.deliver_own(fanout, &Message::Binary(packet));
+            }
             Ok(None) => {}
             Err(TooMuch) => self.link.close(&CloseReason::SLOW_CONSUMER),
+        }
+    }
+}
+
+/// How a client gets a publication, by all of its subscriptions that it was found by.
+struct Wanted {
+    qos: QoS,
+    ids: Vec<NonZeroU32>,
+    retain: bool,
+    /// Nothing but the quality, and with it the packet id, differs from what others get.
+    is_plain: bool,
+}
+
+impl Wanted {
+    fn of(wish: Wish, publication: &Publication) -> Self {
+        let is_retained = || About::of(publication).is_some_and(|about| about.retain);
+        let retain = wish.as_published && is_retained();
+        Self {
+            qos: wish.qos.less_value(about::qos(publication)),
+            ids: wish.id.into_iter().collect(),
+            retain,
+            is_plain: !retain && wish.id.is_none(),
+        }
+    }
+
+    fn and(mut self, other: Self) -> Self {
+        self.ids.extend(other.ids);
+        Self {
+            qos: self.qos.max(other.qos),
+            ids: self.ids,
+            retain: self.retain || other.retain,
+            is_plain: self.is_plain && other.is_plain,
         }
     }
 }

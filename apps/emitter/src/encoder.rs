@@ -8,6 +8,7 @@ use polywire_core::{
 use rmqtt_codec::types::QoS;
 
 use crate::{
+    about::About,
     outgoing::{self, FIRST_ID},
     version::Version,
 };
@@ -31,6 +32,11 @@ impl Encoder for PublishEncoder {
         if topic.contains(['+', '#', '\0']) {
             return None;
         }
+        let about = About::of(publication);
+        if about.as_ref().is_some_and(About::is_over) {
+            return None;
+        }
+        let properties = about.map(|about| about.properties());
         let payload = content(&publication.payload);
         let suffixed;
         let topic = match self.suffix {
@@ -41,7 +47,8 @@ impl Encoder for PublishEncoder {
             }
         };
         let id = (self.qos != QoS::AtMostOnce).then_some(FIRST_ID);
-        outgoing::publish(self.version, self.qos, topic, id, payload).map(Message::Binary)
+        outgoing::publish(self.version, self.qos, topic, id, payload, properties)
+            .map(Message::Binary)
     }
 }
 
@@ -81,7 +88,8 @@ mod tests {
         for (version, length) in [(Version::V3, 5), (Version::V5, 5), (Version::V3, 300)] {
             let make = |id| {
                 let payload = Bytes::from(vec![b'x'; length]);
-                outgoing::publish(version, QoS::AtLeastOnce, "a/b", Some(id), payload).unwrap()
+                let at_least_once = QoS::AtLeastOnce;
+                outgoing::publish(version, at_least_once, "a/b", Some(id), payload, None).unwrap()
             };
             let other = std::num::NonZeroU16::new(0xabcd).unwrap();
             assert_eq!(with_id(&make(FIRST_ID), 0xabcd), make(other));

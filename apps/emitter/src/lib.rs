@@ -1,9 +1,11 @@
 //! Emitter and MQTT on polywire: clients of 3.1, 3.1.1 and 5.0, over TCP and over WebSocket, with topics that begin
 //! with a key, and with topics as they are.
 
+mod about;
 mod app;
 mod client;
 mod connect;
+mod connected;
 mod door;
 mod encoder;
 mod face;
@@ -13,10 +15,12 @@ mod in_flight;
 mod incoming;
 mod keys;
 mod outgoing;
-mod qos;
+mod own;
 mod reader;
+mod retained;
 mod session;
 mod settings;
+mod share;
 mod subscription;
 mod version;
 

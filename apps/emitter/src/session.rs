@@ -12,26 +12,26 @@ use bytestring::ByteString;
 use parking_lot::Mutex;
 use polywire_core::{
     AuthenticationError, Channel, ClientId, ConnectionId, Credentials, Draft, Identity, Origin,
-    Payload, Refusal, RefusalKind, Space, TokenPlace,
-    delivery::Link,
-    space::{Attachment, Subscribed},
+    Payload, Space, TokenPlace, delivery::Link,
 };
 use rand::distr::{Alphanumeric, SampleString};
 use rmqtt_codec::{
-    types::{Publish, QoS},
     v3,
-    v5::{self, ConnectAckReason, DisconnectReasonCode, PublishAckReason, SubscribeAckReason},
+    v5::{self, ConnectAckReason, DisconnectReasonCode},
 };
 
 use crate::{
     client::{Client, Encoders, Terms},
-    connect::{Connect, Will, refused},
-    face::{Face, Faces, Message, Service},
+    connect::{Connect, refused},
+    connected::{Connected, described, publish_plain},
+    face::{Face, Faces, Service, zero_id},
     in_flight::InFlight,
-    incoming::{Asked, Incoming},
-    outgoing, qos,
+    incoming::Incoming,
+    outgoing,
+    own::Aliases,
     reader::{BadLength, PacketReader},
-    subscription::{Filter, Subscription, is_topic},
+    retained::Retained,
+    subscription::is_topic,
     version::Version,
 };
 
@@ -39,7 +39,10 @@ use crate::{
 pub(crate) const NAME: &str = "emitter";
 
 /// Messages of quality 1 and 2 that are on their way in one direction, at most.
-const IN_FLIGHT_MAX: u16 = 1000;
+pub(crate) const IN_FLIGHT_MAX: u16 = 1000;
+
+/// Short names of topics in one direction, at most.
+pub(crate) const ALIASES_MAX: u16 = 32;
 
 /// What all connections share.
 pub(crate) struct Shared {
@@ -50,20 +53,9 @@ pub(crate) struct Shared {
     pub(crate) v3: Encoders,
     pub(crate) v5: Encoders,
     pub(crate) emitter: Arc<Service>,
+    pub(crate) retained: Retained,
     /// Who is connected on this node, by client id.
     pub(crate) clients: Mutex<HashMap<ByteString, Arc<Client>>>,
-}
-
-/// A client that has said CONNECT.
-struct Connected {
-    version: Version,
-    id: ByteString,
-    client: ClientId,
-    face: Face,
-    attachment: Attachment,
-    will: Option<Will>,
-    /// Packet ids of messages of quality 2 that were published and not released.
-    received: HashSet<NonZeroU16>,
 }
 
 /// What is known of the face of a client that connects.
@@ -140,7 +132,7 @@ impl Session {
         self.end().await;
     }
 
-    async fn packet(&mut self, packet: BytesMut) {
+    async fn packet(&mut self, mut packet: BytesMut) {
         let Stage::Connected(connected) = &mut self.stage else {
             return match Connect::decode(packet) {
                 // Boxed, so that a connected client does not carry room for it.
@@ -148,8 +140,13 @@ impl Session {
                 Err(last) => self.refuse(last),
             };
         };
+        let lent = connected.version == Version::V3 && zero_id::lend(&mut packet);
         let outcome = match Incoming::decode(connected.version, packet) {
-            Ok(incoming) => connected.take(incoming, &self.shared, &self.client).await,
+            Ok(incoming) => {
+                connected
+                    .take(incoming, lent, &self.shared, &self.client)
+                    .await
+            }
             Err(reason) => Err(reason),
         };
         match outcome {
@@ -210,8 +207,9 @@ impl Session {
             client: client.clone(),
             packet_bytes_max: connect.packet_bytes_max.map(|max| max as usize),
         };
+        let aliases = Aliases::new(connect.aliases_max.min(ALIASES_MAX));
         self.client
-            .connected(terms, in_flight, connect.keep_alive_secs);
+            .connected(terms, in_flight, aliases, connect.keep_alive_secs);
         let before = self
             .shared
             .clients
@@ -234,9 +232,7 @@ impl Session {
                 receive_max: NonZeroU16::new(IN_FLIGHT_MAX).unwrap_or(NonZeroU16::MIN),
                 max_packet_size: u32::try_from(self.shared.packet_bytes_max).ok(),
                 assigned_client_id: assigned.then(|| id.clone()),
-                retain_available: false,
-                subscription_identifiers_available: false,
-                shared_subscription_available: false,
+                topic_alias_max: ALIASES_MAX,
                 ..v5::ConnectAck::default()
             }))),
         };
@@ -255,6 +251,8 @@ impl Session {
             attachment,
             will: connect.will,
             received: HashSet::new(),
+            aliases: HashMap::new(),
+            groups: Vec::new(),
         }));
     }
 
@@ -327,8 +325,15 @@ impl Session {
             face,
             attachment,
             will,
+            groups,
             ..
         } = *connected;
+        for (group, filter) in groups {
+            let shares = &self.shared.emitter.groups;
+            shares
+                .leave(&self.shared.space, &group, &filter, &client)
+                .await;
+        }
         if let Face::Emitter(speaker) = face {
             Box::pin(speaker.end(will, &attachment)).await;
             return attachment.disconnect().await;
@@ -336,10 +341,11 @@ impl Session {
         if let Some(will) = will
             && let Ok(topic) = Channel::new(&will.topic)
         {
-            let draft = Draft::new(topic, Payload::untyped(will.payload))
-                .publisher(client)
-                .meta(qos::meta(will.qos));
-            if let Err(refusal) = attachment.publish(draft).await {
+            let about = will.about.expires_in(will.expiry_secs);
+            let draft = Draft::new(topic, Payload::untyped(will.payload)).publisher(client);
+            let draft = described(draft, &about, will.expiry_secs);
+            let published = publish_plain(&self.shared, &attachment, draft, will.retain);
+            if let Err(refusal) = Box::pin(published).await {
                 tracing::debug!(connection = %self.connection, %refusal, "a will was not published");
             }
         }
@@ -360,206 +366,8 @@ fn wrong(connect: &Connect, sight: Sight) -> Option<(v3::ConnectAckReason, Conne
     if sight == Sight::Emitter {
         return None;
     }
-    if will.retain {
-        return Some((unavailable, ConnectAckReason::RetainNotSupported));
-    }
     if !is_topic(&will.topic) {
         return Some((unavailable, ConnectAckReason::TopicNameInvalid));
     }
     None
-}
-
-impl Connected {
-    /// Does what a packet asks for; false when the client leaves.
-    async fn take(
-        &mut self,
-        incoming: Incoming,
-        shared: &Arc<Shared>,
-        client: &Arc<Client>,
-    ) -> Result<bool, DisconnectReasonCode> {
-        if let Face::Undecided(_) = self.face
-            && let Some(topic) = incoming.topic()
-        {
-            let is_emitter = shared.emitter.is_meant(topic);
-            // Boxed, as what follows: it happens once.
-            Box::pin(self.face.choose(is_emitter, shared, client, self.version)).await;
-        }
-        match incoming {
-            Incoming::Publish(publish) => self.publish(*publish, client).await?,
-            Incoming::Done(id) => client.done(id),
-            Incoming::Received(id) => {
-                // Also for one that is not known, so that the client forgets it.
-                client.release(id);
-                client.send(outgoing::release(self.version, id));
-            }
-            Incoming::Release(id) => {
-                let known = self.received.remove(&id);
-                client.send(outgoing::complete(self.version, id, known));
-            }
-            Incoming::Subscribe(id, asked) => {
-                let mut answers = Vec::with_capacity(asked.len());
-                for asked in asked {
-                    answers.push(match &mut self.face {
-                        Face::Emitter(speaker) => {
-                            let attachment = &mut self.attachment;
-                            Box::pin(speaker.subscribe(id, &asked, attachment)).await
-                        }
-                        Face::Plain | Face::Undecided(_) => {
-                            self.subscribe(asked, shared, client).await
-                        }
-                    });
-                }
-                client.send(outgoing::subscribed(self.version, id, answers));
-            }
-            Incoming::Unsubscribe(id, filters) => {
-                let mut existed = Vec::with_capacity(filters.len());
-                for filter in filters {
-                    existed.push(match &mut self.face {
-                        Face::Emitter(speaker) => {
-                            let attachment = &mut self.attachment;
-                            Box::pin(speaker.unsubscribe(id, &filter, attachment)).await
-                        }
-                        Face::Plain | Face::Undecided(_) => self.unsubscribe(&filter, client).await,
-                    });
-                }
-                client.send(outgoing::unsubscribed(self.version, id, &existed));
-            }
-            Incoming::Ping => client.send(outgoing::pong(self.version)),
-            Incoming::Disconnect { with_will } => {
-                self.will.take_if(|_| !with_will);
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    async fn publish(
-        &mut self,
-        publish: Publish,
-        client: &Client,
-    ) -> Result<(), DisconnectReasonCode> {
-        let properties = publish.properties.as_ref();
-        if properties.is_some_and(|properties| properties.topic_alias.is_some()) {
-            return Err(DisconnectReasonCode::TopicAliasInvalid);
-        }
-        let is_plain = !matches!(self.face, Face::Emitter(_));
-        if is_plain && !is_topic(&publish.topic) {
-            return Err(DisconnectReasonCode::TopicNameInvalid);
-        }
-        if is_plain && publish.retain {
-            return Err(DisconnectReasonCode::RetainNotSupported);
-        }
-        if publish.qos == QoS::ExactlyOnce
-            && let Some(id) = publish.packet_id
-        {
-            if self.received.contains(&id) {
-                // It was published before; the client missed the answer.
-                let success = PublishAckReason::Success;
-                client.send(outgoing::received(self.version, publish.qos, id, success));
-                return Ok(());
-            }
-            if self.received.len() >= usize::from(IN_FLIGHT_MAX) {
-                return Err(DisconnectReasonCode::ReceiveMaximumExceeded);
-            }
-        }
-        let refusal = match &mut self.face {
-            Face::Emitter(speaker) => {
-                let message = Message {
-                    payload: publish.payload,
-                    qos: publish.qos,
-                    retain: publish.retain,
-                };
-                let (id, attachment) = (publish.packet_id, &mut self.attachment);
-                let published = speaker.publish(&publish.topic, message, id, attachment);
-                Box::pin(published).await.err()
-            }
-            Face::Plain | Face::Undecided(_) => {
-                let Ok(topic) = Channel::new(&publish.topic) else {
-                    return Err(DisconnectReasonCode::TopicNameInvalid);
-                };
-                let draft = Draft::new(topic, Payload::untyped(publish.payload))
-                    .publisher(self.client.clone())
-                    .meta(qos::meta(publish.qos));
-                self.attachment.publish(draft).await.err()
-            }
-        };
-        let Some(id) = publish.packet_id else {
-            return Ok(());
-        };
-        // 3.1.1 has no word for it; the client sends it again over another connection.
-        let is_lost = |refusal: &Refusal| refusal.kind == RefusalKind::Unavailable;
-        if self.version == Version::V3 && refusal.as_ref().is_some_and(is_lost) {
-            return Err(DisconnectReasonCode::UnspecifiedError);
-        }
-        let reason = refusal.map_or(PublishAckReason::Success, |refusal| match refusal.kind {
-            RefusalKind::Forbidden => PublishAckReason::NotAuthorized,
-            RefusalKind::LimitExceeded => PublishAckReason::QuotaExceeded,
-            _ => PublishAckReason::UnspecifiedError,
-        });
-        // A refusal ends the exchange in 5.0; in 3.1.1 the client goes on with it.
-        let goes_on = self.version == Version::V3 || reason == PublishAckReason::Success;
-        if publish.qos == QoS::ExactlyOnce && goes_on {
-            self.received.insert(id);
-        }
-        client.send(outgoing::received(self.version, publish.qos, id, reason));
-        Ok(())
-    }
-
-    async fn subscribe(
-        &mut self,
-        asked: Asked,
-        shared: &Shared,
-        client: &Client,
-    ) -> Result<QoS, SubscribeAckReason> {
-        let refused = &shared.emitter.refused_filters;
-        if refused.iter().any(|one| *one == *asked.filter) {
-            return Err(SubscribeAckReason::NotAuthorized);
-        }
-        let filter = Filter::parse(&asked.filter)?;
-        // Known before anything can come.
-        let before = client.subscribe(Subscription {
-            filter: filter.clone(),
-            qos: asked.qos,
-            no_local: asked.no_local,
-        });
-        let joined = match filter.clone() {
-            Filter::Channel(channel) => self.attachment.subscribe(channel).await,
-            Filter::Pattern(written, pattern) => {
-                self.attachment.subscribe_pattern(written, pattern).await
-            }
-        };
-        let reason = match joined {
-            Ok(Subscribed::Joined | Subscribed::Again) => return Ok(asked.qos),
-            // The client is to believe that it was done.
-            Ok(Subscribed::Dropped) => None,
-            Err(refusal) => Some(match refusal.kind {
-                RefusalKind::Forbidden => SubscribeAckReason::NotAuthorized,
-                RefusalKind::LimitExceeded => SubscribeAckReason::QuotaExceeded,
-                _ => SubscribeAckReason::UnspecifiedError,
-            }),
-        };
-        client.unsubscribe(&filter);
-        if let Some(before) = before {
-            client.subscribe(before);
-        }
-        reason.map_or(Ok(asked.qos), Err)
-    }
-
-    /// True when there was such a subscription.
-    async fn unsubscribe(&mut self, filter: &str, client: &Client) -> bool {
-        let Ok(filter) = Filter::parse(filter) else {
-            return false;
-        };
-        let left = match filter.clone() {
-            Filter::Channel(channel) => self.attachment.unsubscribe(channel).await,
-            Filter::Pattern(written, pattern) => {
-                self.attachment.unsubscribe_pattern(written, &pattern).await
-            }
-        };
-        let left = left.unwrap_or(false);
-        if left {
-            client.unsubscribe(&filter);
-        }
-        left
-    }
 }

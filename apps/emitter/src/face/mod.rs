@@ -5,7 +5,6 @@
 
 mod ban_book;
 mod fault;
-mod group;
 mod hold;
 mod http;
 mod interest;
@@ -17,6 +16,7 @@ mod topic;
 mod username;
 mod watch;
 mod who;
+pub(crate) mod zero_id;
 
 use std::sync::Arc;
 

@@ -8,7 +8,6 @@ use polywire_core::{
 
 use super::{
     ban_book::BanBook,
-    group::Groups,
     speaker::Speaker,
     topic::has_form,
     username,
@@ -17,6 +16,8 @@ use super::{
 use crate::{
     client::{Client, Encoders},
     keys::Keyring,
+    share::Groups,
+    subscription::Filter,
     version::Version,
 };
 
@@ -24,7 +25,7 @@ use crate::{
 pub(crate) struct Service {
     pub(crate) space: Arc<Space>,
     pub(crate) keyring: Keyring,
-    pub(super) groups: Groups,
+    pub(crate) groups: Groups,
     /// Filters that nobody may subscribe to.
     pub(crate) refused_filters: Arc<[String]>,
     pub(super) bans: BanBook,
@@ -124,6 +125,10 @@ pub(super) fn written(path: &str) -> Option<Channel> {
         path => format!("{path}/#"),
     };
     Channel::new(&filter).ok()
+}
+
+pub(super) fn filter(path: &str) -> Option<Filter> {
+    Some(Filter::Pattern(written(path)?, pattern(path)?))
 }
 
 pub(super) fn pattern(path: &str) -> Option<Pattern> {

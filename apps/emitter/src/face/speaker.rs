@@ -19,19 +19,20 @@ use super::{
     fault::Fault,
     interest::Interest,
     requests,
-    service::{Service, pattern, written},
+    service::{Service, filter, pattern, written},
     stored,
     topic::{Address, Options, REQUESTS, Topic, tidy},
     watch::Watches,
     who::Who,
 };
 use crate::{
+    about::About,
     client::Client,
     connect::Will,
     incoming::Asked,
     keys::{Key, Permissions},
-    qos,
-    subscription::{Filter, Subscription},
+    share::Member,
+    subscription::{Filter, Subscription, Wish},
 };
 
 /// How long a retained message without a time to live is stored.
@@ -143,7 +144,7 @@ impl Speaker {
         let own = (!topic.options.wants_echo()).then(|| self.connection());
         Ok(Draft::new(channel, Payload::untyped(message.payload))
             .publisher(self.who.id.clone())
-            .meta(qos::meta(message.qos))
+            .meta(About::of_qos(message.qos).meta())
             .except(own)
             .retention(retention(&topic.options, message.retain, &key)))
     }
@@ -151,7 +152,7 @@ impl Speaker {
     /// Subscribes; what is wrong is said twice, in the answer and as a message.
     pub(crate) async fn subscribe(
         &mut self,
-        id: NonZeroU16,
+        id: Option<NonZeroU16>,
         asked: &Asked,
         attachment: &mut Attachment,
     ) -> Result<QoS, SubscribeAckReason> {
@@ -160,8 +161,8 @@ impl Speaker {
             Ok(topic) => self.join(&topic, asked, attachment, true).await,
             Err(bad) => Err(bad.into()),
         };
-        subscribed.map(|()| asked.qos).map_err(|fault| {
-            self.fail(&fault, Some(id));
+        subscribed.map(|()| asked.wish.qos).map_err(|fault| {
+            self.fail(&fault, id);
             match fault.status {
                 400 => SubscribeAckReason::TopicFilterInvalid,
                 401 => SubscribeAckReason::NotAuthorized,
@@ -193,7 +194,7 @@ impl Speaker {
             return Err(Fault::unauthorized());
         }
         if let Some(group) = topic.group {
-            return self.join_group(group, path).await;
+            return self.join_group(group, path, asked.wish).await;
         }
         let last = topic.options.last.unwrap_or(1);
         let replays = replays
@@ -243,8 +244,7 @@ impl Speaker {
         // Known before anything can come.
         let before = self.client.subscribe(Subscription {
             filter: filter.clone(),
-            qos: asked.qos,
-            no_local: asked.no_local,
+            wish: asked.wish,
         });
         let joined = interest.join(attachment).await;
         if let Ok(true) = joined {
@@ -257,7 +257,7 @@ impl Speaker {
         Ok(joined?)
     }
 
-    async fn join_group(&mut self, group: &str, path: &str) -> Result<(), Fault> {
+    async fn join_group(&mut self, group: &str, path: &str, wish: Wish) -> Result<(), Fault> {
         let limit = self.service.space.limits().channels_per_connection_max;
         let group_and_path = (group.to_owned(), path.to_owned());
         if self.groups.contains(&group_and_path) {
@@ -266,11 +266,26 @@ impl Speaker {
         if self.groups.len() >= limit {
             return Err(Fault::bad("There are too many share groups: leave one."));
         }
-        self.service
-            .join_group(group, path, &self.who, &self.client)
+        let Some(filter) = filter(path) else {
+            return Ok(());
+        };
+        let member = Member {
+            client: Arc::downgrade(&self.client),
+            wish,
+        };
+        let (groups, space) = (&self.service.groups, &self.service.space);
+        groups
+            .join(space, group, &filter, &self.who.id, member)
             .await?;
         self.groups.insert(group_and_path);
         Ok(())
+    }
+
+    async fn leave_group(&self, group: &str, path: &str) {
+        if let Some(filter) = filter(path) {
+            let (groups, space) = (&self.service.groups, &self.service.space);
+            groups.leave(space, group, &filter, &self.who.id).await;
+        }
     }
 
     /// Sends stored messages, and then what was published meanwhile.
@@ -292,7 +307,7 @@ impl Speaker {
     /// Unsubscribes; true when there was such a subscription.
     pub(crate) async fn unsubscribe(
         &mut self,
-        id: NonZeroU16,
+        id: Option<NonZeroU16>,
         filter: &str,
         attachment: &mut Attachment,
     ) -> bool {
@@ -302,7 +317,7 @@ impl Speaker {
             Err(bad) => Err(bad.into()),
         };
         left.unwrap_or_else(|fault| {
-            self.fail(&fault, Some(id));
+            self.fail(&fault, id);
             false
         })
     }
@@ -317,7 +332,7 @@ impl Speaker {
         if let Some(group) = topic.group {
             let was_in = self.groups.remove(&(group.to_owned(), path.to_owned()));
             if was_in {
-                self.service.leave_group(group, path, &self.who).await;
+                self.leave_group(group, path).await;
             }
             return Ok(was_in);
         }
@@ -397,7 +412,7 @@ impl Speaker {
         // First the watches: nobody is there to be told.
         self.watches = None;
         for (group, path) in std::mem::take(&mut self.groups) {
-            self.service.leave_group(&group, &path, &self.who).await;
+            self.leave_group(&group, &path).await;
         }
         for path in std::mem::take(&mut self.subscriptions) {
             self.service.left(&path, &self.who).await;

@@ -1,13 +1,14 @@
 //! `emitter/link/`: short names for topics.
 
 use polywire_core::space::Attachment;
-use rmqtt_codec::types::QoS;
+use rmqtt_codec::{types::QoS, v5::RetainHandling};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
     face::{fault::Fault, speaker::Speaker, topic::Topic},
     incoming::Asked,
+    subscription::Wish,
 };
 
 #[derive(Deserialize)]
@@ -44,8 +45,8 @@ pub(super) async fn answer(
     if body.subscribe {
         let asked = Asked {
             filter: filter.as_str().into(),
-            qos: QoS::AtMostOnce,
-            no_local: false,
+            wish: Wish::of_qos(QoS::AtMostOnce),
+            retained: RetainHandling::NoAtSubscribe,
         };
         // Without the right to, the link is made all the same.
         let _ = speaker.join(&topic, &asked, attachment, false).await;

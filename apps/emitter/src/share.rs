@@ -1,4 +1,4 @@
-//! Share groups: each message goes to one member, on whatever node it is.
+//! Groups that share a subscription: each message goes to one member, on whatever node it is.
 //!
 //! All nodes know all members, in one order, and choose by the time of the message, which is the same everywhere:
 //! so they choose the same member, and need not ask each other.
@@ -10,21 +10,29 @@ use std::{
 
 use parking_lot::RwLock;
 use polywire_core::{
-    Channel, ClientId, ConnectionId, Identity, Kind, Origin, PresenceAction, Publication, Refusal,
-    Space,
+    Channel, ClientId, ConnectionId, Identity, Kind, Origin, PresenceAction, PresenceEvent,
+    Publication, Refusal, Space,
     delivery::{Fanout, Receiver},
     space::Attachment,
 };
 
-use super::{
-    service::{Service, pattern, written},
-    who::Who,
+use crate::{
+    client::Client,
+    session::NAME,
+    subscription::{Filter, Wish},
 };
-use crate::{client::Client, session::NAME};
 
 /// The groups that have members on this node, by the channel on which their members are present.
 #[derive(Default)]
 pub(crate) struct Groups(tokio::sync::Mutex<HashMap<Channel, Group>>);
+
+/// A client that shares a subscription.
+#[derive(Clone)]
+pub(crate) struct Member {
+    pub(crate) client: Weak<Client>,
+    /// How it wants what comes.
+    pub(crate) wish: Wish,
+}
 
 struct Group {
     members: Arc<Members>,
@@ -37,68 +45,93 @@ struct Members {
     space: Weak<Space>,
     place: Channel,
     /// Of this node.
-    here: RwLock<HashMap<ClientId, Weak<Client>>>,
+    here: RwLock<HashMap<ClientId, Member>>,
     /// Of all nodes, in the order of their ids.
     everywhere: RwLock<Vec<ClientId>>,
 }
 
 /// Where the members of a group are present.
-fn place(name: &str, path: &str) -> Option<Channel> {
-    Channel::new(&format!("$share/{name}/{path}")).ok()
+fn place(name: &str, filter: &Filter) -> Option<Channel> {
+    Channel::new(&format!("$share/{name}/{}", filter.written())).ok()
 }
 
-impl Service {
+impl Groups {
     /// Adds a member; the first one of a group on this node begins it here.
-    pub(super) async fn join_group(
+    pub(crate) async fn join(
         &self,
+        space: &Arc<Space>,
         name: &str,
-        path: &str,
-        who: &Who,
-        client: &Arc<Client>,
+        filter: &Filter,
+        id: &ClientId,
+        member: Member,
     ) -> Result<(), Refusal> {
-        let Some(place) = place(name, path) else {
+        let Some(place) = place(name, filter) else {
             return Ok(());
         };
-        {
+        let is_new = {
             // Whoever comes meanwhile waits until the group is open.
-            let mut groups = self.groups.0.lock().await;
+            let mut groups = self.0.lock().await;
             if !groups.contains_key(&place) {
-                let group = Group::open(&self.space, place.clone(), path).await?;
+                let group = Group::open(space, place.clone(), filter).await?;
                 groups.insert(place.clone(), group);
             }
-            if let Some(group) = groups.get(&place) {
-                let mut here = group.members.here.write();
-                here.insert(who.id.clone(), Arc::downgrade(client));
-            }
+            let known = groups
+                .get(&place)
+                .and_then(|group| group.members.here.write().insert(id.clone(), member));
+            known.is_none()
+        };
+        if is_new {
+            space.presence().join(&place, id);
+            tell(space, PresenceAction::Join, &place, id).await;
         }
-        self.space.presence().join(&place, &who.id);
-        self.tell(PresenceAction::Join, &place, who).await;
         Ok(())
     }
 
     /// Removes a member; the last one of a group on this node ends it here.
-    pub(super) async fn leave_group(&self, name: &str, path: &str, who: &Who) {
-        let Some(place) = place(name, path) else {
+    pub(crate) async fn leave(
+        &self,
+        space: &Arc<Space>,
+        name: &str,
+        filter: &Filter,
+        id: &ClientId,
+    ) {
+        let Some(place) = place(name, filter) else {
             return;
         };
         {
-            let mut groups = self.groups.0.lock().await;
-            let is_empty = groups.get(&place).is_some_and(|group| {
+            let mut groups = self.0.lock().await;
+            let Some(group) = groups.get(&place) else {
+                return;
+            };
+            let is_empty = {
                 let mut here = group.members.here.write();
-                here.remove(&who.id);
+                if here.remove(id).is_none() {
+                    return;
+                }
                 here.is_empty()
-            });
+            };
             if is_empty {
                 groups.remove(&place);
             }
         }
-        self.space.presence().leave(&place, &who.id);
-        self.tell(PresenceAction::Leave, &place, who).await;
+        space.presence().leave(&place, id);
+        tell(space, PresenceAction::Leave, &place, id).await;
     }
 }
 
+/// Tells the nodes that have members.
+async fn tell(space: &Space, action: PresenceAction, place: &Channel, id: &ClientId) {
+    let event = PresenceEvent {
+        action,
+        client: Some(id.clone()),
+        occupancy: space.presence().occupancy(place),
+        state: None,
+    };
+    space.announce(place, event, None).await;
+}
+
 impl Group {
-    async fn open(space: &Arc<Space>, place: Channel, path: &str) -> Result<Self, Refusal> {
+    async fn open(space: &Arc<Space>, place: Channel, filter: &Filter) -> Result<Self, Refusal> {
         let members = Arc::new(Members {
             connection: ConnectionId::next(space.hub().node()),
             space: Arc::downgrade(space),
@@ -109,9 +142,12 @@ impl Group {
         let origin = Origin::new(NAME, Identity::anybody());
         let mut attachment = space.attach(origin, members.clone());
         attachment.join(place).await;
-        if let (Some(written), Some(pattern)) = (written(path), pattern(path)) {
-            attachment.subscribe_pattern(written, pattern).await?;
-        }
+        match filter.clone() {
+            Filter::Channel(channel) => attachment.subscribe(channel).await?,
+            Filter::Pattern(written, pattern) => {
+                attachment.subscribe_pattern(written, pattern).await?
+            }
+        };
         Ok(Self {
             members,
             _attachment: attachment,
@@ -129,12 +165,14 @@ impl Members {
     }
 
     /// The member that gets a message, if it is on this node.
-    fn chosen(&self, publication: &Publication) -> Option<Arc<Client>> {
+    fn chosen(&self, publication: &Publication) -> Option<(Arc<Client>, Wish)> {
         let everywhere = self.everywhere.read();
         let count = u64::try_from(everywhere.len()).ok()?;
         let index = scatter(publication.position().timetoken.0).checked_rem(count)?;
         let chosen = everywhere.get(usize::try_from(index).ok()?)?;
-        self.here.read().get(chosen)?.upgrade()
+        let here = self.here.read();
+        let member = here.get(chosen)?;
+        Some((member.client.upgrade()?, member.wish))
     }
 }
 
@@ -162,8 +200,8 @@ impl Receiver for Members {
             }
             return;
         }
-        if let Some(client) = self.chosen(publication) {
-            client.deliver_shared(fanout);
+        if let Some((client, wish)) = self.chosen(publication) {
+            client.deliver_shared(fanout, wish);
         }
     }
 }
