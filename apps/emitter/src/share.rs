@@ -68,18 +68,19 @@ impl Groups {
         let Some(place) = place(name, filter) else {
             return Ok(());
         };
-        let known = {
+        let is_new = {
             // Whoever comes meanwhile waits until the group is open.
             let mut groups = self.0.lock().await;
             if !groups.contains_key(&place) {
                 let group = Group::open(space, place.clone(), filter).await?;
                 groups.insert(place.clone(), group);
             }
-            groups
+            let known = groups
                 .get(&place)
-                .and_then(|group| group.members.here.write().insert(id.clone(), member))
+                .and_then(|group| group.members.here.write().insert(id.clone(), member));
+            known.is_none()
         };
-        if known.is_none() {
+        if is_new {
             space.presence().join(&place, id);
             tell(space, PresenceAction::Join, &place, id).await;
         }

@@ -16,6 +16,7 @@ mod topic;
 mod username;
 mod watch;
 mod who;
+pub(crate) mod zero_id;
 
 use std::sync::Arc;
 

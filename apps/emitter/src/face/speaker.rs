@@ -152,7 +152,7 @@ impl Speaker {
     /// Subscribes; what is wrong is said twice, in the answer and as a message.
     pub(crate) async fn subscribe(
         &mut self,
-        id: NonZeroU16,
+        id: Option<NonZeroU16>,
         asked: &Asked,
         attachment: &mut Attachment,
     ) -> Result<QoS, SubscribeAckReason> {
@@ -162,7 +162,7 @@ impl Speaker {
             Err(bad) => Err(bad.into()),
         };
         subscribed.map(|()| asked.wish.qos).map_err(|fault| {
-            self.fail(&fault, Some(id));
+            self.fail(&fault, id);
             match fault.status {
                 400 => SubscribeAckReason::TopicFilterInvalid,
                 401 => SubscribeAckReason::NotAuthorized,
@@ -307,7 +307,7 @@ impl Speaker {
     /// Unsubscribes; true when there was such a subscription.
     pub(crate) async fn unsubscribe(
         &mut self,
-        id: NonZeroU16,
+        id: Option<NonZeroU16>,
         filter: &str,
         attachment: &mut Attachment,
     ) -> bool {
@@ -317,7 +317,7 @@ impl Speaker {
             Err(bad) => Err(bad.into()),
         };
         left.unwrap_or_else(|fault| {
-            self.fail(&fault, Some(id));
+            self.fail(&fault, id);
             false
         })
     }

@@ -600,6 +600,43 @@ def errors():
     raw.close()
 
 
+def packet_id_zero():
+    """The JavaScript SDK begins to count packets at random, sometimes with 0."""
+    sdk = Sdk()
+    key = sdk.key("z/", "rw")
+    stream = socket.create_connection((HOST, int(PORT)), SOON)
+    said = b""
+
+    def hear(length):
+        nonlocal said
+        while len(said) < length:
+            part = stream.recv(1000)
+            assert part, said
+            said += part
+        heard, said = said[:length], said[length:]
+        return heard
+
+    def text(text):
+        return len(text).to_bytes(2, "big") + text.encode()
+
+    connect = text("MQTT") + b"\x04\x02\x00\x1e" + text("zero")
+    stream.sendall(b"\x10" + bytes([len(connect)]) + connect)
+    assert hear(4) == b"\x20\x02\x00\x00"
+    body = b"\x00\x00" + text(f"{key}/z/")
+    stream.sendall(b"\x82" + bytes([len(body) + 1]) + body + b"\x00")
+    assert hear(5) == b"\x90\x03\x00\x00\x00"
+    sdk.client.publish(key, "z/", "x")
+    assert hear(7) == b"\x30\x05\x00\x02z/x"
+    stream.sendall(b"\xa2" + bytes([len(body)]) + body)
+    assert hear(4) == b"\xb0\x02\x00\x00"
+    # On the plain face it is what the standard calls it.
+    plain = socket.create_connection((HOST, int(PORT)), SOON)
+    body = b"\x00\x00" + text("z") + b"\x00"
+    plain.sendall(b"\x10" + bytes([len(connect)]) + connect + b"\x82" + bytes([len(body)]) + body)
+    assert plain.recv(4) == b"\x20\x02\x00\x00" and plain.recv(1) == b""
+    sdk.close()
+
+
 def qualities():
     one, two = Raw(), Raw(version=mqtt.MQTTv5)
     key = one.key("q/#/")

@@ -60,6 +60,7 @@ python_scenarios!(
     keyban,
     groups,
     errors,
+    packet_id_zero,
     qualities,
     wills,
     plain,
