@@ -30,6 +30,10 @@ impl PubSubBackend for Memory {
         Ok(node.publish(draft).await?)
     }
 
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     fn publish_now(&self, draft: Draft) -> Attempt {
         match self.node.get() {
             Some(node) => node.publish_now(draft),

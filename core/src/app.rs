@@ -8,7 +8,10 @@ use warp::filters::BoxedFilter;
 use crate::{
     runner::Listening,
     space::Space,
-    transport::{http::Response, tcp::TcpProtocol},
+    transport::{
+        http::{Response, direct::Responder},
+        tcp::TcpProtocol,
+    },
 };
 
 /// A protocol: its addresses, its codec, its sessions.
@@ -64,10 +67,22 @@ pub trait App: Send + Sync + 'static {
         true
     }
 
+    /// True for an app that is served only at addresses that name it, and not where everything is.
+    fn only_where_named(&self) -> bool {
+        false
+    }
+
     /// The protocols of the app that come over bare TCP. Called once, before the server listens.
     fn tcp(&self, space: &Arc<Space>) -> Vec<Arc<dyn TcpProtocol>> {
         let _ = space;
         Vec::new()
+    }
+
+    /// Who answers those requests of the app that wait for long, or are many, on a [shorter
+    /// way](crate::http::direct) than the routes. Called once, before the server listens.
+    fn responder(&self, space: &Arc<Space>) -> Option<Arc<dyn Responder>> {
+        let _ = space;
+        None
     }
 
     /// What is unsafe about this app's settings on an address that others can reach, as a sentence that

@@ -94,6 +94,11 @@ pub trait PubSubBackend: Send + Sync + 'static {
         let _ = interest;
     }
 
+    /// False when there never are other nodes: then nodes need not tell each other anything. Fixed.
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     /// How the backend fares.
     fn status(&self) -> BackendStatus {
         BackendStatus::Ready
@@ -130,6 +135,10 @@ impl<B: PubSubBackend + ?Sized> PubSubBackend for Arc<B> {
 
     fn unsubscribe(&self, interest: &Interest) {
         (**self).unsubscribe(interest);
+    }
+
+    fn is_shared(&self) -> bool {
+        (**self).is_shared()
     }
 
     fn status(&self) -> BackendStatus {

@@ -31,6 +31,11 @@ impl Channel {
         }
     }
 
+    /// True when it is one of those that apps use among themselves: see [`space::RESERVED`](crate::space::RESERVED).
+    pub fn is_reserved(&self) -> bool {
+        self.0.starts_with(crate::space::RESERVED)
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -21,6 +21,7 @@ mod pattern;
 mod persistence;
 mod publication;
 mod receipt;
+mod registry;
 mod runner;
 mod token_place;
 
@@ -50,6 +51,7 @@ pub use self::{
         decode_draft, encode_draft,
     },
     receipt::Receipt,
+    registry::{OnChange, Registry, RegistryError},
     runner::{AppRunner, BindFailure, Builder, Listen, Listening, Runtime, Server, StartError},
     space::Space,
     token_place::TokenPlace,

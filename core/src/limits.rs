@@ -14,6 +14,9 @@ pub struct Limits {
     pub name_bytes_max: usize,
     /// Channels of one connection; one more is refused. Default 1024.
     pub channels_per_connection_max: usize,
+    /// Members of all channels of all nodes that are known, where a client on two channels counts twice; a client
+    /// above that is not counted as present. Default 1,000,000.
+    pub members_max: usize,
     /// Connections of the process; one more is closed at once. Default 100,000.
     pub connections_max: usize,
     /// Connections from one address; one more is closed at once. Default 50,000.
@@ -41,6 +44,7 @@ impl Default for Limits {
             message_bytes_max: 1 << 20,
             name_bytes_max: 1024,
             channels_per_connection_max: 1024,
+            members_max: 1_000_000,
             connections_max: 100_000,
             connections_per_address_max: 50_000,
             outbound_bytes_max: 4 << 20,

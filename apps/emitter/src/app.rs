@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use polywire_core::{
     http::{Request, Response, request},
     transport::{Endpoint, tcp::TcpProtocol, websocket::serve},
 };
+use rand::distr::{Alphanumeric, SampleString};
 use rmqtt_codec::types::QoS;
 use warp::{Filter, Rejection, filters::BoxedFilter};
 
@@ -23,28 +25,49 @@ use crate::{
     client::Encoders,
     door::{Door, Mqtt},
     encoder::PublishEncoder,
+    face::{self, Faces, Service},
+    keys::{self, Keyring, Licence, OwnKeys, Pattern, Permissions},
+    retained::Retained,
     session::{NAME, Shared},
+    settings::InvalidSetting,
     version::Version,
 };
 
 /// What a packet may be longer than a message: its topic and the rest.
 const PACKET_BYTES_MORE: usize = 8 << 10;
 
-/// The MQTT app.
+/// The Emitter app: MQTT, with topics that begin with a key, and with topics as they are.
 #[derive(Clone)]
 pub struct Emitter {
     authenticate: bool,
     token_place: TokenPlace,
-    /// One for both transports: a client id is taken over wherever it comes from.
-    shared: OnceLock<Arc<Shared>>,
+    faces: Faces,
+    secret: Secret,
+    licence: Option<Licence>,
+    refused_filters: Arc<[String]>,
+    /// One for all addresses and transports: a client id is taken over wherever it comes from.
+    shared: Arc<OnceLock<Arc<Shared>>>,
+}
+
+/// What signs keys.
+#[derive(Clone)]
+enum Secret {
+    Given(String),
+    /// Shown at the start.
+    Random(String),
 }
 
 impl Default for Emitter {
+    /// With both faces, and a random master key, which the server shows when it starts.
     fn default() -> Self {
         Self {
             authenticate: false,
             token_place: TokenPlace::Query("api_key".into()),
-            shared: OnceLock::new(),
+            faces: Faces::Both,
+            secret: Secret::Random(Alphanumeric.sample_string(&mut rand::rng(), 32)),
+            licence: None,
+            refused_filters: Arc::new([]),
+            shared: Arc::default(),
         }
     }
 }
@@ -74,14 +97,120 @@ impl Emitter {
         self
     }
 
+    /// Sets which faces are shown. Default both.
+    #[must_use]
+    pub fn faces(mut self, faces: Faces) -> Self {
+        self.faces = faces;
+        self
+    }
+
+    /// Sets the key that makes other keys. All nodes have the same; another one ends all keys that were made.
+    ///
+    /// # Errors
+    /// [`InvalidSetting::MasterKey`]
+    pub fn master_key(mut self, key: impl Into<String>) -> Result<Self, InvalidSetting> {
+        let key = key.into();
+        let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if !(16..=256).contains(&key.len()) || !key.bytes().all(is_safe) {
+            return Err(InvalidSetting::MasterKey);
+        }
+        self.secret = Secret::Given(key);
+        Ok(self)
+    }
+
+    /// Accepts the keys of an existing Emitter installation, its master keys too. Without a
+    /// [`master_key`](Self::master_key) the licence signs what is made here.
+    ///
+    /// # Errors
+    /// [`InvalidSetting::Licence`]
+    pub fn licence(mut self, text: &str) -> Result<Self, InvalidSetting> {
+        let licence = Licence::parse(text).map_err(|_| InvalidSetting::Licence)?;
+        self.licence = Some(licence);
+        if let Secret::Random(_) = self.secret {
+            self.secret = Secret::Given(format!("licence {}", text.trim()));
+        }
+        Ok(self)
+    }
+
+    /// Sets topic filters that nobody may subscribe to, such as `#`: for Emitter clients without their key.
+    #[must_use]
+    pub fn refused_filters<F: Into<String>>(
+        mut self,
+        filters: impl IntoIterator<Item = F>,
+    ) -> Self {
+        self.refused_filters = filters.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The plain face alone, for addresses that serve nothing else.
+    pub fn plain(&self) -> PlainMqtt {
+        PlainMqtt(self.clone())
+    }
+
+    /// A key for a channel with the permissions that these letters name: `r` subscribe, `w` publish, `s` store, `l`
+    /// load, `p` presence, `e` extend, `x` execute.
+    ///
+    /// # Errors
+    /// [`InvalidSetting::Target`]
+    pub fn make_key(
+        &self,
+        channel: &str,
+        permissions: &str,
+        life: Option<Duration>,
+    ) -> Result<String, InvalidSetting> {
+        let target = Pattern::parse(channel).map_err(|_| InvalidSetting::Target)?;
+        let end = |life: Duration| {
+            u32::try_from(keys::now().saturating_add(life.as_secs())).unwrap_or(u32::MAX)
+        };
+        let permissions = Permissions::of_letters(permissions);
+        Ok(self.own_keys().make(permissions, &target, life.map(end)))
+    }
+
+    fn own_keys(&self) -> OwnKeys {
+        match &self.secret {
+            Secret::Given(secret) | Secret::Random(secret) => OwnKeys::new(secret),
+        }
+    }
+
+    fn streams(&self, space: &Arc<Space>, faces: Faces) -> Arc<dyn TcpProtocol> {
+        let limits = space.limits();
+        Arc::new(Mqtt {
+            shared: self.shared(space),
+            faces,
+            outbox: Arc::new(OutboxOptions {
+                bytes_max: limits.outbound_bytes_max,
+                stall: limits.outbound_stall(),
+                // It stands behind a packet that was cut: nothing can be said.
+                farewell: Bytes::new(),
+            }),
+        })
+    }
+
+    fn is_open(&self) -> Option<String> {
+        (!self.authenticate).then(|| {
+            "MQTT lets whoever reaches it subscribe and publish: set apps.emitter.authenticate, listen on \
+             127.0.0.1, serve it on an address of its own that only trusted programs reach, or set \
+             apps.emitter.face to \"emitter\", which asks for keys."
+                .to_owned()
+        })
+    }
+
     fn shared(&self, space: &Arc<Space>) -> Arc<Shared> {
         let shared = self.shared.get_or_init(|| {
             Arc::new(Shared {
                 space: space.clone(),
                 gate: self.authenticate.then(|| self.token_place.clone()),
                 packet_bytes_max: space.limits().message_bytes_max + PACKET_BYTES_MORE,
-                v3: encoders(Version::V3),
-                v5: encoders(Version::V5),
+                v3: encoders(Version::V3, ""),
+                v5: encoders(Version::V5, ""),
+                emitter: Service::new(
+                    space.clone(),
+                    Keyring::new(self.own_keys(), self.licence.clone()),
+                    self.refused_filters.clone(),
+                    encoders(Version::V3, "/"),
+                    encoders(Version::V5, "/"),
+                ),
+                retained: Retained::default(),
                 clients: Mutex::new(HashMap::new()),
             })
         });
@@ -97,9 +226,14 @@ async fn wants_websocket(headers: HeaderMap) -> Result<(), Rejection> {
     }
 }
 
-fn encoders(version: Version) -> Encoders {
-    [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce]
-        .map(|qos| Arc::new(PublishEncoder { version, qos }) as Arc<dyn Encoder>)
+fn encoders(version: Version, suffix: &'static str) -> Encoders {
+    [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce].map(|qos| {
+        Arc::new(PublishEncoder {
+            version,
+            qos,
+            suffix,
+        }) as Arc<dyn Encoder>
+    })
 }
 
 #[async_trait]
@@ -111,7 +245,11 @@ impl App for Emitter {
     fn routes(&self, space: &Arc<Space>) -> BoxedFilter<(Response,)> {
         let shared = self.shared(space);
         let options = Arc::new(Door::options(&shared));
-        let door: Arc<dyn Endpoint> = Arc::new(Door(shared));
+        let pages = face::routes(&shared.emitter);
+        let door: Arc<dyn Endpoint> = Arc::new(Door {
+            shared,
+            faces: self.faces,
+        });
         let space = space.clone();
         let answer = move |request: Request| {
             let (space, door, options) = (space.clone(), door.clone(), options.clone());
@@ -128,28 +266,22 @@ impl App for Emitter {
             .untuple_one()
             .and(request(|path| path == "/"))
             .then(answer);
-        named.or(root).unify().boxed()
+        let sockets = named.or(root).unify();
+        match self.faces {
+            Faces::Plain => sockets.boxed(),
+            Faces::Both | Faces::Emitter => sockets.or(pages).unify().boxed(),
+        }
     }
 
     fn weakness(&self) -> Option<String> {
-        (!self.authenticate).then(|| {
-            "MQTT lets whoever reaches it subscribe and publish: set apps.emitter.authenticate, listen on \
-             127.0.0.1, or serve it on an address of its own that only trusted programs reach."
-                .to_owned()
-        })
+        match self.faces {
+            Faces::Emitter => None,
+            Faces::Both | Faces::Plain => self.is_open(),
+        }
     }
 
     fn tcp(&self, space: &Arc<Space>) -> Vec<Arc<dyn TcpProtocol>> {
-        let limits = space.limits();
-        vec![Arc::new(Mqtt {
-            shared: self.shared(space),
-            outbox: Arc::new(OutboxOptions {
-                bytes_max: limits.outbound_bytes_max,
-                stall: limits.outbound_stall(),
-                // It stands behind a packet that was cut: nothing can be said.
-                farewell: Bytes::new(),
-            }),
-        })]
+        vec![self.streams(space, self.faces)]
     }
 
     fn banner(&self, at: Listening) -> Vec<String> {
@@ -159,10 +291,62 @@ impl App for Emitter {
         } else {
             " --capath /etc/ssl/certs"
         };
-        vec![
-            format!("MQTT at {ip}:{port}, also over WebSocket at /mqtt; subscribe with"),
-            format!("  mosquitto_sub -h {ip} -p {port}{tls} -t '<topic>'"),
-        ]
+        let mut lines = Vec::new();
+        if self.faces != Faces::Emitter {
+            lines.push(format!(
+                "MQTT at {ip}:{port}, also over WebSocket at /mqtt; subscribe with"
+            ));
+            lines.push(format!(
+                "  mosquitto_sub -h {ip} -p {port}{tls} -t '<topic>'"
+            ));
+        }
+        if self.faces != Faces::Plain {
+            let url = at.http_url();
+            lines.push(format!("Emitter at {ip}:{port}; make keys at {url}/keygen"));
+            if let Secret::Random(key) = &self.secret {
+                lines.push(format!(
+                    "  with this server's master key, until it stops: {key}"
+                ));
+            }
+        }
+        lines
+    }
+}
+
+/// MQTT with topics as they are, for addresses that name it, whatever is shown elsewhere: see [`Emitter::plain`].
+#[derive(Debug)]
+pub struct PlainMqtt(Emitter);
+
+#[async_trait]
+impl App for PlainMqtt {
+    fn name(&self) -> &'static str {
+        "mqtt"
+    }
+
+    fn routes(&self, _: &Arc<Space>) -> BoxedFilter<(Response,)> {
+        let nothing = || async { Err::<Response, _>(warp::reject::not_found()) };
+        warp::any().and_then(nothing).boxed()
+    }
+
+    fn serves_http(&self) -> bool {
+        false
+    }
+
+    fn only_where_named(&self) -> bool {
+        true
+    }
+
+    fn tcp(&self, space: &Arc<Space>) -> Vec<Arc<dyn TcpProtocol>> {
+        vec![self.0.streams(space, Faces::Plain)]
+    }
+
+    fn weakness(&self) -> Option<String> {
+        self.0.is_open()
+    }
+
+    fn banner(&self, at: Listening) -> Vec<String> {
+        let (ip, port) = (at.address.ip(), at.address.port());
+        vec![format!("plain MQTT at {ip}:{port}")]
     }
 }
 
@@ -170,6 +354,7 @@ impl fmt::Debug for Emitter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Emitter")
             .field("authenticate", &self.authenticate)
+            .field("faces", &self.faces)
             .finish_non_exhaustive()
     }
 }

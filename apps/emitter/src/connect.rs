@@ -1,5 +1,7 @@
 //! What a client says first, and what it is answered.
 
+use std::num::NonZeroU32;
+
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use rmqtt_codec::{
@@ -9,7 +11,7 @@ use rmqtt_codec::{
 };
 use tokio_util::codec::Decoder;
 
-use crate::{outgoing, version::Version};
+use crate::{about::About, outgoing, version::Version};
 
 /// CONNACK 1 of 3.1.1.
 const WRONG_LEVEL: &[u8] = &[0x20, 2, 0, 1];
@@ -24,6 +26,9 @@ pub(crate) struct Will {
     pub(crate) payload: Bytes,
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
+    pub(crate) about: About,
+    /// How long it is wanted once it was published.
+    pub(crate) expiry_secs: Option<NonZeroU32>,
 }
 
 /// CONNECT, of any version.
@@ -32,6 +37,7 @@ pub(crate) struct Connect {
     pub(crate) version: Version,
     pub(crate) client_id: ByteString,
     pub(crate) keep_alive_secs: u16,
+    pub(crate) username: Option<ByteString>,
     pub(crate) password: Option<Bytes>,
     pub(crate) will: Option<Will>,
     /// A session of 3.1.1 that is to outlive the connection.
@@ -41,6 +47,8 @@ pub(crate) struct Connect {
     /// Messages of quality 1 and 2 that the client takes at a time.
     pub(crate) receive_max: Option<u16>,
     pub(crate) packet_bytes_max: Option<u32>,
+    /// Short names of topics that the client allows.
+    pub(crate) aliases_max: u16,
     /// The client wants an exchange of AUTH packets.
     pub(crate) enhanced: bool,
 }
@@ -73,17 +81,21 @@ impl Connect {
             version: Version::V3,
             client_id: connect.client_id,
             keep_alive_secs: connect.keep_alive,
+            username: connect.username,
             password: connect.password,
             will: connect.last_will.map(|will| Will {
                 topic: will.topic,
                 payload: will.message,
                 qos: will.qos,
                 retain: will.retain,
+                about: About::of_qos(will.qos).retained(will.retain),
+                expiry_secs: None,
             }),
             persistent: !connect.clean_session,
             session_expiry_secs: 0,
             receive_max: None,
             packet_bytes_max: None,
+            aliases_max: 0,
             enhanced: false,
         }
     }
@@ -93,8 +105,11 @@ impl Connect {
             version: Version::V5,
             client_id: connect.client_id,
             keep_alive_secs: connect.keep_alive,
+            username: connect.username,
             password: connect.password,
             will: connect.last_will.map(|will| Will {
+                about: About::of_will(&will),
+                expiry_secs: will.message_expiry_interval,
                 topic: will.topic,
                 payload: will.message,
                 qos: will.qos,
@@ -103,6 +118,7 @@ impl Connect {
             persistent: false,
             session_expiry_secs: connect.session_expiry_interval_secs,
             receive_max: connect.receive_max.map(std::num::NonZeroU16::get),
+            aliases_max: connect.topic_alias_max,
             packet_bytes_max: connect.max_packet_size.map(std::num::NonZeroU32::get),
             enhanced: connect.auth_method.is_some(),
         }

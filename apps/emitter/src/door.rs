@@ -14,7 +14,10 @@ use polywire_core::{
     },
 };
 
-use crate::session::{Session, Shared};
+use crate::{
+    face::Faces,
+    session::{Session, Shared},
+};
 
 /// What a frame may be longer than a packet: clients may put several packets into one.
 const FRAME_BYTES_MORE: usize = 64 << 10;
@@ -50,6 +53,7 @@ impl SessionHandler for Session {
 /// MQTT over TCP.
 pub(crate) struct Mqtt {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) faces: Faces,
     pub(crate) outbox: Arc<OutboxOptions>,
 }
 
@@ -76,16 +80,19 @@ impl TcpProtocol for Mqtt {
             outbox: self.outbox.clone(),
             go_away: Bytes::new(),
         };
-        let runtime = shared.space.runtime().clone();
+        let (runtime, faces) = (shared.space.runtime().clone(), self.faces);
         serve_stream(runtime, socket, read_ahead, options, |link| {
-            Session::new(shared, link, peer)
+            Session::new(shared, link, peer, faces)
         })
         .await;
     }
 }
 
 /// MQTT over WebSocket.
-pub(crate) struct Door(pub(crate) Arc<Shared>);
+pub(crate) struct Door {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) faces: Faces,
+}
 
 impl Door {
     pub(crate) fn options(shared: &Shared) -> WebSocketOptions {
@@ -100,6 +107,6 @@ impl Door {
 impl Endpoint for Door {
     fn open(&self, link: Link, handshake: &Handshake, _: Arc<Identity>) -> Box<dyn SessionHandler> {
         let peer = handshake.credentials.peer;
-        Box::new(Session::new(self.0.clone(), link, peer))
+        Box::new(Session::new(self.shared.clone(), link, peer, self.faces))
     }
 }

@@ -8,6 +8,7 @@ use polywire_core::{
 use rmqtt_codec::types::QoS;
 
 use crate::{
+    about::About,
     outgoing::{self, FIRST_ID},
     version::Version,
 };
@@ -17,6 +18,8 @@ use crate::{
 pub(crate) struct PublishEncoder {
     pub(crate) version: Version,
     pub(crate) qos: QoS,
+    /// What stands behind the name of a channel: a slash for clients of the Emitter protocol.
+    pub(crate) suffix: &'static str,
 }
 
 impl Encoder for PublishEncoder {
@@ -29,13 +32,28 @@ impl Encoder for PublishEncoder {
         if topic.contains(['+', '#', '\0']) {
             return None;
         }
+        let about = About::of(publication);
+        if about.as_ref().is_some_and(About::is_over) {
+            return None;
+        }
+        let properties = about.map(|about| about.properties());
         let payload = content(&publication.payload);
+        let suffixed;
+        let topic = match self.suffix {
+            "" => topic,
+            suffix => {
+                suffixed = format!("{topic}{suffix}");
+                &suffixed
+            }
+        };
         let id = (self.qos != QoS::AtMostOnce).then_some(FIRST_ID);
-        outgoing::publish(self.version, self.qos, topic, id, payload).map(Message::Binary)
+        outgoing::publish(self.version, self.qos, topic, id, payload, properties)
+            .map(Message::Binary)
     }
 }
 
-fn content(payload: &Payload) -> Bytes {
+/// The bytes that a client gets.
+pub(crate) fn content(payload: &Payload) -> Bytes {
     match payload {
         Payload::Json(json) => json.clone().into_inner().into_bytes(),
         Payload::Text(text) => text.value().clone().into_bytes(),
@@ -70,7 +88,8 @@ mod tests {
         for (version, length) in [(Version::V3, 5), (Version::V5, 5), (Version::V3, 300)] {
             let make = |id| {
                 let payload = Bytes::from(vec![b'x'; length]);
-                outgoing::publish(version, QoS::AtLeastOnce, "a/b", Some(id), payload).unwrap()
+                let at_least_once = QoS::AtLeastOnce;
+                outgoing::publish(version, at_least_once, "a/b", Some(id), payload, None).unwrap()
             };
             let other = std::num::NonZeroU16::new(0xabcd).unwrap();
             assert_eq!(with_id(&make(FIRST_ID), 0xabcd), make(other));

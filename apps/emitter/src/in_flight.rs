@@ -108,6 +108,7 @@ mod tests {
             "a",
             Some(FIRST_ID),
             Bytes::from_static(b"x"),
+            None,
         )
         .unwrap();
         let mut flight = InFlight::new(2, 2 * packet.len());

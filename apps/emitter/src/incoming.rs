@@ -6,20 +6,24 @@ use bytes::BytesMut;
 use bytestring::ByteString;
 use rmqtt_codec::{
     error::DecodeError,
-    types::{Publish, QoS},
+    types::Publish,
     v3,
-    v5::{self, DisconnectReasonCode, ToReasonCode},
+    v5::{self, DisconnectReasonCode, RetainHandling, ToReasonCode},
 };
 use tokio_util::codec::Decoder;
 
-use crate::version::Version;
+use crate::{
+    subscription::{Wish, is_topic},
+    version::Version,
+};
 
 /// One filter of a SUBSCRIBE packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub(crate) filter: ByteString,
-    pub(crate) qos: QoS,
-    pub(crate) no_local: bool,
+    pub(crate) wish: Wish,
+    /// When retained messages are sent.
+    pub(crate) retained: RetainHandling,
 }
 
 /// A packet after CONNECT.
@@ -70,6 +74,16 @@ impl Incoming {
         }
     }
 
+    /// The first topic that the packet names.
+    pub(crate) fn topic(&self) -> Option<&str> {
+        match self {
+            Self::Publish(publish) => Some(&publish.topic),
+            Self::Subscribe(_, asked) => asked.first().map(|asked| &*asked.filter),
+            Self::Unsubscribe(_, filters) => filters.first().map(|filter| &**filter),
+            _ => None,
+        }
+    }
+
     fn of_v3(packet: v3::Packet) -> Result<Self, DisconnectReasonCode> {
         Ok(match packet {
             v3::Packet::Publish(publish) => Self::Publish(publish),
@@ -84,8 +98,8 @@ impl Incoming {
             } => {
                 let asked = topic_filters.into_iter().map(|(filter, qos)| Asked {
                     filter,
-                    qos,
-                    no_local: false,
+                    wish: Wish::of_qos(qos),
+                    retained: RetainHandling::AtSubscribe,
                 });
                 Self::subscribe(packet_id, asked.collect())?
             }
@@ -102,7 +116,19 @@ impl Incoming {
 
     fn of_v5(packet: v5::Packet) -> Result<Self, DisconnectReasonCode> {
         Ok(match packet {
-            v5::Packet::Publish(publish) => Self::Publish(publish),
+            v5::Packet::Publish(publish) => {
+                let properties = publish.properties.as_ref();
+                let is_wrong = |properties: &v5::PublishProperties| {
+                    let answer = properties.response_topic.as_ref();
+                    // Identifiers are the server's to say.
+                    !properties.subscription_ids.is_empty()
+                        || answer.is_some_and(|to| !is_topic(to))
+                };
+                if properties.is_some_and(is_wrong) {
+                    return Err(DisconnectReasonCode::ProtocolError);
+                }
+                Self::Publish(publish)
+            }
             v5::Packet::PublishAck(ack) => Self::Done(ack.packet_id),
             v5::Packet::PublishReceived(ack) => match u8::from(ack.reason_code) < 128 {
                 true => Self::Received(ack.packet_id),
@@ -111,15 +137,16 @@ impl Incoming {
             v5::Packet::PublishRelease(ack) => Self::Release(ack.packet_id),
             v5::Packet::PublishComplete(ack) => Self::Done(ack.packet_id),
             v5::Packet::Subscribe(subscribe) => {
-                // CONNACK has said so.
-                if subscribe.id.is_some() {
-                    return Err(DisconnectReasonCode::SubscriptionIdentifiersNotSupported);
-                }
                 let asked = subscribe.topic_filters.into_iter();
                 let asked = asked.map(|(filter, options)| Asked {
                     filter,
-                    qos: options.qos,
-                    no_local: options.no_local,
+                    wish: Wish {
+                        qos: options.qos,
+                        no_local: options.no_local,
+                        as_published: options.retain_as_published,
+                        id: subscribe.id,
+                    },
+                    retained: options.retain_handling,
                 });
                 Self::subscribe(subscribe.packet_id, asked.collect())?
             }

@@ -1,17 +1,30 @@
 //! MQTT on polywire: clients of 3.1, 3.1.1 and 5.0, over TCP and over WebSocket.
 
+mod about;
 mod app;
 mod client;
 mod connect;
+mod connected;
 mod door;
 mod encoder;
+mod face;
+#[doc(hidden)]
+pub mod fuzzing;
 mod in_flight;
 mod incoming;
+mod keys;
 mod outgoing;
-mod qos;
+mod own;
 mod reader;
+mod retained;
 mod session;
+mod settings;
+mod share;
 mod subscription;
 mod version;
 
-pub use self::app::Emitter;
+pub use self::{
+    app::{Emitter, PlainMqtt},
+    face::Faces,
+    settings::InvalidSetting,
+};

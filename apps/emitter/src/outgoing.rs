@@ -35,6 +35,7 @@ pub(crate) fn publish(
     topic: &str,
     packet_id: Option<NonZeroU16>,
     payload: Bytes,
+    properties: Option<v5::PublishProperties>,
 ) -> Option<Bytes> {
     let publish = Box::new(Publish {
         dup: false,
@@ -43,7 +44,7 @@ pub(crate) fn publish(
         topic: topic.into(),
         packet_id,
         payload,
-        properties: None,
+        properties: properties.filter(|_| version == Version::V5),
     });
     match version {
         Version::V3 => v3(v3::Packet::Publish(publish)),
@@ -59,10 +60,9 @@ pub(crate) fn disconnect(version: Version, reason: DisconnectReasonCode) -> Opti
         DisconnectReasonCode::KeepAliveTimeout => "no packet came in time",
         DisconnectReasonCode::MalformedPacket => "a packet was malformed",
         DisconnectReasonCode::PacketTooLarge => "a packet was too long",
-        DisconnectReasonCode::RetainNotSupported => "messages are not retained here",
         DisconnectReasonCode::ServerShuttingDown => "the server stops",
         DisconnectReasonCode::SessionTakenOver => "the client id connected again",
-        DisconnectReasonCode::TopicAliasInvalid => "there are no topic aliases here",
+        DisconnectReasonCode::TopicAliasInvalid => "there is no such topic alias",
         DisconnectReasonCode::TopicNameInvalid => "the topic is empty or has a wildcard",
         _ => "the rules of the protocol were broken",
     };

@@ -12,25 +12,26 @@ use bytestring::ByteString;
 use parking_lot::Mutex;
 use polywire_core::{
     AuthenticationError, Channel, ClientId, ConnectionId, Credentials, Draft, Identity, Origin,
-    Payload, Refusal, RefusalKind, Space, TokenPlace,
-    delivery::Link,
-    space::{Attachment, Subscribed},
+    Payload, Space, TokenPlace, delivery::Link,
 };
 use rand::distr::{Alphanumeric, SampleString};
 use rmqtt_codec::{
-    types::{Publish, QoS},
     v3,
-    v5::{self, ConnectAckReason, DisconnectReasonCode, PublishAckReason, SubscribeAckReason},
+    v5::{self, ConnectAckReason, DisconnectReasonCode},
 };
 
 use crate::{
     client::{Client, Encoders, Terms},
-    connect::{Connect, Will, refused},
+    connect::{Connect, refused},
+    connected::{Connected, described, publish_plain},
+    face::{Face, Faces, Service},
     in_flight::InFlight,
-    incoming::{Asked, Incoming},
-    outgoing, qos,
+    incoming::Incoming,
+    outgoing,
+    own::Aliases,
     reader::{BadLength, PacketReader},
-    subscription::{Filter, Subscription, is_topic},
+    retained::Retained,
+    subscription::is_topic,
     version::Version,
 };
 
@@ -38,7 +39,10 @@ use crate::{
 pub(crate) const NAME: &str = "emitter";
 
 /// Messages of quality 1 and 2 that are on their way in one direction, at most.
-const IN_FLIGHT_MAX: u16 = 1000;
+pub(crate) const IN_FLIGHT_MAX: u16 = 1000;
+
+/// Short names of topics in one direction, at most.
+pub(crate) const ALIASES_MAX: u16 = 32;
 
 /// What all connections share.
 pub(crate) struct Shared {
@@ -48,19 +52,18 @@ pub(crate) struct Shared {
     pub(crate) packet_bytes_max: usize,
     pub(crate) v3: Encoders,
     pub(crate) v5: Encoders,
+    pub(crate) emitter: Arc<Service>,
+    pub(crate) retained: Retained,
     /// Who is connected on this node, by client id.
     pub(crate) clients: Mutex<HashMap<ByteString, Arc<Client>>>,
 }
 
-/// A client that has said CONNECT.
-struct Connected {
-    version: Version,
-    id: ByteString,
-    client: ClientId,
-    attachment: Attachment,
-    will: Option<Will>,
-    /// Packet ids of messages of quality 2 that were published and not released.
-    received: HashSet<NonZeroU16>,
+/// What is known of the face of a client that connects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    Undecided,
+    Plain,
+    Emitter,
 }
 
 enum Stage {
@@ -76,12 +79,18 @@ pub(crate) struct Session {
     client: Arc<Client>,
     connection: ConnectionId,
     peer: Option<SocketAddr>,
+    faces: Faces,
     reader: PacketReader,
     stage: Stage,
 }
 
 impl Session {
-    pub(crate) fn new(shared: Arc<Shared>, link: Link, peer: Option<SocketAddr>) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        link: Link,
+        peer: Option<SocketAddr>,
+        faces: Faces,
+    ) -> Self {
         let connection = ConnectionId::next(shared.space.hub().node());
         let wheel = shared.space.runtime().wheel();
         let connect_secs = shared.space.limits().header_secs;
@@ -94,6 +103,7 @@ impl Session {
             client,
             connection,
             peer,
+            faces,
             stage: Stage::New,
         }
     }
@@ -131,7 +141,7 @@ impl Session {
             };
         };
         let outcome = match Incoming::decode(connected.version, packet) {
-            Ok(incoming) => connected.take(incoming, &self.client).await,
+            Ok(incoming) => connected.take(incoming, &self.shared, &self.client).await,
             Err(reason) => Err(reason),
         };
         match outcome {
@@ -153,11 +163,17 @@ impl Session {
     }
 
     async fn connect(&mut self, connect: Connect) {
-        if let Some((code, reason)) = wrong(&connect) {
+        let sight = self.sight(&connect);
+        if let Some((code, reason)) = wrong(&connect, sight) {
             tracing::debug!(peer = ?self.peer, ?reason, "refused a client");
             return self.refuse(refused(connect.version, code, reason));
         }
-        let identity = match self.admit(&connect).await {
+        let admitted = match sight {
+            // Its keys say what a client may do.
+            Sight::Emitter => Ok(Identity::anybody()),
+            Sight::Plain | Sight::Undecided => self.admit(&connect).await,
+        };
+        let identity = match admitted {
             Ok(identity) => identity,
             Err((code, reason)) => return self.refuse(refused(connect.version, code, reason)),
         };
@@ -184,14 +200,11 @@ impl Session {
         let terms = Terms {
             version,
             client: client.clone(),
-            encoders: match version {
-                Version::V3 => self.shared.v3.clone(),
-                Version::V5 => self.shared.v5.clone(),
-            },
             packet_bytes_max: connect.packet_bytes_max.map(|max| max as usize),
         };
+        let aliases = Aliases::new(connect.aliases_max.min(ALIASES_MAX));
         self.client
-            .connected(terms, in_flight, connect.keep_alive_secs);
+            .connected(terms, in_flight, aliases, connect.keep_alive_secs);
         let before = self
             .shared
             .clients
@@ -214,21 +227,45 @@ impl Session {
                 receive_max: NonZeroU16::new(IN_FLIGHT_MAX).unwrap_or(NonZeroU16::MIN),
                 max_packet_size: u32::try_from(self.shared.packet_bytes_max).ok(),
                 assigned_client_id: assigned.then(|| id.clone()),
-                retain_available: false,
-                subscription_identifiers_available: false,
-                shared_subscription_available: false,
+                topic_alias_max: ALIASES_MAX,
                 ..v5::ConnectAck::default()
             }))),
         };
         self.client.send(answer);
+        let mut face = Face::Undecided(connect.username);
+        if sight != Sight::Undecided {
+            let is_emitter = sight == Sight::Emitter;
+            face.choose(is_emitter, &self.shared, &self.client, version)
+                .await;
+        }
         self.stage = Stage::Connected(Box::new(Connected {
             version,
             id,
             client,
+            face,
             attachment,
             will: connect.will,
             received: HashSet::new(),
+            aliases: HashMap::new(),
+            groups: Vec::new(),
         }));
+    }
+
+    /// What can be told of the face from how a client connects.
+    fn sight(&self, connect: &Connect) -> Sight {
+        match self.faces {
+            Faces::Emitter => Sight::Emitter,
+            Faces::Plain => Sight::Plain,
+            Faces::Both if self.shared.gate.is_some() => match connect.password {
+                Some(_) => Sight::Plain,
+                None => Sight::Emitter,
+            },
+            Faces::Both => match &connect.will {
+                Some(will) if self.shared.emitter.is_meant(&will.topic) => Sight::Emitter,
+                Some(_) => Sight::Plain,
+                None => Sight::Undecided,
+            },
+        }
     }
 
     /// Asks the policy who it is, where that is asked.
@@ -280,17 +317,28 @@ impl Session {
         }
         let Connected {
             client,
+            face,
             attachment,
             will,
+            groups,
             ..
         } = *connected;
+        for (group, filter) in groups {
+            let shares = &self.shared.emitter.groups;
+            shares.leave(&group, &filter, self.connection).await;
+        }
+        if let Face::Emitter(speaker) = face {
+            Box::pin(speaker.end(will, &attachment)).await;
+            return attachment.disconnect().await;
+        }
         if let Some(will) = will
             && let Ok(topic) = Channel::new(&will.topic)
         {
-            let draft = Draft::new(topic, Payload::untyped(will.payload))
-                .publisher(client)
-                .meta(qos::meta(will.qos));
-            if let Err(refusal) = attachment.publish(draft).await {
+            let about = will.about.expires_in(will.expiry_secs);
+            let draft = Draft::new(topic, Payload::untyped(will.payload)).publisher(client);
+            let draft = described(draft, &about, will.expiry_secs);
+            let published = publish_plain(&self.shared, &attachment, draft, will.retain);
+            if let Err(refusal) = Box::pin(published).await {
                 tracing::debug!(connection = %self.connection, %refusal, "a will was not published");
             }
         }
@@ -299,7 +347,7 @@ impl Session {
 }
 
 /// What a CONNECT asks for that there is not, or that is wrong.
-fn wrong(connect: &Connect) -> Option<(v3::ConnectAckReason, ConnectAckReason)> {
+fn wrong(connect: &Connect, sight: Sight) -> Option<(v3::ConnectAckReason, ConnectAckReason)> {
     let unavailable = v3::ConnectAckReason::ServiceUnavailable;
     if connect.enhanced {
         return Some((unavailable, ConnectAckReason::BadAuthenticationMethod));
@@ -308,164 +356,11 @@ fn wrong(connect: &Connect) -> Option<(v3::ConnectAckReason, ConnectAckReason)> 
         return Some((unavailable, ConnectAckReason::ImplementationSpecificError));
     }
     let will = connect.will.as_ref()?;
-    if will.retain {
-        return Some((unavailable, ConnectAckReason::RetainNotSupported));
+    if sight == Sight::Emitter {
+        return None;
     }
     if !is_topic(&will.topic) {
         return Some((unavailable, ConnectAckReason::TopicNameInvalid));
     }
     None
-}
-
-impl Connected {
-    /// Does what a packet asks for; false when the client leaves.
-    async fn take(
-        &mut self,
-        incoming: Incoming,
-        client: &Client,
-    ) -> Result<bool, DisconnectReasonCode> {
-        match incoming {
-            Incoming::Publish(publish) => self.publish(*publish, client).await?,
-            Incoming::Done(id) => client.done(id),
-            Incoming::Received(id) => {
-                // Also for one that is not known, so that the client forgets it.
-                client.release(id);
-                client.send(outgoing::release(self.version, id));
-            }
-            Incoming::Release(id) => {
-                let known = self.received.remove(&id);
-                client.send(outgoing::complete(self.version, id, known));
-            }
-            Incoming::Subscribe(id, asked) => {
-                let mut answers = Vec::with_capacity(asked.len());
-                for asked in asked {
-                    answers.push(self.subscribe(asked, client).await);
-                }
-                client.send(outgoing::subscribed(self.version, id, answers));
-            }
-            Incoming::Unsubscribe(id, filters) => {
-                let mut existed = Vec::with_capacity(filters.len());
-                for filter in filters {
-                    existed.push(self.unsubscribe(&filter, client).await);
-                }
-                client.send(outgoing::unsubscribed(self.version, id, &existed));
-            }
-            Incoming::Ping => client.send(outgoing::pong(self.version)),
-            Incoming::Disconnect { with_will } => {
-                self.will.take_if(|_| !with_will);
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    async fn publish(
-        &mut self,
-        publish: Publish,
-        client: &Client,
-    ) -> Result<(), DisconnectReasonCode> {
-        let properties = publish.properties.as_ref();
-        if properties.is_some_and(|properties| properties.topic_alias.is_some()) {
-            return Err(DisconnectReasonCode::TopicAliasInvalid);
-        }
-        if !is_topic(&publish.topic) {
-            return Err(DisconnectReasonCode::TopicNameInvalid);
-        }
-        if publish.retain {
-            return Err(DisconnectReasonCode::RetainNotSupported);
-        }
-        if publish.qos == QoS::ExactlyOnce
-            && let Some(id) = publish.packet_id
-        {
-            if self.received.contains(&id) {
-                // It was published before; the client missed the answer.
-                let success = PublishAckReason::Success;
-                client.send(outgoing::received(self.version, publish.qos, id, success));
-                return Ok(());
-            }
-            if self.received.len() >= usize::from(IN_FLIGHT_MAX) {
-                return Err(DisconnectReasonCode::ReceiveMaximumExceeded);
-            }
-        }
-        let Ok(topic) = Channel::new(&publish.topic) else {
-            return Err(DisconnectReasonCode::TopicNameInvalid);
-        };
-        let draft = Draft::new(topic, Payload::untyped(publish.payload))
-            .publisher(self.client.clone())
-            .meta(qos::meta(publish.qos));
-        let refusal = self.attachment.publish(draft).await.err();
-        let Some(id) = publish.packet_id else {
-            return Ok(());
-        };
-        // 3.1.1 has no word for it; the client sends it again over another connection.
-        let is_lost = |refusal: &Refusal| refusal.kind == RefusalKind::Unavailable;
-        if self.version == Version::V3 && refusal.as_ref().is_some_and(is_lost) {
-            return Err(DisconnectReasonCode::UnspecifiedError);
-        }
-        let reason = refusal.map_or(PublishAckReason::Success, |refusal| match refusal.kind {
-            RefusalKind::Forbidden => PublishAckReason::NotAuthorized,
-            RefusalKind::LimitExceeded => PublishAckReason::QuotaExceeded,
-            _ => PublishAckReason::UnspecifiedError,
-        });
-        // A refusal ends the exchange in 5.0; in 3.1.1 the client goes on with it.
-        let goes_on = self.version == Version::V3 || reason == PublishAckReason::Success;
-        if publish.qos == QoS::ExactlyOnce && goes_on {
-            self.received.insert(id);
-        }
-        client.send(outgoing::received(self.version, publish.qos, id, reason));
-        Ok(())
-    }
-
-    async fn subscribe(
-        &mut self,
-        asked: Asked,
-        client: &Client,
-    ) -> Result<QoS, SubscribeAckReason> {
-        let filter = Filter::parse(&asked.filter)?;
-        // Known before anything can come.
-        let before = client.subscribe(Subscription {
-            filter: filter.clone(),
-            qos: asked.qos,
-            no_local: asked.no_local,
-        });
-        let joined = match filter.clone() {
-            Filter::Channel(channel) => self.attachment.subscribe(channel).await,
-            Filter::Pattern(written, pattern) => {
-                self.attachment.subscribe_pattern(written, pattern).await
-            }
-        };
-        let reason = match joined {
-            Ok(Subscribed::Joined | Subscribed::Again) => return Ok(asked.qos),
-            // The client is to believe that it was done.
-            Ok(Subscribed::Dropped) => None,
-            Err(refusal) => Some(match refusal.kind {
-                RefusalKind::Forbidden => SubscribeAckReason::NotAuthorized,
-                RefusalKind::LimitExceeded => SubscribeAckReason::QuotaExceeded,
-                _ => SubscribeAckReason::UnspecifiedError,
-            }),
-        };
-        client.unsubscribe(&filter);
-        if let Some(before) = before {
-            client.subscribe(before);
-        }
-        reason.map_or(Ok(asked.qos), Err)
-    }
-
-    /// True when there was such a subscription.
-    async fn unsubscribe(&mut self, filter: &str, client: &Client) -> bool {
-        let Ok(filter) = Filter::parse(filter) else {
-            return false;
-        };
-        let left = match filter.clone() {
-            Filter::Channel(channel) => self.attachment.unsubscribe(channel).await,
-            Filter::Pattern(written, pattern) => {
-                self.attachment.unsubscribe_pattern(written, &pattern).await
-            }
-        };
-        let left = left.unwrap_or(false);
-        if left {
-            client.unsubscribe(&filter);
-        }
-        left
-    }
 }

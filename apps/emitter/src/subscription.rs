@@ -1,5 +1,7 @@
 //! What a client subscribed to.
 
+use std::num::NonZeroU32;
+
 use polywire_core::{Channel, Pattern};
 use rmqtt_codec::{types::QoS, v5::SubscribeAckReason};
 
@@ -14,9 +16,6 @@ pub(crate) enum Filter {
 
 impl Filter {
     pub(crate) fn parse(text: &str) -> Result<Self, SubscribeAckReason> {
-        if text.starts_with("$share/") {
-            return Err(SubscribeAckReason::SharedSubscriptionNotSupported);
-        }
         let invalid = SubscribeAckReason::TopicFilterInvalid;
         if text.contains('\0') {
             return Err(invalid);
@@ -31,6 +30,17 @@ impl Filter {
         }
     }
 
+    /// As the client wrote it.
+    pub(crate) fn written(&self) -> &Channel {
+        match self {
+            Self::Channel(written) | Self::Pattern(written, _) => written,
+        }
+    }
+
+    pub(crate) fn is_pattern(&self) -> bool {
+        matches!(self, Self::Pattern(..))
+    }
+
     pub(crate) fn matches(&self, topic: &Channel) -> bool {
         match self {
             Self::Channel(channel) => channel == topic,
@@ -43,9 +53,51 @@ impl Filter {
 #[derive(Debug, Clone)]
 pub(crate) struct Subscription {
     pub(crate) filter: Filter,
+    pub(crate) wish: Wish,
+}
+
+/// How a client wants what matches a filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wish {
     pub(crate) qos: QoS,
-    /// The client does not get what it publishes itself.
+    /// Not what the client publishes itself.
     pub(crate) no_local: bool,
+    /// With the retain bit where it was published with it.
+    pub(crate) as_published: bool,
+    /// With this identifier of the subscription.
+    pub(crate) id: Option<NonZeroU32>,
+}
+
+impl Wish {
+    pub(crate) fn of_qos(qos: QoS) -> Self {
+        Self {
+            qos,
+            no_local: false,
+            as_published: false,
+            id: None,
+        }
+    }
+
+    /// True where nothing differs from what others get.
+    pub(crate) fn is_plain(&self) -> bool {
+        *self == Self::of_qos(QoS::AtMostOnce)
+    }
+}
+
+/// The group and the filter of a shared subscription (MQTT 5.0 section 4.8.2); none for a filter that is not shared.
+pub(crate) fn shared(text: &str) -> Result<Option<(&str, &str)>, SubscribeAckReason> {
+    let Some(rest) = text.strip_prefix("$share") else {
+        return Ok(None);
+    };
+    let group = rest.strip_prefix('/').and_then(|rest| rest.split_once('/'));
+    match group {
+        Some((group, filter)) if !filter.is_empty() && is_topic(group) => Ok(Some((group, filter))),
+        _ if rest.is_empty() || rest.starts_with('/') => {
+            Err(SubscribeAckReason::TopicFilterInvalid)
+        }
+        // Another name that only begins so.
+        _ => Ok(None),
+    }
 }
 
 /// Whether a topic can be published to.
@@ -65,7 +117,23 @@ mod tests {
             let expected = Err(SubscribeAckReason::TopicFilterInvalid);
             assert_eq!(Filter::parse(wrong), expected, "{wrong:?}");
         }
-        let shared = Err(SubscribeAckReason::SharedSubscriptionNotSupported);
-        assert_eq!(Filter::parse("$share/g/a"), shared);
+    }
+
+    #[test]
+    fn a_shared_filter_has_a_group() {
+        assert_eq!(shared("a/b"), Ok(None));
+        assert_eq!(shared("$share/g/a/#"), Ok(Some(("g", "a/#"))));
+        let wrong = [
+            "$share",
+            "$share/",
+            "$share/g",
+            "$share/g/",
+            "$share//a",
+            "$share/+/a",
+        ];
+        for wrong in wrong {
+            let expected = Err(SubscribeAckReason::TopicFilterInvalid);
+            assert_eq!(shared(wrong), expected, "{wrong}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 mod bench;
 mod duration;
 mod history;
+mod keygen;
 mod publish;
 mod server;
 mod subscribe;
@@ -17,6 +18,7 @@ mod transfer;
 pub use self::{
     bench::{BenchFlags, BenchProtocol},
     history::HistoryFlags,
+    keygen::KeygenFlags,
     publish::PublishFlags,
     server::{InvalidAddress, ServerAddress, ServerFlags},
     subscribe::SubscribeFlags,
@@ -71,6 +73,11 @@ pub enum Command {
     /// Print what a client needs to connect, where the protocol wants a token.
     Token(TokenFlags),
 
+    /// Print a key for channels of the Emitter protocol.
+    ///
+    /// The server knows it by its master key: it need not run, or be reached.
+    Keygen(KeygenFlags),
+
     /// Measure a server: deliveries per second, latency, loss, CPU per delivery, memory per connection.
     ///
     /// One thread opens the connections, publishes messages that carry the time and a number, and counts
@@ -88,7 +95,7 @@ impl Default for Command {
 #[derive(Debug, Clone, Default, Args, Serialize)]
 #[non_exhaustive]
 pub struct ServeFlags {
-    /// An app to serve; may be repeated. Known: seth, knsock, history, pubnub. Without it: all of them.
+    /// An app to serve; may be repeated. Known: seth, knsock, history, pubnub, webpubsub, emitter. Without it: all of them.
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub app: Vec<String>,

@@ -8,10 +8,10 @@ use polywire_core::{
 };
 
 use crate::{
-    apps::{Emitter, HistoryApi, KeySet, KnSock, PubNub, Seth, WebPubSub},
+    apps::{Emitter, HistoryApi, KeySet, KnSock, PubNub, Seth, WebPubSub, emitter::Faces},
     auth::{ApiKey, Echo, Header},
     backends::{Memory, Redis, RedisHistory, RedisSettings},
-    config::{AppName, AuthChoice, BackendChoice, Config, PersistenceChoice, webhook},
+    config::{AppName, AuthChoice, BackendChoice, Config, FaceChoice, PersistenceChoice, webhook},
     persistence::{
         DiskHistory, DiskSettings, ExternalApi, ExternalApiSettings, MemoryHistory, NoPersistence,
     },
@@ -46,7 +46,16 @@ pub fn builder(config: &Config) -> Result<Builder, StartError> {
                     builder
                 }
             },
-            AppName::Emitter => builder.app(emitter(config)),
+            AppName::Emitter => match emitter(config) {
+                Ok(app) => match config.app.emitter.plain_listen {
+                    Some(_) => builder.app(app.plain()).app(app),
+                    None => builder.app(app),
+                },
+                Err(problem) => {
+                    problems.push(problem);
+                    builder
+                }
+            },
             AppName::History => builder.app(HistoryApi),
         };
     }
@@ -82,6 +91,9 @@ fn listen(mut builder: Builder, config: &Config) -> Builder {
             listen = listen.tls(tls.clone());
         }
         builder = builder.listen_on(listen);
+    }
+    if let Some(address) = config.app.emitter.plain_listen {
+        builder = builder.listen_on(Listen::new(address).apps(["mqtt"]));
     }
     builder
 }
@@ -220,14 +232,35 @@ fn knsock(config: &Config) -> KnSock {
         .topic_bytes_max(settings.topic_bytes_max)
 }
 
-fn emitter(config: &Config) -> Emitter {
+/// The Emitter app that a configuration asks for.
+///
+/// # Errors
+/// What the app finds wrong with its settings.
+pub fn emitter(config: &Config) -> Result<Emitter, String> {
+    let settings = &config.app.emitter;
     let app = Emitter::default();
     // A password is shown where the chosen policy looks for its secret.
     let app = match (config.auth, config.header.secret_header.parse()) {
         (AuthChoice::Header, Ok(name)) => app.password_as_header(name),
         _ => app.password_as_query(&config.api_key.key_name),
     };
-    app.authenticate(config.app.emitter.authenticate)
+    let mut app = app
+        .authenticate(settings.authenticate)
+        .refused_filters(&settings.refused_filters)
+        .faces(match settings.face {
+            FaceChoice::Both => Faces::Both,
+            FaceChoice::Emitter => Faces::Emitter,
+            FaceChoice::Plain => Faces::Plain,
+        });
+    if let Some(licence) = &settings.license {
+        let licensed = app.licence(licence.reveal());
+        app = licensed.map_err(|error| format!("apps.emitter.license: {error}"))?;
+    }
+    if let Some(key) = &settings.master_key {
+        let keyed = app.master_key(key.reveal());
+        app = keyed.map_err(|error| format!("apps.emitter.master_key: {error}"))?;
+    }
+    Ok(app)
 }
 
 fn webpubsub(config: &Config) -> Result<WebPubSub, String> {

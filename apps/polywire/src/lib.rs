@@ -35,7 +35,7 @@ pub use self::signal::{on_hangup, stop_signal};
 
 /// The bundled apps.
 pub mod apps {
-    pub use polywire_emitter::Emitter;
+    pub use polywire_emitter::{self as emitter, Emitter};
     pub use polywire_history::{self as history, HistoryApi};
     pub use polywire_knsock::{self as knsock, KnSock};
     pub use polywire_pubnub::{KeySet, PubNub};

@@ -1,11 +1,16 @@
 //! The app: its settings and its addresses.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use polywire_core::{
     App, Listening, Space,
-    http::{Request, Response, request_even_cut},
+    http::{Request, Response, direct::Responder, request_even_cut},
+    space::Stay,
 };
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +21,8 @@ use crate::{
     access::Access,
     keys::KeySets,
     presence::Recent,
-    route,
+    remembered::Remembered,
+    route::{self, ShortWay},
     stream::{Bounds, Streams},
 };
 
@@ -25,6 +31,7 @@ use crate::{
 pub struct PubNub {
     key_sets: Vec<KeySet>,
     settings: Settings,
+    shared: OnceLock<Arc<Shared>>,
 }
 
 /// What can be set beside keys.
@@ -150,6 +157,10 @@ impl PubNub {
         self.settings.interval = time;
         self
     }
+
+    fn shared(&self, space: &Arc<Space>) -> &Arc<Shared> {
+        self.shared.get_or_init(|| Shared::new(self, space))
+    }
 }
 
 /// What all requests share.
@@ -162,6 +173,7 @@ pub(crate) struct Shared {
     pub(crate) leaves: Recent<()>,
     /// Who has just come by a heartbeat, with the cursor from before that.
     pub(crate) joins: Recent<u64>,
+    pub(crate) remembered: Remembered,
     streams: Arc<Streams>,
     begun: OnceCell<()>,
     stop: CancellationToken,
@@ -179,6 +191,7 @@ impl Shared {
             space: space.clone(),
             keys: KeySets::new(app.key_sets.clone()),
             access: Access::default(),
+            remembered: Remembered::default(),
             streams: Streams::new(space, bounds),
             settings,
             leaves: Recent::default(),
@@ -193,9 +206,21 @@ impl Shared {
         self.stop.is_cancelled()
     }
 
-    /// What was published for a while. Who needs it waits until this node gets what others publish.
+    /// How long a sign of life counts that asks for so long.
+    pub(crate) fn stay(&self, timeout: Option<Duration>) -> Stay {
+        Stay {
+            timeout,
+            otherwise: self.settings.presence_timeout,
+            is_held: false,
+        }
+    }
+
+    /// What was published for a while. Who needs it waits until this node gets what others publish, and knows
+    /// what is remembered.
     pub(crate) async fn streams(&self) -> &Arc<Streams> {
-        self.begun.get_or_init(|| self.begin()).await;
+        if !self.begun.initialized() {
+            Box::pin(self.begun.get_or_init(|| self.begin())).await;
+        }
         &self.streams
     }
 
@@ -205,6 +230,12 @@ impl Shared {
             self.space.clone(),
             self.settings.interval,
         ));
+        let revoked = self.access.revoked();
+        self.remembered
+            .open(&self.space, &self.streams, revoked)
+            .await;
+        self.space.tap(self.streams.clone()).await;
+        // After it: what is stored later arrives.
         if let Some(history) = self.space.history() {
             match history.last_timetoken().await {
                 Ok(last) => self.streams.begin_behind(last),
@@ -214,7 +245,6 @@ impl Shared {
                 }
             }
         }
-        self.space.tap(self.streams.clone()).await;
     }
 }
 
@@ -239,7 +269,7 @@ impl App for PubNub {
     }
 
     fn routes(&self, space: &Arc<Space>) -> BoxedFilter<(Response,)> {
-        let shared = Shared::new(self, space);
+        let shared = self.shared(space).clone();
         if !shared.keys.is_demo() {
             // With demo keys nothing is kept before the first client comes: a server that nobody uses in
             // this way has no work with it.
@@ -247,11 +277,15 @@ impl App for PubNub {
             tokio::spawn(async move { drop(shared.streams().await.clone()) });
         }
         request_even_cut(route::is_ours)
-            .then(move |request: Request| {
+            .then(move |mut request: Request| {
                 let shared = shared.clone();
-                async move { route::route(&shared, request).await }
+                async move { route::route(&shared, &mut request).await.map(Into::into) }
             })
             .boxed()
+    }
+
+    fn responder(&self, space: &Arc<Space>) -> Option<Arc<dyn Responder>> {
+        Some(Arc::new(ShortWay(self.shared(space).clone())))
     }
 
     fn weakness(&self) -> Option<String> {

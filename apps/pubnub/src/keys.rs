@@ -1,8 +1,10 @@
 //! Key sets: the tenants of the app.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use polywire_core::Channel;
+
+use crate::text::quote;
 
 /// The keys of one tenant.
 ///
@@ -13,6 +15,8 @@ use polywire_core::Channel;
 pub struct KeySet {
     publish: String,
     subscribe: String,
+    /// The subscribe key as JSON.
+    quoted: String,
     secret: Option<String>,
     access_manager: bool,
     namespace: String,
@@ -21,9 +25,11 @@ pub struct KeySet {
 impl KeySet {
     /// A tenant with these keys, whom everybody who knows them may use.
     pub fn new(publish: impl Into<String>, subscribe: impl Into<String>) -> Self {
+        let subscribe = subscribe.into();
         Self {
             publish: publish.into(),
-            subscribe: subscribe.into(),
+            quoted: quote(&subscribe),
+            subscribe,
             secret: None,
             access_manager: false,
             namespace: String::new(),
@@ -62,9 +68,18 @@ impl KeySet {
         &self.subscribe
     }
 
+    /// The subscribe key as JSON.
+    pub(crate) fn quoted_subscribe_key(&self) -> &str {
+        &self.quoted
+    }
+
     /// The name that a channel, or a group, of this tenant has in the space.
-    pub(crate) fn qualify(&self, name: &str) -> String {
-        [&self.namespace, name].concat()
+    pub(crate) fn qualify<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        if self.namespace.is_empty() {
+            name.into()
+        } else {
+            [&self.namespace, name].concat().into()
+        }
     }
 
     /// The name that the tenant knows a channel of the space by; none for a channel of somebody else.

@@ -1,6 +1,6 @@
 //! What a poll asks for.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use polywire_core::Channel;
 
@@ -59,9 +59,9 @@ impl Subject {
         channels: &str,
         groups: &str,
     ) -> Result<Self, BadName> {
-        let mut names = Vec::new();
-        for name in path_list(channels)? {
-            names.push(Wanted::channel(keys, set, &name)?);
+        let mut names = Vec::with_capacity(1);
+        for name in path_names(channels) {
+            names.push(Wanted::channel(keys, set, &name?)?);
         }
         for name in groups.split(',').filter(|name| !name.is_empty()) {
             names.push(Wanted::group(set, name));
@@ -119,6 +119,12 @@ pub(crate) fn split(name: &str) -> (&str, bool) {
     }
 }
 
+/// What stands above the last level of a channel's name.
+pub(crate) fn above(channel: &Channel) -> Option<&str> {
+    let (above, _) = channel.as_str().rsplit_once('.')?;
+    (!above.is_empty()).then_some(above)
+}
+
 /// What stands above the levels that a wildcard matches: `a.b` for `a.b.*`; none for a plain name.
 pub(crate) fn pattern(name: &str) -> Option<&str> {
     let above = name.strip_suffix(".*")?;
@@ -128,11 +134,12 @@ pub(crate) fn pattern(name: &str) -> Option<&str> {
 
 /// The names in a part of a path: split first, decoded afterwards; none in a single comma.
 pub(crate) fn path_list(raw: &str) -> Result<Vec<String>, BadName> {
+    path_names(raw).map(|name| Ok(name?.into_owned())).collect()
+}
+
+fn path_names(raw: &str) -> impl Iterator<Item = Result<Cow<'_, str>, BadName>> {
     let names = raw.split(',').filter(|name| !name.is_empty());
-    names
-        .map(|name| decode(name).map(|name| name.into_owned()))
-        .collect::<Option<_>>()
-        .ok_or(BadName::Encoding)
+    names.map(|name| decode(name).ok_or(BadName::Encoding))
 }
 
 #[cfg(test)]

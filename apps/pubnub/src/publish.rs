@@ -7,7 +7,7 @@ use bytestring::ByteString;
 use http::{Method, StatusCode};
 use polywire_core::{
     Draft, JsonText, Kind, Payload, Refusal, RefusalKind, Retention,
-    http::{Request, Response},
+    http::{Answer, Request},
 };
 
 use crate::{
@@ -79,12 +79,12 @@ impl<'p> Publish<'p> {
     pub(crate) async fn run(
         self,
         shared: &Arc<Shared>,
-        mut request: Request,
+        request: &mut Request,
         subscribe_key: &str,
-    ) -> Result<Response, reply::Refused> {
+    ) -> Result<Answer, reply::Refused> {
         // Failures have a status too: the SDKs take everything with 200 for a success.
         let set = shared.keys.find(subscribe_key);
-        match self.publish(shared, &mut request, set).await {
+        match self.publish(shared, request, set).await {
             Ok(timetoken) => Ok(reply::ok(format!(r#"[1,"Sent","{timetoken}"]"#))),
             Err(Problem::Answer(answer)) => Err(answer),
             Err(Problem::Publish(status, message)) => Err(self::answer(shared, status, message)),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use polywire_core::{
     Refusal, RefusalKind,
-    http::{BodyError, Response, response},
+    http::{Answer, BodyError},
 };
 
 use crate::text::quote;
@@ -13,14 +13,15 @@ use crate::text::quote;
 const CONTENT_TYPE: &str = "text/javascript; charset=\"UTF-8\"";
 
 /// An answer that says what is wrong; boxed, so that carrying it costs little where nothing is.
-pub(crate) type Refused = Box<Response>;
+pub(crate) type Refused = Box<Answer>;
 
 /// Who speaks in an error.
 pub(crate) const ACCESS_MANAGER: &str = "Access Manager";
 
 /// JSON that is written already.
-pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response {
-    let mut answer = response(status, body);
+pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Answer::new(body.into());
+    *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
     headers.insert(
@@ -37,12 +38,12 @@ pub(crate) fn refuse(status: StatusCode, body: impl Into<Bytes>) -> Refused {
 }
 
 /// JSON with status 200.
-pub(crate) fn ok(body: impl Into<Bytes>) -> Response {
+pub(crate) fn ok(body: impl Into<Bytes>) -> Answer {
     json(StatusCode::OK, body)
 }
 
 /// The answer to a browser that asks what it may send.
-pub(crate) fn preflight() -> Response {
+pub(crate) fn preflight() -> Answer {
     let mut answer = ok(Bytes::new());
     let headers = answer.headers_mut();
     headers.insert(

@@ -2,22 +2,41 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
 use percent_encoding::percent_decode_str;
 
 /// Decodes a part of an address; none when it is not UTF-8. A `+` stays what it is: the SDKs write a space
 /// as `%20`.
 pub(crate) fn decode(raw: &str) -> Option<Cow<'_, str>> {
+    if memchr(b'%', raw.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(raw));
+    }
     percent_decode_str(raw).decode_utf8().ok()
 }
 
 /// The value of a query parameter, decoded; the first one counts. Outer none: it is not UTF-8.
 pub(crate) fn parameter<'q>(query: &'q str, name: &str) -> Option<Option<Cow<'q, str>>> {
-    let mut pairs = query
-        .split('&')
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    match pairs.find(|(key, _)| *key == name) {
-        Some((_, value)) => decode(value).map(Some),
+    match raw_parameter(query, name) {
+        Some(value) => decode(value).map(Some),
         None => Some(None),
+    }
+}
+
+/// The value of a query parameter, as it came. A poll asks for eight, most of which are not there.
+fn raw_parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
+    let mut rest = query;
+    loop {
+        let end = memchr(b'&', rest.as_bytes());
+        let pair = &rest[..end.unwrap_or(rest.len())];
+        if let Some(value) = pair.strip_prefix(name) {
+            if value.is_empty() {
+                return Some("");
+            }
+            if let Some(value) = value.strip_prefix('=') {
+                return Some(value);
+            }
+        }
+        rest = &rest[end? + 1..];
     }
 }
 
@@ -46,6 +65,7 @@ mod tests {
         assert_eq!(value("tt"), Some(Some(String::new())));
         assert_eq!(value("b"), Some(Some("x,y".into())));
         assert_eq!(value("d"), Some(None));
+        assert_eq!(value("t"), Some(None));
         assert_eq!(value("c"), None);
     }
 }

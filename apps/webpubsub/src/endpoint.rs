@@ -168,7 +168,7 @@ async fn open(
         _ => {
             let token = query("access_token").or_else(|| bearer(request));
             let path = match request.path.starts_with(HUBS) {
-                true => request.path.clone(),
+                true => request.path.to_string(),
                 false => format!("{HUBS}{}", hub.as_str()),
             };
             let claims = match token {

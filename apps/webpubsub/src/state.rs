@@ -230,6 +230,8 @@ impl State {
             ..Note::default()
         };
         draft.meta = note.write();
+        // Nobody asks for it later.
+        draft.retention.store = false;
         let told = self.space.publish_reserved(draft).await;
         told.map(|_| ()).map_err(|error| error.to_string())
     }

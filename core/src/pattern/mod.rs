@@ -90,6 +90,15 @@ impl Pattern {
         Self::new('.', literal.chain([Level::One]).collect())
     }
 
+    /// Every name.
+    pub fn everything() -> Self {
+        Self {
+            // In no protocol; and wildcards hide nothing where names are not those of MQTT.
+            separator: '\0',
+            levels: [Level::Rest].into(),
+        }
+    }
+
     /// What stands between levels.
     pub fn separator(&self) -> char {
         self.separator
@@ -102,10 +111,11 @@ impl Pattern {
 
     /// True when `name` is in the set.
     ///
-    /// A wildcard in the first level does not match names that begin with `$`, which servers keep
-    /// for themselves (MQTT 5.0 section 4.7.2).
+    /// Where levels are those of MQTT a wildcard in the first one does not match names that begin with `$`, which
+    /// servers keep for themselves (MQTT 5.0 section 4.7.2).
     pub fn matches(&self, name: &str) -> bool {
-        if name.starts_with('$') && !matches!(self.levels.first(), Some(Level::Literal(_))) {
+        let is_wild = !matches!(self.levels.first(), Some(Level::Literal(_)));
+        if is_wild && is_hidden(name, self.separator) {
             return false;
         }
         let mut parts = name.split(self.separator);
@@ -119,6 +129,11 @@ impl Pattern {
         }
         parts.next().is_none()
     }
+}
+
+/// True for names that a wildcard in the first level does not match.
+fn is_hidden(name: &str, separator: char) -> bool {
+    separator == '/' && name.starts_with('$')
 }
 
 impl fmt::Debug for Pattern {
@@ -161,6 +176,13 @@ mod tests {
         assert_eq!(Pattern::mqtt("a/#/b"), Err(InvalidPattern::RestNotLast));
         assert_eq!(Pattern::mqtt("a/b#"), Err(InvalidPattern::MixedLevel));
         assert_eq!(Pattern::mqtt(""), Err(InvalidPattern::Empty));
+    }
+
+    #[test]
+    fn everything_is_everything() {
+        for name in ["a", "a/b", "$SYS/a", "$x", "a.b", "/", "\0"] {
+            assert!(Pattern::everything().matches(name), "{name:?}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use foldhash::fast::RandomState;
 
-use super::{Level, Pattern};
+use super::{Level, Pattern, is_hidden};
 
 /// Values stored under patterns; a name finds the values of every pattern that it matches in time
 /// that depends on the depth of the name and not on the number of patterns.
@@ -120,8 +120,11 @@ impl<T> Trie<T> {
     /// Calls `found` for every value whose pattern `name` matches.
     pub(crate) fn visit<'t>(&'t self, name: &str, separator: char, mut found: impl FnMut(&'t T)) {
         // Names that begin with `$` are out of reach for a wildcard in the first level.
-        self.root
-            .visit(name.split(separator), !name.starts_with('$'), &mut found);
+        self.root.visit(
+            name.split(separator),
+            !is_hidden(name, separator),
+            &mut found,
+        );
     }
 }
 

@@ -24,6 +24,13 @@ pub struct Rule {
     pub durability: Option<Durability>,
 }
 
+const EVERYTHING: Rule = Rule {
+    entries_max: None,
+    bytes_max: None,
+    age_max: None,
+    durability: None,
+};
+
 /// How much is kept of which channels: the first rule whose pattern matches counts, else the default.
 ///
 /// # Examples
@@ -59,11 +66,15 @@ impl Rules {
         self
     }
 
-    /// The rule for a channel; for private messages of a client it is the default.
+    /// The rule for a channel; for private messages of a client it is the default. Of the channels that apps use
+    /// among themselves everything is kept: they clear away what they do not need.
     pub fn of(&self, target: &Target) -> &Rule {
         let Target::Channel(channel) = target else {
             return &self.default;
         };
+        if channel.is_reserved() {
+            return &EVERYTHING;
+        }
         self.special
             .iter()
             .find(|(pattern, _)| pattern.matches(channel.as_str()))
@@ -188,6 +199,8 @@ mod tests {
             [entries("a/b"), entries("a/c"), entries("s.t"), entries("x")],
             [1, 3, 4, 2]
         );
+        let own = Channel::new("$polywire/x").unwrap().into();
+        assert_eq!(rules.of(&own), &Rule::default());
         let client = ClientId::new("a/b").unwrap().into();
         assert_eq!(rules.of(&client).entries_max, Some(2));
     }

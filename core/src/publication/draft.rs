@@ -27,6 +27,11 @@ impl Target {
             Self::Client(_) => None,
         }
     }
+
+    /// True for a channel that apps use among themselves.
+    pub fn is_reserved(&self) -> bool {
+        self.channel().is_some_and(Channel::is_reserved)
+    }
 }
 
 impl From<Channel> for Target {

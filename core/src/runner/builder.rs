@@ -16,7 +16,7 @@ use crate::{
     hub::{Hub, LocalNode},
     limits::Limits,
     persistence::PersistencePolicy,
-    space::Space,
+    space::{Sharing, Space},
     transport::http::{Response, status},
 };
 
@@ -183,6 +183,9 @@ impl Builder {
             runtime.clone(),
         );
         tokio::spawn(space.clone().watch_presence());
+        if let Some(sharing) = Sharing::of(&space) {
+            tokio::spawn(sharing.run());
+        }
         let apps: Vec<_> = self
             .apps
             .iter()
@@ -197,7 +200,7 @@ impl Builder {
         let banner = self
             .apps
             .iter()
-            .filter_map(|app| Some(app.banner(address_of(&self.listen, &doors, app.name())?)))
+            .filter_map(|app| Some(app.banner(address_of(&self.listen, &doors, &**app)?)))
             .flatten()
             .collect();
         Ok(Server {
@@ -250,7 +253,8 @@ impl Builder {
             .then(|| self.authentication.as_ref()?.weakness())
             .flatten();
         let apps = self.apps.iter().filter_map(move |app| {
-            let is_public = public.iter().any(|listen| listen.serves(app.name()));
+            let mut public = public.iter();
+            let is_public = public.any(|listen| listen.serves(app.name(), app.only_where_named()));
             is_public.then(|| app.weakness()).flatten()
         });
         let accept = " To accept it all the same, set trust_network.";

@@ -8,7 +8,12 @@ use super::{BindFailure, Listen, Listening, StartError, builder::not_found};
 use crate::{
     app::App,
     space::Space,
-    transport::{Listener, Speakers, http::Response, tcp::TcpProtocol, tls::Certificate},
+    transport::{
+        Listener, Speakers,
+        http::{Response, Site, direct::Responder},
+        tcp::TcpProtocol,
+        tls::Certificate,
+    },
 };
 
 /// A bound address, and who may speak there.
@@ -22,6 +27,8 @@ pub(super) struct Door {
 pub(super) struct AppParts {
     name: &'static str,
     serves_http: bool,
+    only_where_named: bool,
+    responder: Option<Arc<dyn Responder>>,
     pub(super) routes: BoxedFilter<(Response,)>,
     protocols: Vec<Arc<dyn TcpProtocol>>,
 }
@@ -31,7 +38,9 @@ impl AppParts {
         Self {
             name: app.name(),
             serves_http: app.serves_http(),
+            only_where_named: app.only_where_named(),
             routes: app.routes(space),
+            responder: app.responder(space),
             protocols: app.tcp(space),
         }
     }
@@ -101,15 +110,17 @@ pub(super) fn open_doors(
     let parts = listen.iter().zip(listeners).zip(certificates);
     parts
         .map(|((listen, listener), certificate)| {
-            let apps = || apps.iter().filter(|app| listen.serves(app.name));
+            let is_served = |app: &&AppParts| listen.serves(app.name, app.only_where_named);
+            let apps = || apps.iter().filter(is_served);
             // Own routes belong to no app: they are served where everything is.
             let own = own_routes.iter().filter(|_| listen.apps.is_none());
             let has_http = listen.apps.is_none() || apps().any(|app| app.serves_http);
-            let http = has_http.then(|| {
-                any_of(apps().map(|app| &app.routes).chain(own))
+            let http = has_http.then(|| Site {
+                routes: any_of(apps().map(|app| &app.routes).chain(own))
                     .recover(not_found)
                     .unify()
-                    .boxed()
+                    .boxed(),
+                responders: apps().filter_map(|app| app.responder.clone()).collect(),
             });
             let tls = certificate
                 .as_ref()
@@ -138,10 +149,11 @@ pub(super) fn open_doors(
 }
 
 /// Where a person finds `app`: the first address without TLS, else the first.
-pub(super) fn address_of(listen: &[Listen], doors: &[Door], app: &str) -> Option<Listening> {
+pub(super) fn address_of(listen: &[Listen], doors: &[Door], app: &dyn App) -> Option<Listening> {
     let serving = || {
         let doors = listen.iter().zip(doors);
-        let serving = doors.filter(|(listen, _)| listen.serves(app));
+        let (name, only_where_named) = (app.name(), app.only_where_named());
+        let serving = doors.filter(move |(listen, _)| listen.serves(name, only_where_named));
         serving.map(|(_, door)| door.listening)
     };
     serving().find(|at| at.plain).or_else(|| serving().next())

@@ -46,9 +46,9 @@ impl Listen {
         self
     }
 
-    pub(super) fn serves(&self, app: &str) -> bool {
+    pub(super) fn serves(&self, app: &str, only_where_named: bool) -> bool {
         match &self.apps {
-            None => true,
+            None => !only_where_named,
             Some(names) => names.iter().any(|name| name == app),
         }
     }

@@ -64,6 +64,11 @@ impl Runtime {
         self.stopping.clone()
     }
 
+    /// Is cancelled when the server has stopped.
+    pub(crate) fn stopped(&self) -> CancellationToken {
+        self.stopped.clone()
+    }
+
     /// Spawns a task that a stop waits for.
     pub fn spawn<F>(&self, task: F)
     where

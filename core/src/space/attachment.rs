@@ -106,6 +106,23 @@ impl Attachment {
         }
     }
 
+    /// Refuses a connection that may not read a channel, or with `everywhere` all channels, as a wildcard needs it.
+    ///
+    /// # Errors
+    /// No right to read there, or a limit.
+    pub fn may_read(&self, channel: &Channel, everywhere: bool) -> Result<(), Refusal> {
+        self.space.check_channel(channel)?;
+        let identity = &self.origin.identity;
+        let allowed = match everywhere {
+            true => identity.allows_everywhere(Permissions::READ),
+            false => identity.allows(Permissions::READ, channel),
+        };
+        match allowed {
+            true => Ok(()),
+            false => Err(Refusal::forbidden("You may not subscribe there.")),
+        }
+    }
+
     /// Joins a channel; what the history has of `query`'s span comes first, in pages of its limit, and what is
     /// published meanwhile is held back until the [`Replay`] was read. `None` when the channel was joined before.
     ///

@@ -1,17 +1,17 @@
 //! The channel space that all apps share.
 
 mod attachment;
-mod due;
 mod presence;
-mod present;
 mod reading;
 mod replay;
 
 pub use self::{
     attachment::{Attachment, Subscribed},
-    presence::{Member, Presence},
+    presence::{Member, Presence, Stay},
     replay::Replay,
 };
+
+pub(crate) use self::presence::Sharing;
 
 use std::{fmt, future::ready, sync::Arc};
 
@@ -19,7 +19,7 @@ use futures_util::{FutureExt, future::Either};
 
 use crate::{
     authentication::{AuthenticationError, AuthenticationPolicy, Credentials},
-    backend::{Attempt, BackendError, BackendStatus, PubSubBackend},
+    backend::{Attempt, BackendError, BackendStatus, Interest, PubSubBackend},
     channel::Channel,
     delivery::Receiver,
     dispatcher::{Command, Dispatcher, Event, Origin, Refusal, RefusalKind, Verdict},
@@ -56,7 +56,8 @@ impl Space {
         dispatcher: Arc<dyn Dispatcher>,
         runtime: Arc<Runtime>,
     ) -> Arc<Self> {
-        let presence = Presence::default();
+        let changes = backend.is_shared().then(Arc::default);
+        let presence = Presence::new(runtime.limits().members_max, changes);
         Arc::new(Self {
             hub,
             backend,
@@ -181,9 +182,20 @@ impl Space {
         Ok(Some(receipt))
     }
 
-    /// Tells the members of a channel of a change in who is there. Where other nodes cannot be reached,
-    /// members on this node are told.
+    /// Tells the members of a channel of a change in who is there, once the other nodes know it too: who hears
+    /// of it and asks any node who is there is not contradicted. Where other nodes cannot be reached, members on
+    /// this node are told.
     pub async fn announce(
+        &self,
+        channel: &Channel,
+        event: PresenceEvent,
+        except: Option<crate::ConnectionId>,
+    ) {
+        self.presence.told().await;
+        self.announce_at_once(channel, event, except).await;
+    }
+
+    async fn announce_at_once(
         &self,
         channel: &Channel,
         event: PresenceEvent,
@@ -208,7 +220,22 @@ impl Space {
     /// # Errors
     /// Those of the backend.
     pub async fn publish_reserved(&self, draft: Draft) -> Result<Receipt, BackendError> {
-        self.backend.publish(draft.retention(Retention::NONE)).await
+        self.backend.publish(draft).await
+    }
+
+    /// Gives a receiver what is published, from now on and until the server stops, without asking anybody.
+    /// Returns when publications of other nodes arrive too.
+    pub(crate) async fn follow(&self, interest: &Interest, receiver: Arc<dyn Receiver>) {
+        self.hub.join(interest, receiver);
+        if let Err(error) = self.backend.subscribe(interest).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(error, ?interest, "followed on this node only, for now");
+        }
+    }
+
+    /// True when there may be other nodes.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.backend.is_shared()
     }
 
     /// Makes a connection known; what it joins is left when the attachment is dropped.
@@ -224,7 +251,7 @@ impl Space {
     }
 
     fn check_channel(&self, channel: &Channel) -> Result<(), Refusal> {
-        if channel.as_str().starts_with(RESERVED) {
+        if channel.is_reserved() {
             return Err(Refusal::forbidden(format!(
                 "Names that begin with {RESERVED} are the server's own."
             )));

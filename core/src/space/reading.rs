@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::Space;
+use super::{Space, Stay};
 use crate::{
     Interest, Pattern,
     channel::Channel,
@@ -18,22 +18,14 @@ use crate::{
 const LOOK: Duration = Duration::from_millis(500);
 
 impl Space {
-    /// Gives a receiver everything that is published on any channel whose name does not begin with `$`,
-    /// from now on and until the server stops: for an app that keeps what clients may ask for later.
+    /// Gives a receiver everything that is published on any channel, also on those that apps use among
+    /// themselves, from now on and until the server stops: for an app that keeps what clients may ask for later.
     /// Returns when publications of other nodes arrive too.
     ///
     /// Every publication of every app then passes by this receiver, so it had better be quick.
     pub async fn tap(&self, receiver: Arc<dyn Receiver>) {
-        // One level of a pattern is always valid.
-        let Ok(everything) = Pattern::mqtt("#") else {
-            return;
-        };
-        let interest = Interest::Pattern(everything);
-        self.hub.join(&interest, receiver);
-        if let Err(error) = self.backend.subscribe(&interest).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::debug!(error, "tapped on this node only, for now");
-        }
+        self.follow(&Interest::Pattern(Pattern::everything()), receiver)
+            .await;
     }
 
     /// Asks whether somebody without a connection may read a channel; the answer is the channel to read.
@@ -65,23 +57,33 @@ impl Space {
         origin: &Origin,
         channel: &Channel,
         client: &ClientId,
-        timeout: Duration,
+        stay: Stay,
         state: Option<JsonText>,
     ) -> bool {
-        let is_new = self.presence.touch(channel, client, timeout);
-        if !is_new {
-            if let Some(state) = state {
-                self.set_state(channel, client, state).await;
-            }
-            return false;
+        let is_new = self.presence.touch(channel, client, stay);
+        // Boxed, so that the many signs of life that change nothing cost nothing.
+        if is_new {
+            Box::pin(self.come(origin, channel, client, state)).await;
+        } else if let Some(state) = state {
+            Box::pin(self.set_state(channel, client, state)).await;
         }
+        is_new
+    }
+
+    /// Tells the members of a client that was not present before.
+    async fn come(
+        &self,
+        origin: &Origin,
+        channel: &Channel,
+        client: &ClientId,
+        state: Option<JsonText>,
+    ) {
         if state.is_some() {
             self.presence.set_state(channel, client, state);
         }
         self.tell(PresenceAction::Join, channel, client).await;
         let event = Event::Subscribed(channel.clone());
         self.dispatcher.handle(origin, &event).await;
-        true
     }
 
     /// A present client takes another state, and the members are told if it is one. False when the client
@@ -110,13 +112,22 @@ impl Space {
     }
 
     async fn tell(&self, action: PresenceAction, channel: &Channel, client: &ClientId) {
-        let event = PresenceEvent {
+        let event = self.presence_event(action, channel, client);
+        self.announce(channel, event, None).await;
+    }
+
+    pub(super) fn presence_event(
+        &self,
+        action: PresenceAction,
+        channel: &Channel,
+        client: &ClientId,
+    ) -> PresenceEvent {
+        PresenceEvent {
             action,
             client: Some(client.clone()),
             occupancy: self.presence.occupancy(channel),
             state: self.presence.state(channel, client).flatten(),
-        };
-        self.announce(channel, event, None).await;
+        }
     }
 
     /// Removes clients without a connection whose time is over, and tells the members, until the server

@@ -28,6 +28,10 @@ impl PubSubBackend for LocalBackend {
             .publish(draft)
             .await?)
     }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
 }
 
 /// Lets everybody do everything.

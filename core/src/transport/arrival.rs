@@ -5,7 +5,6 @@ use std::{net::SocketAddr, sync::Arc};
 use bytes::Bytes;
 
 use super::{
-    guarded::GuardedSocket,
     http,
     seldom::Seldom,
     socket::Socket,
@@ -24,10 +23,9 @@ pub(super) async fn serve(
 ) {
     // Boxed, so that a connection that is served does not carry room for finding out by whom.
     match Box::pin(identify_in_time(&runtime, speakers, socket)).await {
-        Ok((socket, Speaker::Http(routes), read_ahead)) => {
-            let io = GuardedSocket::new(socket, read_ahead, runtime.limits());
+        Ok((socket, Speaker::Http(site), read_ahead)) => {
             // Boxed, so that a connection of another protocol does not carry room for HTTP.
-            Box::pin(http::serve(runtime, routes, io, peer)).await;
+            Box::pin(http::serve(runtime, site, socket, read_ahead, peer)).await;
         }
         Ok((socket, Speaker::Tcp(protocol), read_ahead)) => {
             protocol.serve(socket, read_ahead).await;

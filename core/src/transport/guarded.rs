@@ -12,7 +12,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::Sleep,
+    time::{Instant, Sleep},
 };
 
 use super::{long_line::LongLine, socket::Socket};
@@ -84,14 +84,21 @@ impl Head {
 }
 
 impl GuardedSocket {
-    pub(super) fn new(socket: Socket, read_ahead: Bytes, limits: &Limits) -> Self {
+    /// Takes a connection with what was read of it, and the time when the first head must be complete, where that
+    /// is being waited for already.
+    pub(super) fn new(
+        socket: Socket,
+        read_ahead: Bytes,
+        limits: &Limits,
+        due: Option<Instant>,
+    ) -> Self {
         Self {
             socket,
             read_ahead,
             head: Head(Arc::new(Mutex::new((HeadState::First, false)))),
             line: LongLine::default(),
             head_limit: limits.header_timeout(),
-            head_deadline: None,
+            head_deadline: due.map(|due| Box::pin(tokio::time::sleep_until(due))),
             stall_limit: limits.outbound_stall(),
             stall_deadline: None,
         }
@@ -240,7 +247,7 @@ mod tests {
         let (tcp, address) = listener.accept().await.unwrap();
         let slot = Arc::new(Slots::default()).take(address.ip(), &limits);
         let socket = Socket::accepted(tcp, address, slot.unwrap());
-        let mut guarded = GuardedSocket::new(socket, Bytes::new(), &limits);
+        let mut guarded = GuardedSocket::new(socket, Bytes::new(), &limits, None);
         // More than the kernel keeps for a connection.
         let written = guarded.write_all(&vec![0; 64 << 20]).await;
         assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);

@@ -77,6 +77,10 @@ impl PersistencePolicy for RedisStream {
     }
 
     fn persist_now(&self, publication: &Arc<Publication>) -> Kept {
+        // What apps remember is no message.
+        if publication.target.is_reserved() {
+            return Ok(Durability::Delivered);
+        }
         self.background.put(Record::of(publication), |records| {
             self.writer().run(records)
         });

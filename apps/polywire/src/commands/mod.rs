@@ -1,6 +1,7 @@
 //! What a person does with a running server, or with its store.
 
 mod history;
+mod keygen;
 mod publish;
 mod subscribe;
 mod token;
@@ -8,6 +9,7 @@ mod transfer;
 
 pub(crate) use self::{
     history::history,
+    keygen::keygen,
     publish::publish,
     subscribe::subscribe,
     token::token,

@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use serde::Deserialize;
+
 /// What carries messages between processes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BackendChoice {
@@ -59,8 +61,21 @@ pub enum AppName {
     PubNub,
     /// Azure Web PubSub.
     WebPubSub,
-    /// MQTT.
+    /// Emitter and MQTT.
     Emitter,
+}
+
+/// Which faces of MQTT the Emitter app shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FaceChoice {
+    /// Topics with keys, and topics as they are: the first topic of a connection decides.
+    #[default]
+    Both,
+    /// Topics with keys.
+    Emitter,
+    /// Topics as they are.
+    Plain,
 }
 
 impl AppName {

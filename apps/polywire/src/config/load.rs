@@ -15,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     choice::{AppName, BackendChoice, PersistenceChoice},
-    event_handlers, key_sets, listen,
+    emitter, event_handlers, key_sets, listen,
     model::{Config, Written},
     problem::{Problem, Problems},
 };
@@ -163,6 +163,7 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
             "limits.channels_per_connection_max",
             limits.channels_per_connection_max,
         ),
+        ("limits.members_max", limits.members_max),
         ("limits.connections_max", limits.connections_max),
         (
             "limits.connections_per_address_max",
@@ -317,6 +318,9 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
         .filter(|_| is_common_open)
         .map(|host| SocketAddr::new(host, written.port));
     let listen = listen::sections(written.listen, common, &apps, &mut refuse);
+    let taken = listen.iter().map(|section| section.address);
+    let taken: Vec<_> = common.into_iter().chain(taken).collect();
+    emitter::check(&written.apps.emitter, &apps, &taken, &mut refuse);
     let backend = written
         .backend
         .parse()

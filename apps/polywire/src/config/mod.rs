@@ -1,6 +1,7 @@
 //! The configuration: defaults < TOML file < `POLYWIRE_` environment < flags.
 
 mod choice;
+mod emitter;
 mod event_handlers;
 mod key_sets;
 mod listen;
@@ -11,7 +12,7 @@ mod text;
 
 pub(crate) use self::event_handlers::webhook;
 pub use self::{
-    choice::{AppName, AuthChoice, BackendChoice, LogFormat, PersistenceChoice},
+    choice::{AppName, AuthChoice, BackendChoice, FaceChoice, LogFormat, PersistenceChoice},
     load::load,
     model::{
         ApiKeySection, AppSections, Config, EmitterSection, EventHandlerSection,

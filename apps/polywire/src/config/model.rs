@@ -11,7 +11,7 @@ use polywire_persistence::DiskBounds;
 use serde::Deserialize;
 
 use super::{
-    choice::{AppName, AuthChoice, BackendChoice, LogFormat, PersistenceChoice},
+    choice::{AppName, AuthChoice, BackendChoice, FaceChoice, LogFormat, PersistenceChoice},
     text::{Secret, text},
 };
 
@@ -393,8 +393,18 @@ impl Default for KnSockSection {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EmitterSection {
-    /// Asks the authentication policy for every client, with its password. Default false.
+    /// Asks the authentication policy for every client of plain MQTT, with its password. Default false.
     pub authenticate: bool,
+    /// What the common port shows: topics with keys, topics as they are, or both. Default both.
+    pub face: FaceChoice,
+    /// Makes the keys of channels. Default: a random one, which is shown at the start, or the license.
+    pub master_key: Option<Secret>,
+    /// The license of an existing Emitter installation, whose keys are accepted.
+    pub license: Option<Secret>,
+    /// An address for plain MQTT alone.
+    pub plain_listen: Option<SocketAddr>,
+    /// Topic filters that nobody may subscribe to. Default none.
+    pub refused_filters: Vec<String>,
 }
 
 /// `[apps.webpubsub]`

@@ -472,3 +472,64 @@ fn a_cursor_outlives_a_restart_where_messages_are_stored() {
     // An old one goes on where it was.
     assert_eq!(poll(&cursor), [2, 3]);
 }
+
+/// What a poller gets of whole numbers, until it is as many.
+#[track_caller]
+fn poll_numbers(server: &Server, names: &str, mut cursor: String, count: usize) -> Vec<u64> {
+    let mut seen = Vec::new();
+    while seen.len() < count {
+        let target = format!("/v2/subscribe/sub/{names}/0?tt={cursor}&tr=1");
+        let answer = server.get(&target).json();
+        cursor = answer["t"]["t"].as_str().unwrap().to_owned();
+        let messages = answer["m"].as_array().unwrap();
+        assert!(!messages.is_empty(), "only {} of {count}", seen.len());
+        seen.extend(
+            messages
+                .iter()
+                .map(|message| message["d"].as_u64().unwrap()),
+        );
+    }
+    seen
+}
+
+#[test]
+fn a_poller_gets_all_of_a_long_history_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = || {
+        ServerOptions::new(&["--data-dir", folder.path().to_str().unwrap()])
+            .config(
+                "[apps.pubnub]\nhold_secs = 1\n[[apps.pubnub.key_sets]]\npublish_key = \"pub\"\n\
+                 subscribe_key = \"sub\"\n",
+            )
+            .start()
+    };
+    let first = start();
+    let cursor = first.get("/v2/subscribe/sub/a.1/0?tt=0").json();
+    let cursor = cursor["t"]["t"].as_str().unwrap().to_owned();
+    for number in 0..250 {
+        let target = format!("/publish/pub/sub/0/a.{}/0/{number}", number % 3);
+        assert_eq!(first.get(&target).status, 200);
+    }
+    drop(first);
+    let server = start();
+    let all: Vec<u64> = (0..250).collect();
+    let names = "a.0,a.1,a.2";
+    assert_eq!(poll_numbers(&server, names, cursor.clone(), 250), all);
+    let third: Vec<u64> = (0..250).step_by(3).collect();
+    assert_eq!(
+        poll_numbers(&server, "a.0", cursor.clone(), third.len()),
+        third
+    );
+    // By a wildcard too, though nobody has said the names of the channels.
+    assert_eq!(poll_numbers(&server, "a.*", cursor, 250), all);
+}
+
+#[test]
+fn a_name_may_begin_with_a_dollar_sign() {
+    let server = start();
+    let first = server.get("/v2/subscribe/demo/$news/0?tt=0").json();
+    let cursor = first["t"]["t"].as_str().unwrap();
+    assert_eq!(server.get("/publish/demo/demo/0/$news/0/1").status, 200);
+    let target = format!("/v2/subscribe/demo/$news/0?tt={cursor}");
+    assert_eq!(server.get(&target).json()["m"][0]["d"], 1);
+}

@@ -2,14 +2,15 @@
 
 use crate::support::{Process, Redis, SOON, Server, ServerOptions, python, run_node};
 
+/// A tenant who grants access.
+const ACCESS: &str = "[[apps.pubnub.key_sets]]\npublish_key = \"pub\"\nsubscribe_key = \"sub\"\n\
+                      secret_key = \"sec\"\naccess_manager = true\n";
+
 /// What a scenario needs of the server beyond the defaults.
 fn server(scenario: &str) -> Server {
     match scenario {
         "access" => ServerOptions::new(&["--app", "pubnub"])
-            .config(
-                "[[apps.pubnub.key_sets]]\npublish_key = \"pub\"\nsubscribe_key = \"sub\"\n\
-                 secret_key = \"sec\"\naccess_manager = true\n",
-            )
+            .config(ACCESS)
             .start(),
         "history" | "actions" | "catch_up" => {
             Server::start(&["--app", "pubnub", "--persistence", "memory"])
@@ -43,7 +44,10 @@ fn run_on_two_nodes(mode: &str, scenario: &str) {
     let redis = Redis::start();
     let args = ["--backend", &redis.url(), "--persistence", "redis"];
     // With key sets of its own a node keeps messages from its start, whoever published them.
-    let keys = "[[apps.pubnub.key_sets]]\npublish_key = \"demo\"\nsubscribe_key = \"demo\"\n";
+    let keys = match scenario {
+        "access" => ACCESS,
+        _ => "[[apps.pubnub.key_sets]]\npublish_key = \"demo\"\nsubscribe_key = \"demo\"\n",
+    };
     let start = || ServerOptions::new(&args).config(keys).start();
     let (one, two) = (start(), start());
     for server in [&one, &two] {
@@ -118,11 +122,12 @@ python_in_all_modes!(
 python!(sync_filter, "sync": filters);
 python!(classic_filter, "classic": filters);
 
-python!(on_disk, run_on_disk, "engine": messages, meta, resume, history, actions, catch_up);
-// Who is here is known for each node, and where history is kept more than the queue comes: scenarios that ask for
-// the one or the other are not among these.
+python!(on_disk, run_on_disk, "engine":
+    messages, meta, resume, groups, presence_of_groups, history, actions, catch_up);
+// Where history is kept more than the queue comes, and nothing is forgotten that the scenarios for that ask for.
 python!(on_two_nodes, run_on_two_nodes, "classic":
-    messages, compressed, meta, names, signals, wildcards, resume, history, actions, catch_up);
+    messages, compressed, meta, names, signals, wildcards, resume, history, actions, catch_up, presence,
+    presence_of_wildcards, vanish, state, here_now, groups, presence_of_groups, access);
 
 mod javascript {
     use super::{run_node, server};

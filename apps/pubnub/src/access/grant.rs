@@ -4,13 +4,14 @@ use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use polywire_core::http::{Request, Response};
+use polywire_core::http::{Answer, Request};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
 use super::token::{self, Rights, Terms};
 use crate::{
     app::Shared,
+    remembered::not_remembered,
     reply::{self, ACCESS_MANAGER},
     text::{decode, quote},
 };
@@ -61,14 +62,14 @@ impl From<Names> for Rights {
 /// Everything below `/v3/pam/{key}`.
 pub(crate) async fn route(
     shared: &Arc<Shared>,
-    mut request: Request,
+    request: &mut Request,
     key: &str,
     rest: &[&str],
-) -> Result<Response, reply::Refused> {
+) -> Result<Answer, reply::Refused> {
     let set = shared.keys.find(key);
     let set = set.ok_or_else(reply::invalid_subscribe_key)?;
-    let body = body(shared, &mut request).await?;
-    let caller = super::admit_with(shared, set, &request, &body, ACCESS_MANAGER).await?;
+    let body = body(shared, request).await?;
+    let caller = super::admit_with(shared, set, request, &body, ACCESS_MANAGER).await?;
     let Some(secret) = set.secret_key().filter(|_| caller.is_signed()) else {
         return Err(reply::error(
             StatusCode::FORBIDDEN,
@@ -92,7 +93,7 @@ async fn body(shared: &Shared, request: &mut Request) -> Result<Bytes, reply::Re
     })
 }
 
-fn grant(secret: &str, body: &[u8]) -> Result<Response, reply::Refused> {
+fn grant(secret: &str, body: &[u8]) -> Result<Answer, reply::Refused> {
     let bad = |message: &str| reply::bad_request(ACCESS_MANAGER, message);
     let asked: Asked = serde_json::from_slice(body).map_err(|_| bad("Invalid JSON"))?;
     if !MINUTES.contains(&asked.ttl) {
@@ -123,7 +124,7 @@ fn grant(secret: &str, body: &[u8]) -> Result<Response, reply::Refused> {
     )))
 }
 
-async fn revoke(shared: &Shared, secret: &str, token: &str) -> Result<Response, reply::Refused> {
+async fn revoke(shared: &Shared, secret: &str, token: &str) -> Result<Answer, reply::Refused> {
     let text = decode(token).unwrap_or_default();
     let Some(token) = token::read(&text, secret) else {
         return Err(invalid("Invalid token."));
@@ -131,15 +132,10 @@ async fn revoke(shared: &Shared, secret: &str, token: &str) -> Result<Response, 
     if token.end <= SystemTime::now() {
         return Err(invalid("Token is expired."));
     }
-    if !shared.access.revoke(&token) {
-        return Err(reply::error(
-            StatusCode::SERVICE_UNAVAILABLE,
-            ACCESS_MANAGER,
-            "Too many tokens are revoked; wait until some of them have expired.",
-        ));
-    }
-    // Polls that are open with it end.
-    shared.streams().await.wake_all();
+    shared.streams().await;
+    let changes = shared.access.revoked.changes(&token);
+    let changed = shared.remembered.change_revoked(changes).await;
+    changed.map_err(|error| not_remembered(&error, ACCESS_MANAGER))?;
     Ok(reply::ok(
         r#"{"data":{"message":"Success"},"service":"Access Manager","status":200}"#,
     ))

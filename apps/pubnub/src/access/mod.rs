@@ -9,6 +9,7 @@ mod token;
 
 pub(crate) use self::{
     grant::route,
+    revoked::Revoked,
     token::{Resource, bits},
 };
 
@@ -18,29 +19,34 @@ use http::StatusCode;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use polywire_core::{AuthenticationError, ClientId, Identity, Origin, http::Request};
 
-use self::{revoked::Revoked, signature::Signed, token::Token};
+use self::{signature::Signed, token::Token};
 use crate::{app::Shared, keys::KeySet, names::Wanted, reply, text::parameter};
 
 /// What is known of tokens.
 #[derive(Debug, Default)]
 pub(crate) struct Access {
-    revoked: Revoked,
+    revoked: Arc<Revoked>,
 }
 
 impl Access {
-    /// Takes a token back; false when there is no room to remember that.
-    fn revoke(&self, token: &Token) -> bool {
-        self.revoked.add(token)
+    /// Tokens that were taken back.
+    pub(crate) fn revoked(&self) -> &Arc<Revoked> {
+        &self.revoked
     }
 
-    /// Says why a token does not count any more.
-    fn problem(&self, token: &Token) -> Option<&'static str> {
+    /// Refuses a token that does not count any more.
+    fn check(&self, token: &Token) -> Result<(), reply::Refused> {
         if token.end <= SystemTime::now() {
-            Some("Token is expired.")
-        } else if self.revoked.contains(token) {
-            Some("Token is revoked")
-        } else {
-            None
+            return Err(denied("Token is expired."));
+        }
+        match self.revoked.contains(token) {
+            Some(false) => Ok(()),
+            Some(true) => Err(denied("Token is revoked")),
+            None => Err(reply::error(
+                StatusCode::SERVICE_UNAVAILABLE,
+                reply::ACCESS_MANAGER,
+                "The token cannot be checked now; try again later.",
+            )),
         }
     }
 }
@@ -110,10 +116,7 @@ impl Caller {
     /// Refuses whoever has a token that does not count any more.
     pub(crate) fn check_again(&self, access: &Access) -> Result<(), reply::Refused> {
         match &self.rights {
-            Rights::Token(token) => match access.problem(token) {
-                Some(problem) => Err(denied(problem)),
-                None => Ok(()),
-            },
+            Rights::Token(token) => access.check(token),
             _ => Ok(()),
         }
     }
@@ -152,11 +155,16 @@ pub(crate) async fn admit_with(
     {
         return Err(reply::bad_request(service, "Invalid UUID"));
     }
+    if set.has_access_manager() {
+        // Which tokens were taken back is known from then on.
+        shared.streams().await;
+    }
     let rights = rights(shared, set, request, body, client.as_ref())?;
     let identity = if shared.settings.authenticate && !matches!(rights, Rights::Signed) {
-        ask_policy(shared, request).await?
+        // Boxed: few ask, and whoever does not should carry no room for it.
+        Box::pin(ask_policy(shared, request)).await?.into()
     } else {
-        Identity::unrestricted()
+        Identity::anybody()
     };
     let mut origin = Origin::new("pubnub", identity).peer(request.peer);
     origin.client = client.or(origin.client);
@@ -192,9 +200,7 @@ fn rights(
     let Some(token) = value("auth").and_then(|text| token::read(&text, secret)) else {
         return Ok(Rights::None);
     };
-    if let Some(problem) = shared.access.problem(&token) {
-        return Err(denied(problem));
-    }
+    shared.access.check(&token)?;
     if !token.is_for(client.map(ClientId::as_str)) {
         return Err(denied("Forbidden"));
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use polywire_core::{
     Annotation, Channel, Draft, HistoryError, JsonText, Kind, Payload, Retention, Span, Timetoken,
-    http::Response,
+    http::Answer,
 };
 use serde::Deserialize;
 
@@ -32,7 +32,7 @@ struct Asked {
 }
 
 /// Everything below `/v1/message-actions/{key}`.
-pub(crate) async fn route(call: &mut Call<'_>, path: &[&str]) -> Result<Response, Refused> {
+pub(crate) async fn route(call: &mut Call<'_>, path: &[&str]) -> Result<Answer, Refused> {
     match (call.request.method.clone(), path) {
         (Method::GET, ["channel", channel]) => list(call, channel).await,
         (Method::POST, ["channel", channel, "message", message]) => {
@@ -96,7 +96,7 @@ async fn add(
     channel: &str,
     message: &str,
     body: &[u8],
-) -> Result<Response, Refused> {
+) -> Result<Answer, Refused> {
     let (channel, _) = one_channel(call, channel, bits::WRITE)?;
     let message = timetoken(message)?;
     let asked: Asked = serde_json::from_slice(body)
@@ -141,7 +141,7 @@ async fn remove(
     channel: &str,
     message: &str,
     action: &str,
-) -> Result<Response, Refused> {
+) -> Result<Answer, Refused> {
     let (channel, _) = one_channel(call, channel, bits::DELETE)?;
     let (message, action) = (timetoken(message)?, timetoken(action)?);
     let removed = store(call)?
@@ -184,7 +184,7 @@ async fn tell(
 }
 
 /// `GET …/channel/{channel}?start=…&end=…&limit=…`: older than `start` and not older than `end`.
-async fn list(call: &Call<'_>, raw: &str) -> Result<Response, Refused> {
+async fn list(call: &Call<'_>, raw: &str) -> Result<Answer, Refused> {
     let (channel, _) = one_channel(call, raw, bits::READ)?;
     let limit = number(call, "limit")?.filter(|limit| *limit > 0);
     let limit = limit.unwrap_or(LIMIT).min(LIMIT) as usize;

@@ -1,12 +1,12 @@
 //! Deleting.
 
-use polywire_core::{Span, Timetoken, http::Response};
+use polywire_core::{Span, Timetoken, http::Answer};
 
 use super::{failed, number, one_channel, store};
 use crate::{access::bits, reply, reply::Refused, route::Call};
 
 /// `DELETE /v3/history/sub-key/{key}/channel/{channel}`: what is newer than `start` and not newer than `end`.
-pub(super) async fn delete(call: &Call<'_>, channel: &str) -> Result<Response, Refused> {
+pub(super) async fn delete(call: &Call<'_>, channel: &str) -> Result<Answer, Refused> {
     let (channel, _) = one_channel(call, channel, bits::DELETE)?;
     let start = number(call, "start")?.map(Timetoken);
     let to = number(call, "end")?.map_or(Span::ALL.to, Timetoken);

@@ -11,7 +11,7 @@ mod v3;
 pub(crate) use self::{actions::route as actions, catch_up::older};
 
 use http::{Method, StatusCode};
-use polywire_core::{Channel, History, HistoryError, Permissions, http::Response};
+use polywire_core::{Channel, History, HistoryError, Permissions, http::Answer};
 
 use crate::{
     access::{Resource, bits},
@@ -23,13 +23,13 @@ use crate::{
 pub(crate) const SERVICE: &str = "History";
 
 /// `GET /v2/history/sub-key/{key}/channel/{channel}`
-pub(crate) async fn v2(call: &Call<'_>, channel: &str) -> Result<Response, Refused> {
+pub(crate) async fn v2(call: &Call<'_>, channel: &str) -> Result<Answer, Refused> {
     only(call, &Method::GET, "GET")?;
     v2::fetch(call, channel).await
 }
 
 /// Everything below `/v3/history/sub-key/{key}`, and with actions.
-pub(crate) async fn v3(call: &Call<'_>, path: &[&str], actions: bool) -> Result<Response, Refused> {
+pub(crate) async fn v3(call: &Call<'_>, path: &[&str], actions: bool) -> Result<Answer, Refused> {
     match path {
         ["channel", channel] if !actions && call.request.method == Method::DELETE => {
             delete::delete(call, channel).await

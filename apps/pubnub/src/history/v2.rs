@@ -1,6 +1,6 @@
 //! The second version of reading: one channel, positions as numbers.
 
-use polywire_core::http::Response;
+use polywire_core::http::Answer;
 
 use super::{bad, failed, is_on, item, number, one_channel, range, store};
 use crate::{access::bits, reply, reply::Refused, route::Call};
@@ -8,7 +8,7 @@ use crate::{access::bits, reply, reply::Refused, route::Call};
 /// Messages of one answer.
 const LIMIT: u64 = 100;
 
-pub(super) async fn fetch(call: &Call<'_>, channel: &str) -> Result<Response, Refused> {
+pub(super) async fn fetch(call: &Call<'_>, channel: &str) -> Result<Answer, Refused> {
     let (channel, _) = one_channel(call, channel, bits::READ)?;
     let limit = number(call, "count")?.unwrap_or(LIMIT);
     if limit == 0 {

@@ -1,6 +1,6 @@
 //! The third version of reading: many channels, positions as texts; and counting.
 
-use polywire_core::{Span, Timetoken, http::Response};
+use polywire_core::{Span, Timetoken, http::Answer};
 
 use super::{bad, channel, failed, is_on, item, number, range, store};
 use crate::{
@@ -38,7 +38,7 @@ pub(super) async fn fetch(
     call: &Call<'_>,
     channels: &str,
     actions: bool,
-) -> Result<Response, Refused> {
+) -> Result<Answer, Refused> {
     let names = names(channels)?;
     if actions && names.len() > 1 {
         return Err(bad(
@@ -91,7 +91,7 @@ pub(super) async fn fetch(
 }
 
 /// `GET …/message-counts/{channels}`
-pub(super) async fn counts(call: &Call<'_>, channels: &str) -> Result<Response, Refused> {
+pub(super) async fn counts(call: &Call<'_>, channels: &str) -> Result<Answer, Refused> {
     let names = names(channels)?;
     let times = times(call, names.len())?;
     let store = store(call)?;

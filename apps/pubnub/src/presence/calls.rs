@@ -1,6 +1,6 @@
 //! Signs of life, leaving, and state.
 
-use polywire_core::{Channel, ClientId, JsonText, PresenceAction, PresenceEvent, http::Response};
+use polywire_core::{Channel, ClientId, JsonText, PresenceAction, PresenceEvent, http::Answer};
 use serde_json::Value;
 
 use super::{SERVICE, States, states::state_of};
@@ -8,7 +8,7 @@ use crate::{
     names::{At, Subject},
     reply,
     route::Call,
-    subscribe::{presence_timeout, touch},
+    subscribe::presence_timeout,
     text::{decode, parameter, quote},
 };
 
@@ -61,7 +61,7 @@ pub(super) async fn places(call: &Call<'_>, subject: &Subject) -> Vec<(Channel, 
 }
 
 /// `GET …/channel/{channels}/heartbeat`
-pub(super) async fn heartbeat(call: &Call<'_>, channels: &str) -> Result<Response, reply::Refused> {
+pub(super) async fn heartbeat(call: &Call<'_>, channels: &str) -> Result<Answer, reply::Refused> {
     let subject = readable(call, channels)?;
     let seconds = parameter(call.query(), "heartbeat").ok_or_else(|| bad("Invalid Heartbeat"))?;
     let timeout = presence_timeout(seconds.as_deref()).map_err(|()| bad("Invalid Heartbeat"))?;
@@ -72,7 +72,10 @@ pub(super) async fn heartbeat(call: &Call<'_>, channels: &str) -> Result<Respons
         let streams = call.shared.streams().await;
         for (channel, name) in places(call, &subject).await {
             let before = streams.horizon(call.space().hub().clock());
-            if touch(call, &channel, client, timeout, states.of(&name)).await {
+            let (stay, state) = (call.shared.stay(timeout), states.of(&name));
+            let origin = &call.caller.origin;
+            let space = call.space();
+            if space.touch(origin, &channel, client, stay, state).await {
                 call.shared.joins.note(&channel, client, before);
             }
         }
@@ -83,7 +86,7 @@ pub(super) async fn heartbeat(call: &Call<'_>, channels: &str) -> Result<Respons
 }
 
 /// `GET …/channel/{channels}/leave`
-pub(super) async fn leave(call: &Call<'_>, channels: &str) -> Result<Response, reply::Refused> {
+pub(super) async fn leave(call: &Call<'_>, channels: &str) -> Result<Answer, reply::Refused> {
     let subject = subject(call, channels)?;
     if let Some(client) = call.caller.client() {
         for (channel, _) in places(call, &subject).await {
@@ -108,7 +111,7 @@ pub(super) async fn set_state(
     call: &Call<'_>,
     channels: &str,
     uuid: &str,
-) -> Result<Response, reply::Refused> {
+) -> Result<Answer, reply::Refused> {
     const INVALID: &str = "Invalid JSON specified.";
     let (subject, client) = (readable(call, channels)?, client(uuid)?);
     let text = parameter(call.query(), "state").ok_or_else(|| bad(INVALID))?;
@@ -148,7 +151,7 @@ pub(super) async fn state(
     call: &Call<'_>,
     channels: &str,
     uuid: &str,
-) -> Result<Response, reply::Refused> {
+) -> Result<Answer, reply::Refused> {
     let (subject, client) = (readable(call, channels)?, client(uuid)?);
     let of = |channel: &Channel| {
         let state = call.space().presence().state(channel, &client);

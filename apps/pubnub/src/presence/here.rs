@@ -1,7 +1,7 @@
 //! Lists of members.
 
 use http::StatusCode;
-use polywire_core::{Channel, ClientId, http::Response, space::Member};
+use polywire_core::{Channel, ClientId, http::Answer, space::Member};
 
 use super::{
     SERVICE,
@@ -79,7 +79,7 @@ fn is_on(value: Option<&str>) -> bool {
 }
 
 /// `GET …/channel/{channels}`
-pub(super) async fn now(call: &Call<'_>, channels: &str) -> Result<Response, reply::Refused> {
+pub(super) async fn now(call: &Call<'_>, channels: &str) -> Result<Answer, reply::Refused> {
     let wish = Wish::parse(call.query())?;
     let subject = readable(call, channels)?;
     if let [wanted] = &subject.names[..]
@@ -99,7 +99,7 @@ pub(super) async fn now(call: &Call<'_>, channels: &str) -> Result<Response, rep
 }
 
 /// `GET …`: all channels that somebody is on.
-pub(super) async fn everywhere(call: &Call<'_>) -> Result<Response, reply::Refused> {
+pub(super) async fn everywhere(call: &Call<'_>) -> Result<Answer, reply::Refused> {
     let wish = Wish::parse(call.query())?;
     if !call.caller.may_everything() {
         let message = "Forbidden";
@@ -127,7 +127,7 @@ fn several<'c>(
     call: &Call<'_>,
     wish: &Wish,
     channels: impl Iterator<Item = &'c Channel>,
-) -> Response {
+) -> Answer {
     let (mut total, mut parts) = (0, Vec::new());
     for channel in channels {
         let (description, occupancy) = wish.describe(call, channel);
@@ -144,7 +144,7 @@ fn several<'c>(
 }
 
 /// `GET …/uuid/{uuid}`: the channels that a client is on.
-pub(super) fn where_now(call: &Call<'_>, uuid: &str) -> Result<Response, reply::Refused> {
+pub(super) fn where_now(call: &Call<'_>, uuid: &str) -> Result<Answer, reply::Refused> {
     let client = decode(uuid).and_then(|uuid| ClientId::new(&uuid).ok());
     let client = client.ok_or_else(|| reply::bad_request(SERVICE, "Invalid UUID"))?;
     let mut channels = call.space().presence().channels_of(&client);

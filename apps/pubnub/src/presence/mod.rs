@@ -8,14 +8,14 @@ mod states;
 pub(crate) use self::{recent::Recent, states::States};
 
 use http::Method;
-use polywire_core::http::Response;
+use polywire_core::http::Answer;
 
 use crate::{reply, route::Call};
 
 pub(crate) const SERVICE: &str = "Presence";
 
 /// Everything below `/v2/presence/sub-key/{key}`.
-pub(crate) async fn route(call: &Call<'_>, path: &[&str]) -> Result<Response, reply::Refused> {
+pub(crate) async fn route(call: &Call<'_>, path: &[&str]) -> Result<Answer, reply::Refused> {
     if call.request.method != Method::GET {
         return Err(reply::method_not_allowed("GET"));
     }

@@ -3,10 +3,9 @@
 use std::sync::OnceLock;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use bytes::Bytes;
 use polywire_core::{Channel, Kind, Payload, PresenceAction, PresenceEvent, Publication};
 
-use crate::{names::PRESENCE, text::quote};
+use crate::{keys::KeySet, names::PRESENCE, text::quote};
 
 /// Timetokens in a second.
 const TICKS: u64 = 10_000_000;
@@ -22,7 +21,7 @@ pub(crate) struct Entry {
     pub(crate) channel: Channel,
     content: Content,
     /// What an answer says of it, but for the key set and the name by which it was found.
-    written: OnceLock<Bytes>,
+    written: OnceLock<String>,
 }
 
 #[derive(Debug)]
@@ -84,10 +83,11 @@ impl Entry {
         }
     }
 
-    /// What an answer says of it after the key set and the name by which it was found; `channel` is what its
-    /// tenant calls the channel.
-    pub(crate) fn written(&self, channel: &str) -> &Bytes {
-        self.written.get_or_init(|| self.write(channel).into())
+    /// What an answer to its tenant says of it after the key set and the name by which it was found.
+    pub(crate) fn written(&self, set: &KeySet) -> &str {
+        let channel = self.channel.as_str();
+        self.written
+            .get_or_init(|| self.write(set.unqualify(channel).unwrap_or(channel)))
     }
 
     fn write(&self, channel: &str) -> String {

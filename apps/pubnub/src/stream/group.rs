@@ -16,10 +16,6 @@ pub(super) const CHANNELS_MAX: usize = 2000;
 /// Groups of one node.
 const GROUPS_MAX: usize = 100_000;
 
-/// A group has as many channels as it may have, or there are as many groups as there may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct GroupFull;
-
 /// All groups, and which groups a channel is in.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
@@ -42,56 +38,43 @@ impl Group {
 }
 
 impl Groups {
-    pub(super) fn add(
-        &mut self,
-        name: &str,
-        channels: Vec<Channel>,
-        woken: &mut Vec<Arc<Waiter>>,
-    ) -> Result<(), GroupFull> {
-        let known = self.groups.get(name);
-        let before = known.map_or(0, |group| group.channels.len());
-        let new = |channel: &&Channel| known.is_none_or(|group| !group.channels.contains(*channel));
-        let new: BTreeSet<_> = channels.iter().filter(new).cloned().collect();
-        if before + new.len() > CHANNELS_MAX || (known.is_none() && self.groups.len() >= GROUPS_MAX)
-        {
-            return Err(GroupFull);
-        }
+    /// False when these would be too many for a group, or the group one too many.
+    pub(super) fn has_room(&self, name: &str, channels: &[Channel]) -> bool {
+        let Some(group) = self.groups.get(name) else {
+            return self.groups.len() < GROUPS_MAX && channels.len() <= CHANNELS_MAX;
+        };
+        let new = channels.iter().filter(|c| !group.channels.contains(*c));
+        let new: BTreeSet<_> = new.collect();
+        group.channels.len() + new.len() <= CHANNELS_MAX
+    }
+
+    pub(super) fn add(&mut self, name: &str, channel: Channel, woken: &mut Vec<Arc<Waiter>>) {
         let name: Arc<str> = name.into();
         let group = self.groups.entry(name.clone()).or_default();
-        for channel in new {
-            let groups = self.of_channel.entry(channel.clone()).or_default();
-            groups.push(name.clone());
-            group.channels.insert(channel);
+        if group.channels.insert(channel.clone()) {
+            self.of_channel.entry(channel).or_default().push(name);
         }
-        // What the new channels hold may be what they wait for.
+        // What the new channel holds may be what they wait for.
         for waiting in &mut group.waiting {
             waiting.take(woken);
         }
-        Ok(())
     }
 
-    pub(super) fn remove(&mut self, name: &str, channels: &[Channel]) {
+    pub(super) fn remove(&mut self, name: &str, channel: &Channel) {
         let Some(group) = self.groups.get_mut(name) else {
             return;
         };
-        for channel in channels {
-            if !group.channels.remove(channel) {
-                continue;
-            }
-            if let Some(groups) = self.of_channel.get_mut(channel) {
-                groups.retain(|group| **group != *name);
-                if groups.is_empty() {
-                    self.of_channel.remove(channel);
-                }
+        if group.channels.remove(channel)
+            && let Some(groups) = self.of_channel.get_mut(channel)
+        {
+            groups.retain(|group| **group != *name);
+            if groups.is_empty() {
+                self.of_channel.remove(channel);
             }
         }
         if group.is_unused() {
             self.groups.remove(name);
         }
-    }
-
-    pub(super) fn remove_all(&mut self, name: &str) {
-        self.remove(name, &self.channels(name).cloned().collect::<Vec<_>>());
     }
 
     pub(super) fn channels(&self, name: &str) -> impl Iterator<Item = &Channel> {

@@ -34,15 +34,11 @@ mod waiter;
 
 pub(crate) use self::{
     entry::{Entry, push_payload},
-    group::GroupFull,
     waiter::Waiter,
 };
 
 use std::{
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -76,8 +72,6 @@ pub(crate) struct Streams {
     space: Weak<Space>,
     this: Weak<Self>,
     state: Mutex<State>,
-    /// The end of history when the app began.
-    floor: AtomicU64,
 }
 
 /// What a read found.
@@ -87,16 +81,23 @@ pub(crate) struct Batch {
     pub(crate) cursor: u64,
     /// In order: an entry, and by which name of the subject it was found.
     pub(crate) found: Vec<(Arc<Entry>, usize)>,
-    /// Where something that came after the cursor is not here any more.
+    /// Where something that came after the cursor is, or may be, not here any more.
     pub(crate) gaps: Vec<Gap>,
 }
 
-/// A channel of which something is not here any more.
+/// Where something is not here any more.
 #[derive(Debug)]
 pub(crate) struct Gap {
-    pub(crate) channel: Channel,
+    pub(crate) place: Place,
     /// The name of the subject that led there.
     pub(crate) index: usize,
+}
+
+#[derive(Debug)]
+pub(crate) enum Place {
+    Channel(Channel),
+    /// Some of the channels below this level: which ones is not known here any more either.
+    Below(String),
 }
 
 impl Streams {
@@ -105,24 +106,20 @@ impl Streams {
             connection: ConnectionId::next(space.hub().node()),
             space: Arc::downgrade(space),
             this: this.clone(),
-            floor: AtomicU64::new(0),
             state: Mutex::new(State::new(bounds, space.hub().clock().tick().0)),
         })
     }
 
-    /// First cursors are behind this one, the last of history.
+    /// What was stored up to here may not have arrived, and is to be read from the store.
     pub(crate) fn begin_behind(&self, last: Timetoken) {
-        self.floor.store(last.0, Ordering::Relaxed);
+        self.state.lock().begin_behind(last.0);
     }
 
     /// The cursor behind everything that has arrived.
     pub(crate) fn horizon(&self, clock: &Clock) -> u64 {
         match self.state.lock().horizon() {
-            // Nothing has arrived: whatever does will be later than that. What was stored before is not to come.
-            0 => {
-                let floor = self.floor.load(Ordering::Relaxed);
-                floor.max(clock.tick().0.saturating_sub(SKEW))
-            }
+            // Nothing has arrived: whatever does will be later than that.
+            0 => clock.tick().0.saturating_sub(SKEW),
             horizon => horizon,
         }
     }
@@ -132,8 +129,8 @@ impl Streams {
         self.state.lock().read(subject, after, waiter, Vec::new())
     }
 
-    /// Like [`read`](Self::read), with messages of the store that fill gaps: of each channel those from before
-    /// the queue begins.
+    /// Like [`read`](Self::read), with messages of the store that fill gaps: the oldest, and one more than fit into an
+    /// answer if there are so many.
     pub(crate) fn read_with(
         &self,
         subject: &Subject,
@@ -161,25 +158,15 @@ impl Streams {
         self.wake();
     }
 
-    /// Adds channels to a group.
-    pub(crate) fn add_to_group(
-        &self,
-        group: &str,
-        channels: Vec<Channel>,
-    ) -> Result<(), GroupFull> {
-        let added = self.state.lock().add_to_group(group, channels);
+    /// A channel is in a group, or is not any more.
+    pub(crate) fn set_in_group(&self, group: &str, channel: Channel, is_in: bool) {
+        self.state.lock().set_in_group(group, channel, is_in);
         self.wake();
-        added
     }
 
-    /// Removes channels from a group.
-    pub(crate) fn remove_from_group(&self, group: &str, channels: &[Channel]) {
-        self.state.lock().remove_from_group(group, channels);
-    }
-
-    /// Removes a group.
-    pub(crate) fn remove_group(&self, group: &str) {
-        self.state.lock().remove_group(group);
+    /// False when these would be too many for a group, or the group one too many.
+    pub(crate) fn has_room_in_group(&self, group: &str, channels: &[Channel]) -> bool {
+        self.state.lock().has_room_in_group(group, channels)
     }
 
     /// The channels of a group, by name.
@@ -214,6 +201,9 @@ impl Receiver for Streams {
         let Target::Channel(channel) = &publication.target else {
             return;
         };
+        if channel.is_reserved() {
+            return;
+        }
         let late = || {
             let space = self.space.upgrade()?;
             Some(space.hub().clock().tick().0)

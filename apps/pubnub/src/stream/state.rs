@@ -10,14 +10,14 @@ use foldhash::fast::RandomState;
 use polywire_core::{Channel, Kind, Publication};
 
 use super::{
-    Batch, Bounds, Gap, MESSAGES_MAX,
+    Batch, Bounds, Gap, MESSAGES_MAX, Place,
     arrival::{Arrival, Arrivals},
     entry::{self, Entry},
-    group::{GroupFull, Groups},
+    group::Groups,
     intervals::Interval,
     waiter::{Waiter, Waiters},
 };
-use crate::names::{At, Subject};
+use crate::names::{At, Subject, above};
 
 /// Everything that was published for a while, by channel.
 pub(super) struct State {
@@ -83,12 +83,6 @@ impl Level {
     fn is_unused(&self) -> bool {
         self.channels.is_empty() && self.waiting.iter().all(Waiters::is_empty)
     }
-}
-
-/// What stands above the last level of a name.
-fn above(channel: &Channel) -> Option<&str> {
-    let (above, _) = channel.as_str().rsplit_once('.')?;
-    (!above.is_empty()).then_some(above)
 }
 
 impl State {
@@ -275,8 +269,8 @@ impl State {
                 let stream = self.streams.get(channel);
                 let forgotten = stream.map_or(0, |stream| stream.lanes[lane].forgotten);
                 if lane == 0 && after < forgotten.max(self.forgotten) {
-                    let channel = channel.clone();
-                    gaps.push(Gap { channel, index });
+                    let place = Place::Channel(channel.clone());
+                    gaps.push(Gap { place, index });
                 }
                 if let Some(stream) = stream {
                     let lane = &stream.lanes[lane];
@@ -290,6 +284,10 @@ impl State {
                     let level = self.levels.get(above);
                     let channels = level.into_iter().flat_map(|level| &level.channels);
                     channels.for_each(&mut take);
+                    if lane == 0 && after < self.forgotten {
+                        let place = Place::Below(above.to_string());
+                        gaps.push(Gap { place, index });
+                    }
                 }
             }
         }
@@ -393,20 +391,21 @@ impl State {
         self.forget_oldest(Instant::now());
     }
 
-    pub(super) fn add_to_group(
-        &mut self,
-        group: &str,
-        channels: Vec<Channel>,
-    ) -> Result<(), GroupFull> {
-        self.groups.add(group, channels, &mut self.woken)
+    pub(super) fn begin_behind(&mut self, last: u64) {
+        self.horizon = self.horizon.max(last);
+        self.forgotten = self.forgotten.max(last);
     }
 
-    pub(super) fn remove_from_group(&mut self, group: &str, channels: &[Channel]) {
-        self.groups.remove(group, channels);
+    pub(super) fn set_in_group(&mut self, group: &str, channel: Channel, is_in: bool) {
+        if is_in {
+            self.groups.add(group, channel, &mut self.woken);
+        } else {
+            self.groups.remove(group, &channel);
+        }
     }
 
-    pub(super) fn remove_group(&mut self, group: &str) {
-        self.groups.remove_all(group);
+    pub(super) fn has_room_in_group(&self, group: &str, channels: &[Channel]) -> bool {
+        self.groups.has_room(group, channels)
     }
 
     pub(super) fn group(&self, group: &str) -> Vec<Channel> {

@@ -47,8 +47,8 @@ impl Waiters {
     }
 
     pub(super) fn remove(&mut self, waiter: &Waiter) {
-        self.0.remove(&waiter.id);
-        if self.0.is_empty() {
+        // Those who were woken are not here any more: they will be back, and the room stays.
+        if self.0.remove(&waiter.id).is_some() && self.0.is_empty() {
             self.0 = HashMap::default();
         }
     }

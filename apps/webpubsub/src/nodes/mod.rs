@@ -11,7 +11,7 @@ use std::{
 
 use polywire_core::{
     BackendError, BackendStatus, Channel, ClientId, ConnectionId, Draft, Identity, Origin, Payload,
-    Space,
+    Retention, Space,
     delivery::{Fanout, Receiver},
     space::RESERVED,
 };
@@ -127,7 +127,9 @@ impl Nodes {
         let Ok(channel) = channel() else {
             return Ok(());
         };
-        let mut draft = Draft::new(channel, Payload::text("")).except(self.connection);
+        let mut draft = Draft::new(channel, Payload::text(""))
+            .retention(Retention::NONE)
+            .except(self.connection);
         draft.meta = message.write();
         self.space.publish_reserved(draft).await.map(|_| ())
     }

@@ -1,11 +1,15 @@
 //! HTTP for apps: the whole request in one value, and answers in few words.
 
+pub mod direct;
+mod full;
 mod request;
 mod response;
 mod serve;
+mod site;
 
 pub(super) use self::serve::serve;
+pub(crate) use self::site::Site;
 pub use self::{
     request::{Body, BodyError, Peer, Request, request, request_even_cut, request_under},
-    response::{Response, json, response, status, stream, text},
+    response::{Answer, Response, json, response, status, stream, text},
 };

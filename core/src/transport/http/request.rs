@@ -3,6 +3,7 @@
 use std::{fmt, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
+use bytestring::ByteString;
 use futures_util::{Stream, StreamExt};
 use http::{HeaderMap, Method};
 use hyper::upgrade::OnUpgrade;
@@ -28,9 +29,9 @@ pub struct Request {
     /// The method.
     pub method: Method,
     /// The path, percent-encoded as it came.
-    pub path: String,
+    pub path: ByteString,
     /// The query string without `?`, percent-encoded as it came.
-    pub query: String,
+    pub query: ByteString,
     /// Path and query are only the beginning of something longer than 60 KiB. Only
     /// [`request_even_cut`] gives such a request.
     pub is_cut: bool,
@@ -50,8 +51,8 @@ impl Request {
         Credentials {
             app,
             method: Some(self.method.clone()),
-            path: self.path.clone(),
-            query: self.query.clone(),
+            path: self.path.to_string(),
+            query: self.query.to_string(),
             headers: self.headers.clone(),
             peer: self.peer,
         }
@@ -63,8 +64,10 @@ impl Request {
     }
 }
 
-/// The body of a request, read on demand.
-pub struct Body(Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync>>);
+/// The body of a request, read on demand; none where there cannot be one.
+pub struct Body(Option<Pin<Box<Chunks>>>);
+
+type Chunks = dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync;
 
 /// Why a body could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -82,6 +85,11 @@ pub enum BodyError {
 }
 
 impl Body {
+    /// No body.
+    pub(super) fn empty() -> Self {
+        Self(None)
+    }
+
     /// Reads the whole body. It may come without a length and without a type.
     ///
     /// # Errors
@@ -93,10 +101,13 @@ impl Body {
     }
 
     async fn collect(&mut self, bytes_max: usize) -> Result<Bytes, BodyError> {
+        let Some(stream) = &mut self.0 else {
+            return Ok(Bytes::new());
+        };
         let mut first = Bytes::new();
         let mut all = BytesMut::new();
         let mut len = 0;
-        while let Some(chunk) = self.0.next().await {
+        while let Some(chunk) = stream.next().await {
             let chunk = chunk.map_err(|_| BodyError::Broken)?;
             len += chunk.len();
             if len > DISCARD_BYTES_MAX {
@@ -175,15 +186,15 @@ fn request_where(
             |method,
              path: warp::path::FullPath,
              is_cut,
-             query,
+             query: String,
              headers,
              peer: Option<Peer>,
              remote: Option<SocketAddr>,
              on_upgrade,
              body| Request {
                 method,
-                path: path.as_str().to_owned(),
-                query,
+                path: path.as_str().into(),
+                query: query.into(),
                 is_cut,
                 headers,
                 // `remote` is known inside somebody else's `warp::serve`, `peer` inside our own listener.
@@ -221,7 +232,7 @@ where
     S: Stream<Item = Result<B, warp::Error>> + Send + Sync + 'static,
     B: Buf,
 {
-    Body(Box::pin(stream.map(|chunk| {
+    Body(Some(Box::pin(stream.map(|chunk| {
         chunk.map(|mut buf| buf.copy_to_bytes(buf.remaining()))
-    })))
+    }))))
 }

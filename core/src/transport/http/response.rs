@@ -9,6 +9,9 @@ use warp::Reply;
 /// An answer, as warp's filters give it.
 pub type Response = warp::reply::Response;
 
+/// An answer whose body is there in one piece. It becomes a [`Response`] by `map(Into::into)`.
+pub type Answer = http::Response<Bytes>;
+
 /// An answer without a content type.
 pub fn response(status: StatusCode, body: impl Into<Bytes>) -> Response {
     let mut response = Response::new(body.into().into());

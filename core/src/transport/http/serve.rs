@@ -1,92 +1,39 @@
-//! One HTTP connection: HTTP by hyper, handed to warp's filters, on a socket that we can take back.
+//! One HTTP connection: on the short way while that goes, and by hyper from then on.
 
 use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tower_service::Service;
-use warp::{Filter, filters::BoxedFilter};
 
-use super::{Peer, Response, json, request::Cut, text};
-use crate::{runner::Runtime, transport::guarded::GuardedSocket};
-
-/// Bytes of a request head: PubNub puts messages of 32 KiB, percent-encoded, into the request line.
-const HEAD_BYTES_MAX: usize = 160 << 10;
+use super::{
+    Site,
+    direct::{self, Outcome},
+    full,
+};
+use crate::{
+    runner::Runtime,
+    transport::{Socket, guarded::GuardedSocket},
+};
 
 /// Serves a connection until it ends or is upgraded.
 pub(in crate::transport) async fn serve(
     runtime: Arc<Runtime>,
-    routes: BoxedFilter<(Response,)>,
-    io: GuardedSocket,
+    site: Site,
+    socket: Socket,
+    read_ahead: Bytes,
     peer: SocketAddr,
 ) {
-    let head = io.head();
-    let service = warp::service(routes.map(|response: Response| response));
-    let service = service_fn(move |mut request: http::Request<Incoming>| {
-        let is_cut = head.complete();
-        detach(&mut request);
-        let (head, mut service) = (head.clone(), service.clone());
-        async move {
-            // CONNECT has no path, which warp 0.4.3 takes badly.
-            let answer = if request.method() == Method::CONNECT {
-                text(
-                    StatusCode::METHOD_NOT_ALLOWED,
-                    "CONNECT is not served here.\n",
-                )
-            } else {
-                request.extensions_mut().insert(Peer(peer));
-                if is_cut {
-                    request.extensions_mut().insert(Cut);
-                }
-                match service.call(request).await {
-                    // What nobody took is not there, or might be if it were not so long.
-                    Ok(answer) if is_cut && answer.status() == StatusCode::NOT_FOUND => json(
-                        StatusCode::URI_TOO_LONG,
-                        r#"{"status":414,"message":"The address is too long."}"#,
-                    ),
-                    Ok(answer) => answer,
-                    Err(never) => match never {},
-                }
-            };
-            head.expect();
-            Ok::<_, std::convert::Infallible>(answer)
-        }
-    });
-    // Not `pipeline_flush`: it holds a waiting stream back while the client has sent its next request,
-    // and buffers without bound.
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(runtime.limits().keep_alive_timeout())
-        .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(io), service)
-        .with_upgrades();
-    tokio::pin!(connection);
-    let stop = runtime.stopping();
-    let result = tokio::select! {
-        result = connection.as_mut() => result,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let io = if site.responders.is_empty() {
+        GuardedSocket::new(socket, read_ahead, runtime.limits(), None)
+    } else {
+        match direct::serve(&runtime, &site.responders, socket, read_ahead, peer).await {
+            Outcome::Other {
+                socket,
+                read_ahead,
+                due,
+            } => GuardedSocket::new(socket, read_ahead, runtime.limits(), Some(due)),
+            Outcome::Ended => return,
         }
     };
-    if let Err(error) = result {
-        tracing::debug!(%peer, error = &error as &dyn std::error::Error, "an HTTP connection failed");
-    }
-}
-
-/// Copies what hyper left in its read buffer. A request that is held for minutes, as a long poll is, would keep
-/// that buffer of 8 KiB, and hyper would take another one to see whether the client goes away.
-fn detach(request: &mut http::Request<Incoming>) {
-    let uri = Bytes::from(request.uri().to_string());
-    if let Ok(uri) = http::Uri::from_maybe_shared(uri) {
-        *request.uri_mut() = uri;
-    }
-    for value in request.headers_mut().values_mut() {
-        if let Ok(mut copy) = HeaderValue::from_bytes(value.as_bytes()) {
-            copy.set_sensitive(value.is_sensitive());
-            *value = copy;
-        }
-    }
+    // Boxed, so that a connection on the short way does not carry room for it.
+    Box::pin(full::serve(runtime, site.routes, io, peer)).await;
 }

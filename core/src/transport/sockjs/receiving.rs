@@ -123,7 +123,7 @@ fn json_string(text: &str) -> String {
 
 fn callback(request: &Request, bytes_max: usize) -> Result<String, Box<Response>> {
     let credentials = Credentials {
-        query: request.query.clone(),
+        query: request.query.to_string(),
         ..Credentials::default()
     };
     let callback = ["c", "callback"]

@@ -163,7 +163,7 @@ impl Service {
     async fn answer(&self, mut request: Request) -> Response {
         // The path holds the session id, and whoever knows that can take the session over: the app
         // sees the prefix only.
-        let path = std::mem::replace(&mut request.path, self.prefix.clone());
+        let path = std::mem::replace(&mut request.path, self.prefix.as_str().into());
         let Some(route) = path.strip_prefix(&*self.prefix).and_then(Route::parse) else {
             return not_found();
         };

@@ -4,12 +4,9 @@ use std::{fmt, io, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use rustls::ServerConfig;
-use warp::filters::BoxedFilter;
 
 use super::{Recognition, TcpProtocol};
-use crate::transport::{
-    Socket, http::Response, read_buffer::with_read_buffer, tls::HandshakeFailure,
-};
+use crate::transport::{Socket, http::Site, read_buffer::with_read_buffer, tls::HandshakeFailure};
 
 /// Bytes within which every protocol is recognised.
 const FIRST_BYTES_MAX: usize = 64;
@@ -24,7 +21,7 @@ const TLS_HANDSHAKE: u8 = 22;
 #[derive(Clone)]
 pub(crate) struct Speakers {
     /// Served when the first byte is an upper-case letter.
-    pub(crate) http: Option<BoxedFilter<(Response,)>>,
+    pub(crate) http: Option<Site>,
     /// Asked in this order.
     pub(crate) tcp: Arc<[Arc<dyn TcpProtocol>]>,
     /// Served when the first byte is that of a TLS handshake.
@@ -35,7 +32,7 @@ pub(crate) struct Speakers {
 
 /// Who speaks on a connection.
 pub(in crate::transport) enum Speaker {
-    Http(BoxedFilter<(Response,)>),
+    Http(Site),
     Tcp(Arc<dyn TcpProtocol>),
     /// Who speaks inside is to be found out after the handshake.
     Tls(Arc<ServerConfig>),
@@ -202,10 +199,11 @@ mod tests {
                     .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
             Arc::new(config)
         };
-        let routes = || {
-            warp::any()
+        let site = || http::Site {
+            routes: warp::any()
                 .map(|| http::status(::http::StatusCode::OK))
-                .boxed()
+                .boxed(),
+            responders: Arc::new([]),
         };
         let braces: Vec<Arc<dyn TcpProtocol>> = if braces {
             vec![Arc::new(Braces)]
@@ -213,7 +211,7 @@ mod tests {
             Vec::new()
         };
         Speakers {
-            http: http.then(routes),
+            http: http.then(site),
             tcp: braces.into(),
             tls: tls.then(config),
             tls_only,

@@ -1,13 +1,13 @@
 //! Channel groups.
 
 use http::{Method, StatusCode};
-use polywire_core::{Channel, http::Response};
+use polywire_core::{Channel, http::Answer};
 
 use crate::{
     access::{Resource, bits},
+    remembered::{group_change, not_remembered},
     reply,
     route::Call,
-    stream::GroupFull,
     text::{decode, parameter, quote},
 };
 
@@ -19,7 +19,7 @@ const ADD_MAX: usize = 200;
 const DONE: &str = r#"{"status":200,"message":"OK","service":"channel-registry","error":false}"#;
 
 /// Everything below `/v1/channel-registration/sub-key/{key}/channel-group`.
-pub(crate) async fn route(call: &Call<'_>, path: &[&str]) -> Result<Response, reply::Refused> {
+pub(crate) async fn route(call: &Call<'_>, path: &[&str]) -> Result<Answer, reply::Refused> {
     if call.request.method != Method::GET {
         return Err(reply::method_not_allowed("GET"));
     }
@@ -45,7 +45,8 @@ pub(crate) async fn route(call: &Call<'_>, path: &[&str]) -> Result<Response, re
             let name = name(group)?;
             call.caller.check(Resource::Group(&name), bits::MANAGE)?;
             let group = call.set.qualify(&name);
-            call.shared.streams().await.remove_group(&group);
+            let channels = call.shared.streams().await.group(&group);
+            put(call, &group, &channels, false).await?;
             Ok(reply::ok(DONE))
         }
         _ => Err(reply::not_found(SERVICE)),
@@ -53,7 +54,7 @@ pub(crate) async fn route(call: &Call<'_>, path: &[&str]) -> Result<Response, re
 }
 
 fn name(raw: &str) -> Result<String, reply::Refused> {
-    let name = decode(raw).filter(|name| !name.is_empty());
+    let name = decode(raw).filter(|name| !name.is_empty() && !name.contains('\0'));
     name.map(|name| name.into_owned())
         .ok_or_else(|| reply::bad_request(SERVICE, "Invalid Channel Group"))
 }
@@ -83,7 +84,7 @@ async fn change(
     name: &str,
     add: Option<Vec<Channel>>,
     remove: Option<Vec<Channel>>,
-) -> Result<Response, reply::Refused> {
+) -> Result<Answer, reply::Refused> {
     let limit = call.space().limits().name_bytes_max;
     if name.len() > limit {
         let message = format!("The channel group's name is longer than {limit} bytes.");
@@ -106,17 +107,36 @@ async fn change(
             let message = format!("One call may add {ADD_MAX} channels to a channel group.");
             return Err(reply::bad_request(SERVICE, &message));
         }
-        streams
-            .add_to_group(&group, channels)
-            .map_err(|GroupFull| reply::bad_request(SERVICE, "The channel group is full."))?;
+        if !streams.has_room_in_group(&group, &channels) {
+            return Err(reply::bad_request(SERVICE, "The channel group is full."));
+        }
+        put(call, &group, &channels, true).await?;
     }
     if let Some(channels) = remove {
-        streams.remove_from_group(&group, &channels);
+        put(call, &group, &channels, false).await?;
     }
     Ok(reply::ok(DONE))
 }
 
-async fn list_groups(call: &Call<'_>) -> Response {
+/// Puts channels into a group, or takes them out, on all nodes.
+async fn put(
+    call: &Call<'_>,
+    group: &str,
+    channels: &[Channel],
+    is_in: bool,
+) -> Result<(), reply::Refused> {
+    let changes = channels.iter();
+    let changes: Vec<_> = changes
+        .map(|channel| group_change(group, channel, is_in))
+        .collect();
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let changed = call.shared.remembered.change_groups(changes).await;
+    changed.map_err(|error| not_remembered(&error, SERVICE))
+}
+
+async fn list_groups(call: &Call<'_>) -> Answer {
     let groups = call.shared.streams().await.groups();
     let ours = groups.iter().filter(|group| {
         let (owner, _) = call.shared.keys.owner(group);

@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{identity::ClientId, publication::JsonText};
+use crate::{
+    identity::{ClientId, NodeId},
+    publication::JsonText,
+};
 
 /// Clients in the order of their ids.
 ///
@@ -40,6 +43,10 @@ pub(super) struct Entry {
     pub(super) life: Option<Box<Life>>,
     /// Boxed: few have one, and it is large.
     pub(super) state: Option<Box<JsonText>>,
+    /// Other nodes that the client is on.
+    pub(super) elsewhere: Box<[NodeId]>,
+    /// It was on this node and nobody was told that it left, since it was elsewhere.
+    pub(super) gave_way: bool,
 }
 
 /// The signs of life of a client without a connection.
@@ -54,6 +61,11 @@ pub(super) struct Life {
 }
 
 impl Entry {
+    /// True when the client is on this node.
+    pub(super) fn is_here(&self) -> bool {
+        self.connections > 0 || self.expires_at().is_some()
+    }
+
     pub(super) fn expires_at(&self) -> Option<Instant> {
         self.life.as_ref()?.expires_at
     }

@@ -1,37 +1,61 @@
 //! Who is present on which channel.
 
+mod changes;
+mod due;
+mod message;
+mod neighbours;
+mod present;
+mod sharing;
+
+pub(crate) use self::{changes::Changes, sharing::Sharing};
+
 use std::{
     collections::HashMap,
     hash::BuildHasher,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
-use super::{
+use self::{
     due::Due,
+    message::Change,
     present::{Entry, Present},
 };
 use crate::{channel::Channel, identity::ClientId, publication::JsonText};
 
-/// Clients that are present on channels of this node, with their state.
+/// Clients that are present on channels of all nodes, with their state.
 ///
 /// A client is present while one of its connections is on the channel, or until the time-out of its last
 /// sign of life, where its protocol has no connections. It is a plain table: whoever changes it announces
 /// the change.
+///
+/// Nodes tell each other of their changes. What another node says comes a moment later, so that two nodes may
+/// both find a client new that comes to both at once.
 #[derive(Debug)]
 pub struct Presence {
     shards: Box<[Shard]>,
     hasher: RandomState,
     /// When to look whether a client's time is over.
     due: Due,
+    /// How many there are on all channels: a client on two channels counts twice.
+    members: AtomicUsize,
+    members_max: usize,
+    /// For the other nodes, where there may be any.
+    changes: Option<Arc<Changes>>,
 }
 
 /// Locks among which the channels are spread, so that joins of different channels rarely meet.
 const SHARDS: usize = 32;
 
-type Shard = Mutex<HashMap<Channel, Present, RandomState>>;
+type Channels = HashMap<Channel, Present, RandomState>;
+
+type Shard = Mutex<Channels>;
 
 /// A client that is present on a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +64,18 @@ pub struct Member {
     pub client: ClientId,
     /// What the client says about itself.
     pub state: Option<JsonText>,
+}
+
+/// How long a sign of life counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stay {
+    /// So long; none for as long as the one before.
+    pub timeout: Option<Duration>,
+    /// So long where there was none before.
+    pub otherwise: Duration,
+    /// It is a request that is under way: until it is [released](Presence::release) the client's time is not
+    /// over.
+    pub is_held: bool,
 }
 
 /// What became of a client whose time may be over.
@@ -51,15 +87,24 @@ enum Expiry {
 
 impl Default for Presence {
     fn default() -> Self {
-        Self {
-            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
-            hasher: RandomState::default(),
-            due: Due::default(),
-        }
+        Self::new(usize::MAX, None)
     }
 }
 
 impl Presence {
+    /// An empty table. A newcomer above `members_max` is not present; `changes` is told what other nodes should
+    /// know.
+    pub(crate) fn new(members_max: usize, changes: Option<Arc<Changes>>) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
+            hasher: RandomState::default(),
+            due: Due::default(),
+            members: AtomicUsize::new(0),
+            members_max,
+            changes,
+        }
+    }
+
     fn shard(&self, channel: &Channel) -> &Shard {
         let hash = self.hasher.hash_one(channel);
         &self.shards[(hash >> 57) as usize % SHARDS]
@@ -73,43 +118,32 @@ impl Presence {
     /// A connection of `client` left. True when the client is not present any more.
     pub fn leave(&self, channel: &Channel, client: &ClientId) -> bool {
         let mut channels = self.shard(channel).lock();
-        let Some(present) = channels.get_mut(channel) else {
-            return false;
-        };
-        let Some(entry) = present.get_mut(client) else {
+        let entry = channels
+            .get_mut(channel)
+            .and_then(|present| present.get_mut(client));
+        let Some(entry) = entry.filter(|entry| entry.is_here()) else {
             return false;
         };
         entry.connections = entry.connections.saturating_sub(1);
-        if entry.connections > 0 || entry.expires_at().is_some() {
-            return false;
-        }
-        present.remove(client);
-        if present.len() == 0 {
-            channels.remove(channel);
-        }
-        true
+        !entry.is_here() && self.end(&mut channels, channel, client)
     }
 
-    /// A sign of life of a client without a connection: it is present until `timeout` has passed without
-    /// another. True when the client was not present before.
-    pub fn touch(&self, channel: &Channel, client: &ClientId, timeout: Duration) -> bool {
+    /// A sign of life of a client without a connection: it is present until a time has passed without another.
+    /// True when the client was not present before.
+    pub fn touch(&self, channel: &Channel, client: &ClientId, stay: Stay) -> bool {
         let now = Instant::now();
         let mut note = None;
         let is_new = self.change(channel, client, |entry| {
+            let before = || entry.life.as_ref().map(|life| life.timeout);
+            let timeout = stay.timeout.or_else(before).unwrap_or(stay.otherwise);
             note = entry.touch(now, timeout);
+            entry.connections += usize::from(stay.is_held);
         });
         self.note(note, channel, client);
         is_new
     }
 
-    /// A request of a present client is under way: until it is [released](Self::release) the client's time
-    /// is not over. False when the client is not present; then nothing is to be released.
-    pub fn hold(&self, channel: &Channel, client: &ClientId) -> bool {
-        let held = self.with(channel, client, |entry| entry.connections += 1);
-        held.is_some()
-    }
-
-    /// The request is over, which is a sign of life. It brings nobody back who left meanwhile.
+    /// A request that was [held](Stay::is_held) is over, which is a sign of life. It brings nobody back who left meanwhile.
     pub fn release(&self, channel: &Channel, client: &ClientId) {
         let now = Instant::now();
         let note = self.with(channel, client, |entry| {
@@ -118,12 +152,6 @@ impl Presence {
             timeout.and_then(|timeout| entry.touch(now, timeout))
         });
         self.note(note.flatten(), channel, client);
-    }
-
-    /// How long the last sign of life of a present client counts, where it has no connection.
-    pub fn timeout(&self, channel: &Channel, client: &ClientId) -> Option<Duration> {
-        let timeout = |entry: &mut Entry| entry.life.as_ref().map(|life| life.timeout);
-        self.with(channel, client, timeout).flatten()
     }
 
     /// The state of a client; `None` when it is not present.
@@ -152,23 +180,23 @@ impl Presence {
         found
     }
 
-    /// Removes a client, however many connections it has. True when it was present.
+    /// Removes a client from all nodes, however many connections it has. True when it was present.
     pub fn remove(&self, channel: &Channel, client: &ClientId) -> bool {
         let mut channels = self.shard(channel).lock();
-        let Some(present) = channels.get_mut(channel) else {
-            return false;
-        };
-        let removed = present.remove(client).is_some();
-        if present.len() == 0 {
-            channels.remove(channel);
+        let removed = self.take_out(&mut channels, channel, client);
+        if removed {
+            self.note_change(|| Change::left(channel, client));
         }
         removed
     }
 
     /// Sets the state of a present client. False when it is not present.
     pub fn set_state(&self, channel: &Channel, client: &ClientId, state: Option<JsonText>) -> bool {
-        self.with(channel, client, |entry| entry.state = state.map(Box::new))
-            .is_some()
+        let set = self.with(channel, client, |entry| {
+            self.note_change(|| Change::state(channel, client, state.as_ref()));
+            entry.state = state.map(Box::new);
+        });
+        set.is_some()
     }
 
     /// The clients that are present, in the order of their ids.
@@ -219,14 +247,11 @@ impl Presence {
             return Some(Expiry::Later(end));
         }
         life.expires_at = None;
-        if entry.connections > 0 {
+        if entry.is_here() {
             return None;
         }
-        present.remove(client);
-        if present.len() == 0 {
-            channels.remove(channel);
-        }
-        Some(Expiry::Gone)
+        let is_gone = self.end(&mut channels, channel, client);
+        is_gone.then_some(Expiry::Gone)
     }
 
     fn note(&self, end: Option<Instant>, channel: &Channel, client: &ClientId) {
@@ -246,6 +271,7 @@ impl Presence {
         present.get_mut(client).map(work)
     }
 
+    /// Makes somebody present on this node. True when the client was not present anywhere.
     fn change(
         &self,
         channel: &Channel,
@@ -253,10 +279,78 @@ impl Presence {
         change: impl FnOnce(&mut Entry),
     ) -> bool {
         let mut channels = self.shard(channel).lock();
+        let Some((entry, is_new)) = self.entry(&mut channels, channel, client) else {
+            return false;
+        };
+        let was_here = entry.is_here();
+        change(entry);
+        entry.gave_way = false;
+        if !was_here {
+            let state = entry.state.as_deref();
+            self.note_change(|| Change::here(channel, client, state));
+        }
+        is_new
+    }
+
+    /// The entry of a client, and whether it was made just now; `None` when there is no room for it.
+    fn entry<'c>(
+        &self,
+        channels: &'c mut Channels,
+        channel: &Channel,
+        client: &ClientId,
+    ) -> Option<(&'c mut Entry, bool)> {
+        let known = channels.get_mut(channel);
+        let is_new = known.is_none_or(|present| present.get_mut(client).is_none());
+        if is_new && self.members.fetch_add(1, Ordering::Relaxed) >= self.members_max {
+            self.members.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
         let present = channels.entry(channel.clone()).or_default();
-        let before = present.len();
-        change(present.entry(client));
-        present.len() > before
+        Some((present.entry(client), is_new))
+    }
+
+    /// A client is not on this node any more. True when it is on no other either, and so not present.
+    fn end(&self, channels: &mut Channels, channel: &Channel, client: &ClientId) -> bool {
+        let entry = channels
+            .get_mut(channel)
+            .and_then(|present| present.get_mut(client));
+        let is_last = match entry {
+            Some(entry) if !entry.elsewhere.is_empty() => {
+                entry.gave_way = true;
+                false
+            }
+            _ => self.take_out(channels, channel, client),
+        };
+        self.note_change(|| Change::gone(channel, client, is_last));
+        is_last
+    }
+
+    fn take_out(&self, channels: &mut Channels, channel: &Channel, client: &ClientId) -> bool {
+        let Some(present) = channels.get_mut(channel) else {
+            return false;
+        };
+        let removed = present.remove(client).is_some();
+        if removed {
+            self.members.fetch_sub(1, Ordering::Relaxed);
+        }
+        if present.len() == 0 {
+            channels.remove(channel);
+        }
+        removed
+    }
+
+    /// Called while the channel is locked, so that changes are told in their order.
+    fn note_change(&self, change: impl FnOnce() -> Change) {
+        if let Some(changes) = &self.changes {
+            changes.note(change());
+        }
+    }
+
+    /// Waits, for a bounded time, until the other nodes were told of every change so far.
+    pub(crate) async fn told(&self) {
+        if let Some(changes) = &self.changes {
+            changes.told().await;
+        }
     }
 }
 
@@ -266,6 +360,21 @@ mod tests {
 
     fn names() -> (Channel, ClientId) {
         (Channel::new("room").unwrap(), ClientId::new("ann").unwrap())
+    }
+
+    fn stay(seconds: u64) -> Stay {
+        Stay {
+            timeout: Some(Duration::from_secs(seconds)),
+            otherwise: Duration::ZERO,
+            is_held: false,
+        }
+    }
+
+    fn held(seconds: u64) -> Stay {
+        Stay {
+            is_held: true,
+            ..stay(seconds)
+        }
     }
 
     #[test]
@@ -295,8 +404,8 @@ mod tests {
     #[test]
     fn a_client_without_connections_times_out() {
         let (presence, (room, ann)) = (Presence::default(), names());
-        assert!(presence.touch(&room, &ann, Duration::from_secs(20)));
-        assert!(!presence.touch(&room, &ann, Duration::from_secs(30)));
+        assert!(presence.touch(&room, &ann, stay(20)));
+        assert!(!presence.touch(&room, &ann, stay(30)));
         let now = Instant::now();
         assert!(presence.expire(now + Duration::from_secs(25)).is_empty());
         assert_eq!(
@@ -309,9 +418,9 @@ mod tests {
     #[test]
     fn a_sign_of_life_brings_nobody_back() {
         let (presence, (room, ann)) = (Presence::default(), names());
-        assert!(!presence.hold(&room, &ann));
-        presence.touch(&room, &ann, Duration::from_secs(20));
-        assert!(presence.hold(&room, &ann));
+        presence.release(&room, &ann);
+        assert_eq!(presence.channels(), []);
+        assert!(presence.touch(&room, &ann, held(20)));
         assert_eq!(presence.channels_of(&ann), std::slice::from_ref(&room));
         assert!(presence.remove(&room, &ann));
         presence.release(&room, &ann);
@@ -322,8 +431,8 @@ mod tests {
     #[test]
     fn a_shorter_time_counts_at_once() {
         let (presence, (room, ann)) = (Presence::default(), names());
-        presence.touch(&room, &ann, Duration::from_secs(300));
-        presence.touch(&room, &ann, Duration::from_secs(2));
+        presence.touch(&room, &ann, stay(300));
+        presence.touch(&room, &ann, stay(2));
         let now = Instant::now();
         assert_eq!(
             presence.expire(now + Duration::from_secs(4)),
@@ -333,10 +442,31 @@ mod tests {
     }
 
     #[test]
+    fn a_sign_of_life_without_a_time_counts_as_the_one_before() {
+        let (presence, (room, ann)) = (Presence::default(), names());
+        let as_before = Stay {
+            timeout: None,
+            otherwise: Duration::from_secs(10),
+            is_held: false,
+        };
+        for (sign, counts) in [(as_before, 10), (stay(20), 20), (as_before, 20)] {
+            presence.touch(&room, &ann, sign);
+            let now = Instant::now();
+            assert!(
+                presence
+                    .expire(now + Duration::from_secs(counts - 1))
+                    .is_empty()
+            );
+        }
+        let later = Instant::now() + Duration::from_secs(21);
+        assert_eq!(presence.expire(later), [(room, ann)]);
+    }
+
+    #[test]
     fn a_request_under_way_outlasts_the_time() {
         let (presence, (room, ann)) = (Presence::default(), names());
-        presence.touch(&room, &ann, Duration::from_secs(5));
-        assert!(presence.hold(&room, &ann));
+        presence.touch(&room, &ann, stay(5));
+        assert!(!presence.touch(&room, &ann, held(5)));
         let now = Instant::now();
         assert_eq!(presence.expire(now + Duration::from_secs(7)), []);
         presence.release(&room, &ann);

@@ -1,0 +1,360 @@
+//! What the packets of a connected client do.
+
+use std::{
+    collections::{HashMap, HashSet},
+    num::{NonZeroU16, NonZeroU32},
+    sync::Arc,
+};
+
+use bytestring::ByteString;
+use polywire_core::{
+    Channel, ClientId, Draft, Payload, Refusal, RefusalKind,
+    delivery::Receiver,
+    space::{Attachment, Subscribed},
+};
+use rmqtt_codec::{
+    types::{Publish, QoS},
+    v5::{DisconnectReasonCode, PublishAckReason, RetainHandling, SubscribeAckReason},
+};
+
+use crate::{
+    about::{self, About},
+    client::Client,
+    connect::Will,
+    face::{Face, Message},
+    incoming::{Asked, Incoming},
+    outgoing,
+    session::{ALIASES_MAX, IN_FLIGHT_MAX, Shared},
+    subscription::{Filter, Subscription, Wish, is_topic, shared as shared_filter},
+    version::Version,
+};
+
+/// A client that has said CONNECT.
+pub(crate) struct Connected {
+    pub(crate) version: Version,
+    pub(crate) id: ByteString,
+    pub(crate) client: ClientId,
+    pub(crate) face: Face,
+    pub(crate) attachment: Attachment,
+    pub(crate) will: Option<Will>,
+    /// Packet ids of messages of quality 2 that were published and not released.
+    pub(crate) received: HashSet<NonZeroU16>,
+    /// Short names that the client gave to topics.
+    pub(crate) aliases: HashMap<NonZeroU16, ByteString>,
+    /// Groups that it shares subscriptions with.
+    pub(crate) groups: Vec<(String, Filter)>,
+}
+
+/// A draft with what is said about it.
+pub(crate) fn described(draft: Draft, about: &About, expiry_secs: Option<NonZeroU32>) -> Draft {
+    let mut draft = draft.meta(about.meta());
+    draft.retention.ttl = about::time_to_live(expiry_secs);
+    draft
+}
+
+/// Publishes on the plain face, and retains what is to be.
+pub(crate) async fn publish_plain(
+    shared: &Shared,
+    attachment: &Attachment,
+    draft: Draft,
+    retain: bool,
+) -> Result<(), Refusal> {
+    let retained = retain.then(|| draft.clone());
+    let published = attachment.publish(draft).await?;
+    match retained {
+        Some(draft) if published.is_some() => shared.retained.set(&shared.space, &draft).await,
+        _ => Ok(()),
+    }
+}
+
+fn why(refusal: &Refusal) -> SubscribeAckReason {
+    match refusal.kind {
+        RefusalKind::Forbidden => SubscribeAckReason::NotAuthorized,
+        RefusalKind::LimitExceeded => SubscribeAckReason::QuotaExceeded,
+        _ => SubscribeAckReason::UnspecifiedError,
+    }
+}
+
+impl Connected {
+    /// Does what a packet asks for; false when the client leaves.
+    pub(crate) async fn take(
+        &mut self,
+        incoming: Incoming,
+        shared: &Arc<Shared>,
+        client: &Arc<Client>,
+    ) -> Result<bool, DisconnectReasonCode> {
+        if let Face::Undecided(_) = self.face
+            && let Some(topic) = incoming.topic()
+        {
+            let is_emitter = shared.emitter.is_meant(topic);
+            // Boxed, as what follows: it happens once.
+            Box::pin(self.face.choose(is_emitter, shared, client, self.version)).await;
+        }
+        match incoming {
+            Incoming::Publish(publish) => self.publish(*publish, shared, client).await?,
+            Incoming::Done(id) => client.done(id),
+            Incoming::Received(id) => {
+                // Also for one that is not known, so that the client forgets it.
+                client.release(id);
+                client.send(outgoing::release(self.version, id));
+            }
+            Incoming::Release(id) => {
+                let known = self.received.remove(&id);
+                client.send(outgoing::complete(self.version, id, known));
+            }
+            Incoming::Subscribe(id, asked) => {
+                let mut answers = Vec::with_capacity(asked.len());
+                let mut retained = Vec::new();
+                for asked in asked {
+                    answers.push(match &mut self.face {
+                        Face::Emitter(speaker) => {
+                            let attachment = &mut self.attachment;
+                            Box::pin(speaker.subscribe(id, &asked, attachment)).await
+                        }
+                        Face::Plain | Face::Undecided(_) => {
+                            self.subscribe(asked, shared, client, &mut retained).await
+                        }
+                    });
+                }
+                client.send(outgoing::subscribed(self.version, id, answers));
+                for (filter, wish) in retained {
+                    for publication in shared.retained.of(&shared.space, &filter).await {
+                        client.send_retained(&publication, wish);
+                    }
+                }
+            }
+            Incoming::Unsubscribe(id, filters) => {
+                let mut existed = Vec::with_capacity(filters.len());
+                for filter in filters {
+                    existed.push(match &mut self.face {
+                        Face::Emitter(speaker) => {
+                            let attachment = &mut self.attachment;
+                            Box::pin(speaker.unsubscribe(id, &filter, attachment)).await
+                        }
+                        Face::Plain | Face::Undecided(_) => {
+                            self.unsubscribe(&filter, shared, client).await
+                        }
+                    });
+                }
+                client.send(outgoing::unsubscribed(self.version, id, &existed));
+            }
+            Incoming::Ping => client.send(outgoing::pong(self.version)),
+            Incoming::Disconnect { with_will } => {
+                self.will.take_if(|_| !with_will);
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn publish(
+        &mut self,
+        mut publish: Publish,
+        shared: &Arc<Shared>,
+        client: &Client,
+    ) -> Result<(), DisconnectReasonCode> {
+        let properties = publish.properties.as_ref();
+        if let Some(alias) = properties.and_then(|properties| properties.topic_alias) {
+            publish.topic = self.unabridged(alias, publish.topic, shared)?;
+        }
+        let is_plain = !matches!(self.face, Face::Emitter(_));
+        if is_plain && !is_topic(&publish.topic) {
+            return Err(DisconnectReasonCode::TopicNameInvalid);
+        }
+        if publish.qos == QoS::ExactlyOnce
+            && let Some(id) = publish.packet_id
+        {
+            if self.received.contains(&id) {
+                // It was published before; the client missed the answer.
+                let success = PublishAckReason::Success;
+                client.send(outgoing::received(self.version, publish.qos, id, success));
+                return Ok(());
+            }
+            if self.received.len() >= usize::from(IN_FLIGHT_MAX) {
+                return Err(DisconnectReasonCode::ReceiveMaximumExceeded);
+            }
+        }
+        let refusal = match &mut self.face {
+            Face::Emitter(speaker) => {
+                let message = Message {
+                    payload: publish.payload,
+                    qos: publish.qos,
+                    retain: publish.retain,
+                };
+                let (id, attachment) = (publish.packet_id, &mut self.attachment);
+                let published = speaker.publish(&publish.topic, message, id, attachment);
+                Box::pin(published).await.err()
+            }
+            Face::Plain | Face::Undecided(_) => {
+                let Ok(topic) = Channel::new(&publish.topic) else {
+                    return Err(DisconnectReasonCode::TopicNameInvalid);
+                };
+                let about = About::of_packet(&publish);
+                let properties = publish.properties.as_ref();
+                let expiry = properties.and_then(|properties| properties.message_expiry_interval);
+                let draft = Draft::new(topic, Payload::untyped(publish.payload))
+                    .publisher(self.client.clone());
+                let draft = described(draft, &about, expiry);
+                if publish.retain {
+                    let published = publish_plain(shared, &self.attachment, draft, true);
+                    Box::pin(published).await.err()
+                } else {
+                    self.attachment.publish(draft).await.err()
+                }
+            }
+        };
+        let Some(id) = publish.packet_id else {
+            return Ok(());
+        };
+        // 3.1.1 has no word for it; the client sends it again over another connection.
+        let is_lost = |refusal: &Refusal| refusal.kind == RefusalKind::Unavailable;
+        if self.version == Version::V3 && refusal.as_ref().is_some_and(is_lost) {
+            return Err(DisconnectReasonCode::UnspecifiedError);
+        }
+        let reason = refusal.map_or(PublishAckReason::Success, |refusal| match refusal.kind {
+            RefusalKind::Forbidden => PublishAckReason::NotAuthorized,
+            RefusalKind::LimitExceeded => PublishAckReason::QuotaExceeded,
+            _ => PublishAckReason::UnspecifiedError,
+        });
+        // A refusal ends the exchange in 5.0; in 3.1.1 the client goes on with it.
+        let goes_on = self.version == Version::V3 || reason == PublishAckReason::Success;
+        if publish.qos == QoS::ExactlyOnce && goes_on {
+            self.received.insert(id);
+        }
+        client.send(outgoing::received(self.version, publish.qos, id, reason));
+        Ok(())
+    }
+
+    /// The topic that a short name stands for; with a topic it stands for that from now on.
+    fn unabridged(
+        &mut self,
+        alias: NonZeroU16,
+        topic: ByteString,
+        shared: &Shared,
+    ) -> Result<ByteString, DisconnectReasonCode> {
+        let invalid = DisconnectReasonCode::TopicAliasInvalid;
+        if alias.get() > ALIASES_MAX {
+            return Err(invalid);
+        }
+        if topic.is_empty() {
+            return self.aliases.get(&alias).cloned().ok_or(invalid);
+        }
+        if topic.len() > shared.space.limits().name_bytes_max {
+            return Err(DisconnectReasonCode::TopicNameInvalid);
+        }
+        self.aliases.insert(alias, topic.clone());
+        Ok(topic)
+    }
+
+    /// Subscribes. For which filters retained messages are to be sent is added to `retained`.
+    async fn subscribe(
+        &mut self,
+        asked: Asked,
+        shared: &Shared,
+        client: &Arc<Client>,
+        retained: &mut Vec<(Filter, Wish)>,
+    ) -> Result<QoS, SubscribeAckReason> {
+        let wish = asked.wish;
+        let share = shared_filter(&asked.filter)?;
+        let written = share.map_or(&*asked.filter, |(_, filter)| filter);
+        let refused = &shared.emitter.refused_filters;
+        if refused.iter().any(|one| *one == *written) {
+            return Err(SubscribeAckReason::NotAuthorized);
+        }
+        let filter = Filter::parse(written)?;
+        if let Some((group, _)) = share {
+            return Box::pin(self.join_group(group, filter, wish, shared, client)).await;
+        }
+        // Known before anything can come.
+        let before = client.subscribe(Subscription {
+            filter: filter.clone(),
+            wish,
+        });
+        let is_new = before.is_none();
+        let joined = match filter.clone() {
+            Filter::Channel(channel) => self.attachment.subscribe(channel).await,
+            Filter::Pattern(written, pattern) => {
+                self.attachment.subscribe_pattern(written, pattern).await
+            }
+        };
+        let reason = match joined {
+            Ok(Subscribed::Joined | Subscribed::Again) => {
+                if asked.retained == RetainHandling::AtSubscribe
+                    || (asked.retained == RetainHandling::AtSubscribeNew && is_new)
+                {
+                    retained.push((filter, wish));
+                }
+                return Ok(wish.qos);
+            }
+            // The client is to believe that it was done.
+            Ok(Subscribed::Dropped) => None,
+            Err(refusal) => Some(why(&refusal)),
+        };
+        client.unsubscribe(&filter);
+        if let Some(before) = before {
+            client.subscribe(before);
+        }
+        reason.map_or(Ok(wish.qos), Err)
+    }
+
+    /// Shares a subscription. No retained messages are sent to it (MQTT 5.0 section 4.8.2).
+    async fn join_group(
+        &mut self,
+        group: &str,
+        filter: Filter,
+        wish: Wish,
+        shared: &Shared,
+        client: &Arc<Client>,
+    ) -> Result<QoS, SubscribeAckReason> {
+        if wish.no_local {
+            return Err(SubscribeAckReason::ImplementationSpecificError);
+        }
+        let limit = shared.space.limits().channels_per_connection_max;
+        let is_on = self
+            .groups
+            .iter()
+            .any(|(known, of)| known == group && *of == filter);
+        if self.groups.len() >= limit && !is_on {
+            return Err(SubscribeAckReason::QuotaExceeded);
+        }
+        self.attachment
+            .may_read(filter.written(), filter.is_pattern())
+            .map_err(|refusal| why(&refusal))?;
+        let (groups, space) = (&shared.emitter.groups, &shared.space);
+        let joined = groups.join(space, group, &filter, client, wish).await;
+        joined.map_err(|refusal| why(&refusal))?;
+        if !is_on {
+            self.groups.push((group.to_owned(), filter));
+        }
+        Ok(wish.qos)
+    }
+
+    /// True when there was such a subscription.
+    async fn unsubscribe(&mut self, filter: &str, shared: &Shared, client: &Client) -> bool {
+        let Ok(share) = shared_filter(filter) else {
+            return false;
+        };
+        let Ok(filter) = Filter::parse(share.map_or(filter, |(_, filter)| filter)) else {
+            return false;
+        };
+        if let Some((group, _)) = share {
+            let before = self.groups.len();
+            self.groups
+                .retain(|(known, of)| known != group || *of != filter);
+            let groups = &shared.emitter.groups;
+            groups.leave(group, &filter, client.connection()).await;
+            return self.groups.len() < before;
+        }
+        let left = match filter.clone() {
+            Filter::Channel(channel) => self.attachment.unsubscribe(channel).await,
+            Filter::Pattern(written, pattern) => {
+                self.attachment.unsubscribe_pattern(written, &pattern).await
+            }
+        };
+        let left = left.unwrap_or(false);
+        if left {
+            client.unsubscribe(&filter);
+        }
+        left
+    }
+}

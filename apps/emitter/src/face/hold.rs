@@ -1,0 +1,170 @@
+//! What is published while a client is given stored messages.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use parking_lot::Mutex;
+use polywire_core::{Publication, Timetoken};
+
+/// Bytes of payload that may be held.
+const BYTES_MAX: usize = 4 << 20;
+/// What a publication costs besides its payload.
+const OVERHEAD: usize = 512;
+/// By how much a message may be delivered later than a younger one of another channel was: a message is read
+/// from the store before it is delivered, and that takes no longer.
+const LATE: u64 = 10 * 10_000_000;
+
+/// Keeps back what is published until what was stored has been sent, so that nothing comes twice, or before what
+/// is older.
+#[derive(Debug, Default)]
+pub(crate) struct Hold {
+    /// False for a client that never asked for stored messages, or not lately.
+    is_active: AtomicBool,
+    /// None where it is not active, which is nearly always.
+    state: Mutex<Option<Box<State>>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    is_holding: bool,
+    held: Vec<Publication>,
+    bytes: usize,
+    /// What was read from the store, and may still be delivered.
+    read: HashSet<Timetoken>,
+    newest: Timetoken,
+}
+
+/// What becomes of a publication.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Deliver,
+    /// It is held, or was sent already.
+    Keep,
+    /// More came than may be held.
+    TooMuch,
+}
+
+impl Hold {
+    pub(crate) fn begin(&self) {
+        *self.state.lock() = Some(Box::new(State {
+            is_holding: true,
+            ..State::default()
+        }));
+        self.is_active.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn fate(&self, publication: &Publication) -> Fate {
+        if !self.is_active.load(Ordering::Acquire) {
+            return Fate::Deliver;
+        }
+        let mut place = self.state.lock();
+        let Some(state) = place.as_mut() else {
+            return Fate::Deliver;
+        };
+        if state.is_holding {
+            state.bytes += publication.payload.len() + OVERHEAD;
+            if state.bytes > BYTES_MAX {
+                return Fate::TooMuch;
+            }
+            state.held.push(publication.clone());
+            return Fate::Keep;
+        }
+        let at = publication.position().timetoken;
+        if state.read.contains(&at) {
+            return Fate::Keep;
+        }
+        if at.0 > state.newest.0.saturating_add(LATE) {
+            *place = None;
+            self.is_active.store(false, Ordering::Release);
+        }
+        Fate::Deliver
+    }
+
+    /// Gives what was read to `deliver`, with what was held meanwhile, in the order of time: messages of several
+    /// channels were read one channel after the other. Then lets everything through. `deliver` is told whether a
+    /// message was read.
+    pub(crate) fn end(
+        &self,
+        read: Vec<Arc<Publication>>,
+        mut deliver: impl FnMut(&Publication, bool),
+    ) {
+        let at = |publication: &Publication| publication.position().timetoken;
+        let known: HashSet<_> = read.iter().map(|one| at(one)).collect();
+        let newest = known.iter().max().copied().unwrap_or_default();
+        let mut read = read;
+        loop {
+            let mut state = self.state.lock();
+            let held = state.as_mut().map(|state| std::mem::take(&mut state.held));
+            let mut held = held.unwrap_or_default();
+            if held.is_empty() && read.is_empty() {
+                self.is_active.store(!known.is_empty(), Ordering::Release);
+                *state = (!known.is_empty()).then(|| {
+                    Box::new(State {
+                        read: known,
+                        newest,
+                        ..State::default()
+                    })
+                });
+                return;
+            }
+            drop(state);
+            held.retain(|one| !known.contains(&at(one)));
+            let stored = std::mem::take(&mut read);
+            let stored = stored.iter().map(|one| (&**one, true));
+            let mut all: Vec<_> = stored.chain(held.iter().map(|one| (one, false))).collect();
+            all.sort_by_key(|(one, _)| at(one));
+            for (one, was_read) in all {
+                deliver(one, was_read);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use polywire_core::{Channel, Draft, Payload, Position};
+
+    use super::*;
+
+    fn publication(at: u64, bytes: usize) -> Publication {
+        let payload = Payload::text("x".repeat(bytes));
+        Draft::new(Channel::new("a").unwrap(), payload).at(Position {
+            timetoken: Timetoken(at),
+            ..Position::default()
+        })
+    }
+
+    #[test]
+    fn what_was_read_and_what_came_meanwhile_comes_once_and_in_order() {
+        let hold = Hold::default();
+        assert_eq!(hold.fate(&publication(1, 1)), Fate::Deliver);
+        hold.begin();
+        assert_eq!(hold.fate(&publication(2, 1)), Fate::Keep);
+        assert_eq!(hold.fate(&publication(4, 1)), Fate::Keep);
+        let mut delivered = Vec::new();
+        let read = [2, 3, 5].map(|at| Arc::new(publication(at, 1)));
+        hold.end(read.into(), |one, was_read| {
+            delivered.push((one.position().timetoken.0, was_read));
+        });
+        assert_eq!(delivered, [(2, true), (3, true), (4, false), (5, true)]);
+        assert_eq!(hold.fate(&publication(3, 1)), Fate::Keep, "read, and late");
+        assert_eq!(hold.fate(&publication(6, 1)), Fate::Deliver);
+        assert_eq!(hold.fate(&publication(6 + LATE, 1)), Fate::Deliver);
+        assert!(
+            !hold.is_active.load(Ordering::Relaxed),
+            "nothing is kept for long"
+        );
+    }
+
+    #[test]
+    fn what_is_held_has_a_bound() {
+        let hold = Hold::default();
+        hold.begin();
+        assert_eq!(hold.fate(&publication(1, BYTES_MAX)), Fate::TooMuch);
+    }
+}

@@ -1,0 +1,233 @@
+//! A packet as one client gets it: what differs from what others get is put into the shared bytes.
+
+use std::{collections::HashMap, num::NonZeroU32};
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// Property identifiers (MQTT 5.0 section 2.2.2.2).
+const SUBSCRIPTION_IDENTIFIER: u8 = 0x0b;
+const TOPIC_ALIAS: u8 = 0x23;
+
+/// Bytes that a topic alias adds to a packet at most.
+pub(crate) const ALIAS_BYTES: usize = 3;
+
+/// A PUBLISH packet, taken apart.
+struct Parts<'p> {
+    first: u8,
+    topic: &'p [u8],
+    /// Empty at quality 0.
+    packet_id: &'p [u8],
+    /// Empty in 3.1.1, where there are none.
+    properties: &'p [u8],
+    payload: &'p [u8],
+}
+
+fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let length = bytes.iter().take(4).position(|byte| byte & 0x80 == 0)? + 1;
+    let (digits, rest) = bytes.split_at(length);
+    let value = digits
+        .iter()
+        .rev()
+        .fold(0, |value, byte| value << 7 | usize::from(byte & 0x7f));
+    Some((value, rest))
+}
+
+fn put_number(bytes: &mut BytesMut, mut value: usize) {
+    loop {
+        let low = (value & 0x7f) as u8;
+        value >>= 7;
+        if value == 0 {
+            return bytes.put_u8(low);
+        }
+        bytes.put_u8(low | 0x80);
+    }
+}
+
+impl<'p> Parts<'p> {
+    /// Of a packet of 5.0 that we wrote.
+    fn of(packet: &'p [u8]) -> Option<Self> {
+        let (first, rest) = packet.split_first()?;
+        let (_, rest) = number(rest)?;
+        let (length, rest) = rest.split_first_chunk::<2>()?;
+        let (topic, rest) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
+        let id_bytes = if first & 0b110 == 0 { 0 } else { 2 };
+        let (packet_id, rest) = rest.split_at_checked(id_bytes)?;
+        let (length, rest) = number(rest)?;
+        let (properties, payload) = rest.split_at_checked(length)?;
+        Some(Self {
+            first: *first,
+            topic,
+            packet_id,
+            properties,
+            payload,
+        })
+    }
+
+    fn write(&self, more: &[u8]) -> Bytes {
+        let properties = self.properties.len() + more.len();
+        let mut body =
+            BytesMut::with_capacity(self.topic.len() + properties + self.payload.len() + 12);
+        body.put_u16(self.topic.len() as u16);
+        body.put_slice(self.topic);
+        body.put_slice(self.packet_id);
+        put_number(&mut body, properties);
+        body.put_slice(self.properties);
+        body.put_slice(more);
+        body.put_slice(self.payload);
+        let mut packet = BytesMut::with_capacity(body.len() + 5);
+        packet.put_u8(self.first);
+        put_number(&mut packet, body.len());
+        packet.put_slice(&body);
+        packet.freeze()
+    }
+}
+
+/// The packet with the retain bit.
+pub(crate) fn retained(packet: &Bytes) -> Bytes {
+    let mut own = BytesMut::from(&packet[..]);
+    if let Some(first) = own.first_mut() {
+        *first |= 1;
+    }
+    own.freeze()
+}
+
+/// The packet of 5.0 with the identifiers of the subscriptions that it was found by.
+pub(crate) fn with_subscriptions(packet: Bytes, ids: &[NonZeroU32]) -> Bytes {
+    if ids.is_empty() {
+        return packet;
+    }
+    let mut more = BytesMut::new();
+    for id in ids {
+        more.put_u8(SUBSCRIPTION_IDENTIFIER);
+        put_number(&mut more, id.get() as usize);
+    }
+    match Parts::of(&packet) {
+        Some(parts) => parts.write(&more),
+        None => packet,
+    }
+}
+
+/// Short names of topics that a client allows.
+#[derive(Debug, Default)]
+pub(crate) struct Aliases {
+    max: u16,
+    given: HashMap<Bytes, u16>,
+}
+
+impl Aliases {
+    pub(crate) fn new(max: u16) -> Self {
+        Self {
+            max,
+            given: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.max == 0
+    }
+
+    /// The packet of 5.0 with a short name for its topic: the first time beside it, and then in its place. To be
+    /// called in the order in which packets are sent.
+    pub(crate) fn apply(&mut self, packet: Bytes) -> Bytes {
+        if self.is_empty() {
+            return packet;
+        }
+        let Some(mut parts) = Parts::of(&packet) else {
+            return packet;
+        };
+        let alias = match self.given.get(parts.topic) {
+            Some(alias) => {
+                parts.topic = &[];
+                *alias
+            }
+            None if self.given.len() < usize::from(self.max) => {
+                let alias = self.given.len() as u16 + 1;
+                self.given
+                    .insert(Bytes::copy_from_slice(parts.topic), alias);
+                alias
+            }
+            None => return packet,
+        };
+        let [high, low] = alias.to_be_bytes();
+        parts.write(&[TOPIC_ALIAS, high, low])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rmqtt_codec::{
+        types::{Publish, QoS},
+        v5,
+    };
+    use tokio_util::codec::Decoder;
+
+    use super::*;
+    use crate::outgoing::{self, FIRST_ID};
+
+    fn written(publish: &Publish) -> Bytes {
+        outgoing::v5(v5::Packet::Publish(Box::new(publish.clone()))).unwrap()
+    }
+
+    fn read(packet: &Bytes) -> Publish {
+        let mut bytes = BytesMut::from(&packet[..]);
+        match v5::Codec::new(0, 0).decode(&mut bytes) {
+            Ok(Some((v5::Packet::Publish(publish), _))) => *publish,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    prop_compose! {
+        fn publishes()(
+            topic in "[a-z/]{1,200}",
+            payload in proptest::collection::vec(any::<u8>(), 0..300),
+            has_id in any::<bool>(),
+            content_type in proptest::option::of("[a-z]{0,200}"),
+        ) -> Publish {
+            Publish {
+                dup: false,
+                retain: false,
+                qos: if has_id { QoS::AtLeastOnce } else { QoS::AtMostOnce },
+                topic: topic.into(),
+                packet_id: has_id.then_some(FIRST_ID),
+                payload: payload.into(),
+                properties: Some(v5::PublishProperties {
+                    content_type: content_type.map(Into::into),
+                    ..v5::PublishProperties::default()
+                }),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn identifiers_are_added_and_nothing_else(
+            publish in publishes(),
+            ids in proptest::collection::vec(1..268_435_455_u32, 0..5),
+        ) {
+            let ids: Vec<_> = ids.into_iter().filter_map(NonZeroU32::new).collect();
+            let mut expected = publish.clone();
+            expected.properties.as_mut().unwrap().subscription_ids.clone_from(&ids);
+            prop_assert_eq!(read(&with_subscriptions(written(&publish), &ids)), expected);
+        }
+
+        #[test]
+        fn a_short_name_stands_beside_a_topic_and_then_in_its_place(publish in publishes()) {
+            let mut aliases = Aliases::new(1);
+            let mut expected = publish.clone();
+            expected.properties.as_mut().unwrap().topic_alias = std::num::NonZeroU16::new(1);
+            prop_assert_eq!(read(&aliases.apply(written(&publish))), expected.clone());
+            expected.topic = "".into();
+            prop_assert_eq!(read(&aliases.apply(written(&publish))), expected);
+            let mut other = publish;
+            other.topic = "Another".into();
+            prop_assert_eq!(read(&aliases.apply(written(&other))), other);
+        }
+
+        #[test]
+        fn the_retain_bit_is_set_and_nothing_else(publish in publishes()) {
+            let expected = Publish { retain: true, ..publish.clone() };
+            prop_assert_eq!(read(&retained(&written(&publish))), expected);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Where a client is present by a poll.
+
+use polywire_core::{Channel, JsonText, space::Stay};
+use tokio::time::Instant;
+
+use super::Wish;
+use crate::{names::At, route::Call, stream::Streams};
+
+/// Where a client is present by a poll.
+pub(super) struct Members<'m> {
+    call: &'m Call<'m>,
+    stay: Stay,
+    /// Where it is to be, with the state that it is to have.
+    wanted: Vec<(Channel, Option<JsonText>)>,
+    /// Where it is as long as the poll is open, and for its time afterwards.
+    held: Vec<Channel>,
+}
+
+impl<'m> Members<'m> {
+    /// Nowhere yet. Whoever shakes hands is only seen; whoever polls is held.
+    pub(super) fn of(
+        call: &'m Call<'m>,
+        streams: &Streams,
+        wish: &Wish,
+        is_handshake: bool,
+    ) -> Self {
+        let mut wanted = Vec::new();
+        if call.shared.settings.presence && call.caller.client().is_some() {
+            for name in wish.subject.names.iter().filter(|name| !name.presence) {
+                let state = wish.states.of(&name.shown);
+                match &name.at {
+                    At::Channel(channel) => wanted.push((channel.clone(), state)),
+                    At::Group(group) => {
+                        let channels = streams.group(group).into_iter();
+                        wanted.extend(channels.map(|channel| (channel, state.clone())));
+                    }
+                    // A pattern is no place to be.
+                    At::Below(_) => {}
+                }
+            }
+        }
+        Self {
+            call,
+            stay: Stay {
+                is_held: !is_handshake,
+                ..call.shared.stay(wish.timeout)
+            },
+            wanted,
+            held: Vec::new(),
+        }
+    }
+
+    /// A sign of life everywhere, but where the client has just left: a poll that was on its way then must
+    /// not bring it back.
+    pub(super) async fn join(&mut self) {
+        let Some(client) = self.call.caller.client() else {
+            return;
+        };
+        let mut later = Vec::new();
+        for (channel, state) in std::mem::take(&mut self.wanted) {
+            if self.stay.is_held {
+                if self.call.shared.leaves.get(&channel, client).is_some() {
+                    later.push((channel, state));
+                    continue;
+                }
+                // Before the client is told of: this may end there, and what is held is released then.
+                self.held.push(channel.clone());
+            }
+            let (space, origin) = (self.call.space(), &self.call.caller.origin);
+            space
+                .touch(origin, &channel, client, self.stay, state)
+                .await;
+        }
+        self.wanted = later;
+    }
+
+    /// The cursor from before the client came, where it came just now.
+    pub(super) fn before(&self, cursor: u64) -> u64 {
+        let Some(client) = self.call.caller.client() else {
+            return cursor;
+        };
+        let joins = &self.call.shared.joins;
+        let joins = self
+            .wanted
+            .iter()
+            .filter_map(|(channel, _)| joins.get(channel, client));
+        joins.map(|(_, before)| before).fold(cursor, u64::min)
+    }
+
+    /// When to try again where the client has just left.
+    pub(super) fn later(&self) -> Option<Instant> {
+        let (channel, _) = self.wanted.first()?;
+        let grace = self
+            .call
+            .shared
+            .leaves
+            .get(channel, self.call.caller.client()?);
+        Some(grace.map_or_else(Instant::now, |(end, ())| end))
+    }
+}
+
+impl Drop for Members<'_> {
+    fn drop(&mut self) {
+        if let Some(client) = self.call.caller.client() {
+            for channel in &self.held {
+                self.call.shared.space.presence().release(channel, client);
+            }
+        }
+    }
+}

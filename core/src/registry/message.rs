@@ -1,0 +1,141 @@
+//! What nodes tell each other about a registry.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::publication::{JsonText, Timetoken};
+
+/// Bytes of documents that go into one message, about.
+const PART_BYTES: usize = 64 << 10;
+
+/// A document with its key; none where it was removed.
+pub(super) type Change = (String, Option<JsonText>);
+
+/// A document with its key, and when it was set.
+pub(super) type Restated = (String, Option<JsonText>, Timetoken);
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Message {
+    /// Documents are set, at the time of the publication.
+    Set(Vec<(String, Option<Box<RawValue>>)>),
+    /// Documents were set at these times.
+    Restate {
+        documents: Vec<(String, Option<Box<RawValue>>, u64)>,
+        /// The last change that whoever says this knows.
+        last: u64,
+    },
+    /// The nodes shall restate everything. With braces, so that it is no mere text, which is another payload.
+    Ask {},
+    /// A node has so many documents, and knows this as the last change.
+    Have { last: u64, count: usize },
+}
+
+fn raw(value: Option<&JsonText>) -> Option<Box<RawValue>> {
+    RawValue::from_string(value?.as_str().to_owned()).ok()
+}
+
+fn text(value: Option<&RawValue>) -> Option<JsonText> {
+    JsonText::parse(value?.get().to_owned().into()).ok()
+}
+
+impl Message {
+    pub(super) fn set(changes: &[Change]) -> Self {
+        let changes = changes.iter();
+        Self::Set(
+            changes
+                .map(|(key, value)| (key.clone(), raw(value.as_ref())))
+                .collect(),
+        )
+    }
+
+    pub(super) fn restate(documents: &[Restated], last: Timetoken) -> Self {
+        let documents = documents.iter();
+        Self::Restate {
+            documents: documents
+                .map(|(key, value, at)| (key.clone(), raw(value.as_ref()), at.0))
+                .collect(),
+            last: last.0,
+        }
+    }
+
+    pub(super) fn read(json: &JsonText) -> Option<Self> {
+        serde_json::from_str(json.as_str()).ok()
+    }
+
+    /// What it changes, when it is published at `at`.
+    pub(super) fn changes(&self, at: Timetoken) -> Vec<Restated> {
+        match self {
+            Self::Set(changes) => changes
+                .iter()
+                .map(|(key, value)| (key.clone(), text(value.as_deref()), at))
+                .collect(),
+            Self::Restate { documents, .. } => documents
+                .iter()
+                .map(|(key, value, at)| (key.clone(), text(value.as_deref()), Timetoken(*at)))
+                .collect(),
+            Self::Ask {} | Self::Have { .. } => Vec::new(),
+        }
+    }
+}
+
+/// Cuts documents into parts that are not too long for a message; one part at least.
+pub(super) fn parts(documents: &[Restated]) -> Vec<&[Restated]> {
+    let (mut parts, mut start, mut bytes) = (Vec::new(), 0, 0);
+    for (index, (key, value, _)) in documents.iter().enumerate() {
+        bytes += key.len() + value.as_ref().map_or(0, |value| value.as_str().len());
+        if bytes >= PART_BYTES {
+            parts.push(&documents[start..=index]);
+            (start, bytes) = (index + 1, 0);
+        }
+    }
+    if start < documents.len() || parts.is_empty() {
+        parts.push(&documents[start..]);
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_message_is_an_object_and_read_as_it_was_written() {
+        let value = JsonText::of(&1).unwrap();
+        let documents = [
+            ("a".to_owned(), Some(value.clone()), Timetoken(5)),
+            ("b".to_owned(), None, Timetoken(6)),
+        ];
+        let changes = documents.clone().map(|(key, value, _)| (key, value));
+        let messages = [
+            Message::set(&changes),
+            Message::restate(&documents, Timetoken(u64::MAX)),
+            Message::Ask {},
+            Message::Have { last: 7, count: 8 },
+        ];
+        for message in &messages {
+            let text = JsonText::of(message).unwrap();
+            assert!(text.is_object(), "{text:?}");
+            let read = Message::read(&text).unwrap();
+            assert_eq!(JsonText::of(&read).unwrap(), text);
+        }
+        let at = messages[0].changes(Timetoken(9));
+        assert_eq!(at[0], ("a".to_owned(), Some(value), Timetoken(9)));
+        assert_eq!(messages[1].changes(Timetoken(9)), documents);
+    }
+
+    #[test]
+    fn parts_hold_everything_in_order() {
+        let long = JsonText::of(&"x".repeat(PART_BYTES / 2)).unwrap();
+        let documents: Vec<_> = (0..5)
+            .map(|n| (format!("{n}"), Some(long.clone()), Timetoken(n)))
+            .collect();
+        let parts = parts(&documents);
+        assert_eq!(
+            parts.iter().map(|part| part.len()).collect::<Vec<_>>(),
+            [2, 2, 1]
+        );
+        assert_eq!(parts.concat(), documents);
+        assert_eq!(super::parts(&[]).len(), 1);
+    }
+}

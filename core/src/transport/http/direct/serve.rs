@@ -1,0 +1,234 @@
+//! One connection on the short way.
+
+use std::{
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes};
+use http::Method;
+use tokio::{
+    io::{AsyncRead, AsyncWriteExt, ReadBuf},
+    time::{Instant, timeout, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Responder, Responding,
+    encode::{encode, rest},
+    head::{HEAD_BYTES_MAX, Head, Parsed, parse},
+};
+use crate::{
+    limits::Limits,
+    runner::Runtime,
+    transport::{
+        Socket,
+        http::{Answer, Body, Request},
+        read_buffer::with_read_buffer,
+    },
+};
+
+/// How it went on.
+pub(in crate::transport::http) enum Outcome {
+    /// The connection is over.
+    Ended,
+    /// A request came that is not for the short way.
+    Other {
+        /// The connection.
+        socket: Socket,
+        /// The request, as far as it was read.
+        read_ahead: Bytes,
+        /// When its head must be complete.
+        due: Instant,
+    },
+}
+
+/// Serves a connection as long as what comes is for the short way.
+pub(in crate::transport::http) async fn serve(
+    runtime: &Runtime,
+    responders: &[Arc<dyn Responder>],
+    socket: Socket,
+    read_ahead: Bytes,
+    peer: SocketAddr,
+) -> Outcome {
+    let stopping = runtime.stopping();
+    let mut connection = Connection {
+        limits: runtime.limits(),
+        stopping: &stopping,
+        socket,
+        kept: read_ahead,
+        peer,
+    };
+    let mut idle = runtime.limits().header_timeout();
+    loop {
+        match connection.next(responders, idle).await {
+            Next::Request(responder, head) => {
+                if connection.answer(responder, head).await.is_err() {
+                    return Outcome::Ended;
+                }
+            }
+            Next::Other(due) => {
+                return Outcome::Other {
+                    socket: connection.socket,
+                    read_ahead: connection.kept,
+                    due,
+                };
+            }
+            Next::End => return Outcome::Ended,
+        }
+        idle = runtime.limits().keep_alive_timeout();
+    }
+}
+
+struct Connection<'r> {
+    limits: &'r Limits,
+    stopping: &'r CancellationToken,
+    socket: Socket,
+    /// What came and was not taken yet; mostly empty, and without memory then.
+    kept: Bytes,
+    peer: SocketAddr,
+}
+
+/// What came, when it was waited for.
+enum Next<'r> {
+    Request(&'r dyn Responder, Head),
+    /// Something else, with the time when its head must be complete.
+    Other(Instant),
+    End,
+}
+
+/// What was there.
+enum Taken<'r> {
+    Request(&'r dyn Responder, Head),
+    Nothing,
+    Other,
+}
+
+impl Connection<'_> {
+    /// Waits for a request: so long for it to begin, and then for its head to be complete.
+    async fn next<'r>(&mut self, responders: &'r [Arc<dyn Responder>], idle: Duration) -> Next<'r> {
+        let (head, stopping) = (self.limits.header_timeout(), self.stopping);
+        let mut has_begun = !self.kept.is_empty();
+        let mut due = Instant::now() + if has_begun { head } else { idle };
+        loop {
+            if has_begun {
+                match self.take(responders) {
+                    Taken::Request(responder, head) => return Next::Request(responder, head),
+                    Taken::Other => return Next::Other(due),
+                    Taken::Nothing => {}
+                }
+            }
+            let read = tokio::select! {
+                biased;
+                read = timeout_at(due, self.read()) => read,
+                () = stopping.cancelled() => return Next::End,
+            };
+            match read {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return Next::End,
+            }
+            if !has_begun {
+                has_begun = true;
+                due = Instant::now() + head;
+            }
+        }
+    }
+
+    /// Takes a request from what came, if it is whole and somebody takes it.
+    fn take<'r>(&mut self, responders: &'r [Arc<dyn Responder>]) -> Taken<'r> {
+        let mut found = None;
+        let parsed = parse(&self.kept, |path| {
+            found = responders.iter().find(|responder| responder.takes(path));
+            found.is_some()
+        });
+        match (parsed, found) {
+            (Parsed::Complete(head, length), Some(responder)) => {
+                self.kept.advance(length);
+                if self.kept.is_empty() {
+                    self.kept = Bytes::new();
+                }
+                Taken::Request(&**responder, head)
+            }
+            (Parsed::Partial, _) => Taken::Nothing,
+            _ => Taken::Other,
+        }
+    }
+
+    /// Has a request answered, and writes the answer. An error means that the connection is over.
+    async fn answer(&mut self, responder: &dyn Responder, head: Head) -> io::Result<()> {
+        let mut terms = head.terms;
+        let answer = self.hold(responder.respond(self.request(head))).await?;
+        terms.keep_alive &= !self.stopping.is_cancelled();
+        self.write(&encode(&answer, terms)).await?;
+        self.write(rest(&answer)).await?;
+        if terms.keep_alive {
+            return Ok(());
+        }
+        let limit = self.limits.outbound_stall();
+        timeout(limit, AsyncWriteExt::shutdown(&mut self.socket)).await??;
+        Err(io::ErrorKind::ConnectionAborted.into())
+    }
+
+    fn request(&self, head: Head) -> Request {
+        Request {
+            method: Method::GET,
+            path: head.path,
+            query: head.query,
+            is_cut: false,
+            headers: head.headers,
+            peer: Some(self.peer),
+            on_upgrade: None,
+            body: Body::empty(),
+        }
+    }
+
+    /// Waits for the answer, which is dropped when the client goes away. What the client sends meanwhile is
+    /// kept, up to a bound; beyond it nothing is read before the answer.
+    async fn hold(&mut self, mut answer: Responding<'_>) -> io::Result<Answer> {
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => return Ok(answer),
+                read = self.read(), if self.kept.len() < HEAD_BYTES_MAX => read?,
+            }
+        }
+    }
+
+    /// Waits for more, and keeps it; the end is an error. Cancel safe.
+    async fn read(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_read(cx)).await
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let room = HEAD_BYTES_MAX - self.kept.len();
+        with_read_buffer(|buffer| {
+            let mut buffer = ReadBuf::new(&mut buffer[..room]);
+            ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer))?;
+            let came = buffer.filled();
+            if came.is_empty() {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+            self.kept = if self.kept.is_empty() {
+                Bytes::copy_from_slice(came)
+            } else {
+                [&self.kept, came].concat().into()
+            };
+            Poll::Ready(Ok(()))
+        })
+    }
+
+    /// Writes everything, unless the peer takes nothing of it for too long.
+    async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        let limit = self.limits.outbound_stall();
+        while !bytes.is_empty() {
+            let count = timeout(limit, self.socket.write(bytes)).await??;
+            bytes = &bytes[count..];
+        }
+        timeout(limit, self.socket.flush()).await?
+    }
+}
