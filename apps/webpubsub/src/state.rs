@@ -10,7 +10,7 @@ use std::{
 
 use parking_lot::Mutex;
 use polywire_core::{
-    Channel, ConnectionId, Draft, Identity, Origin, Payload, Publication, Retention, Space,
+    Channel, ConnectionId, Draft, Identity, Origin, Payload, Publication, Space,
     delivery::{Fanout, Receiver},
     space::{Attachment, Subscribed},
     transport::CloseReason,
@@ -230,10 +230,9 @@ impl State {
             ..Note::default()
         };
         draft.meta = note.write();
-        let told = self
-            .space
-            .publish_reserved(draft.retention(Retention::NONE))
-            .await;
+        // Nobody asks for it later.
+        draft.retention.store = false;
+        let told = self.space.publish_reserved(draft).await;
         told.map(|_| ()).map_err(|error| error.to_string())
     }
 
