@@ -6,6 +6,7 @@ use http::{Method, StatusCode};
 use polywire_core::{
     Channel, ClientId, Permissions, Space,
     http::{Request, Response, json},
+    space::RESERVED,
 };
 use serde::Serialize;
 
@@ -23,7 +24,9 @@ pub(crate) async fn overview(space: &Arc<Space>, request: &Request) -> Response 
     if let Err(response) = check(space, request).await {
         return response;
     }
-    answer(space, space.hub().channels())
+    let mut channels = space.hub().channels();
+    channels.retain(|channel| !channel.as_str().starts_with(RESERVED));
+    answer(space, channels)
 }
 
 /// `GET /debug/channels/<name>/`

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -12,45 +15,21 @@ use polywire_core::{
     ClientId, ConnectionId, JsonText, Origin, Payload,
     delivery::{Fanout, Link, Message, Receiver},
     space::Attachment,
-    transport::{CloseReason, Framing},
+    transport::CloseReason,
 };
 use tokio::sync::Notify;
 
 use crate::{
     ack_ids::AckIds,
-    control::{Audience, Command},
+    control::{Audience, Note},
     encoder::{self, Formats},
-    event, frame,
+    event,
+    frame::Said,
     names::HubName,
     output::{Delivered, Output},
+    protocol::Protocol,
     rights::Rights,
 };
-
-/// What a client speaks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    Json,
-    ReliableJson,
-    /// No subprotocol: frames are data as they are, and go to a group or are events.
-    Simple {
-        send_to: Option<String>,
-        /// What the code behind the hub speaks with its clients.
-        subprotocol: Option<String>,
-    },
-}
-
-pub(crate) const JSON: &str = "json.webpubsub.azure.v1";
-pub(crate) const RELIABLE_JSON: &str = "json.reliable.webpubsub.azure.v1";
-
-impl Protocol {
-    pub(crate) fn subprotocol(&self) -> Option<&str> {
-        match self {
-            Self::Json => Some(JSON),
-            Self::ReliableJson => Some(RELIABLE_JSON),
-            Self::Simple { subprotocol, .. } => subprotocol.as_deref(),
-        }
-    }
-}
 
 /// A connection, which may outlive its socket where its protocol is reliable.
 pub(crate) struct Connection {
@@ -73,14 +52,33 @@ pub(crate) struct Connection {
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
     /// Told when it ends by itself, because too much waits for its client.
     pub(crate) overflown: Notify,
-    formats: Formats,
+    formats: Arc<Formats>,
     wire: Wire,
 }
 
 /// The way to the client.
 enum Wire {
-    Plain(OnceLock<Link>),
+    Plain(Plain),
     Reliable(Mutex<Option<Output>>),
+}
+
+/// The way to a client that is told what comes, and nothing again.
+#[derive(Default)]
+struct Plain {
+    link: OnceLock<Link>,
+    /// The first frame is on its way.
+    opening: AtomicBool,
+}
+
+impl Plain {
+    /// The way, once the first frame has gone it. Whoever comes while it is going waits that moment: what is sent
+    /// to a client that knows of its connection must not be missed.
+    fn link(&self) -> Option<&Link> {
+        match self.link.get() {
+            None if self.opening.load(Ordering::Acquire) => Some(self.link.wait()),
+            link => link,
+        }
+    }
 }
 
 /// What makes a connection.
@@ -94,14 +92,14 @@ pub(crate) struct NewConnection {
     pub(crate) origin: Origin,
     pub(crate) rights: Rights,
     pub(crate) state: Option<String>,
-    pub(crate) formats: Formats,
+    pub(crate) formats: Arc<Formats>,
 }
 
 impl Connection {
     pub(crate) fn new(new: NewConnection) -> Arc<Self> {
-        let wire = match new.protocol {
-            Protocol::ReliableJson => Wire::Reliable(Mutex::new(None)),
-            _ => Wire::Plain(OnceLock::new()),
+        let wire = match new.protocol.is_reliable() {
+            true => Wire::Reliable(Mutex::new(None)),
+            false => Wire::Plain(Plain::default()),
         };
         Arc::new(Self {
             id: new.id,
@@ -125,25 +123,40 @@ impl Connection {
 
     /// Opens the way to the client; the first frame goes out.
     pub(crate) fn open(&self, link: Link, limits: crate::output::BufferLimits) {
-        if let Some(hello) = self.hello() {
-            link.send(&hello);
-        }
-        match &self.wire {
-            Wire::Plain(plain) => {
-                // It is opened once.
-                let _ = plain.set(link);
+        let hello = self.hello();
+        let greet = |link: &Link| {
+            if let Some(hello) = &hello {
+                link.send(hello);
             }
-            Wire::Reliable(output) => *output.lock() = Some(Output::new(link, limits)),
+        };
+        match (&self.wire, self.protocol.dialect()) {
+            (Wire::Reliable(output), Some(dialect)) => {
+                let mut output = output.lock();
+                greet(&link);
+                *output = Some(Output::new(link, dialect, limits));
+            }
+            (Wire::Plain(plain), _) => {
+                plain.opening.store(true, Ordering::Release);
+                plain.link.get_or_init(|| {
+                    greet(&link);
+                    link
+                });
+            }
+            // Simple clients are not reliable.
+            (Wire::Reliable(_), None) => {}
         }
     }
 
     fn hello(&self) -> Option<Message> {
-        let token = match self.protocol {
-            Protocol::Json => None,
-            Protocol::ReliableJson => Some(self.reconnection_token.as_str()),
-            Protocol::Simple { .. } => return None,
+        let hello = Said::Connected {
+            connection: &self.id,
+            user: self.user.as_deref(),
+            reconnection_token: match self.protocol.is_reliable() {
+                true => Some(&self.reconnection_token),
+                false => None,
+            },
         };
-        Some(frame::connected(&self.id, self.user.as_deref(), token))
+        Some(hello.write(self.protocol.dialect()?))
     }
 
     /// Goes on with another socket; its number. `None` when the connection has ended, or cannot do that.
@@ -197,8 +210,8 @@ impl Connection {
     /// Sends what is for this connection and has no sequence id.
     pub(crate) fn send(&self, message: &Message) {
         match &self.wire {
-            Wire::Plain(link) => {
-                if let Some(link) = link.get() {
+            Wire::Plain(plain) => {
+                if let Some(link) = plain.link() {
                     link.send(message);
                 }
             }
@@ -210,34 +223,33 @@ impl Connection {
         }
     }
 
+    /// Says something that only clients with a subprotocol of the service understand.
+    pub(crate) fn say(&self, said: Said<'_>) {
+        if let Some(dialect) = self.protocol.dialect() {
+            self.send(&said.write(dialect));
+        }
+    }
+
     /// Sends a message of the server that is for this connection only.
     pub(crate) fn send_from_server(&self, payload: &Payload) {
-        match &self.wire {
-            Wire::Plain(link) => {
-                let message = match self.protocol {
-                    Protocol::Simple { .. } => encoder::plain(payload),
-                    _ => Message::Text((encoder::server_message(payload) + "}").into()),
-                };
-                if let Some(link) = link.get() {
-                    link.send(&message);
-                }
+        match (&self.wire, self.protocol.dialect()) {
+            (Wire::Reliable(output), Some(dialect)) => {
+                let body = Arc::new(encoder::server_body(dialect, payload));
+                self.deliver_reliably(output, body, None, None);
             }
-            Wire::Reliable(output) => {
-                let body = encoder::server_message(payload).into();
-                self.deliver_reliably(output, &body, None, None);
-            }
+            (_, Some(dialect)) => self.send(&encoder::server_message(dialect, payload)),
+            (_, None) => self.send(&encoder::plain(payload)),
         }
     }
 
     /// Ends the socket, and with it the connection: its client is told why.
     pub(crate) fn end(&self, message: Option<&str>, reason: &CloseReason) {
-        if let (Some(message), false) = (message, matches!(self.protocol, Protocol::Simple { .. }))
-        {
-            self.send(&frame::disconnected(message));
+        if let Some(message) = message {
+            self.say(Said::Disconnected(message));
         }
         match &self.wire {
-            Wire::Plain(link) => {
-                if let Some(link) = link.get() {
+            Wire::Plain(plain) => {
+                if let Some(link) = plain.link() {
                     link.close(reason);
                 }
             }
@@ -259,21 +271,24 @@ impl Connection {
     /// Shows what is being fanned out, in this connection's wire format.
     pub(crate) fn show(&self, fanout: &mut Fanout<'_>, formats: &Formats) {
         match &self.wire {
-            Wire::Plain(link) => {
-                let encoder = match self.protocol {
-                    Protocol::Simple { .. } => &formats.simple,
-                    _ => &formats.json,
+            Wire::Plain(plain) => {
+                let encoder = match self.protocol.dialect() {
+                    Some(dialect) => formats.spoken(dialect, false),
+                    None => &formats.simple,
                 };
-                if let Some(link) = link.get() {
+                if let Some(link) = plain.link() {
                     link.deliver(fanout, encoder);
                 }
             }
             Wire::Reliable(output) => {
-                let Some(body) = fanout.frame(&formats.reliable, Framing::Raw) else {
+                let Some(dialect) = self.protocol.dialect() else {
+                    return;
+                };
+                let Some(body) = fanout.kept(formats.spoken(dialect, true)) else {
                     return;
                 };
                 let ttl = fanout.publication().retention.ttl;
-                self.deliver_reliably(output, &body, ttl, Some(fanout));
+                self.deliver_reliably(output, body, ttl, Some(fanout));
             }
         }
     }
@@ -281,7 +296,7 @@ impl Connection {
     fn deliver_reliably(
         &self,
         output: &Mutex<Option<Output>>,
-        body: &Bytes,
+        body: Arc<Bytes>,
         ttl: Option<Duration>,
         fanout: Option<&mut Fanout<'_>>,
     ) {
@@ -324,8 +339,8 @@ impl Receiver for Connection {
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {
         let meta: Option<&JsonText> = fanout.publication().meta.as_ref();
-        if let Some(Command::Send { audience, .. }) = meta.and_then(Command::read)
-            && !self.is_among(&audience)
+        if let Some(note) = meta.and_then(Note::read)
+            && !self.is_among(&note.audience)
         {
             return;
         }

@@ -1,4 +1,4 @@
-//! What nodes tell each other about connections.
+//! Whose connections are meant, and what travels beside a payload.
 
 use std::collections::BTreeSet;
 
@@ -36,38 +36,26 @@ pub(crate) enum Whose {
     Connection(String),
 }
 
-/// Something to do with connections, on every node.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) enum Command {
-    /// The payload is for them.
-    Send { whose: Whose, audience: Audience },
-    /// They join groups.
-    Join {
-        whose: Whose,
-        audience: Audience,
-        groups: Vec<String>,
-    },
-    /// They leave groups; all of them when none is named.
-    Leave {
-        whose: Whose,
-        audience: Audience,
-        groups: Vec<String>,
-    },
-    /// They are closed.
-    Close {
-        whose: Whose,
-        audience: Audience,
-        reason: Option<String>,
-    },
+/// What travels beside a payload, where there is anything to say.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Note {
+    /// Whose it is, where it is not for a group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) whose: Option<Whose>,
+    #[serde(skip_serializing_if = "Audience::is_everybody")]
+    pub(crate) audience: Audience,
+    /// The bytes are a protobuf `Any`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_protobuf: bool,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Marked {
-    webpubsub: Command,
+    webpubsub: Note,
 }
 
-impl Command {
+impl Note {
     /// As the meta of a publication.
     pub(crate) fn write(self) -> Option<JsonText> {
         JsonText::of(&Marked { webpubsub: self }).ok()
@@ -82,5 +70,35 @@ impl Command {
         serde_json::from_str::<Marked>(text)
             .ok()
             .map(|marked| marked.webpubsub)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_survive_their_way() {
+        let filter = Filter::parse("userId eq 'ann'").unwrap();
+        for note in [
+            Note::default(),
+            Note {
+                is_protobuf: true,
+                ..Note::default()
+            },
+            Note {
+                whose: Some(Whose::User("ann".into())),
+                audience: Audience {
+                    excluded: ["a".to_owned()].into(),
+                    filter: Some(filter),
+                },
+                is_protobuf: false,
+            },
+        ] {
+            let meta = note.clone().write().unwrap();
+            assert_eq!(Note::read(&meta), Some(note), "{}", meta.as_str());
+        }
+        let other = JsonText::parse("{\"webpubsub\":7}".into()).unwrap();
+        assert_eq!(Note::read(&other), None);
     }
 }

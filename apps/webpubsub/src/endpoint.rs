@@ -16,10 +16,11 @@ use polywire_core::{
 use rand::distr::{Alphanumeric, SampleString};
 
 use crate::{
-    connection::{Connection, JSON, NewConnection, Protocol, RELIABLE_JSON},
+    connection::{Connection, NewConnection},
     event::ConnectRequest,
     keys::Claims,
     names::HubName,
+    protocol::Protocol,
     rights::{Right, Rights},
     session::{Refused, Session},
     state::{NAME, State},
@@ -44,7 +45,7 @@ impl Sockets {
         options.heartbeat_secs = PING_SECS;
         options.go_away = CloseReason::new(1012, "The server stops");
         let simple = Arc::new(options.clone());
-        options.subprotocols = vec![RELIABLE_JSON, JSON];
+        options.subprotocols = Protocol::names();
         // What was kept for a client is sent to it at once.
         let own = &options.outbox;
         options.outbox = Arc::new(OutboxOptions {
@@ -93,16 +94,12 @@ struct Door {
 impl Endpoint for Door {
     fn open(&self, link: Link, _: &Handshake, _: Arc<Identity>) -> Box<dyn SessionHandler> {
         match &self.opening {
-            Opening::New(connection, groups) => {
-                connection.open(link, self.state.buffer);
-                self.state.insert(connection);
-                Box::new(Session {
-                    state: self.state.clone(),
-                    connection: connection.clone(),
-                    socket: connection.socket(),
-                    groups: Some(groups.clone()),
-                })
-            }
+            Opening::New(connection, groups) => Box::new(Session {
+                state: self.state.clone(),
+                connection: connection.clone(),
+                socket: 0,
+                beginning: Some((link, groups.clone())),
+            }),
             Opening::Recovery(found) => {
                 let recovered = found
                     .as_ref()
@@ -112,7 +109,7 @@ impl Endpoint for Door {
                         state: self.state.clone(),
                         connection: connection.clone(),
                         socket,
-                        groups: None,
+                        beginning: None,
                     }),
                     None => Box::new(Refused(link)),
                 }
@@ -151,11 +148,7 @@ async fn open(
         )
     })?;
     let offered = offers(request);
-    let protocol = offered.iter().find_map(|offer| match offer.as_str() {
-        RELIABLE_JSON => Some(Protocol::ReliableJson),
-        JSON => Some(Protocol::Json),
-        _ => None,
-    });
+    let protocol = offered.iter().find_map(|offer| Protocol::named(offer));
     let opening = match (
         query("awps_connection_id"),
         query("awps_reconnection_token"),
@@ -168,7 +161,7 @@ async fn open(
                 )
                 .into();
                 // The token of the first time is not looked at any more.
-                same && protocol == Some(Protocol::ReliableJson) && !connection.has_ended()
+                same && protocol.as_ref() == Some(&connection.protocol) && !connection.has_ended()
             });
             Opening::Recovery(found)
         }

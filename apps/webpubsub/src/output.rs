@@ -1,8 +1,8 @@
 //! What goes out on a reliable connection, and what is kept until the client has acknowledged it.
 
 use std::{
-    collections::VecDeque,
-    io::Write,
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -11,6 +11,8 @@ use polywire_core::{
     delivery::{Fanout, Link, Message},
     transport::CloseReason,
 };
+
+use crate::dialect::Dialect;
 
 /// What is kept for a client that was cut off.
 #[derive(Debug, Clone, Copy)]
@@ -21,29 +23,6 @@ pub(crate) struct BufferLimits {
 
 /// What a message costs besides its text.
 const OVERHEAD: usize = 64;
-
-/// The end of a message, with its sequence id.
-struct End([u8; END_MAX]);
-
-/// Room for `,"sequenceId":`, 20 digits and a brace.
-const END_MAX: usize = 36;
-
-impl Default for End {
-    fn default() -> Self {
-        Self([0; END_MAX])
-    }
-}
-
-impl End {
-    fn of(&mut self, id: u64) -> &[u8] {
-        let room = self.0.len();
-        let mut free = &mut self.0[..];
-        // There is room for every number.
-        let _ = write!(free, ",\"sequenceId\":{id}}}");
-        let end = room - free.len();
-        &self.0[..end]
-    }
-}
 
 const OVERFLOWN: CloseReason =
     CloseReason::new(1008, "Too many messages are waiting to be acknowledged");
@@ -64,30 +43,30 @@ pub(crate) enum Delivered {
 /// goes one way.
 pub(crate) struct Output {
     link: Option<Link>,
+    dialect: Dialect,
     /// Counts the sockets that it had.
     socket: u64,
-    next: u64,
-    kept: VecDeque<Kept>,
+    /// The sequence id of the first that is kept, or of the next message where none is.
+    first: u64,
+    /// Messages without their sequence ids, which are dense: shared by all connections that got them.
+    kept: VecDeque<Arc<Bytes>>,
     bytes: usize,
+    /// When messages expire, by their sequence ids. Most never do.
+    expiring: BTreeMap<u64, Instant>,
     limits: BufferLimits,
     ended: bool,
 }
 
-struct Kept {
-    id: u64,
-    /// The message up to its sequence id; shared by all connections that got it.
-    body: Bytes,
-    expires: Option<Instant>,
-}
-
 impl Output {
-    pub(crate) fn new(link: Link, limits: BufferLimits) -> Self {
+    pub(crate) fn new(link: Link, dialect: Dialect, limits: BufferLimits) -> Self {
         Self {
             link: Some(link),
+            dialect,
             socket: 1,
-            next: 1,
+            first: 1,
             kept: VecDeque::new(),
             bytes: 0,
+            expiring: BTreeMap::new(),
             limits,
             ended: false,
         }
@@ -98,6 +77,11 @@ impl Output {
         self.socket
     }
 
+    /// The sequence id of the next message.
+    fn next(&self) -> u64 {
+        self.first + self.kept.len() as u64
+    }
+
     /// Sends what has no sequence id, if anybody is there.
     pub(crate) fn send(&self, message: &Message) {
         if let Some(link) = &self.link {
@@ -105,31 +89,28 @@ impl Output {
         }
     }
 
-    /// Sends a message, whose end follows its sequence id.
+    /// Sends a message, which gets the next sequence id.
     pub(crate) fn deliver(
         &mut self,
-        body: &Bytes,
+        body: Arc<Bytes>,
         ttl: Option<Duration>,
         fanout: Option<&mut Fanout<'_>>,
     ) -> Delivered {
         if self.ended {
             return Delivered::Ended;
         }
-        let id = self.next;
-        self.next += 1;
-        let mut end = End::default();
-        let parts = [&body[..], end.of(id)];
-        match (&self.link, fanout) {
-            (Some(link), Some(fanout)) => link.deliver_parts(fanout, &parts),
-            (Some(link), None) => link.send_parts(&parts),
-            (None, _) => {}
+        let id = self.next();
+        if let Some(link) = &self.link {
+            self.dialect.splice(&body, id, |message| match fanout {
+                Some(fanout) => link.deliver_spliced(fanout, message),
+                None => link.send_spliced(message),
+            });
         }
         self.bytes += body.len() + OVERHEAD;
-        self.kept.push_back(Kept {
-            id,
-            body: body.clone(),
-            expires: ttl.map(|ttl| Instant::now() + ttl),
-        });
+        self.kept.push_back(body);
+        if let Some(ttl) = ttl {
+            self.expiring.insert(id, Instant::now() + ttl);
+        }
         if self.kept.len() > self.limits.messages_max || self.bytes > self.limits.bytes_max {
             self.end(&OVERFLOWN);
             return Delivered::Overflown;
@@ -139,39 +120,37 @@ impl Output {
 
     /// The client has everything up to this id.
     pub(crate) fn acknowledged(&mut self, id: u64) {
-        if id >= self.next {
+        if id < self.first || id >= self.next() {
             return;
         }
-        while self.kept.front().is_some_and(|first| first.id <= id) {
-            if let Some(first) = self.kept.pop_front() {
-                self.bytes -= first.body.len() + OVERHEAD;
-            }
+        // Not more than are kept.
+        let count = (id - self.first + 1) as usize;
+        for body in self.kept.drain(..count) {
+            self.bytes -= body.len() + OVERHEAD;
+        }
+        self.first = id + 1;
+        if !self.expiring.is_empty() {
+            self.expiring = self.expiring.split_off(&self.first);
         }
         if self.kept.is_empty() && self.kept.capacity() > 64 {
             self.kept = VecDeque::new();
         }
     }
 
-    /// Goes on with another socket: first `hello`, then what was not acknowledged. The number of the socket; `None`
-    /// when the connection has ended.
+    /// Goes on with another socket: first `hello`, then what was not acknowledged and has not expired. The number
+    /// of the socket; `None` when the connection has ended.
     pub(crate) fn recover(&mut self, link: Link, hello: &Message) -> Option<u64> {
         if self.ended {
             return None;
         }
         let now = Instant::now();
-        let expired = |kept: &Kept| kept.expires.is_some_and(|expires| expires <= now);
-        if self.kept.iter().any(expired) {
-            self.kept.retain(|kept| !expired(kept));
-            self.bytes = self
-                .kept
-                .iter()
-                .map(|kept| kept.body.len() + OVERHEAD)
-                .sum();
-        }
         link.send(hello);
-        for kept in &self.kept {
-            let mut end = End::default();
-            link.send_parts(&[&kept.body, end.of(kept.id)]);
+        for (id, body) in (self.first..).zip(&self.kept) {
+            let expires = self.expiring.get(&id);
+            if expires.is_none_or(|expires| *expires > now) {
+                self.dialect
+                    .splice(body, id, |message| link.send_spliced(message));
+            }
         }
         self.socket += 1;
         if let Some(old) = self.link.replace(link) {
@@ -198,6 +177,7 @@ impl Output {
     pub(crate) fn end(&mut self, reason: &CloseReason) {
         self.ended = true;
         self.kept = VecDeque::new();
+        self.expiring.clear();
         self.bytes = 0;
         if let Some(link) = self.link.take() {
             link.close(reason);
@@ -206,19 +186,5 @@ impl Output {
 
     pub(crate) fn has_ended(&self) -> bool {
         self.ended
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_id_has_room() {
-        for id in [0, 7, u64::MAX] {
-            let mut end = End::default();
-            let expected = format!(",\"sequenceId\":{id}}}");
-            assert_eq!(end.of(id), expected.as_bytes());
-        }
     }
 }

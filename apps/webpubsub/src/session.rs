@@ -10,9 +10,11 @@ use polywire_core::{
 };
 
 use crate::{
-    connection::{Connection, Protocol},
+    connection::Connection,
+    control::Note,
     event::{Event, EventFailure},
-    frame::{self, Action, DataType, Failure, Frame, Request},
+    frame::{Action, DataType, Failure, Frame, Request, Said, not_invoked},
+    protocol::Protocol,
     rights::Right,
     state::{Notice, State},
 };
@@ -21,6 +23,7 @@ use crate::{
 const NOT_RECOVERABLE: CloseReason =
     CloseReason::new(1008, "The connection cannot be recovered; connect anew");
 const BAD_FRAME: CloseReason = CloseReason::new(1003, "The message is not a valid frame");
+const EVENT_FAILED: CloseReason = CloseReason::new(1011, "An event was not handled");
 const NO_HANDLER: CloseReason =
     CloseReason::new(1011, "Nobody handles the messages of this client");
 
@@ -42,14 +45,14 @@ pub(crate) struct Session {
     pub(crate) connection: Arc<Connection>,
     /// The number of this socket among those of its connection.
     pub(crate) socket: u64,
-    /// Groups to join at first; `None` for a connection that goes on.
-    pub(crate) groups: Option<Vec<String>>,
+    /// The way to the client, and groups to join at first; `None` for a connection that goes on.
+    pub(crate) beginning: Option<(Link, Vec<String>)>,
 }
 
 #[async_trait]
 impl SessionHandler for Session {
     async fn on_open(&mut self) {
-        let Some(groups) = self.groups.take() else {
+        let Some((link, groups)) = self.beginning.take() else {
             return;
         };
         let (state, connection) = (&self.state, &self.connection);
@@ -61,6 +64,14 @@ impl SessionHandler for Session {
         for group in &groups {
             state.join(connection, group).await;
         }
+        // Whoever hears that it is connected is in its groups.
+        state.insert(connection);
+        connection.open(link, state.buffer);
+        self.socket = connection.socket();
+        if state.find(&connection.hub, &connection.id).is_none() {
+            // It was closed before there was anything to close.
+            return connection.end(None, &CloseReason::new(1000, ""));
+        }
         state.tell(connection, Notice::Connected).await;
     }
 
@@ -68,19 +79,22 @@ impl SessionHandler for Session {
         if self.connection.is_taken_over(self.socket) {
             return;
         }
-        if let Protocol::Simple { send_to, .. } = &self.connection.protocol {
-            return self.simple(message, send_to.clone()).await;
-        }
-        match Frame::parse(&message) {
+        let dialect = match &self.connection.protocol {
+            Protocol::Spoken { dialect, .. } => *dialect,
+            Protocol::Simple { send_to, .. } => {
+                return self.simple(message, send_to.clone()).await;
+            }
+        };
+        match Frame::parse(dialect, &message) {
             Ok(Frame::Request(request)) => self.request(request).await,
             Ok(Frame::SequenceAck(id)) => self.connection.acknowledged(id),
-            Ok(Frame::Ping) => self.connection.send(&frame::pong()),
-            Ok(Frame::Invoke(id)) => self.connection.send(&frame::not_invoked(&id)),
+            Ok(Frame::Ping) => self.connection.say(Said::Pong),
+            Ok(Frame::Invoke(id)) => self.connection.send(&not_invoked(&id)),
             Ok(Frame::Unknown { name, ack_id }) => {
                 if let Some(id) = ack_id {
                     let message = format!("Frames of the type {name:?} are not served here.");
                     let failure = Failure::new("BadRequest", message);
-                    self.connection.send(&frame::ack(id, &Err(failure)));
+                    self.connection.say(Said::Ack(id, &Err(failure)));
                 }
             }
             Err(wrong) => {
@@ -92,7 +106,7 @@ impl SessionHandler for Session {
 
     async fn on_close(&mut self, ending: Ending) {
         let (state, connection) = (&self.state, &self.connection);
-        if connection.protocol == Protocol::ReliableJson {
+        if connection.protocol.is_reliable() {
             if connection.is_taken_over(self.socket) {
                 return;
             }
@@ -129,18 +143,30 @@ impl Session {
     async fn request(&self, request: Request) {
         let Request { ack_id, action } = request;
         let is_done = ack_id.is_some_and(|id| self.connection.acks.lock().contains(id));
+        let is_event = matches!(action, Action::Event { .. });
         let outcome = if is_done {
             let message = "This request was done before.";
             Err(Failure::new("Duplicate", message))
         } else {
             self.execute(action).await
         };
-        let Some(id) = ack_id else { return };
+        let Some(id) = ack_id else {
+            if let (true, Err(failure)) = (is_event && self.has_handler(), outcome) {
+                // The service does so: the client could not learn of it in another way.
+                self.connection.end(Some(&failure.message), &EVENT_FAILED);
+                self.state.ended(&self.connection, &failure.message).await;
+            }
+            return;
+        };
         if outcome.is_ok() {
             // One that failed may be repeated under its id.
             self.connection.acks.lock().insert(id);
         }
-        self.connection.send(&frame::ack(id, &outcome));
+        self.connection.say(Said::Ack(id, &outcome));
+    }
+
+    fn has_handler(&self) -> bool {
+        self.state.handler(&self.connection.hub).is_some()
     }
 
     async fn execute(&self, action: Action) -> Result<(), Failure> {
@@ -169,11 +195,19 @@ impl Session {
             Action::Send {
                 group,
                 payload,
+                data_type,
                 no_echo,
             } => {
                 self.check(Right::Send, &group)?;
                 let mut draft = Draft::new(channel(&group)?, payload)
                     .publisher(connection.origin.client.clone());
+                if data_type == DataType::Protobuf {
+                    let note = Note {
+                        is_protobuf: true,
+                        ..Note::default()
+                    };
+                    draft.meta = note.write();
+                }
                 if no_echo {
                     draft = draft.except(connection.connection);
                 }
@@ -227,9 +261,9 @@ impl Session {
     /// A frame of a client without a subprotocol.
     async fn simple(&self, message: Message, send_to: Option<String>) {
         use polywire_core::Payload;
-        let payload = match message {
-            Message::Text(text) => Payload::text(text),
-            Message::Binary(bytes) => Payload::Binary(bytes),
+        let (payload, data_type) = match message {
+            Message::Text(text) => (Payload::text(text), DataType::Text),
+            Message::Binary(bytes) => (Payload::Binary(bytes), DataType::Binary),
         };
         let done = match send_to {
             Some(group) => {
@@ -237,6 +271,7 @@ impl Session {
                 let send = Action::Send {
                     group,
                     payload,
+                    data_type,
                     no_echo,
                 };
                 self.execute(send).await.map_err(|failure| failure.message)

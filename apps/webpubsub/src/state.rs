@@ -19,11 +19,12 @@ use tokio::sync::Semaphore;
 
 use crate::{
     connection::Connection,
-    control::{Audience, Command, Whose},
+    control::{Audience, Note, Whose},
     encoder::Formats,
     event::EventHandler,
     keys::Keys,
     names::HubName,
+    nodes::Nodes,
     output::BufferLimits,
 };
 
@@ -43,7 +44,9 @@ pub(crate) struct State {
     pub(crate) recovery: Duration,
     connections: Mutex<HashMap<String, Arc<Connection>>>,
     hubs: Mutex<HashMap<HubName, Arc<HubNode>>>,
-    server_formats: Formats,
+    server_formats: Arc<Formats>,
+    /// The other nodes.
+    pub(crate) nodes: Arc<Nodes>,
     /// One permit for each notice that may wait for its handler.
     notices: Arc<Semaphore>,
     /// Hubs whose clients need no token, in lower case.
@@ -58,12 +61,12 @@ pub(crate) enum Notice {
     Disconnected(String),
 }
 
-/// This node's end of a hub: it hears what nodes tell each other about its connections.
+/// This node's end of a hub: it gets what is sent to its connections by any node.
 struct HubNode {
     hub: HubName,
     connection: ConnectionId,
     state: std::sync::Weak<State>,
-    formats: Formats,
+    formats: Arc<Formats>,
     attachment: tokio::sync::Mutex<Option<Attachment>>,
     joined: OnceLock<()>,
 }
@@ -81,7 +84,8 @@ pub(crate) struct NewState {
 
 impl State {
     pub(crate) fn new(new: NewState) -> Arc<Self> {
-        Arc::new(Self {
+        let state = Arc::new_cyclic(|state| Self {
+            nodes: Nodes::new(&new.space, state.clone()),
             space: new.space,
             keys: new.keys,
             default_hub: new.default_hub,
@@ -90,10 +94,13 @@ impl State {
             recovery: new.recovery,
             connections: Mutex::default(),
             hubs: Mutex::default(),
-            server_formats: Formats::of_server(),
+            server_formats: Arc::new(Formats::of_server()),
             notices: Arc::new(Semaphore::new(NOTICES_MAX)),
             anonymous: new.anonymous,
-        })
+        });
+        let nodes = state.nodes.clone();
+        state.space.runtime().spawn(nodes.run());
+        state
     }
 
     pub(crate) fn hub(&self, name: &str) -> Option<HubName> {
@@ -170,7 +177,7 @@ impl State {
                 hub: hub.clone(),
                 connection: ConnectionId::next(self.space.hub().node()),
                 state: Arc::downgrade(self),
-                formats: Formats::of_groups(hub),
+                formats: Arc::new(Formats::of_groups(hub)),
                 attachment: tokio::sync::Mutex::new(None),
                 joined: OnceLock::new(),
             })
@@ -178,7 +185,7 @@ impl State {
         node.clone()
     }
 
-    pub(crate) fn formats(self: &Arc<Self>, hub: &HubName) -> Formats {
+    pub(crate) fn formats(self: &Arc<Self>, hub: &HubName) -> Arc<Formats> {
         self.hub_node(hub).formats.clone()
     }
 
@@ -207,75 +214,27 @@ impl State {
         draft.retention.ttl = ttl;
         if let Whose::Group(_) = &whose {
             if !audience.is_everybody() {
-                draft.meta = Command::Send { whose, audience }.write();
+                let note = Note {
+                    audience,
+                    ..Note::default()
+                };
+                draft.meta = note.write();
             }
             let origin = Origin::new(NAME, Identity::anybody());
             let sent = self.space.publish(&origin, draft).await;
             return sent.map(|_| ()).map_err(|refusal| refusal.message);
         }
-        draft.meta = Command::Send { whose, audience }.write();
+        let note = Note {
+            whose: Some(whose),
+            audience,
+            ..Note::default()
+        };
+        draft.meta = note.write();
         let told = self
             .space
             .publish_reserved(draft.retention(Retention::NONE))
             .await;
         told.map(|_| ()).map_err(|error| error.to_string())
-    }
-
-    /// Does something with connections: here before it returns, and on every other node.
-    pub(crate) async fn command(self: &Arc<Self>, hub: &HubName, command: Command) {
-        self.execute(hub, &command).await;
-        let node = self.hub_node(hub);
-        let Some(control) = hub.control() else { return };
-        let mut draft = Draft::new(control, Payload::text(""))
-            .retention(Retention::NONE)
-            .except(node.connection);
-        draft.meta = command.write();
-        if let Err(error) = self.space.publish_reserved(draft).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::debug!(error, "done on this node only");
-        }
-    }
-
-    async fn execute(self: &Arc<Self>, hub: &HubName, command: &Command) {
-        let (Command::Send { whose, audience }
-        | Command::Join {
-            whose, audience, ..
-        }
-        | Command::Leave {
-            whose, audience, ..
-        }
-        | Command::Close {
-            whose, audience, ..
-        }) = command;
-        for connection in self.those(hub, whose) {
-            if !connection.is_among(audience) {
-                continue;
-            }
-            match command {
-                // It is delivered where it is published.
-                Command::Send { .. } => {}
-                Command::Join { groups, .. } => {
-                    for group in groups {
-                        self.join(&connection, group).await;
-                    }
-                }
-                Command::Leave { groups, .. } if groups.is_empty() => {
-                    let all = connection.groups.lock().clone();
-                    for group in &all {
-                        self.leave(&connection, group).await;
-                    }
-                }
-                Command::Leave { groups, .. } => {
-                    for group in groups {
-                        self.leave(&connection, group).await;
-                    }
-                }
-                Command::Close { reason, .. } => {
-                    let said = reason.clone().unwrap_or_default();
-                    self.close(&connection, &said).await;
-                }
-            }
-        }
     }
 
     /// Puts a connection into a group. False when the name cannot be one, or the connection has ended.
@@ -395,22 +354,15 @@ impl Receiver for HubNode {
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {
         let publication: &Publication = fanout.publication();
-        let Some(command) = publication.meta.as_ref().and_then(Command::read) else {
+        let note = publication.meta.as_ref().and_then(Note::read);
+        let (Some(note), Some(state)) = (note, self.state.upgrade()) else {
             return;
         };
-        let Some(state) = self.state.upgrade() else {
-            return;
-        };
-        if let Command::Send { whose, audience } = &command {
-            for connection in state.those(&self.hub, whose) {
-                if connection.is_among(audience) {
-                    connection.show(fanout, &state.server_formats);
-                }
+        let Some(whose) = &note.whose else { return };
+        for connection in state.those(&self.hub, whose) {
+            if connection.is_among(&note.audience) {
+                connection.show(fanout, &state.server_formats);
             }
-            return;
         }
-        let hub = self.hub.clone();
-        let runtime = state.space.runtime().clone();
-        runtime.spawn(async move { state.execute(&hub, &command).await });
     }
 }

@@ -22,6 +22,8 @@ struct Encoded {
     encoder: usize,
     framing: Framing,
     frame: Option<Bytes>,
+    /// The same for those who keep it.
+    kept: Option<Arc<Bytes>>,
     /// How many connections got it so far, up to what matters.
     uses: Uses,
     /// The same bytes beside the other frames of the batch, once several connections want them.
@@ -62,6 +64,17 @@ impl<'a> Fanout<'a> {
         self.encoded[index].frame.clone()
     }
 
+    /// The publication as `encoder` writes it, without a frame, for connections that keep it: a reference takes a
+    /// quarter of what a [`frame`](Self::frame) takes.
+    pub fn kept(&mut self, encoder: &Arc<dyn Encoder>) -> Option<Arc<Bytes>> {
+        let index = self.encode(encoder, Framing::Raw);
+        let encoded = &mut self.encoded[index];
+        if encoded.kept.is_none() {
+            encoded.kept = encoded.frame.clone().map(Arc::new);
+        }
+        encoded.kept.clone()
+    }
+
     /// Puts the publication, as `encoder` writes it, into a connection's queue.
     pub fn send(&mut self, outbox: &Arc<Outbox>, encoder: &Arc<dyn Encoder>, framing: Framing) {
         let index = self.encode(encoder, framing);
@@ -89,6 +102,13 @@ impl<'a> Fanout<'a> {
         }
     }
 
+    /// Puts a frame of several parts that is made for one connection into its queue.
+    pub(super) fn push_joined(&mut self, outbox: &Arc<Outbox>, head: &[u8], parts: &[&[u8]]) {
+        if outbox.push_joined(head, parts) == Pushed::NeedsFlush {
+            self.dirty.push(outbox.clone());
+        }
+    }
+
     /// Asks for a flush when the batch ends.
     pub fn flush_later(&mut self, what: Arc<dyn Flush>) {
         self.dirty.push(what);
@@ -106,6 +126,7 @@ impl<'a> Fanout<'a> {
             encoder: key,
             framing,
             frame: message.map(|message| framing.frame_owned(message)),
+            kept: None,
             uses: Uses::None,
             placed: None,
         });

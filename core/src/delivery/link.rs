@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{Encoder, Fanout, Flush, Flusher, Message, Outbox, Pushed};
-use crate::transport::{CloseReason, Framing, sockjs::HttpSession};
+use super::{Encoder, Fanout, Flush, Flusher, Message, Outbox, Pushed, Spliced};
+use crate::transport::{CloseReason, Framing, sockjs::HttpSession, websocket::FrameHead};
 
 /// The outgoing side of one session, whatever transport carries it. Clones share the session.
 #[derive(Clone)]
@@ -77,28 +77,26 @@ impl Link {
         }
     }
 
-    /// Sends a text of several parts, of which some are shared with other sessions; together they must be UTF-8.
-    pub fn send_parts(&self, parts: &[&[u8]]) {
+    /// Sends a message of several parts.
+    pub fn send_spliced(&self, message: Spliced<'_>) {
         match &self.carrier {
-            Carrier::Socket(outbox, framing) => {
-                self.flush_if_needed(outbox.push(framing.frame_of(parts)), outbox);
+            Carrier::Socket(outbox, Framing::WebSocket) => {
+                let head = FrameHead::of(&message);
+                let pushed = outbox.push_joined(head.as_bytes(), message.parts());
+                self.flush_if_needed(pushed, outbox);
             }
-            Carrier::Http(session) => {
-                let frame = Framing::SockJsMessage.frame_of(parts);
-                self.flush_if_needed(session.push(frame), session);
-            }
+            _ => self.send(&message.joined()),
         }
     }
 
     /// The same while something is being fanned out.
-    pub fn deliver_parts(&self, fanout: &mut Fanout<'_>, parts: &[&[u8]]) {
+    pub fn deliver_spliced(&self, fanout: &mut Fanout<'_>, message: Spliced<'_>) {
         match &self.carrier {
-            Carrier::Socket(outbox, framing) => fanout.push(outbox, framing.frame_of(parts)),
-            Carrier::Http(session) => {
-                if session.push(Framing::SockJsMessage.frame_of(parts)) == Pushed::NeedsFlush {
-                    fanout.flush_later(session.clone());
-                }
+            Carrier::Socket(outbox, Framing::WebSocket) => {
+                let head = FrameHead::of(&message);
+                fanout.push_joined(outbox, head.as_bytes(), message.parts());
             }
+            _ => self.deliver_own(fanout, &message.joined()),
         }
     }
 

@@ -12,7 +12,7 @@ mod sheet;
 
 pub(crate) use self::held::Held;
 pub use self::{
-    encoder::{Encoder, Message},
+    encoder::{Encoder, Message, Spliced},
     fanout::Fanout,
     flusher::{Flush, Flusher},
     link::Link,

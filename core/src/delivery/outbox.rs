@@ -25,6 +25,12 @@ const BATCH_BYTES_MAX: usize = 64 << 10;
 /// Bytes that a waiting frame counts at least, against a queue of a million frames of a few bytes.
 const FRAME_COST_MIN: usize = 64;
 
+/// Bytes after which another buffer is begun, so that what is written is not kept for long.
+const JOINED_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes that such a buffer has room for in advance.
+const JOINED_AHEAD_MAX: usize = 4 << 10;
+
 /// A queue longer than this gives its memory back when it runs empty.
 const CAPACITY_KEPT: usize = 8;
 
@@ -104,17 +110,38 @@ impl Outbox {
         if frame.is_empty() {
             return Pushed::Queued;
         }
+        if self.takes(&mut state, frame.len()) {
+            state.append(frame, placed);
+        }
+        state.claim_flush()
+    }
+
+    /// True when a frame of this length may be queued, and is counted already; otherwise the queue is dropped.
+    fn takes(self: &Arc<Self>, state: &mut State, length: usize) -> bool {
         if !state.blocked && (state.queue.len() >= SLICES_MAX || state.bytes >= BATCH_BYTES_MAX) {
             // One write takes no more: waiting for the end of the batch would only cost memory.
-            self.write_now(&mut state);
+            self.write_now(state);
         }
         let frames_max = self.options.bytes_max / FRAME_COST_MIN;
-        if state.bytes + frame.len() > self.options.bytes_max || state.queue.len() > frames_max {
+        if state.bytes + length > self.options.bytes_max || state.queue.len() > frames_max {
             state.overflow(self.options.farewell.clone());
             self.closing.notify_one();
-        } else {
-            state.bytes += frame.len();
-            state.append(frame, placed);
+            return false;
+        }
+        state.bytes += length;
+        true
+    }
+
+    /// [`push`](Self::push) for a frame that is made for this connection only, of several parts: frames that come
+    /// together lie in one buffer and are written as one piece.
+    pub(super) fn push_joined(self: &Arc<Self>, head: &[u8], parts: &[&[u8]]) -> Pushed {
+        let length = head.len() + parts.iter().map(|part| part.len()).sum::<usize>();
+        let mut state = self.state.lock();
+        if state.closing {
+            return Pushed::Closed;
+        }
+        if self.takes(&mut state, length) {
+            state.join(head, parts, length);
         }
         state.claim_flush()
     }
@@ -249,6 +276,26 @@ impl State {
             return;
         }
         self.queue.push_back(Piece::Placed(placed.clone()));
+    }
+
+    /// Adds a frame to the last buffer, or begins another.
+    fn join(&mut self, head: &[u8], parts: &[&[u8]], length: usize) {
+        let fill = |buffer: &mut Vec<u8>| {
+            buffer.extend_from_slice(head);
+            parts.iter().for_each(|part| buffer.extend_from_slice(part));
+        };
+        if let Some(Piece::Joined(buffer)) = self.queue.back_mut()
+            && buffer.len() + length <= JOINED_BYTES_MAX
+        {
+            if buffer.capacity() - buffer.len() < length {
+                // Where two come together several do: growing step by step would copy them again and again.
+                buffer.reserve(length.max(JOINED_AHEAD_MAX.min(8 * length)));
+            }
+            return fill(buffer);
+        }
+        let mut buffer = Vec::with_capacity(length);
+        fill(&mut buffer);
+        self.queue.push_back(Piece::Joined(buffer));
     }
 
     fn advance(&mut self, mut written: usize) {

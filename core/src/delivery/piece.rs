@@ -11,6 +11,8 @@ pub(super) enum Piece {
     Placed(Placed),
     /// In a buffer of their own.
     Own(Bytes),
+    /// One after another in a buffer of their own, which further ones are added to.
+    Joined(Vec<u8>),
 }
 
 impl Piece {
@@ -18,6 +20,7 @@ impl Piece {
         match self {
             Self::Placed(placed) => placed.len(),
             Self::Own(bytes) => bytes.len(),
+            Self::Joined(bytes) => bytes.len(),
         }
     }
 
@@ -25,6 +28,7 @@ impl Piece {
         match self {
             Self::Placed(placed) => placed.bytes(),
             Self::Own(bytes) => bytes,
+            Self::Joined(bytes) => bytes,
         }
     }
 

@@ -35,18 +35,7 @@ impl Framing {
         }
     }
 
-    /// The frame of a text of several parts.
-    pub(crate) fn frame_of(self, parts: &[&[u8]]) -> Bytes {
-        match self {
-            Self::WebSocket => websocket::text_frame_of(parts),
-            _ => {
-                let text = String::from_utf8_lossy(&parts.concat()).into_owned();
-                self.frame(&Message::Text(text.into()))
-            }
-        }
-    }
-
-    /// The same for a message that nobody else needs.
+    /// [`frame`](Self::frame) for a message that nobody else needs.
     pub(crate) fn frame_owned(self, message: Message) -> Bytes {
         match (self, message) {
             (Self::Raw, Message::Text(text)) => text.into_bytes(),

@@ -31,6 +31,12 @@ pub(crate) fn webhook(section: &EventHandlerSection) -> Result<Webhook, (&'stati
         })?;
         events.push(event);
     }
+    let webhook = match &section.authorization {
+        Some(authorization) => webhook
+            .authorization(authorization.reveal())
+            .map_err(|error| ("authorization", error.to_string()))?,
+        None => webhook,
+    };
     Ok(webhook
         .system_events(events)
         .user_events(&section.user_events)

@@ -471,6 +471,9 @@ pub struct EventHandlerSection {
     /// Posts also to addresses of this machine and of networks nearby. Default false.
     #[serde(default)]
     pub allow_private_addresses: bool,
+    /// The `Authorization` header of every request to it, such as `Bearer a-secret`. Default none.
+    #[serde(default)]
+    pub authorization: Option<Secret>,
 }
 
 fn all() -> String {

@@ -1,12 +1,15 @@
 // An event handler with the vendor's own SDK, which says what it is told.
-// node webpubsub-handler.cjs KEY ORIGIN
+// node webpubsub-handler.cjs KEY ORIGIN [CERTIFICATE_FILE KEY_FILE]
 'use strict';
 
 const crypto = require('node:crypto');
+const fs = require('node:fs');
+const http = require('node:http');
+const https = require('node:https');
 const express = require('express');
 const { WebPubSubEventHandler } = require('@azure/web-pubsub-express');
 
-const [key, origin] = process.argv.slice(2);
+const [key, origin, certificate, tlsKey] = process.argv.slice(2);
 
 /** What is not signed with the key is not from the server. */
 function check({ connectionId, signature }) {
@@ -55,5 +58,12 @@ const handler = new WebPubSubEventHandler('default', {
 });
 
 const app = express();
+app.use((request, response, next) => {
+  if (request.headers.authorization === 'Bearer a-secret') return next();
+  return response.status(401).end('who are you?');
+});
 app.use(handler.getMiddleware());
-const server = app.listen(0, '127.0.0.1', () => console.log(`port ${server.address().port}`));
+const server = certificate
+  ? https.createServer({ cert: fs.readFileSync(certificate), key: fs.readFileSync(tlsKey) }, app)
+  : http.createServer(app);
+server.listen(0, '127.0.0.1', () => console.log(`port ${server.address().port}`));

@@ -11,6 +11,12 @@ const {
   WebPubSubJsonReliableProtocol,
 } = require('@azure/web-pubsub-client');
 
+const {
+  WebPubSubProtobufProtocol,
+  WebPubSubProtobufReliableProtocol,
+  any,
+} = require('./webpubsub-protobuf.cjs');
+
 const [address, key, scenario] = process.argv.slice(2);
 const ROLES = ['webpubsub.joinLeaveGroup', 'webpubsub.sendToGroup'];
 
@@ -60,7 +66,7 @@ async function open(
 const text = (buffer) => Buffer.from(buffer).toString('hex');
 
 /** Numbered messages come once and in order while a connection through a proxy is cut again and again. */
-async function receiveWhileCut(total, everyMillis, cut) {
+async function receiveWhileCut(total, everyMillis, cut, protocol = WebPubSubJsonReliableProtocol()) {
   const pairs = new Set();
   const [host, port] = address.split(':');
   const proxy = net.createServer({ allowHalfOpen: true }, (near) => {
@@ -71,13 +77,15 @@ async function receiveWhileCut(total, everyMillis, cut) {
   });
   await new Promise((done) => proxy.listen(0, '127.0.0.1', done));
   const at = `127.0.0.1:${proxy.address().port}`;
-  const ann = await open({ userId: 'ann', groups: ['flood'] }, WebPubSubJsonReliableProtocol(), at);
+  const ann = await open({ userId: 'ann', groups: ['flood'] }, protocol, at);
   const sender = await open({ userId: 'sender' });
   const cutting = setInterval(() => cut(pairs), everyMillis);
   const receiving = (async () => {
     for (let n = 0; n < total; n++) {
       const message = await ann.group.get();
-      assert.strictEqual(message.data.n, n, 'once and in order');
+      // Protobuf has JSON as a text.
+      const { n: found } = typeof message.data === 'string' ? JSON.parse(message.data) : message.data;
+      assert.strictEqual(found, n, 'once and in order');
     }
   })();
   for (let n = 0; n < total; n++) {
@@ -121,6 +129,65 @@ const scenarios = {
       const again = await ann.client.sendToGroup('news', 'once', 'text', { ackId: 4711 });
       assert.deepStrictEqual([first.isDuplicated, again.isDuplicated], [false, true]);
       await assert.rejects(ann.client.sendEvent('nobody', 'x', 'text'), /InvocationFailed|failed/i);
+      ann.client.stop();
+      bob.client.stop();
+    }
+  },
+
+  /** Clients with protobuf and with JSON, and a service. */
+  async protobuf() {
+    const hub = service();
+    for (const protocol of [WebPubSubProtobufProtocol(), WebPubSubProtobufReliableProtocol()]) {
+      const ann = await open({ userId: 'ann' }, protocol);
+      assert.strictEqual(ann.user, 'ann');
+      const bob = await open({ userId: 'bob' });
+      for (const client of [ann, bob]) await client.client.joinGroup('news');
+      const thing = any('type.test/thing', Uint8Array.from([8, 150, 1]));
+      const samples = [
+        ['caf\u00e9 \u{1f600}', 'text', 'text'],
+        [{ a: [1.5, null] }, 'json', 'json'],
+        [Uint8Array.from([0, 255, 13]).buffer, 'binary', 'binary'],
+        [thing, 'protobuf', 'protobuf'],
+        ['x'.repeat(900000), 'text', 'text'],
+      ];
+      for (const sender of [ann, bob]) {
+        for (const [data, type] of samples) {
+          await sender.client.sendToGroup('news', data, type);
+          for (const client of [ann, bob]) {
+            const message = await client.group.get();
+            assert.strictEqual(message.group, 'news');
+            const isJson = client === ann && type === 'json';
+            assert.strictEqual(message.dataType, isJson ? 'text' : type);
+            if (isJson) assert.deepStrictEqual(JSON.parse(message.data), data);
+            else if (data instanceof ArrayBuffer) assert.strictEqual(text(message.data), text(data));
+            else assert.deepStrictEqual(message.data, data);
+          }
+        }
+      }
+      await ann.client.sendToGroup('news', 'not to me', 'text', { noEcho: true });
+      assert.strictEqual((await bob.group.get()).data, 'not to me');
+      await hub.sendToUser('ann', { n: 1 });
+      assert.deepStrictEqual(JSON.parse((await ann.server.get()).data), { n: 1 });
+      await hub.sendToConnection(ann.id, Buffer.from([1, 2]), {
+        contentType: 'application/octet-stream',
+      });
+      assert.strictEqual(text((await ann.server.get()).data), '0102');
+      const again = () => ann.client.sendToGroup('news', 'once', 'text', { ackId: 4711 });
+      const twice = [await again(), await again()];
+      assert.deepStrictEqual(twice.map((one) => one.isDuplicated), [false, true]);
+      assert.strictEqual((await ann.group.get()).data, 'once');
+      await assert.rejects(ann.client.sendEvent('nobody', 'x', 'text'), (error) => {
+        assert.strictEqual(error.errorDetail.name, 'InvocationFailed');
+        return true;
+      });
+      await hub.revokePermission(ann.id, 'sendToGroup');
+      await assert.rejects(ann.client.sendToGroup('news', 'x', 'text'), (error) => {
+        assert.strictEqual(error.errorDetail.name, 'Forbidden');
+        return true;
+      });
+      await ann.client.leaveGroup('news');
+      await hub.closeConnection(ann.id, { reason: 'go' });
+      assert.strictEqual((await ann.disconnected.get()).message.message, 'go');
       ann.client.stop();
       bob.client.stop();
     }
@@ -211,6 +278,15 @@ const scenarios = {
       for (const pair of pairs) for (const socket of pair) socket.resetAndDestroy();
       pairs.clear();
     });
+  },
+
+  /** The same with protobuf. */
+  async protobuf_cuts() {
+    const cut = (pairs) => {
+      for (const pair of pairs) for (const socket of pair) socket.resetAndDestroy();
+      pairs.clear();
+    };
+    await receiveWhileCut(3000, 100, cut, WebPubSubProtobufReliableProtocol());
   },
 
   /** The same, while the server is not told: what it sends to the old socket arrives nowhere. */

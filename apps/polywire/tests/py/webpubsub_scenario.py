@@ -259,6 +259,7 @@ class Proxy:
     def __init__(self):
         self.writers = {}
         self.half_open = []
+        self.to = ADDRESS
 
     async def start(self):
         self.server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
@@ -266,7 +267,7 @@ class Proxy:
         return f"127.0.0.1:{port}"
 
     async def serve(self, reader, writer):
-        host, port = ADDRESS.rsplit(":", 1)
+        host, port = self.to.rsplit(":", 1)
         far_reader, far_writer = await asyncio.open_connection(host, int(port))
         pair = (writer, far_writer)
 
@@ -340,7 +341,11 @@ async def receive_while_cut(total, cuts, open_client, half=False):
             await asyncio.sleep(0.01)
         await sender.send_to_group("flood", {"n": n}, WebPubSubDataType.JSON, ack=False)
     await cutting
-    await asyncio.wait_for(done.wait(), 60)
+    try:
+        await asyncio.wait_for(done.wait(), 60)
+    except asyncio.TimeoutError:
+        missing = sorted(set(range(total)) - {n for _, n in got})
+        raise AssertionError(f"{len(missing)} are missing: {missing[:20]}") from None
     got.sort()
     assert [n for _, n in got] == list(range(total)), [n for _, n in got][:50]
     if half:
@@ -450,6 +455,129 @@ def two_nodes():
         hub.add_user_to_group(f"by {node}", "ann")
     for client in (here, there):
         client.close()
+
+
+def by_id_on_two_nodes():
+    """What is about one connection, or about members of a group, whichever node is asked."""
+    other = sys.argv[4]
+    here, there = Client(url("ann")), Client(url("bob", address=other))
+    for node in (ADDRESS, other):
+        hub = service(address=node)
+        for client, user in ((here, "ann"), (there, "bob")):
+            id, group = client.id, f"g {user} {node}"
+            assert hub.connection_exists(id) and hub.user_exists(user)
+            assert not hub.connection_exists("nobody") and not hub.user_exists("nobody")
+            assert not hub.group_exists(group)
+            hub.add_connection_to_group(group, id)
+            assert hub.group_exists(group)
+            hub.send_to_group(group, "in it", content_type="text/plain")
+            assert client.group_message().data == "in it"
+            hub.remove_connection_from_group(group, id)
+            assert not hub.group_exists(group)
+            hub.send_to_connection(id, "one", content_type="text/plain")
+            assert client.server_message().data == "one"
+            hub.revoke_permission("sendToGroup", id)
+            assert not hub.has_permission("sendToGroup", id)
+            fails("Forbidden", lambda: client.client.send_to_group("x", 1, WebPubSubDataType.JSON))
+            hub.grant_permission("sendToGroup", id)
+            assert hub.has_permission("sendToGroup", id)
+            client.client.send_to_group("x", 1, WebPubSubDataType.JSON)
+        for call in (
+            lambda: hub.add_connection_to_group("g", "nobody"),
+            lambda: hub.grant_permission("sendToGroup", "nobody"),
+        ):
+            try:
+                call()
+                raise AssertionError("nobody is no connection")
+            except HttpResponseError as error:
+                assert error.status_code == 404, error
+        more = [
+            Client(url("eve", address=at), reconnect_retry_total=0) for at in (ADDRESS, other) * 2
+        ]
+        hub.add_user_to_group("all", "eve")
+        hub.add_connection_to_group("all", here.id)
+        expected = {client.id for client in (here, *more)}
+        for options in ({}, {"maxpagesize": 2}):
+            listed = [member.connection_id for member in hub.list_connections(group="all", **options)]
+            assert set(listed) == expected and len(listed) == 5, (listed, expected)
+        assert len(list(hub.list_connections(group="all", top=3))) == 3
+        hub.close_user_connections("eve", reason="go")
+        assert not hub.user_exists("eve")
+        for client in more:
+            assert client.expect(CallbackType.DISCONNECTED).message == "go"
+            client.close()
+        hub.remove_user_from_all_groups("ann")
+        assert not hub.group_exists("all")
+    for node, client in ((other, here), (ADDRESS, there)):
+        hub = service(address=node)
+        hub.close_connection(client.id, reason="over")
+        assert client.expect(CallbackType.DISCONNECTED).message == "over"
+        assert not hub.connection_exists(client.id)
+        client.close()
+
+
+def recovery_on_another_node():
+    """A client that is led to another node connects anew there, and joins its groups again."""
+
+    async def main():
+        other = sys.argv[4]
+        proxy = Proxy()
+        address = await proxy.start()
+        client = AsyncClient(url("ann", address=address), reconnect_retry_total=10)
+        connected, got = asyncio.Queue(), asyncio.Queue()
+
+        async def on_connected(args):
+            await connected.put(args.connection_id)
+
+        async def on_message(message):
+            await got.put(message.data)
+
+        await client.subscribe(CallbackType.CONNECTED, on_connected)
+        await client.subscribe(CallbackType.GROUP_MESSAGE, on_message)
+        await client.open()
+        first = await asyncio.wait_for(connected.get(), SOON)
+        await client.join_group("g")
+        proxy.to = other
+        proxy.cut()
+        second = await asyncio.wait_for(connected.get(), SOON)
+        assert second != first
+        hub = service(address=other)
+        members = lambda: [member.connection_id for member in hub.list_connections(group="g")]
+        while second not in await asyncio.to_thread(members):
+            await asyncio.sleep(0.05)
+        hub = service()
+        await asyncio.to_thread(hub.send_to_group, "g", "again", content_type="text/plain")
+        assert await asyncio.wait_for(got.get(), SOON) == "again"
+        await client.close()
+
+    asyncio.run(main())
+
+
+def events():
+    """The handler is webpubsub-handler.cjs."""
+    for protocol in (WebPubSubProtocolType.JSON_RELIABLE, WebPubSubProtocolType.JSON):
+        ann = Client(url("ann", roles=[]), protocol_type=protocol)
+        event = lambda name, data, sort: ann.client.send_event(name, data, sort)
+        ann.client.send_to_group("lobby", "hi", WebPubSubDataType.TEXT)
+        assert ann.group_message().data == "hi"
+        samples = [
+            ("caf\u00e9 \"\\\n\U0001f600", WebPubSubDataType.TEXT),
+            ({"a": [1.5, None]}, WebPubSubDataType.JSON),
+            (memoryview(bytes(range(256))), WebPubSubDataType.BINARY),
+        ]
+        for data, sort in samples:
+            event("echo", data, sort)
+            message = ann.server_message()
+            assert message.data == data and message.data_type == sort, message.data_type
+        event("count", "", WebPubSubDataType.TEXT)
+        assert ann.server_message().data.startswith("3 of user-ann")
+        fails("InvocationFailed", lambda: event("fail", "", WebPubSubDataType.TEXT))
+        ann.close()
+    try:
+        WebPubSubClient(url("mallory"), reconnect_retry_total=0, start_timeout=5).open()
+        raise AssertionError("mallory is not let in")
+    except Exception as error:
+        assert "403" in repr(error) or "open" in str(error), repr(error)
 
 
 globals()[SCENARIO]()

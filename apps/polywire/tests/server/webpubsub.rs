@@ -4,7 +4,12 @@ use tungstenite::client::IntoClientRequest;
 
 use crate::{
     command_line::run as run_command,
-    support::{Process, Redis, SOON, Server, ServerOptions, config_file, node, python, run_node},
+    support::{
+        Process, Redis, SOON, Server, ServerOptions,
+        azure::{AzureClient, JSON, client_path, service},
+        config_file, eventually, node, python, run_node,
+        tls::{Files, Pair},
+    },
 };
 
 const KEY: &str = "AAAA+test/key=";
@@ -66,15 +71,29 @@ macro_rules! javascript_scenarios {
     };
 }
 
-javascript_scenarios!(groups, rest, stop, cuts, half_open);
+javascript_scenarios!(groups, rest, stop, cuts, half_open, protobuf, protobuf_cuts);
 
 /// The handler with the vendor's SDK, and a server that calls it for the hub `default`.
 fn with_handler() -> (Process, Server) {
+    let (handler, port) = handler(&[]);
+    let config = handler_config("http", port);
+    let server = ServerOptions::new(&[]).config(&config).start();
+    (handler, server)
+}
+
+/// The handler, and its port.
+fn handler(more: &[&str]) -> (Process, u16) {
     let script = "webpubsub-handler.cjs";
-    let mut handler = Process::start(script, &mut node(script, &[KEY, "polywire.test"]));
+    let args = [&[KEY, "polywire.test"], more].concat();
+    let mut handler = Process::start(script, &mut node(script, &args));
     let port = |line: &str| line.strip_prefix("port ")?.parse::<u16>().ok();
     let port = handler.wait_for_line(SOON, port);
-    let config = format!(
+    (handler, port)
+}
+
+/// The configuration of a server that calls it for the hub `default`.
+fn handler_config(scheme: &str, port: u16) -> String {
+    format!(
         r#"
         [apps.webpubsub]
         access_key = "a new key"
@@ -83,13 +102,12 @@ fn with_handler() -> (Process, Server) {
         [apps.webpubsub.hubs.open]
         anonymous = true
         [[apps.webpubsub.hubs.default.event_handlers]]
-        url = "http://localhost:{port}/api/webpubsub/hubs/{{hub}}/{{event}}"
+        url = "{scheme}://localhost:{port}/api/webpubsub/hubs/{{hub}}/{{event}}"
         system_events = ["connect", "connected", "disconnected"]
         allow_private_addresses = true
+        authorization = "Bearer a-secret"
         "#
-    );
-    let server = ServerOptions::new(&[]).config(&config).start();
-    (handler, server)
+    )
 }
 
 #[test]
@@ -106,6 +124,89 @@ fn events_reach_a_handler_with_the_sdk() {
         told,
         ["connected user-ann 0", "connected user-ann 0", ended, ended]
     );
+}
+
+#[test]
+fn events_of_python_clients_reach_a_handler() {
+    let (_handler, server) = with_handler();
+    run("events", &server.address.to_string(), &[]);
+}
+
+#[test]
+fn a_handler_may_be_behind_tls() {
+    let files = Files::of(&Pair::new());
+    let (certificate, key) = (
+        files.certificate.to_str().unwrap(),
+        files.key.to_str().unwrap(),
+    );
+    let (mut handler, port) = handler(&[certificate, key]);
+    let config = handler_config("https", port);
+    let trusting = ServerOptions::new(&[]).env("SSL_CERT_FILE", certificate);
+    let server = trusting.config(&config).start();
+    let (mut client, _) =
+        AzureClient::open(server.address, JSON, &serde_json::json!({"sub": "ann"}));
+    let told = handler.wait_for_line(SOON, |line| Some(line.to_owned()));
+    assert_eq!(told, "connected user-ann 0");
+    let echo = serde_json::json!({"type": "event", "event": "echo", "data": [1], "ackId": 1});
+    client.send(&echo);
+    assert_eq!(client.receive()["data"], serde_json::json!([1]));
+    // A certificate that nobody vouches for is not taken.
+    let server = ServerOptions::new(&[]).config(&config).start();
+    let path = client_path(&serde_json::json!({}));
+    let refused = AzureClient::try_open(server.address, &path, JSON, &[]);
+    assert_eq!(refused.err(), Some(502));
+}
+
+#[test]
+fn handlers_learn_of_clients_on_two_nodes() {
+    let (mut handler, port) = handler(&[]);
+    let (_redis, one, two) = two_nodes(&handler_config("http", port));
+    let mut clients: Vec<_> = [("ann", &one), ("bob", &two)]
+        .map(|(user, node)| {
+            AzureClient::open(node.address, JSON, &serde_json::json!({"sub": user}))
+        })
+        .into();
+    for (client, hello) in &mut clients {
+        let user = hello["userId"].as_str().unwrap();
+        client.send(&serde_json::json!({"type": "event", "event": "count", "data": 1, "ackId": 1}));
+        let said = format!("0 of {user} in undefined");
+        assert_eq!(client.receive()["data"], said.as_str());
+    }
+    // Each is closed by the node where it is not.
+    for ((_, hello), node) in clients.iter().zip([&two, &one]) {
+        let (id, user) = (&hello["connectionId"], hello["userId"].as_str().unwrap());
+        let id = id.as_str().unwrap();
+        let target = format!("/api/hubs/default/connections/{id}?api-version=1&reason=go");
+        assert_eq!(
+            service(node.address, "DELETE", &target, "", None).status,
+            204
+        );
+        let ended = format!("disconnected {user} 1 go");
+        handler.wait_for_line(SOON, |line| (line == ended).then_some(()));
+    }
+}
+
+#[test]
+fn an_event_that_fails_and_wants_no_answer_ends_its_connection() {
+    let (_handler, server) = with_handler();
+    for subprotocol in [JSON, "json.reliable.webpubsub.azure.v1"] {
+        let claims = serde_json::json!({"sub": "ann"});
+        let (mut client, hello) = AzureClient::open(server.address, subprotocol, &claims);
+        let fail = serde_json::json!({"type": "event", "event": "fail", "data": 1, "ackId": 1});
+        assert_eq!(client.fails(&fail), "InvocationFailed");
+        client.settled();
+        client.send(&serde_json::json!({"type": "event", "event": "fail", "data": 1}));
+        let last = client.receive();
+        assert_eq!(last["message"], "that did not work");
+        assert_eq!(client.closed(), 1011);
+        if let Some(token) = hello["reconnectionToken"].as_str() {
+            let id = hello["connectionId"].as_str().unwrap();
+            assert_eq!(
+                AzureClient::recover(server.address, id, token).closed(),
+                1008
+            );
+        }
+    }
 }
 
 /// The URL of a client of the hub `default`.
@@ -186,6 +287,10 @@ fn event_handlers_that_cannot_be_are_refused_at_the_start() {
             "url = \"http://a.example/\"\nsystem_events = [\"connect\", \"login\"]",
             "no event \"login\"",
         ),
+        (
+            "url = \"http://a.example/\"\nauthorization = \"a\\nb\"",
+            "that a header cannot hold",
+        ),
     ] {
         let text = format!("[[apps.webpubsub.hubs.chat.event_handlers]]\n{handler}\n");
         let file = config_file(&text);
@@ -199,20 +304,85 @@ fn event_handlers_that_cannot_be_are_refused_at_the_start() {
     }
 }
 
-#[test]
-fn members_of_one_group_on_two_nodes() {
+/// Two nodes on one Redis, in a configuration, that know of each other.
+fn two_nodes(config: &str) -> (Redis, Server, Server) {
     let redis = Redis::start();
-    let (one, two) = (
-        server(&["--backend", &redis.url()]),
-        server(&["--backend", &redis.url()]),
-    );
+    let node = || {
+        ServerOptions::new(&["--backend", &redis.url()])
+            .config(config)
+            .start()
+    };
+    let (one, two) = (node(), node());
     for server in [&one, &two] {
         server.publish_when_ready("/api/channels/ready/", &serde_json::json!({}));
     }
-    run(
-        "two_nodes",
-        &one.address.to_string(),
-        &[&two.address.to_string()],
+    // Each finds a client of the other.
+    for (server, other) in [(&one, &two), (&two, &one)] {
+        let (client, hello) =
+            AzureClient::open(other.address, JSON, &serde_json::json!({"sub": "x"}));
+        let id = hello["connectionId"].as_str().unwrap();
+        let target = format!("/api/hubs/default/connections/{id}?api-version=2024-01-01");
+        eventually("nodes that know each other", SOON, || {
+            let found = service(server.address, "HEAD", &target, "", None);
+            (found.status == 200).then_some(())
+        });
+        drop(client);
+    }
+    (redis, one, two)
+}
+
+fn run_on_two_nodes(scenario: &str) {
+    let config = format!("[apps.webpubsub]\naccess_key = \"{KEY}\"\nrecovery_secs = 60\n");
+    let (_redis, one, two) = two_nodes(&config);
+    let (one, two) = (one.address.to_string(), two.address.to_string());
+    run(scenario, &one, &[&two]);
+}
+
+#[test]
+fn members_of_one_group_on_two_nodes() {
+    run_on_two_nodes("two_nodes");
+}
+
+#[test]
+fn connections_are_known_on_two_nodes() {
+    run_on_two_nodes("by_id_on_two_nodes");
+}
+
+#[test]
+fn a_client_that_is_led_to_another_node_begins_anew() {
+    run_on_two_nodes("recovery_on_another_node");
+}
+
+/// Nobody waits for ever for a node that does not answer, or for a Redis that is gone.
+#[test]
+fn other_nodes_that_do_not_answer_are_an_error() {
+    let config = format!("[apps.webpubsub]\naccess_key = \"{KEY}\"\n");
+    let (redis, one, two) = two_nodes(&config);
+    let ask = |at: &Server, id: &str| {
+        let target = format!("/api/hubs/default/groups/g/connections/{id}?api-version=2024-01-01");
+        service(at.address, "PUT", &target, "", None)
+    };
+    assert_eq!(ask(&one, "nobody").status, 404);
+    two.process.signal("STOP");
+    let began = std::time::Instant::now();
+    let late = ask(&one, "nobody");
+    assert_eq!(late.status, 503, "{late:?}");
+    assert!(late.text().contains("did not answer in time"), "{late:?}");
+    assert!(began.elapsed() < SOON / 2);
+    two.process.signal("CONT");
+    eventually("an answer", SOON, || {
+        (ask(&one, "nobody").status == 404).then_some(())
+    });
+    drop(redis);
+    let (_client, hello) = AzureClient::open(one.address, JSON, &serde_json::json!({}));
+    eventually("a server that knows that its Redis is gone", SOON, || {
+        let answer = ask(&one, "nobody");
+        (answer.status == 503 && answer.text().contains("cannot be reached")).then_some(())
+    });
+    // What is here is found without the others.
+    assert_eq!(
+        ask(&one, hello["connectionId"].as_str().unwrap()).status,
+        200
     );
 }
 

@@ -180,6 +180,55 @@ fn frames_that_are_none_end_their_connection_only() {
     other.done(&json!({"type": "joinGroup", "group": "h", "ackId": 2}));
 }
 
+/// Protobuf by hand; what is no mistake is tested with the client SDK.
+#[test]
+fn protobuf_frames_that_are_none_end_their_connection() {
+    let server = server();
+    for subprotocol in [
+        "protobuf.webpubsub.azure.v1",
+        "protobuf.reliable.webpubsub.azure.v1",
+    ] {
+        let open = || {
+            let path = client_path(&json!({}));
+            let mut client =
+                AzureClient::try_open(server.address, &path, subprotocol, &[]).unwrap();
+            assert_eq!(client.subprotocol.as_deref(), Some(subprotocol));
+            assert!(client.socket.read().unwrap().is_binary(), "the first frame");
+            client
+        };
+        // A frame of a type that is not known; a ping, and its answer.
+        let mut client = open();
+        client
+            .socket
+            .send(Message::binary(&b"\x62\x03abc"[..]))
+            .unwrap();
+        client
+            .socket
+            .send(Message::binary(&b"\x4a\x00"[..]))
+            .unwrap();
+        assert_eq!(
+            client.socket.read().unwrap(),
+            Message::binary(&b"\x22\x00"[..])
+        );
+        for bad in [
+            Message::text("{\"type\":\"ping\"}"),
+            Message::binary(&b"\x4a"[..]),
+            Message::binary(&b"\x0a\x05\x0a\x01g"[..]),
+            // Sent to a group without data, with JSON that is none, and with an Any that is none.
+            Message::binary(&b"\x0a\x03\x0a\x01g"[..]),
+            Message::binary(&b"\x0a\x08\x0a\x01g\x1a\x03\x22\x01{"[..]),
+            Message::binary(&b"\x0a\x08\x0a\x01g\x1a\x03\x1a\x01\xff"[..]),
+            // The name of a group that is no UTF-8.
+            Message::binary(&b"\x32\x03\x0a\x01\xff"[..]),
+        ] {
+            let mut client = open();
+            client.socket.send(bad.clone()).unwrap();
+            assert!(client.socket.read().unwrap().is_binary(), "{bad:?}");
+            assert_eq!(client.closed(), 1003, "{bad:?}");
+        }
+    }
+}
+
 #[test]
 fn a_frame_may_come_as_bytes() {
     let server = server();

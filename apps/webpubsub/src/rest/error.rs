@@ -4,6 +4,8 @@ use http::{HeaderValue, StatusCode};
 use polywire_core::http::{Response, json};
 use serde_json::json;
 
+use crate::nodes::Unanswered;
+
 /// An error as service SDKs read it.
 pub(super) fn error(
     status: StatusCode,
@@ -22,6 +24,12 @@ pub(super) fn error(
 
 pub(super) fn bad(message: &str) -> Response {
     error(StatusCode::BAD_REQUEST, "BadRequest", message, None)
+}
+
+/// Other nodes did not say what they know. SDKs ask again.
+pub(super) fn unanswered(why: Unanswered) -> Response {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    error(status, "ServiceUnavailable", &why.to_string(), None)
 }
 
 pub(super) fn no_connection(id: &str) -> Response {

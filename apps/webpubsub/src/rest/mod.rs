@@ -114,10 +114,10 @@ async fn route(call: Call<'_>, path: &[&str]) -> Result<Response, Response> {
         ("POST", ["groups", g, ":closeConnections"]) => targets::close(call, Group(name(g))).await,
         ("POST", ["users", u, ":closeConnections"]) => targets::close(call, User(name(u))).await,
         ("DELETE", ["connections", c]) => targets::close(call, Connection(name(c))).await,
-        ("HEAD", ["connections", c]) => Ok(targets::exists(&call, Connection(name(c)))),
-        ("HEAD", ["groups", g]) => Ok(targets::exists(&call, Group(name(g)))),
-        ("HEAD", ["users", u]) => Ok(targets::exists(&call, User(name(u)))),
-        ("GET", ["groups", g, "connections"]) => targets::list(&call, g),
+        ("HEAD", ["connections", c]) => targets::exists(&call, Connection(name(c))).await,
+        ("HEAD", ["groups", g]) => targets::exists(&call, Group(name(g))).await,
+        ("HEAD", ["users", u]) => targets::exists(&call, User(name(u))).await,
+        ("GET", ["groups", g, "connections"]) => targets::list(&call, g).await,
         ("PUT", ["groups", g, "connections", c]) => targets::add_connection(&call, g, c).await,
         ("PUT", ["users", u, "groups", g]) => {
             targets::join(&call, User(name(u)), vec![name(g)]).await
@@ -137,7 +137,7 @@ async fn route(call: Call<'_>, path: &[&str]) -> Result<Response, Response> {
         ("POST", [":addToGroups"]) => targets::change_groups(call, true).await,
         ("POST", [":removeFromGroups"]) => targets::change_groups(call, false).await,
         ("PUT" | "DELETE" | "HEAD", ["permissions", p, "connections", c]) => {
-            targets::permission(&call, p, c)
+            targets::permission(&call, p, c).await
         }
         ("POST", [":generateToken"]) => token::generate(&call),
         _ => {

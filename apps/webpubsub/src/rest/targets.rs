@@ -8,12 +8,13 @@ use serde_json::json;
 
 use super::{
     Call,
-    error::{bad, error, no_connection},
+    error::{bad, error, no_connection, unanswered},
     send,
 };
 use crate::{
-    control::{Audience, Command, Whose},
+    control::{Audience, Whose},
     filter::Filter,
+    operation::{Change, Operation, Outcome},
     rights::Right,
 };
 
@@ -21,52 +22,51 @@ use crate::{
 const PAGE_MAX: u64 = 200;
 
 pub(super) async fn close(call: Call<'_>, whose: Whose) -> Result<Response, Response> {
-    let command = Command::Close {
+    let operation = Operation::Close {
         whose,
         audience: call.query.audience()?,
         reason: call.query.one("reason").map(str::to_owned),
     };
-    call.state.command(&call.hub, command).await;
+    everywhere(&call, operation).await?;
     Ok(status(StatusCode::NO_CONTENT))
 }
 
-pub(super) fn exists(call: &Call<'_>, whose: Whose) -> Response {
-    let found = !call.state.those(&call.hub, &whose).is_empty();
-    status(if found {
-        StatusCode::OK
-    } else {
-        StatusCode::NOT_FOUND
-    })
+async fn everywhere(call: &Call<'_>, operation: Operation) -> Result<Outcome, Response> {
+    let done = call.state.everywhere(&call.hub, operation).await;
+    done.map_err(unanswered)
+}
+
+pub(super) async fn exists(call: &Call<'_>, whose: Whose) -> Result<Response, Response> {
+    let outcome = everywhere(call, Operation::Find { whose }).await?;
+    Ok(status(match outcome.found {
+        0 => StatusCode::NOT_FOUND,
+        _ => StatusCode::OK,
+    }))
 }
 
 /// The connections of a group, in pages.
-pub(super) fn list(call: &Call<'_>, group: &str) -> Result<Response, Response> {
+pub(super) async fn list(call: &Call<'_>, group: &str) -> Result<Response, Response> {
     let page = call.query.number("maxpagesize", 1, PAGE_MAX)?;
     let page = page.unwrap_or(PAGE_MAX);
     let top = call.query.number("top", 1, u64::MAX)?;
-    let after = call.query.one("continuationToken");
-    let mut all = call.state.those(&call.hub, &Whose::Group(group.to_owned()));
-    if let Some(after) = after {
-        all.retain(|connection| connection.id.as_str() > after);
-    }
     let wanted = top.map_or(page, |top| top.min(page));
     let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+    let operation = Operation::List {
+        group: group.to_owned(),
+        after: call.query.one("continuationToken").map(str::to_owned),
+        // One more tells whether there is a next page.
+        count_max: wanted + 1,
+    };
+    let all = everywhere(call, operation).await?.members;
     let shown = &all[..all.len().min(wanted)];
-    let value: Vec<_> = shown
-        .iter()
-        .map(|connection| match &connection.user {
-            Some(user) => json!({"connectionId": connection.id, "userId": user}),
-            None => json!({"connectionId": connection.id}),
-        })
-        .collect();
     let left = top.map(|top| top - shown.len() as u64);
     let next = match (shown.last(), left) {
         (Some(last), left) if all.len() > shown.len() && left != Some(0) => {
-            Some(next_link(call, group, &last.id, left))
+            Some(next_link(call, group, &last.connection_id, left))
         }
         _ => None,
     };
-    let body = json!({"value": value, "nextLink": next});
+    let body = json!({"value": shown, "nextLink": next});
     Ok(json(StatusCode::OK, body.to_string()))
 }
 
@@ -97,15 +97,18 @@ pub(super) async fn add_connection(
     group: &str,
     id: &str,
 ) -> Result<Response, Response> {
-    let connection = call.state.find(&call.hub, id);
-    let connection = connection.ok_or_else(|| no_connection(id))?;
     if call.hub.channel(group).is_none() {
         return Err(bad_group());
     }
-    if !call.state.join(&connection, group).await {
-        return Err(no_connection(id));
+    let operation = Operation::Join {
+        whose: Whose::Connection(id.to_owned()),
+        audience: Audience::default(),
+        groups: vec![group.to_owned()],
+    };
+    match everywhere(call, operation).await?.found {
+        0 => Err(no_connection(id)),
+        _ => Ok(status(StatusCode::OK)),
     }
-    Ok(status(StatusCode::OK))
 }
 
 fn bad_group() -> Response {
@@ -121,12 +124,12 @@ pub(super) async fn join(
         return Err(bad_group());
     }
     let audience = Audience::default();
-    let command = Command::Join {
+    let operation = Operation::Join {
         whose,
         audience,
         groups,
     };
-    call.state.command(&call.hub, command).await;
+    everywhere(call, operation).await?;
     Ok(status(StatusCode::OK))
 }
 
@@ -137,12 +140,12 @@ pub(super) async fn leave(
     groups: Vec<String>,
 ) -> Result<Response, Response> {
     let audience = Audience::default();
-    let command = Command::Leave {
+    let operation = Operation::Leave {
         whose,
         audience,
         groups,
     };
-    call.state.command(&call.hub, command).await;
+    everywhere(call, operation).await?;
     Ok(status(StatusCode::NO_CONTENT))
 }
 
@@ -167,52 +170,52 @@ pub(super) async fn change_groups(call: Call<'_>, adds: bool) -> Result<Response
         ..Audience::default()
     };
     let whose = Whose::All;
-    let command = match adds {
-        true => Command::Join {
+    let operation = match adds {
+        true => Operation::Join {
             whose,
             audience,
             groups,
         },
-        false => Command::Leave {
+        false => Operation::Leave {
             whose,
             audience,
             groups,
         },
     };
-    call.state.command(&call.hub, command).await;
+    everywhere(&call, operation).await?;
     Ok(status(StatusCode::OK))
 }
 
 /// Grants, revokes or checks a permission.
-pub(super) fn permission(call: &Call<'_>, name: &str, id: &str) -> Result<Response, Response> {
+pub(super) async fn permission(
+    call: &Call<'_>,
+    name: &str,
+    id: &str,
+) -> Result<Response, Response> {
     let right = Right::parse(name);
     let right = right.ok_or_else(|| bad("A permission is sendToGroup or joinLeaveGroup."))?;
-    let group = call.query.one("targetName");
-    let connection = call.state.find(&call.hub, id);
-    let method = &call.request.method;
-    let Some(connection) = connection else {
-        return match *method {
-            Method::DELETE => Ok(status(StatusCode::NO_CONTENT)),
-            Method::HEAD => Ok(status(StatusCode::NOT_FOUND)),
-            _ => {
-                let message = format!("Connection `{id}` is not found.");
-                let code = "Info.Connection.NotExisted";
-                let target = Some("Connection");
-                Err(error(StatusCode::NOT_FOUND, code, &message, target))
-            }
-        };
+    let change = match call.request.method {
+        Method::PUT => Change::Grant,
+        Method::DELETE => Change::Revoke,
+        _ => Change::Check,
     };
-    let mut rights = connection.rights.lock();
-    Ok(status(match *method {
-        Method::PUT => {
-            rights.grant(right, group);
-            StatusCode::OK
+    let operation = Operation::Permission {
+        connection: id.to_owned(),
+        change,
+        right,
+        group: call.query.one("targetName").map(str::to_owned),
+    };
+    let outcome = everywhere(call, operation).await?;
+    match change {
+        Change::Grant if outcome.found == 0 => {
+            let message = format!("Connection `{id}` is not found.");
+            let code = "Info.Connection.NotExisted";
+            let target = Some("Connection");
+            Err(error(StatusCode::NOT_FOUND, code, &message, target))
         }
-        Method::DELETE => {
-            rights.revoke(right, group);
-            StatusCode::NO_CONTENT
-        }
-        _ if rights.has(right, group) => StatusCode::OK,
-        _ => StatusCode::NOT_FOUND,
-    }))
+        Change::Grant => Ok(status(StatusCode::OK)),
+        Change::Revoke => Ok(status(StatusCode::NO_CONTENT)),
+        Change::Check if outcome.is_allowed => Ok(status(StatusCode::OK)),
+        Change::Check => Ok(status(StatusCode::NOT_FOUND)),
+    }
 }

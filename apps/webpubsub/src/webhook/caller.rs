@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use reqwest::{
     Client, Method, Response, Url,
-    header::{CONTENT_TYPE, HeaderMap},
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap},
     redirect,
 };
 
@@ -71,6 +71,10 @@ impl Caller {
             .no_proxy()
             .connect_timeout(CONNECT)
             .timeout(webhook.timeout);
+        if let Some(authorization) = &webhook.authorization {
+            let headers = [(AUTHORIZATION, authorization.clone())];
+            builder = builder.default_headers(HeaderMap::from_iter(headers));
+        }
         if !webhook.allow_private_addresses {
             builder = builder.dns_resolver(PublicOnly);
         }

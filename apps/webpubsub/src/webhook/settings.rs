@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use reqwest::header::HeaderValue;
+
 use super::template::Template;
 
 /// Seconds that an event handler has for its answer.
@@ -58,6 +60,7 @@ pub struct Webhook {
     pub(super) user_events: UserEvents,
     pub(super) allow_private_addresses: bool,
     pub(super) timeout: Duration,
+    pub(super) authorization: Option<HeaderValue>,
 }
 
 /// The names of events of clients.
@@ -80,6 +83,7 @@ impl Webhook {
             user_events: UserEvents::All,
             allow_private_addresses: false,
             timeout: Duration::from_secs(TIMEOUT_SECS),
+            authorization: None,
         })
     }
 
@@ -115,6 +119,18 @@ impl Webhook {
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
+    }
+
+    /// Sets the `Authorization` header of every request to it, such as `Bearer a-secret`. Default none: an event
+    /// handler can tell by the signature of the connection's id who posts.
+    ///
+    /// # Errors
+    /// When it cannot stand in a header.
+    pub fn authorization(mut self, value: &str) -> Result<Self, WebhookError> {
+        let mut value = HeaderValue::from_str(value).map_err(|_| WebhookError::Authorization)?;
+        value.set_sensitive(true);
+        self.authorization = Some(value);
+        Ok(self)
     }
 
     pub(super) fn takes_system(&self, event: SystemEvent) -> bool {
@@ -160,6 +176,9 @@ pub enum WebhookError {
         "the host of the url is a private address; set allow_private_addresses if that is meant"
     )]
     PrivateAddress,
+    /// An `Authorization` that cannot stand in a header.
+    #[error("the authorization has characters that a header cannot hold")]
+    Authorization,
     /// No HTTP client.
     #[error("no HTTPS client can be made; are the system's certificates installed?")]
     Client,

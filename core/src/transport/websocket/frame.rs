@@ -2,7 +2,10 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::{delivery::Message, transport::CloseReason};
+use crate::{
+    delivery::{Message, Spliced},
+    transport::CloseReason,
+};
 
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
@@ -24,11 +27,6 @@ pub fn message_frame(message: &Message) -> Bytes {
 /// A text frame; `text` must be UTF-8.
 pub fn text_frame(text: &[u8]) -> Bytes {
     frame(TEXT, text)
-}
-
-/// A text frame of several parts; together they must be UTF-8.
-pub fn text_frame_of(parts: &[&[u8]]) -> Bytes {
-    frame_of(TEXT, parts)
 }
 
 /// A ping.
@@ -55,26 +53,57 @@ pub fn close_frame(reason: &CloseReason) -> Bytes {
 }
 
 fn frame(opcode: u8, payload: &[u8]) -> Bytes {
-    frame_of(opcode, &[payload])
+    let head = FrameHead::new(opcode, payload.len());
+    let mut out = BytesMut::with_capacity(HEAD_MAX + payload.len());
+    out.put_slice(head.as_bytes());
+    out.put_slice(payload);
+    out.freeze()
 }
 
-fn frame_of(opcode: u8, parts: &[&[u8]]) -> Bytes {
-    let len = parts.iter().map(|part| part.len()).sum();
-    let mut out = BytesMut::with_capacity(len + 10);
-    out.put_u8(0x80 | opcode);
-    match len {
-        len @ 0..=125 => out.put_u8(len as u8),
-        len @ 126..=0xffff => {
-            out.put_u8(126);
-            out.put_u16(len as u16);
-        }
-        len => {
-            out.put_u8(127);
-            out.put_u64(len as u64);
-        }
+/// Bytes of a head: two, and eight of a length.
+const HEAD_MAX: usize = 10;
+
+/// What stands before the payload of a frame.
+pub(crate) struct FrameHead {
+    bytes: [u8; HEAD_MAX],
+    length: usize,
+}
+
+impl FrameHead {
+    fn new(opcode: u8, payload: usize) -> Self {
+        let mut bytes = [0; HEAD_MAX];
+        bytes[0] = 0x80 | opcode;
+        let length = match payload {
+            0..=125 => {
+                bytes[1] = payload as u8;
+                2
+            }
+            126..=0xffff => {
+                bytes[1] = 126;
+                bytes[2..4].copy_from_slice(&(payload as u16).to_be_bytes());
+                4
+            }
+            _ => {
+                bytes[1] = 127;
+                bytes[2..].copy_from_slice(&(payload as u64).to_be_bytes());
+                HEAD_MAX
+            }
+        };
+        Self { bytes, length }
     }
-    parts.iter().for_each(|part| out.put_slice(part));
-    out.freeze()
+
+    /// The head of a message of several parts.
+    pub(crate) fn of(message: &Spliced<'_>) -> Self {
+        let opcode = match message {
+            Spliced::Text(_) => TEXT,
+            Spliced::Binary(_) => BINARY,
+        };
+        Self::new(opcode, message.len())
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
 }
 
 #[cfg(test)]

@@ -8,9 +8,10 @@ mod options;
 mod pump;
 mod serve;
 
+pub(crate) use self::frame::FrameHead;
 pub use self::{
     decoder::{Decoder, Incoming, ProtocolError},
-    frame::{close_frame, message_frame, ping_frame, pong_frame, text_frame, text_frame_of},
+    frame::{close_frame, message_frame, ping_frame, pong_frame, text_frame},
     handshake::{HandshakeError, negotiate, upgrade},
     options::WebSocketOptions,
     serve::serve,

@@ -1,4 +1,4 @@
-//! What clients send, and what they are answered.
+//! Frames in JSON.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
@@ -7,51 +7,7 @@ use polywire_core::{JsonText, Payload, delivery::Message};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
-/// A frame of a client.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Frame {
-    Request(Request),
-    SequenceAck(u64),
-    Ping,
-    /// Of a type that is not spoken here: answered where it wants an answer.
-    Unknown {
-        name: String,
-        ack_id: Option<u64>,
-    },
-    /// An invocation, which is not spoken here.
-    Invoke(String),
-}
-
-/// A request, which is answered when it has an id.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Request {
-    pub(crate) ack_id: Option<u64>,
-    pub(crate) action: Action,
-}
-
-#[derive(Debug, PartialEq)]
-pub(crate) enum Action {
-    Join(String),
-    Leave(String),
-    Send {
-        group: String,
-        payload: Payload,
-        no_echo: bool,
-    },
-    Event {
-        name: String,
-        payload: Payload,
-        data_type: DataType,
-    },
-}
-
-/// The sort of data, by the name that it has on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DataType {
-    Text,
-    Json,
-    Binary,
-}
+use super::{Action, DataType, Failure, Frame, Request, Said, wire::any_payload};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -78,52 +34,54 @@ enum Number {
     Text(String),
 }
 
-impl Frame {
-    /// Reads a frame.
-    ///
-    /// # Errors
-    /// What is wrong with it, as a sentence.
-    pub(crate) fn parse(message: &Message) -> Result<Self, String> {
-        let raw: Raw<'_> = serde_json::from_slice(message.as_bytes())
-            .map_err(|error| format!("The message is not a valid frame: {error}."))?;
-        let ack_id = raw.ack_id;
-        let request = |action| Ok(Self::Request(Request { ack_id, action }));
-        match raw.kind.as_str() {
-            "joinGroup" => request(Action::Join(raw.group()?)),
-            "leaveGroup" => request(Action::Leave(raw.group()?)),
-            "sendToGroup" => request(Action::Send {
+/// Reads a frame.
+///
+/// # Errors
+/// What is wrong with it, as a sentence.
+pub(super) fn parse(message: &Message) -> Result<Frame, String> {
+    let raw: Raw<'_> = serde_json::from_slice(message.as_bytes())
+        .map_err(|error| format!("The message is not a valid frame: {error}."))?;
+    let ack_id = raw.ack_id;
+    let request = |action| Ok(Frame::Request(Request { ack_id, action }));
+    match raw.kind.as_str() {
+        "joinGroup" => request(Action::Join(raw.group()?)),
+        "leaveGroup" => request(Action::Leave(raw.group()?)),
+        "sendToGroup" => {
+            let (payload, data_type) = raw.payload()?;
+            request(Action::Send {
                 group: raw.group()?,
-                payload: raw.payload()?.0,
+                payload,
+                data_type,
                 no_echo: raw.no_echo,
-            }),
-            "event" => {
-                let (payload, data_type) = raw.payload()?;
-                let name = raw.event.filter(|name| !name.is_empty());
-                let name = name.ok_or("The frame names no event.")?;
-                request(Action::Event {
-                    name,
-                    payload,
-                    data_type,
-                })
-            }
-            "sequenceAck" => {
-                let id = match raw.sequence_id {
-                    Some(Number::Number(id)) => Some(id),
-                    Some(Number::Text(text)) => text.parse().ok(),
-                    None => None,
-                };
-                let id = id.ok_or("The frame has no sequenceId.")?;
-                Ok(Self::SequenceAck(id))
-            }
-            "ping" => Ok(Self::Ping),
-            "invoke" | "cancelInvocation" if raw.invocation_id.is_some() => {
-                Ok(Self::Invoke(raw.invocation_id.unwrap_or_default()))
-            }
-            _ => Ok(Self::Unknown {
-                name: raw.kind,
-                ack_id,
-            }),
+            })
         }
+        "event" => {
+            let (payload, data_type) = raw.payload()?;
+            let name = raw.event.filter(|name| !name.is_empty());
+            let name = name.ok_or("The frame names no event.")?;
+            request(Action::Event {
+                name,
+                payload,
+                data_type,
+            })
+        }
+        "sequenceAck" => {
+            let id = match raw.sequence_id {
+                Some(Number::Number(id)) => Some(id),
+                Some(Number::Text(text)) => text.parse().ok(),
+                None => None,
+            };
+            let id = id.ok_or("The frame has no sequenceId.")?;
+            Ok(Frame::SequenceAck(id))
+        }
+        "ping" => Ok(Frame::Ping),
+        "invoke" | "cancelInvocation" if raw.invocation_id.is_some() => {
+            Ok(Frame::Invoke(raw.invocation_id.unwrap_or_default()))
+        }
+        _ => Ok(Frame::Unknown {
+            name: raw.kind,
+            ack_id,
+        }),
     }
 }
 
@@ -143,86 +101,64 @@ impl Raw<'_> {
                 Ok((json_payload(data)?, DataType::Text))
             }
             "json" => Ok((json_payload(data)?, DataType::Json)),
-            "binary" | "protobuf" => {
+            sort @ ("binary" | "protobuf") => {
                 let encoded = text().map_err(|_| "Binary data must be a string in base64.")?;
                 let bytes = BASE64_STANDARD
                     .decode(encoded)
                     .map_err(|_| "Binary data must be a string in base64.")?;
-                Ok((Payload::Binary(bytes.into()), DataType::Binary))
+                if sort == "binary" {
+                    return Ok((Payload::Binary(bytes.into()), DataType::Binary));
+                }
+                Ok((any_payload(bytes.into())?, DataType::Protobuf))
             }
             other => Err(format!("There is no data type {other:?}.")),
         }
     }
 }
 
-fn json_payload(data: &str) -> Result<Payload, String> {
+pub(super) fn json_payload(data: &str) -> Result<Payload, String> {
     let bytes = Bytes::copy_from_slice(data.as_bytes());
     let json =
         JsonText::parse(bytes).map_err(|error| format!("The data is not taken: {error}."))?;
     Ok(Payload::json(json))
 }
 
-/// Why a request was not done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failure {
-    pub(crate) name: &'static str,
-    pub(crate) message: String,
-}
-
-impl Failure {
-    pub(crate) fn new(name: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            name,
-            message: message.into(),
-        }
-    }
-
-    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
-        Self::new("Forbidden", message)
-    }
-}
-
 fn text(value: &serde_json::Value) -> Message {
     Message::Text(value.to_string().into())
 }
 
-/// The answer to a request.
-pub(crate) fn ack(id: u64, outcome: &Result<(), Failure>) -> Message {
-    match outcome {
-        Ok(()) => Message::Text(format!(r#"{{"type":"ack","ackId":{id},"success":true}}"#).into()),
-        Err(Failure { name, message }) => text(&json!({
+pub(super) fn write(said: Said<'_>) -> Message {
+    match said {
+        Said::Connected {
+            connection,
+            user,
+            reconnection_token,
+        } => {
+            let mut frame =
+                json!({"type": "system", "event": "connected", "connectionId": connection});
+            if let Some(user) = user {
+                frame["userId"] = user.into();
+            }
+            if let Some(token) = reconnection_token {
+                frame["reconnectionToken"] = token.into();
+            }
+            text(&frame)
+        }
+        Said::Disconnected(message) => {
+            text(&json!({"type": "system", "event": "disconnected", "message": message}))
+        }
+        Said::Ack(id, Ok(())) => {
+            Message::Text(format!(r#"{{"type":"ack","ackId":{id},"success":true}}"#).into())
+        }
+        Said::Ack(id, Err(Failure { name, message })) => text(&json!({
             "type": "ack", "ackId": id, "success": false,
             "error": {"name": name, "message": message},
         })),
+        Said::Pong => Message::Text(ByteString::from_static(r#"{"type":"pong"}"#)),
     }
 }
 
-/// The first frame of a connection.
-pub(crate) fn connected(
-    connection: &str,
-    user: Option<&str>,
-    reconnection_token: Option<&str>,
-) -> Message {
-    let mut frame = json!({"type": "system", "event": "connected", "connectionId": connection});
-    if let Some(user) = user {
-        frame["userId"] = user.into();
-    }
-    if let Some(token) = reconnection_token {
-        frame["reconnectionToken"] = token.into();
-    }
-    text(&frame)
-}
-
-/// The last frame of a connection that the server ends.
-pub(crate) fn disconnected(message: &str) -> Message {
-    text(&json!({"type": "system", "event": "disconnected", "message": message}))
-}
-
-pub(crate) fn pong() -> Message {
-    Message::Text(ByteString::from_static(r#"{"type":"pong"}"#))
-}
-
-/// The answer to an invocation.
+/// The answer to an invocation, which there is in JSON only.
 pub(crate) fn not_invoked(id: &str) -> Message {
     text(&json!({
         "type": "invokeResponse", "invocationId": id, "success": false,
@@ -237,7 +173,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Frame, String> {
-        Frame::parse(&Message::Text(text.to_owned().into()))
+        super::parse(&Message::Text(text.to_owned().into()))
     }
 
     #[test]
@@ -314,7 +250,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_a_frame_or_a_sentence(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            if let Err(error) = Frame::parse(&Message::Binary(bytes.into())) {
+            if let Err(error) = super::parse(&Message::Binary(bytes.into())) {
                 prop_assert!(error.ends_with('.'));
             }
         }

@@ -1,0 +1,216 @@
+//! Asking all nodes: what is not known here may be known elsewhere.
+
+mod message;
+mod others;
+mod questions;
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use polywire_core::{
+    BackendError, BackendStatus, Channel, ClientId, ConnectionId, Draft, Identity, Origin, Payload,
+    Retention, Space,
+    delivery::{Fanout, Receiver},
+    space::RESERVED,
+};
+
+use self::{
+    message::Message,
+    others::{HELLO, Others},
+    questions::Questions,
+};
+use crate::{
+    names::HubName,
+    operation::{Operation, Outcome},
+    state::{NAME, State},
+};
+
+/// How long other nodes have for their answers.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The pause before a greeting that reached nobody is said again.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// This node's end of the channel on which nodes ask each other.
+pub(crate) struct Nodes {
+    node: u64,
+    connection: ConnectionId,
+    space: Arc<Space>,
+    state: Weak<State>,
+    others: Others,
+    questions: Questions,
+}
+
+/// Why nothing is known of other nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unanswered {
+    #[error("The other nodes cannot be reached, and only this one was asked. Try again.")]
+    Unreachable,
+    #[error("Another node did not answer in time. Try again.")]
+    Late,
+}
+
+impl Nodes {
+    pub(crate) fn new(space: &Arc<Space>, state: Weak<State>) -> Arc<Self> {
+        let node = space.hub().node();
+        Arc::new(Self {
+            node: node.0,
+            connection: ConnectionId::next(node),
+            space: space.clone(),
+            state,
+            others: Others::default(),
+            questions: Questions::default(),
+        })
+    }
+
+    /// Joins the others, and says again and again that this node is there, until the server stops.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let stopping = self.space.runtime().stopping();
+        let Ok(channel) = channel() else { return };
+        let origin = Origin::new(NAME, Identity::anybody());
+        let mut attachment = self.space.attach(origin, self.clone());
+        attachment.join(channel).await;
+        let node = self.node;
+        loop {
+            let pause = match self.say(&Message::Hello { node }).await {
+                Ok(()) => HELLO,
+                Err(_) => AGAIN,
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stopping.cancelled() => break,
+            }
+        }
+        // Whoever does not hear it waits for answers that do not come, within its bound.
+        let _ = self.say(&Message::Bye { node }).await;
+    }
+
+    /// Asks every other node, and returns what became of it there.
+    pub(crate) async fn ask(
+        &self,
+        hub: &HubName,
+        operation: Operation,
+    ) -> Result<Outcome, Unanswered> {
+        if self.space.backend_status() == BackendStatus::Reconnecting {
+            return Err(Unanswered::Unreachable);
+        }
+        let others = self.others.there();
+        if others.is_empty() {
+            return Ok(Outcome::default());
+        }
+        let (number, answers) = self.questions.begin(others, operation.is_about_one());
+        let question = Message::Ask {
+            from: self.node,
+            number,
+            hub: hub.as_str().to_owned(),
+            operation,
+        };
+        let outcome = match self.say(&question).await {
+            Ok(()) => tokio::time::timeout(PATIENCE, answers).await,
+            Err(_) => {
+                self.questions.forget(number);
+                return Err(Unanswered::Unreachable);
+            }
+        };
+        match outcome {
+            Ok(Ok(outcome)) => Ok(outcome),
+            _ => {
+                self.questions.forget(number);
+                Err(Unanswered::Late)
+            }
+        }
+    }
+
+    async fn say(&self, message: &Message) -> Result<(), BackendError> {
+        let Ok(channel) = channel() else {
+            return Ok(());
+        };
+        let mut draft = Draft::new(channel, Payload::text(""))
+            .retention(Retention::NONE)
+            .except(self.connection);
+        draft.meta = message.write();
+        self.space.publish_reserved(draft).await.map(|_| ())
+    }
+
+    fn hear(self: &Arc<Self>, message: Message) {
+        match message {
+            Message::Hello { node } => {
+                if self.others.heard(node) {
+                    // It does not know this one either.
+                    let (this, node) = (self.clone(), self.node);
+                    self.space.runtime().spawn(async move {
+                        let _ = this.say(&Message::Hello { node }).await;
+                    });
+                }
+            }
+            Message::Bye { node } => {
+                self.others.gone(node);
+                self.questions.gone(node);
+            }
+            Message::Ask {
+                from,
+                number,
+                hub,
+                operation,
+            } => {
+                self.others.heard(from);
+                let Some(state) = self.state.upgrade() else {
+                    return;
+                };
+                let this = self.clone();
+                self.space.runtime().spawn(async move {
+                    let outcome = match state.hub(&hub) {
+                        Some(hub) => state.perform(&hub, &operation).await,
+                        None => Outcome::default(),
+                    };
+                    let answer = Message::Answer {
+                        from: this.node,
+                        to: from,
+                        number,
+                        outcome,
+                    };
+                    if let Err(error) = this.say(&answer).await {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::debug!(error, "another node hears no answer");
+                    }
+                });
+            }
+            Message::Answer {
+                from,
+                to,
+                number,
+                outcome,
+            } => {
+                if to == self.node {
+                    self.questions.answered(number, from, outcome);
+                }
+            }
+        }
+    }
+}
+
+fn channel() -> Result<Channel, polywire_core::InvalidChannel> {
+    Channel::new(&format!("{RESERVED}webpubsub"))
+}
+
+/// What the hub delivers to: it holds the node itself, which tasks need.
+impl Receiver for Nodes {
+    fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    fn client(&self) -> Option<ClientId> {
+        None
+    }
+
+    fn deliver(&self, fanout: &mut Fanout<'_>) {
+        let meta = fanout.publication().meta.as_ref();
+        let (Some(message), Some(state)) = (meta.and_then(Message::read), self.state.upgrade())
+        else {
+            return;
+        };
+        state.nodes.hear(message);
+    }
+}
