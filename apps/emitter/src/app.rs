@@ -197,7 +197,7 @@ impl Emitter {
 
     fn shared(&self, space: &Arc<Space>) -> Arc<Shared> {
         let shared = self.shared.get_or_init(|| {
-            Arc::new(Shared {
+            let shared = Arc::new(Shared {
                 space: space.clone(),
                 gate: self.authenticate.then(|| self.token_place.clone()),
                 packet_bytes_max: space.limits().message_bytes_max + PACKET_BYTES_MORE,
@@ -212,7 +212,10 @@ impl Emitter {
                 ),
                 retained: Retained::default(),
                 clients: Mutex::new(HashMap::new()),
-            })
+            });
+            let opening = shared.clone();
+            tokio::spawn(async move { opening.retained.open(&opening.space).await });
+            shared
         });
         shared.clone()
     }

@@ -6,10 +6,10 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use bytestring::ByteString;
 use polywire_core::{
     Channel, ClientId, Draft, Payload, Refusal, RefusalKind,
-    delivery::Receiver,
     space::{Attachment, Subscribed},
 };
 use rmqtt_codec::{
@@ -21,10 +21,11 @@ use crate::{
     about::{self, About},
     client::Client,
     connect::Will,
-    face::{Face, Message},
+    face::{Face, Message, zero_id},
     incoming::{Asked, Incoming},
     outgoing,
     session::{ALIASES_MAX, IN_FLIGHT_MAX, Shared},
+    share::Member,
     subscription::{Filter, Subscription, Wish, is_topic, shared as shared_filter},
     version::Version,
 };
@@ -76,10 +77,11 @@ fn why(refusal: &Refusal) -> SubscribeAckReason {
 }
 
 impl Connected {
-    /// Does what a packet asks for; false when the client leaves.
+    /// Does what a packet asks for; false when the client leaves. `lent`: the packet came with id 0.
     pub(crate) async fn take(
         &mut self,
         incoming: Incoming,
+        lent: bool,
         shared: &Arc<Shared>,
         client: &Arc<Client>,
     ) -> Result<bool, DisconnectReasonCode> {
@@ -90,6 +92,13 @@ impl Connected {
             // Boxed, as what follows: it happens once.
             Box::pin(self.face.choose(is_emitter, shared, client, self.version)).await;
         }
+        if lent && !matches!(self.face, Face::Emitter(_)) {
+            return Err(DisconnectReasonCode::MalformedPacket);
+        }
+        let answer = |packet: Option<Bytes>| match lent {
+            true => client.send(packet.as_ref().map(zero_id::give_back)),
+            false => client.send(packet),
+        };
         match incoming {
             Incoming::Publish(publish) => self.publish(*publish, shared, client).await?,
             Incoming::Done(id) => client.done(id),
@@ -109,6 +118,7 @@ impl Connected {
                     answers.push(match &mut self.face {
                         Face::Emitter(speaker) => {
                             let attachment = &mut self.attachment;
+                            let id = (!lent).then_some(id);
                             Box::pin(speaker.subscribe(id, &asked, attachment)).await
                         }
                         Face::Plain | Face::Undecided(_) => {
@@ -116,7 +126,7 @@ impl Connected {
                         }
                     });
                 }
-                client.send(outgoing::subscribed(self.version, id, answers));
+                answer(outgoing::subscribed(self.version, id, answers));
                 for (filter, wish) in retained {
                     for publication in shared.retained.of(&shared.space, &filter).await {
                         client.send_retained(&publication, wish);
@@ -129,6 +139,7 @@ impl Connected {
                     existed.push(match &mut self.face {
                         Face::Emitter(speaker) => {
                             let attachment = &mut self.attachment;
+                            let id = (!lent).then_some(id);
                             Box::pin(speaker.unsubscribe(id, &filter, attachment)).await
                         }
                         Face::Plain | Face::Undecided(_) => {
@@ -136,7 +147,7 @@ impl Connected {
                         }
                     });
                 }
-                client.send(outgoing::unsubscribed(self.version, id, &existed));
+                answer(outgoing::unsubscribed(self.version, id, &existed));
             }
             Incoming::Ping => client.send(outgoing::pong(self.version)),
             Incoming::Disconnect { with_will } => {
@@ -320,9 +331,13 @@ impl Connected {
         self.attachment
             .may_read(filter.written(), filter.is_pattern())
             .map_err(|refusal| why(&refusal))?;
+        let member = Member {
+            client: Arc::downgrade(client),
+            wish,
+        };
         let (groups, space) = (&shared.emitter.groups, &shared.space);
-        let joined = groups.join(space, group, &filter, client, wish).await;
-        joined.map_err(|refusal| why(&refusal))?;
+        let joined = groups.join(space, group, &filter, &self.client, member);
+        joined.await.map_err(|refusal| why(&refusal))?;
         if !is_on {
             self.groups.push((group.to_owned(), filter));
         }
@@ -342,7 +357,9 @@ impl Connected {
             self.groups
                 .retain(|(known, of)| known != group || *of != filter);
             let groups = &shared.emitter.groups;
-            groups.leave(group, &filter, client.connection()).await;
+            groups
+                .leave(&shared.space, group, &filter, &self.client)
+                .await;
             return self.groups.len() < before;
         }
         let left = match filter.clone() {

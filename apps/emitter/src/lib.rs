@@ -1,4 +1,5 @@
-//! MQTT on polywire: clients of 3.1, 3.1.1 and 5.0, over TCP and over WebSocket.
+//! Emitter and MQTT on polywire: clients of 3.1, 3.1.1 and 5.0, over TCP and over WebSocket, with topics that begin
+//! with a key, and with topics as they are.
 
 mod about;
 mod app;

@@ -20,6 +20,14 @@ const BYTES_MAX: usize = 256 << 20;
 pub(crate) struct Retained(OnceCell<Arc<Registry>>);
 
 impl Retained {
+    /// Reads what was retained before; without this that happens with the first message or subscriber.
+    pub(crate) async fn open(&self, space: &Arc<Space>) {
+        if let Err(error) = self.registry(space).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(error, "retained messages cannot be read yet");
+        }
+    }
+
     async fn registry(&self, space: &Arc<Space>) -> Result<&Arc<Registry>, RegistryError> {
         let open = || Registry::open(space, "mqtt/retained", BYTES_MAX, Box::new(|_, _| {}));
         self.0.get_or_try_init(open).await

@@ -24,7 +24,7 @@ use crate::{
     client::{Client, Encoders, Terms},
     connect::{Connect, refused},
     connected::{Connected, described, publish_plain},
-    face::{Face, Faces, Service},
+    face::{Face, Faces, Service, zero_id},
     in_flight::InFlight,
     incoming::Incoming,
     outgoing,
@@ -132,7 +132,7 @@ impl Session {
         self.end().await;
     }
 
-    async fn packet(&mut self, packet: BytesMut) {
+    async fn packet(&mut self, mut packet: BytesMut) {
         let Stage::Connected(connected) = &mut self.stage else {
             return match Connect::decode(packet) {
                 // Boxed, so that a connected client does not carry room for it.
@@ -140,8 +140,13 @@ impl Session {
                 Err(last) => self.refuse(last),
             };
         };
+        let lent = connected.version == Version::V3 && zero_id::lend(&mut packet);
         let outcome = match Incoming::decode(connected.version, packet) {
-            Ok(incoming) => connected.take(incoming, &self.shared, &self.client).await,
+            Ok(incoming) => {
+                connected
+                    .take(incoming, lent, &self.shared, &self.client)
+                    .await
+            }
             Err(reason) => Err(reason),
         };
         match outcome {
@@ -325,7 +330,9 @@ impl Session {
         } = *connected;
         for (group, filter) in groups {
             let shares = &self.shared.emitter.groups;
-            shares.leave(&group, &filter, self.connection).await;
+            shares
+                .leave(&self.shared.space, &group, &filter, &client)
+                .await;
         }
         if let Face::Emitter(speaker) = face {
             Box::pin(speaker.end(will, &attachment)).await;

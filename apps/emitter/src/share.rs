@@ -1,17 +1,20 @@
-//! Groups that share a subscription: each message goes to one member, of each node.
+//! Groups that share a subscription: each message goes to one member, on whatever node it is.
+//!
+//! All nodes know all members, in one order, and choose by the time of the message, which is the same everywhere:
+//! so they choose the same member, and need not ask each other.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Weak},
 };
 
-use parking_lot::Mutex;
+use parking_lot::RwLock;
 use polywire_core::{
-    Channel, ClientId, ConnectionId, Identity, Origin, Refusal, Space,
+    Channel, ClientId, ConnectionId, Identity, Kind, Origin, PresenceAction, PresenceEvent,
+    Publication, Refusal, Space,
     delivery::{Fanout, Receiver},
     space::Attachment,
 };
-use rand::seq::IndexedRandom;
 
 use crate::{
     client::Client,
@@ -19,9 +22,17 @@ use crate::{
     subscription::{Filter, Wish},
 };
 
-/// The groups of this node, by name and filter.
+/// The groups that have members on this node, by the channel on which their members are present.
 #[derive(Default)]
-pub(crate) struct Groups(tokio::sync::Mutex<HashMap<(String, Channel), Group>>);
+pub(crate) struct Groups(tokio::sync::Mutex<HashMap<Channel, Group>>);
+
+/// A client that shares a subscription.
+#[derive(Clone)]
+pub(crate) struct Member {
+    pub(crate) client: Weak<Client>,
+    /// How it wants what comes.
+    pub(crate) wish: Wish,
+}
 
 struct Group {
     members: Arc<Members>,
@@ -29,81 +40,147 @@ struct Group {
     _attachment: Attachment,
 }
 
-struct Member {
-    id: ConnectionId,
-    client: Weak<Client>,
-    wish: Wish,
-}
-
 struct Members {
     connection: ConnectionId,
-    members: Mutex<Vec<Member>>,
+    space: Weak<Space>,
+    place: Channel,
+    /// Of this node.
+    here: RwLock<HashMap<ClientId, Member>>,
+    /// Of all nodes, in the order of their ids.
+    everywhere: RwLock<Vec<ClientId>>,
+}
+
+/// Where the members of a group are present.
+fn place(name: &str, filter: &Filter) -> Option<Channel> {
+    Channel::new(&format!("$share/{name}/{}", filter.written())).ok()
 }
 
 impl Groups {
-    /// Adds a member; the first one of a group begins it.
+    /// Adds a member; the first one of a group on this node begins it here.
     pub(crate) async fn join(
         &self,
         space: &Arc<Space>,
         name: &str,
         filter: &Filter,
-        client: &Arc<Client>,
-        wish: Wish,
+        id: &ClientId,
+        member: Member,
     ) -> Result<(), Refusal> {
-        let mut groups = self.0.lock().await;
-        let key = (name.to_owned(), filter.written().clone());
-        if !groups.contains_key(&key) {
-            let members = Arc::new(Members {
-                connection: ConnectionId::next(space.hub().node()),
-                members: Mutex::default(),
-            });
-            let origin = Origin::new(NAME, Identity::anybody());
-            let mut attachment = space.attach(origin, members.clone());
-            match filter.clone() {
-                Filter::Channel(channel) => attachment.subscribe(channel).await?,
-                Filter::Pattern(written, pattern) => {
-                    attachment.subscribe_pattern(written, pattern).await?
-                }
-            };
-            let group = Group {
-                members,
-                _attachment: attachment,
-            };
-            groups.insert(key.clone(), group);
-        }
-        let Some(group) = groups.get(&key) else {
+        let Some(place) = place(name, filter) else {
             return Ok(());
         };
-        let mut members = group.members.members.lock();
-        let id = client.connection();
-        let member = Member {
-            id,
-            client: Arc::downgrade(client),
-            wish,
+        let is_new = {
+            // Whoever comes meanwhile waits until the group is open.
+            let mut groups = self.0.lock().await;
+            if !groups.contains_key(&place) {
+                let group = Group::open(space, place.clone(), filter).await?;
+                groups.insert(place.clone(), group);
+            }
+            let known = groups
+                .get(&place)
+                .and_then(|group| group.members.here.write().insert(id.clone(), member));
+            known.is_none()
         };
-        match members.iter_mut().find(|member| member.id == id) {
-            Some(known) => *known = member,
-            None => members.push(member),
+        if is_new {
+            space.presence().join(&place, id);
+            tell(space, PresenceAction::Join, &place, id).await;
         }
         Ok(())
     }
 
-    /// Removes a member; the last one ends its group.
-    pub(crate) async fn leave(&self, name: &str, filter: &Filter, member: ConnectionId) {
-        let mut groups = self.0.lock().await;
-        let key = (name.to_owned(), filter.written().clone());
-        let Some(group) = groups.get(&key) else {
+    /// Removes a member; the last one of a group on this node ends it here.
+    pub(crate) async fn leave(
+        &self,
+        space: &Arc<Space>,
+        name: &str,
+        filter: &Filter,
+        id: &ClientId,
+    ) {
+        let Some(place) = place(name, filter) else {
             return;
         };
-        let is_empty = {
-            let mut members = group.members.members.lock();
-            members.retain(|known| known.id != member);
-            members.is_empty()
+        {
+            let mut groups = self.0.lock().await;
+            let Some(group) = groups.get(&place) else {
+                return;
+            };
+            let is_empty = {
+                let mut here = group.members.here.write();
+                if here.remove(id).is_none() {
+                    return;
+                }
+                here.is_empty()
+            };
+            if is_empty {
+                groups.remove(&place);
+            }
+        }
+        space.presence().leave(&place, id);
+        tell(space, PresenceAction::Leave, &place, id).await;
+    }
+}
+
+/// Tells the nodes that have members.
+async fn tell(space: &Space, action: PresenceAction, place: &Channel, id: &ClientId) {
+    let event = PresenceEvent {
+        action,
+        client: Some(id.clone()),
+        occupancy: space.presence().occupancy(place),
+        state: None,
+    };
+    space.announce(place, event, None).await;
+}
+
+impl Group {
+    async fn open(space: &Arc<Space>, place: Channel, filter: &Filter) -> Result<Self, Refusal> {
+        let members = Arc::new(Members {
+            connection: ConnectionId::next(space.hub().node()),
+            space: Arc::downgrade(space),
+            place: place.clone(),
+            here: RwLock::default(),
+            everywhere: RwLock::default(),
+        });
+        let origin = Origin::new(NAME, Identity::anybody());
+        let mut attachment = space.attach(origin, members.clone());
+        attachment.join(place).await;
+        match filter.clone() {
+            Filter::Channel(channel) => attachment.subscribe(channel).await?,
+            Filter::Pattern(written, pattern) => {
+                attachment.subscribe_pattern(written, pattern).await?
+            }
         };
-        if is_empty {
-            groups.remove(&key);
+        Ok(Self {
+            members,
+            _attachment: attachment,
+        })
+    }
+}
+
+impl Members {
+    /// Somebody came or went, here or elsewhere.
+    fn look_again(&self) {
+        if let Some(space) = self.space.upgrade() {
+            let members = space.presence().members(&self.place).into_iter();
+            *self.everywhere.write() = members.map(|member| member.client).collect();
         }
     }
+
+    /// The member that gets a message, if it is on this node.
+    fn chosen(&self, publication: &Publication) -> Option<(Arc<Client>, Wish)> {
+        let everywhere = self.everywhere.read();
+        let count = u64::try_from(everywhere.len()).ok()?;
+        let index = scatter(publication.position().timetoken.0).checked_rem(count)?;
+        let chosen = everywhere.get(usize::try_from(index).ok()?)?;
+        let here = self.here.read();
+        let member = here.get(chosen)?;
+        Some((member.client.upgrade()?, member.wish))
+    }
+}
+
+/// A number that looks random, the same for the same time (the finalizer of SplitMix64).
+fn scatter(time: u64) -> u64 {
+    let time = (time ^ (time >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let time = (time ^ (time >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    time ^ (time >> 31)
 }
 
 impl Receiver for Members {
@@ -116,13 +193,14 @@ impl Receiver for Members {
     }
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {
-        let chosen = {
-            let members = self.members.lock();
-            members
-                .choose(&mut rand::rng())
-                .and_then(|member| Some((member.client.upgrade()?, member.wish)))
-        };
-        if let Some((client, wish)) = chosen {
+        let publication = fanout.publication();
+        if let Kind::Presence(_) = publication.kind {
+            if publication.target.channel() == Some(&self.place) {
+                self.look_again();
+            }
+            return;
+        }
+        if let Some((client, wish)) = self.chosen(publication) {
             client.deliver_shared(fanout, wish);
         }
     }

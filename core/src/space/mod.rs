@@ -7,7 +7,7 @@ mod replay;
 
 pub use self::{
     attachment::{Attachment, Subscribed},
-    presence::{Member, Presence, Stay},
+    presence::{Member, Presence, Stay, Touched},
     replay::Replay,
 };
 

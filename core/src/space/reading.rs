@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::{Space, Stay};
+use super::{Space, Stay, Touched};
 use crate::{
     Interest, Pattern,
     channel::Channel,
@@ -60,14 +60,28 @@ impl Space {
         stay: Stay,
         state: Option<JsonText>,
     ) -> bool {
-        let is_new = self.presence.touch(channel, client, stay);
+        let touched = self.presence.touch(channel, client, stay);
+        self.tell_of_touch(origin, channel, client, touched, state)
+            .await;
+        touched.is_new
+    }
+
+    /// What follows a [sign of life](super::Presence::touch): the client takes a state, and the members are told of
+    /// what is new.
+    pub async fn tell_of_touch(
+        &self,
+        origin: &Origin,
+        channel: &Channel,
+        client: &ClientId,
+        touched: Touched,
+        state: Option<JsonText>,
+    ) {
         // Boxed, so that the many signs of life that change nothing cost nothing.
-        if is_new {
+        if touched.is_new {
             Box::pin(self.come(origin, channel, client, state)).await;
         } else if let Some(state) = state {
             Box::pin(self.set_state(channel, client, state)).await;
         }
-        is_new
     }
 
     /// Tells the members of a client that was not present before.

@@ -28,6 +28,7 @@ pub(crate) fn routes(service: &Arc<Service>) -> BoxedFilter<(Response,)> {
         .then(move |mut request: Request| {
             let service = service.clone();
             async move {
+                service.ready().await;
                 match (request.method.clone(), &*request.path) {
                     (Method::GET, "/health") => text(StatusCode::OK, "OK"),
                     (Method::GET, "/keygen") => page(""),

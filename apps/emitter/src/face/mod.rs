@@ -7,6 +7,7 @@ mod ban_book;
 mod fault;
 mod hold;
 mod http;
+mod interest;
 mod requests;
 mod service;
 mod speaker;
@@ -15,6 +16,7 @@ mod topic;
 mod username;
 mod watch;
 mod who;
+pub(crate) mod zero_id;
 
 use std::sync::Arc;
 

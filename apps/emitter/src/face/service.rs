@@ -58,6 +58,11 @@ impl Service {
         has_form(topic) || (key.len() < topic.len() && self.keyring.looks_like_a_key(key))
     }
 
+    /// Returns when it is known which keys are banned.
+    pub(crate) async fn ready(self: &Arc<Self>) {
+        self.bans.open(self).await;
+    }
+
     /// A connection begins to speak.
     pub(crate) async fn speaker(
         self: &Arc<Self>,
@@ -65,7 +70,7 @@ impl Service {
         version: Version,
         username: Option<&str>,
     ) -> Speaker {
-        self.bans.open(self).await;
+        self.ready().await;
         client.speak(match version {
             Version::V3 => self.v3.clone(),
             Version::V5 => self.v5.clone(),
@@ -102,7 +107,7 @@ impl Service {
         self.tell(PresenceAction::Leave, &place, who).await;
     }
 
-    async fn tell(&self, action: PresenceAction, place: &Channel, who: &Who) {
+    pub(super) async fn tell(&self, action: PresenceAction, place: &Channel, who: &Who) {
         let event = PresenceEvent {
             action,
             client: Some(who.id.clone()),

@@ -9,15 +9,15 @@ use std::{
 
 use bytes::Bytes;
 use polywire_core::{
-    Channel, ConnectionId, Draft, Payload, Refusal, RefusalKind, Retention,
-    delivery::Receiver,
-    space::{Attachment, Subscribed},
+    Channel, ConnectionId, Draft, Payload, Refusal, RefusalKind, Retention, delivery::Receiver,
+    space::Attachment,
 };
 use rmqtt_codec::{types::QoS, v5::SubscribeAckReason};
 use serde_json::{Map, Value};
 
 use super::{
     fault::Fault,
+    interest::Interest,
     requests,
     service::{Service, filter, pattern, written},
     stored,
@@ -31,6 +31,7 @@ use crate::{
     connect::Will,
     incoming::Asked,
     keys::{Key, Permissions},
+    share::Member,
     subscription::{Filter, Subscription, Wish},
 };
 
@@ -151,7 +152,7 @@ impl Speaker {
     /// Subscribes; what is wrong is said twice, in the answer and as a message.
     pub(crate) async fn subscribe(
         &mut self,
-        id: NonZeroU16,
+        id: Option<NonZeroU16>,
         asked: &Asked,
         attachment: &mut Attachment,
     ) -> Result<QoS, SubscribeAckReason> {
@@ -161,7 +162,7 @@ impl Speaker {
             Err(bad) => Err(bad.into()),
         };
         subscribed.map(|()| asked.wish.qos).map_err(|fault| {
-            self.fail(&fault, Some(id));
+            self.fail(&fault, id);
             match fault.status {
                 400 => SubscribeAckReason::TopicFilterInvalid,
                 401 => SubscribeAckReason::NotAuthorized,
@@ -180,7 +181,9 @@ impl Speaker {
     ) -> Result<(), Fault> {
         let path = topic.path.as_str();
         let key = self.readable(topic).ok_or_else(Fault::unauthorized)?;
-        let (Some(written), Some(pattern)) = (written(path), pattern(path)) else {
+        let (Some(written), Some(pattern), Some(interest)) =
+            (written(path), pattern(path), Interest::of(path))
+        else {
             return Err(Fault::bad("The channel is not one."));
         };
         let refused = &self.service.refused_filters;
@@ -202,7 +205,12 @@ impl Speaker {
             self.client.hold();
         }
         let joined = self
-            .join_pattern(Filter::Pattern(written, pattern), asked, attachment)
+            .enter(
+                Filter::Pattern(written, pattern),
+                &interest,
+                asked,
+                attachment,
+            )
             .await;
         if matches!(joined, Ok(true)) && self.subscriptions.insert(path.to_owned()) {
             self.service.arrived(path, &self.who).await;
@@ -226,47 +234,58 @@ impl Speaker {
     }
 
     /// True when the client is to get what matches: the dispatcher may have dropped the command.
-    async fn join_pattern(
+    async fn enter(
         &self,
         filter: Filter,
+        interest: &Interest,
         asked: &Asked,
         attachment: &mut Attachment,
     ) -> Result<bool, Fault> {
-        let Filter::Pattern(written, pattern) = &filter else {
-            return Ok(false);
-        };
         // Known before anything can come.
         let before = self.client.subscribe(Subscription {
             filter: filter.clone(),
             wish: asked.wish,
         });
-        let joined = attachment
-            .subscribe_pattern(written.clone(), pattern.clone())
-            .await;
-        if let Ok(Subscribed::Joined | Subscribed::Again) = joined {
+        let joined = interest.join(attachment).await;
+        if let Ok(true) = joined {
             return Ok(true);
         }
         self.client.unsubscribe(&filter);
         if let Some(before) = before {
             self.client.subscribe(before);
         }
-        Ok(joined.map(|_| false)?)
+        Ok(joined?)
     }
 
     async fn join_group(&mut self, group: &str, path: &str, wish: Wish) -> Result<(), Fault> {
         let limit = self.service.space.limits().channels_per_connection_max;
+        let group_and_path = (group.to_owned(), path.to_owned());
+        if self.groups.contains(&group_and_path) {
+            return Ok(());
+        }
         if self.groups.len() >= limit {
             return Err(Fault::bad("There are too many share groups: leave one."));
         }
-        let (service, client) = (&self.service, &self.client);
-        if let Some(filter) = filter(path) {
-            let joined = service
-                .groups
-                .join(&service.space, group, &filter, client, wish);
-            joined.await?;
-        }
-        self.groups.insert((group.to_owned(), path.to_owned()));
+        let Some(filter) = filter(path) else {
+            return Ok(());
+        };
+        let member = Member {
+            client: Arc::downgrade(&self.client),
+            wish,
+        };
+        let (groups, space) = (&self.service.groups, &self.service.space);
+        groups
+            .join(space, group, &filter, &self.who.id, member)
+            .await?;
+        self.groups.insert(group_and_path);
         Ok(())
+    }
+
+    async fn leave_group(&self, group: &str, path: &str) {
+        if let Some(filter) = filter(path) {
+            let (groups, space) = (&self.service.groups, &self.service.space);
+            groups.leave(space, group, &filter, &self.who.id).await;
+        }
     }
 
     /// Sends stored messages, and then what was published meanwhile.
@@ -288,7 +307,7 @@ impl Speaker {
     /// Unsubscribes; true when there was such a subscription.
     pub(crate) async fn unsubscribe(
         &mut self,
-        id: NonZeroU16,
+        id: Option<NonZeroU16>,
         filter: &str,
         attachment: &mut Attachment,
     ) -> bool {
@@ -298,7 +317,7 @@ impl Speaker {
             Err(bad) => Err(bad.into()),
         };
         left.unwrap_or_else(|fault| {
-            self.fail(&fault, Some(id));
+            self.fail(&fault, id);
             false
         })
     }
@@ -311,18 +330,18 @@ impl Speaker {
         let path = topic.path.as_str();
         self.readable(topic).ok_or_else(Fault::unauthorized)?;
         if let Some(group) = topic.group {
-            let (service, connection) = (&self.service, self.connection());
-            if let Some(filter) = filter(path) {
-                service.groups.leave(group, &filter, connection).await;
+            let was_in = self.groups.remove(&(group.to_owned(), path.to_owned()));
+            if was_in {
+                self.leave_group(group, path).await;
             }
-            return Ok(self.groups.remove(&(group.to_owned(), path.to_owned())));
+            return Ok(was_in);
         }
-        let (Some(written), Some(pattern)) = (written(path), pattern(path)) else {
+        let (Some(written), Some(pattern), Some(interest)) =
+            (written(path), pattern(path), Interest::of(path))
+        else {
             return Ok(false);
         };
-        let left = attachment
-            .unsubscribe_pattern(written.clone(), &pattern)
-            .await?;
+        let left = interest.leave(attachment).await?;
         if left {
             self.client.unsubscribe(&Filter::Pattern(written, pattern));
         }
@@ -393,10 +412,7 @@ impl Speaker {
         // First the watches: nobody is there to be told.
         self.watches = None;
         for (group, path) in std::mem::take(&mut self.groups) {
-            let connection = self.connection();
-            if let Some(filter) = filter(&path) {
-                self.service.groups.leave(&group, &filter, connection).await;
-            }
+            self.leave_group(&group, &path).await;
         }
         for path in std::mem::take(&mut self.subscriptions) {
             self.service.left(&path, &self.who).await;

@@ -69,10 +69,9 @@ impl Keyring {
 
     /// What a text is; `None` for what is no key, or one that is over or banned.
     pub(crate) fn read(&self, text: &str) -> Option<Held> {
-        if self.is_master(text) {
-            return Some(Held::Master);
-        }
-        let key = self.key(text)?;
+        let Some(key) = self.key(text) else {
+            return self.is_master(text).then_some(Held::Master);
+        };
         let fingerprint = || self.fingerprint(text);
         (!key.is_over() && !self.bans.contains(fingerprint)).then_some(Held::Channel(key))
     }
@@ -86,11 +85,8 @@ impl Keyring {
     }
 
     pub(crate) fn is_master(&self, text: &str) -> bool {
-        // A key of ours is the most likely, and looks like one.
-        let looks_ours = text.len() == KEY_LENGTH && text.starts_with("pw");
-        let licence = || self.licence.as_ref();
-        (!looks_ours || self.own.read(text).is_none())
-            && (self.own.is_master(text) || licence().is_some_and(|known| known.is_master(text)))
+        let licence = self.licence.as_ref();
+        self.own.is_master(text) || licence.is_some_and(|known| known.is_master(text))
     }
 
     /// True for what can only be meant as a key, be it valid or not.

@@ -196,6 +196,8 @@ fn digest(path: &str) -> [u8; DIGEST_LENGTH] {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn covers(target: &str, path: &str) -> bool {
@@ -232,5 +234,48 @@ mod tests {
         }
         assert!(Pattern::parse(&"a/".repeat(23)).is_ok());
         assert!(Pattern::parse("#/").is_ok_and(|all| all.is_static() && !all.is_exact()));
+    }
+
+    /// What the protocol says, level by level.
+    fn covers_by_the_book(target: &str, path: &str) -> bool {
+        let levels = target.strip_suffix("#/").unwrap_or(target);
+        let levels: Vec<_> = levels.split_terminator('/').collect();
+        let path: Vec<_> = path.split('/').collect();
+        let fits = match target.ends_with("#/") {
+            true => path.len() >= levels.len(),
+            false => path.len() == levels.len(),
+        };
+        fits && levels.iter().zip(path).all(|(level, other)| match *level {
+            "+" => true,
+            level => level == other,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn digests_say_what_the_levels_say(
+            target in "(([ab]|\\+)/){0,4}(#/|[ab]/)",
+            path in "(([ab]|\\+)/){0,4}[ab+]",
+        ) {
+            let pattern = Pattern::parse(&target).unwrap();
+            let expected = covers_by_the_book(&target, &path);
+            prop_assert_eq!(Target::own(&pattern).covers(&path), expected);
+            // The same target in an existing key, which does not know its depth.
+            let own = Target::own(&pattern);
+            let existing = Target { digest: Digest::Murmur(murmur(pattern.as_path().as_bytes())), ..own };
+            if pattern.is_exact() || own.fixed != 0 {
+                prop_assert_eq!(existing.covers(&path), expected);
+            }
+        }
+
+        #[test]
+        fn any_text_is_a_target_or_not(text in "\\PC*", near in "[a/+#]{0,60}") {
+            for text in [text, near] {
+                if let Ok(pattern) = Pattern::parse(&text) {
+                    prop_assert!(Target::own(&pattern).covers(pattern.as_path()) || pattern.as_path().is_empty()
+                        || pattern.as_path().contains('+'));
+                }
+            }
+        }
     }
 }

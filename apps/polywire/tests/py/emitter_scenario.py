@@ -20,7 +20,7 @@ HOST, PORT = ADDRESS.rsplit(":", 1)
 class Sdk:
     """A client of the SDK whose callbacks are queues."""
 
-    def __init__(self, address=ADDRESS, username=None):
+    def __init__(self, address=ADDRESS, username=None, secure=False):
         self.client = emitter.Client()
         self.messages, self.errors, self.presences = queue.Queue(), queue.Queue(), queue.Queue()
         self.answers, self.events = queue.Queue(), queue.Queue()
@@ -30,7 +30,8 @@ class Sdk:
         self.client.on_keygen = self.client.on_keyban = self.client.on_me = self.answers.put
         self.client.on_connect = lambda: self.events.put("connect")
         host, port = address.rsplit(":", 1)
-        self.client.connect(host=host, port=int(port), secure=False, username=username)
+        host = "localhost" if secure else host
+        self.client.connect(host=host, port=int(port), secure=secure, username=username)
         self.client.loop_start()
         assert self.events.get(timeout=SOON) == "connect"
 
@@ -599,6 +600,43 @@ def errors():
     raw.close()
 
 
+def packet_id_zero():
+    """The JavaScript SDK begins to count packets at random, sometimes with 0."""
+    sdk = Sdk()
+    key = sdk.key("z/", "rw")
+    stream = socket.create_connection((HOST, int(PORT)), SOON)
+    said = b""
+
+    def hear(length):
+        nonlocal said
+        while len(said) < length:
+            part = stream.recv(1000)
+            assert part, said
+            said += part
+        heard, said = said[:length], said[length:]
+        return heard
+
+    def text(text):
+        return len(text).to_bytes(2, "big") + text.encode()
+
+    connect = text("MQTT") + b"\x04\x02\x00\x1e" + text("zero")
+    stream.sendall(b"\x10" + bytes([len(connect)]) + connect)
+    assert hear(4) == b"\x20\x02\x00\x00"
+    body = b"\x00\x00" + text(f"{key}/z/")
+    stream.sendall(b"\x82" + bytes([len(body) + 1]) + body + b"\x00")
+    assert hear(5) == b"\x90\x03\x00\x00\x00"
+    sdk.client.publish(key, "z/", "x")
+    assert hear(7) == b"\x30\x05\x00\x02z/x"
+    stream.sendall(b"\xa2" + bytes([len(body)]) + body)
+    assert hear(4) == b"\xb0\x02\x00\x00"
+    # On the plain face it is what the standard calls it.
+    plain = socket.create_connection((HOST, int(PORT)), SOON)
+    body = b"\x00\x00" + text("z") + b"\x00"
+    plain.sendall(b"\x10" + bytes([len(connect)]) + connect + b"\x82" + bytes([len(body)]) + body)
+    assert plain.recv(4) == b"\x20\x02\x00\x00" and plain.recv(1) == b""
+    sdk.close()
+
+
 def qualities():
     one, two = Raw(), Raw(version=mqtt.MQTTv5)
     key = one.key("q/#/")
@@ -737,6 +775,15 @@ def pages():
     sdk.close()
 
 
+def over_tls():
+    one = Sdk(secure=True)
+    key = one.key("a/", "rw")
+    one.subscribe(key, "a/")
+    one.client.publish(key, "a/", "x")
+    assert one.message() == ("a/", b"x")
+    one.close()
+
+
 def other_presence():
     """Who is on a channel by another protocol is there, and the other way round."""
     sdk = Sdk(username="u")
@@ -758,6 +805,18 @@ def other_presence():
     sdk.close()
 
 
+def shared_round(workers, publisher, key, name):
+    """What the members of a group got of a hundred messages, when all have come."""
+    for number in range(100):
+        publisher.client.publish(key, "n/work/", f"{name} {number}")
+    publisher.client.publish(key, "n/end/", name)
+    seen = []
+    for worker in workers:
+        while (message := worker.message()) != ("n/end/", name.encode()):
+            seen.append(message[1].decode())
+    return sorted(seen) == sorted(f"{name} {number}" for number in range(100)) or seen
+
+
 def two_nodes():
     """Messages, changes, and bans reach another node."""
     other = sys.argv[4]
@@ -774,6 +833,18 @@ def two_nodes():
     three = Sdk()
     three.subscribe(key, "n/")
     assert three.message() == ("n/a/", b"to the other node"), "stored"
+    # One member of a share group gets each message, wherever it is.
+    workers = [Sdk(), Sdk(address=other), Sdk(address=other)]
+    for worker in workers:
+        worker.client.subscribe_with_group(key, "n/work/", "team")
+        worker.subscribe(key, "n/end/")
+    deadline = time.monotonic() + SOON
+    while shared_round(workers, two, key, "knows each node all members?") is not True:
+        assert time.monotonic() < deadline
+    for number in range(3):
+        assert (found := shared_round(workers, two, key, f"round {number}")) is True, found
+    for worker in workers:
+        worker.close()
     one.client.keyban(MASTER, key, True)
     assert one.answers.get(timeout=SOON)["status"] == 200
     deadline = time.monotonic() + SOON

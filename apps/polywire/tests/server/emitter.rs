@@ -1,6 +1,6 @@
 //! MQTT with clients that were not made for us: paho-mqtt and mqtt.js.
 
-use crate::support::{Process, SOON, Server, ServerOptions, python, run_node};
+use crate::support::{Process, Redis, SOON, Server, ServerOptions, python, run_node};
 
 #[track_caller]
 fn run(scenario: &str, server: &Server) {
@@ -35,9 +35,35 @@ python_scenarios!(
     refusals,
     bad_bytes,
     version_5,
+    retained,
+    properties,
+    aliases,
+    shared,
     other_protocols,
     websocket
 );
+
+#[test]
+fn retained_messages_outlive_a_restart_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = || Server::start(&["--data-dir", folder.path().to_str().unwrap()]);
+    run("retained_before", &start());
+    run("remembered", &start());
+}
+
+#[test]
+fn retained_messages_are_those_of_all_nodes() {
+    let redis = Redis::start();
+    let start = || {
+        let node = Server::start(&["--backend", &redis.url()]);
+        node.publish_when_ready("/api/channels/ready/", &serde_json::json!({}));
+        node
+    };
+    let [one, two] = [start(), start()];
+    // Whoever has seen a subscriber has opened what is shared; the other asks.
+    run("retained_before", &one);
+    run("remembered", &two);
+}
 
 #[test]
 fn mqtt_js_over_tcp_and_websocket() {

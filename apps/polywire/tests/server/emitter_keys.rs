@@ -4,6 +4,7 @@ use std::process::Command;
 
 use crate::support::{
     Process, Redis, SOON, Server, ServerOptions, config_file, polywire, python, run_node,
+    tls::{Files, Pair},
 };
 
 const MASTER: &str = "a-master-key-for-tests";
@@ -59,6 +60,7 @@ python_scenarios!(
     keyban,
     groups,
     errors,
+    packet_id_zero,
     qualities,
     wills,
     plain,
@@ -166,6 +168,16 @@ fn two_nodes_on_redis() {
         server.publish_when_ready("/api/channels/ready/", &serde_json::json!({}));
     }
     run("two_nodes", &one, &[&two.address.to_string()]);
+}
+
+#[test]
+fn over_tls() {
+    let files = Files::of(&Pair::new());
+    let server = start(&files.flags(), "");
+    let mut python = command("over_tls", &server, &[]);
+    python.env("SSL_CERT_FILE", &files.certificate);
+    let mut process = Process::start("emitter-io", &mut python);
+    assert!(process.wait(6 * SOON).success());
 }
 
 #[test]

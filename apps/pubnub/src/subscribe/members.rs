@@ -58,17 +58,18 @@ impl<'m> Members<'m> {
         };
         let mut later = Vec::new();
         for (channel, state) in std::mem::take(&mut self.wanted) {
-            if self.stay.is_held {
-                if self.call.shared.leaves.get(&channel, client).is_some() {
-                    later.push((channel, state));
-                    continue;
-                }
-                // Before the client is told of: this may end there, and what is held is released then.
-                self.held.push(channel.clone());
+            if self.stay.is_held && self.call.shared.leaves.get(&channel, client).is_some() {
+                later.push((channel, state));
+                continue;
             }
             let (space, origin) = (self.call.space(), &self.call.caller.origin);
+            let touched = space.presence().touch(&channel, client, self.stay);
+            if touched.is_held {
+                self.held.push(channel.clone());
+            }
+            // What is held is released wherever this ends.
             space
-                .touch(origin, &channel, client, self.stay, state)
+                .tell_of_touch(origin, &channel, client, touched, state)
                 .await;
         }
         self.wanted = later;

@@ -78,6 +78,26 @@ pub struct Stay {
     pub is_held: bool,
 }
 
+impl Stay {
+    /// A sign of life that counts so long.
+    pub fn of(timeout: Duration) -> Self {
+        Self {
+            timeout: Some(timeout),
+            otherwise: timeout,
+            is_held: false,
+        }
+    }
+}
+
+/// What a sign of life did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Touched {
+    /// The client was not present before.
+    pub is_new: bool,
+    /// It is to be [released](Presence::release): it was asked to be held, and there is room for it.
+    pub is_held: bool,
+}
+
 /// What became of a client whose time may be over.
 enum Expiry {
     /// It is not: that is when to look again.
@@ -112,7 +132,7 @@ impl Presence {
 
     /// A connection of `client` joined. True when the client was not present before.
     pub fn join(&self, channel: &Channel, client: &ClientId) -> bool {
-        self.change(channel, client, |entry| entry.connections += 1)
+        self.change(channel, client, |entry| entry.connections += 1) == Some(true)
     }
 
     /// A connection of `client` left. True when the client is not present any more.
@@ -129,21 +149,24 @@ impl Presence {
     }
 
     /// A sign of life of a client without a connection: it is present until a time has passed without another.
-    /// True when the client was not present before.
-    pub fn touch(&self, channel: &Channel, client: &ClientId, stay: Stay) -> bool {
+    pub fn touch(&self, channel: &Channel, client: &ClientId, stay: Stay) -> Touched {
         let now = Instant::now();
         let mut note = None;
-        let is_new = self.change(channel, client, |entry| {
+        let changed = self.change(channel, client, |entry| {
             let before = || entry.life.as_ref().map(|life| life.timeout);
             let timeout = stay.timeout.or_else(before).unwrap_or(stay.otherwise);
             note = entry.touch(now, timeout);
             entry.connections += usize::from(stay.is_held);
         });
         self.note(note, channel, client);
-        is_new
+        Touched {
+            is_new: changed == Some(true),
+            is_held: stay.is_held && changed.is_some(),
+        }
     }
 
-    /// A request that was [held](Stay::is_held) is over, which is a sign of life. It brings nobody back who left meanwhile.
+    /// A request that was [held](Stay::is_held) is over, which is a sign of life. It brings nobody back who left
+    /// meanwhile.
     pub fn release(&self, channel: &Channel, client: &ClientId) {
         let now = Instant::now();
         let note = self.with(channel, client, |entry| {
@@ -271,17 +294,16 @@ impl Presence {
         present.get_mut(client).map(work)
     }
 
-    /// Makes somebody present on this node. True when the client was not present anywhere.
+    /// Makes somebody present on this node. True when the client was not present anywhere; `None` when there is no
+    /// room.
     fn change(
         &self,
         channel: &Channel,
         client: &ClientId,
         change: impl FnOnce(&mut Entry),
-    ) -> bool {
+    ) -> Option<bool> {
         let mut channels = self.shard(channel).lock();
-        let Some((entry, is_new)) = self.entry(&mut channels, channel, client) else {
-            return false;
-        };
+        let (entry, is_new) = self.entry(&mut channels, channel, client)?;
         let was_here = entry.is_here();
         change(entry);
         entry.gave_way = false;
@@ -289,7 +311,7 @@ impl Presence {
             let state = entry.state.as_deref();
             self.note_change(|| Change::here(channel, client, state));
         }
-        is_new
+        Some(is_new)
     }
 
     /// The entry of a client, and whether it was made just now; `None` when there is no room for it.
@@ -363,11 +385,7 @@ mod tests {
     }
 
     fn stay(seconds: u64) -> Stay {
-        Stay {
-            timeout: Some(Duration::from_secs(seconds)),
-            otherwise: Duration::ZERO,
-            is_held: false,
-        }
+        Stay::of(Duration::from_secs(seconds))
     }
 
     fn held(seconds: u64) -> Stay {
@@ -404,8 +422,8 @@ mod tests {
     #[test]
     fn a_client_without_connections_times_out() {
         let (presence, (room, ann)) = (Presence::default(), names());
-        assert!(presence.touch(&room, &ann, stay(20)));
-        assert!(!presence.touch(&room, &ann, stay(30)));
+        assert!(presence.touch(&room, &ann, stay(20)).is_new);
+        assert!(!presence.touch(&room, &ann, stay(30)).is_new);
         let now = Instant::now();
         assert!(presence.expire(now + Duration::from_secs(25)).is_empty());
         assert_eq!(
@@ -420,7 +438,7 @@ mod tests {
         let (presence, (room, ann)) = (Presence::default(), names());
         presence.release(&room, &ann);
         assert_eq!(presence.channels(), []);
-        assert!(presence.touch(&room, &ann, held(20)));
+        assert!(presence.touch(&room, &ann, held(20)).is_held);
         assert_eq!(presence.channels_of(&ann), std::slice::from_ref(&room));
         assert!(presence.remove(&room, &ann));
         presence.release(&room, &ann);
@@ -466,7 +484,9 @@ mod tests {
     fn a_request_under_way_outlasts_the_time() {
         let (presence, (room, ann)) = (Presence::default(), names());
         presence.touch(&room, &ann, stay(5));
-        assert!(!presence.touch(&room, &ann, held(5)));
+        let (is_new, is_held) = (false, true);
+        let touched = presence.touch(&room, &ann, held(5));
+        assert_eq!(touched, Touched { is_new, is_held });
         let now = Instant::now();
         assert_eq!(presence.expire(now + Duration::from_secs(7)), []);
         presence.release(&room, &ann);
