@@ -79,7 +79,8 @@ async fn superseded_changes_are_cleared_away_and_no_rule_takes_others() {
         entries_max: Some(10),
         ..polywire_core::Rule::default()
     };
-    let server = server(MemoryHistory::new(Rules::all(rule), 64 << 20)).await;
+    let policy = Arc::new(MemoryHistory::new(Rules::all(rule), 64 << 20));
+    let server = server(policy.clone()).await;
     let (registry, _) = open(server.space(), 1 << 20).await;
     for key in 0..50 {
         registry
@@ -92,7 +93,7 @@ async fn superseded_changes_are_cleared_away_and_no_rule_takes_others() {
     }
     let channel = polywire_core::Channel::new("$polywire/registry/test").unwrap();
     let target = Target::from(channel);
-    let history = server.space().history().unwrap();
+    let history = policy.history().unwrap();
     let kept = history.count(&target, Span::ALL).await.unwrap();
     assert!((2..1200).contains(&kept), "{kept}");
     let page = history
@@ -100,6 +101,10 @@ async fn superseded_changes_are_cleared_away_and_no_rule_takes_others() {
         .await
         .unwrap();
     assert_eq!(page.entries.len() as u64, kept);
+    // No app reads it as if it were a channel of messages.
+    let visible = server.space().history().unwrap();
+    assert!(visible.count(&target, Span::ALL).await.is_err());
+    assert_eq!(visible.targets(None, 10).await.unwrap(), []);
     // Whoever opens it now knows all of it.
     let (again, told) = open(server.space(), 1 << 20).await;
     assert_eq!(seen(&told).len(), 51);

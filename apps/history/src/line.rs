@@ -17,7 +17,8 @@ use serde_json::value::RawValue;
 /// {"channel":"news","epoch":"17636…","seq":7,"timetoken":"17636…","publisher":"ann","data":{"my": "data"}}
 /// ```
 /// A private message has `user` instead of `channel`. `data` is the JSON that was published, byte for byte; bytes
-/// that are neither JSON nor text stand in `base64` instead. `meta`, `kind` (`signal` or `action`), `ttl_ms` and
+/// that are neither JSON nor text stand in `base64` instead. `meta`, `label` (what the
+/// publisher calls this sort of message), `kind` (`signal` or `action`), `ttl_ms` and
 /// `annotations` are there where there is something to say. Numbers of more than 53 bits are texts, so that every
 /// reader of JSON gets them right.
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,6 +34,8 @@ pub struct Line<'l> {
     kind: Option<LineKind>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     publisher: Option<Id>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    label: Option<Cow<'l, str>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     meta: Option<Cow<'l, RawValue>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -149,6 +152,7 @@ impl<'l> Line<'l> {
             timetoken: position.timetoken.0.to_string(),
             kind,
             publisher: publication.publisher.as_ref().map(Id::of),
+            label: publication.label.as_deref().map(Cow::Borrowed),
             meta: publication.meta.as_ref().and_then(raw),
             ttl_ms: publication
                 .retention
@@ -189,6 +193,7 @@ impl<'l> Line<'l> {
             ttl: self.ttl_ms.map(Duration::from_millis),
         });
         draft.publisher = self.publisher.as_ref().map(Id::client).transpose()?;
+        draft.label = self.label.as_deref().map(Into::into);
         draft.meta = self.meta.as_deref().map(json).transpose()?;
         draft.kind = match self.kind {
             None => Kind::Message,
@@ -281,7 +286,10 @@ mod tests {
                 (read, wrote) => assert_eq!(read, wrote),
             }
             assert_eq!((&read.target, &read.meta), (&wrote.target, &wrote.meta));
-            assert_eq!(read.publisher, wrote.publisher);
+            assert_eq!(
+                (&read.publisher, &read.label),
+                (&wrote.publisher, &wrote.label)
+            );
             assert_eq!((&read.kind, read.retention), (&wrote.kind, wrote.retention));
         }
     }

@@ -171,7 +171,7 @@ impl Registry {
     }
 
     async fn read_kept(&self, space: &Space) -> Result<(), RegistryError> {
-        let Some(history) = space.history() else {
+        let Some(history) = space.whole_history() else {
             return Ok(());
         };
         let target = Target::from(self.channel.clone());
@@ -230,7 +230,7 @@ impl Registry {
             state.is_compacting = true;
         }
         let restated = self.restate(space, Retention::DEFAULT).await;
-        if let (Some(up_to), Some(history)) = (restated, space.history()) {
+        if let (Some(up_to), Some(history)) = (restated, space.whole_history()) {
             let span = Span::from(Timetoken(0)..=up_to);
             let target = Target::from(self.channel.clone());
             if let Err(error) = history.delete(&target, span).await {

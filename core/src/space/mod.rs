@@ -4,7 +4,9 @@ mod attachment;
 mod presence;
 mod reading;
 mod replay;
+mod visible;
 
+use self::visible::Visible;
 pub use self::{
     attachment::{Attachment, Subscribed},
     presence::{Member, Presence, Stay, Touched},
@@ -41,7 +43,7 @@ pub struct Space {
     hub: Arc<Hub>,
     backend: Arc<dyn PubSubBackend>,
     authentication: Arc<dyn AuthenticationPolicy>,
-    persistence: Arc<dyn PersistencePolicy>,
+    history: Visible,
     dispatcher: Arc<dyn Dispatcher>,
     presence: Presence,
     runtime: Arc<Runtime>,
@@ -58,11 +60,15 @@ impl Space {
     ) -> Arc<Self> {
         let changes = backend.is_shared().then(Arc::default);
         let presence = Presence::new(runtime.limits().members_max, changes);
+        let history = Visible {
+            backend: backend.clone(),
+            persistence,
+        };
         Arc::new(Self {
             hub,
             backend,
             authentication,
-            persistence,
+            history,
             dispatcher,
             presence,
             runtime,
@@ -94,11 +100,15 @@ impl Space {
         self.backend.status()
     }
 
-    /// What is kept of channels, to be read again; `None` when nothing is. Apps check the right to read it.
+    /// What is kept of channels, to be read again; `None` when nothing is. Apps check the right to read it. Of
+    /// channels whose names begin with [`RESERVED`] nothing can be read.
     pub fn history(&self) -> Option<&dyn History> {
-        self.backend
-            .history()
-            .or_else(|| self.persistence.history())
+        self.history.all().map(|_| &self.history as &dyn History)
+    }
+
+    /// The same with the channels that apps use among themselves.
+    pub(crate) fn whole_history(&self) -> Option<&dyn History> {
+        self.history.all()
     }
 
     /// Asks the authentication policy.
