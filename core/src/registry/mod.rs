@@ -23,6 +23,7 @@ use crate::{
     backend::{BackendError, Interest},
     channel::Channel,
     delivery::{Fanout, Receiver},
+    hub::JoinNumber,
     identity::{ClientId, ConnectionId},
     persistence::{HistoryError, Query, Span},
     publication::{Draft, JsonText, Payload, Publication, Retention, Target, Timetoken},
@@ -96,6 +97,9 @@ impl Registry {
     ///
     /// # Errors
     /// When what is kept cannot be read.
+    ///
+    /// # Cancel safety
+    /// A dropped future leaves nothing behind.
     pub async fn open(
         space: &Arc<Space>,
         name: &str,
@@ -115,8 +119,14 @@ impl Registry {
         });
         // First this, so that nothing is missed that comes while the past is read.
         let interest = Interest::Channel(channel);
-        space.follow(&interest, registry.clone()).await;
+        let joined = Joined {
+            space,
+            number: Some(space.hub().join(&interest, registry.clone())),
+            interest,
+        };
+        space.follow_elsewhere(&joined.interest).await;
         registry.read_kept(space).await?;
+        joined.keep();
         if space.is_shared() {
             tokio::spawn(registry.clone().compare(space.clone()));
         }
@@ -229,6 +239,7 @@ impl Registry {
             }
             state.is_compacting = true;
         }
+        let _ends = Compacting(self);
         let restated = self.restate(space, Retention::DEFAULT).await;
         if let (Some(up_to), Some(history)) = (restated, space.whole_history()) {
             let span = Span::from(Timetoken(0)..=up_to);
@@ -238,10 +249,8 @@ impl Registry {
                 tracing::debug!(error, channel = %self.channel, "superseded changes stay");
             }
         }
-        let mut state = self.state.lock();
-        state.is_compacting = false;
         if let Some(up_to) = restated {
-            state.table.restated(up_to);
+            self.state.lock().table.restated(up_to);
         }
     }
 
@@ -291,6 +300,36 @@ impl Registry {
                     let _ = self.publish(&space, &have, Retention::NONE).await;
                 }
             }
+        }
+    }
+}
+
+/// A registry that is being compacted, until that is done or given up.
+struct Compacting<'r>(&'r Registry);
+
+impl Drop for Compacting<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().is_compacting = false;
+    }
+}
+
+/// A registry that is being opened: it leaves its channel if that comes to nothing.
+struct Joined<'s> {
+    space: &'s Space,
+    interest: Interest,
+    number: Option<JoinNumber>,
+}
+
+impl Joined<'_> {
+    fn keep(mut self) {
+        self.number = None;
+    }
+}
+
+impl Drop for Joined<'_> {
+    fn drop(&mut self) {
+        if let Some(number) = self.number.take() {
+            self.space.hub().leave(&self.interest, number);
         }
     }
 }

@@ -233,10 +233,15 @@ impl Space {
         self.backend.publish(draft).await
     }
 
-    /// Gives a receiver what is published, from now on and until the server stops, without asking anybody.
-    /// Returns when publications of other nodes arrive too.
+    /// Gives a receiver what is published, from now on and until the server stops, without asking anybody. Returns
+    /// when publications of other nodes arrive too.
     pub(crate) async fn follow(&self, interest: &Interest, receiver: Arc<dyn Receiver>) {
         self.hub.join(interest, receiver);
+        self.follow_elsewhere(interest).await;
+    }
+
+    /// Returns when publications of other nodes arrive too, for what was joined on this one.
+    pub(crate) async fn follow_elsewhere(&self, interest: &Interest) {
         if let Err(error) = self.backend.subscribe(interest).await {
             let error = &error as &dyn std::error::Error;
             tracing::debug!(error, ?interest, "followed on this node only, for now");

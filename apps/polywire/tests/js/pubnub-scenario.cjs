@@ -1,17 +1,20 @@
 // The real PubNub SDK for JavaScript against a running server: pubnub-scenario.cjs HOST:PORT SCENARIO
+// Several servers stand with commas between them; clients take them in turn.
 'use strict';
 
 const assert = require('node:assert/strict');
 const PubNub = require('pubnub');
 
-const [origin, scenario] = process.argv.slice(2);
+const [addresses, scenario] = process.argv.slice(2);
+const origins = addresses.split(',');
+let clients = 0;
 const SOON = 20_000;
 const SILENCE = 600;
 
 class Client {
   constructor(userId, settings = {}) {
     this.pubnub = new PubNub({
-      origin,
+      origin: origins[clients++ % origins.length],
       ssl: false,
       publishKey: 'demo',
       subscribeKey: 'demo',

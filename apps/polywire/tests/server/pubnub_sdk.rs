@@ -28,19 +28,23 @@ fn run(mode: &str, scenario: &str) {
 /// The same where messages are kept on disk.
 #[track_caller]
 fn run_on_disk(mode: &str, scenario: &str) {
+    on_disk_server(|address| run_at(address, mode, scenario));
+}
+
+fn on_disk_server(run: impl FnOnce(&str)) {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(&[
-        "--app",
-        "pubnub",
-        "--data-dir",
-        folder.path().to_str().unwrap(),
-    ]);
-    run_at(&server.address.to_string(), mode, scenario);
+    let folder = folder.path().to_str().unwrap();
+    let server = Server::start(&["--app", "pubnub", "--data-dir", folder]);
+    run(&server.address.to_string());
 }
 
 /// The same on two nodes that share a Redis: clients take them in turn.
 #[track_caller]
 fn run_on_two_nodes(mode: &str, scenario: &str) {
+    two_nodes(scenario, |addresses| run_at(addresses, mode, scenario));
+}
+
+fn two_nodes(scenario: &str, run: impl FnOnce(&str)) {
     let redis = Redis::start();
     let args = ["--backend", &redis.url(), "--persistence", "redis"];
     // With key sets of its own a node keeps messages from its start, whoever published them.
@@ -53,7 +57,7 @@ fn run_on_two_nodes(mode: &str, scenario: &str) {
     for server in [&one, &two] {
         server.publish_when_ready("/api/channels/ready/", &serde_json::json!({}));
     }
-    run_at(&format!("{},{}", one.address, two.address), mode, scenario);
+    run(&format!("{},{}", one.address, two.address));
 }
 
 #[track_caller]
@@ -122,15 +126,65 @@ python_in_all_modes!(
 python!(sync_filter, "sync": filters);
 python!(classic_filter, "classic": filters);
 
-python!(on_disk, run_on_disk, "engine":
-    messages, meta, resume, groups, presence_of_groups, history, actions, catch_up);
+macro_rules! python_on_disk {
+    ($($name:ident),*) => {
+        mod on_disk {
+            use super::run_on_disk as run;
+
+            python!(sync, run, "sync": $($name),*);
+            python!(classic, run, "classic": $($name),*);
+            python!(engine, run, "engine": $($name),*);
+        }
+    };
+}
+
+macro_rules! python_on_two_nodes {
+    ($($name:ident),*) => {
+        mod on_two_nodes {
+            use super::run_on_two_nodes as run;
+
+            python!(sync, run, "sync": $($name),*);
+            python!(classic, run, "classic": $($name),*);
+            python!(engine, run, "engine": $($name),*);
+        }
+    };
+}
+
+python_on_disk!(
+    messages,
+    meta,
+    resume,
+    groups,
+    presence_of_groups,
+    history,
+    actions,
+    catch_up
+);
+
 // Where history is kept more than the queue comes, and nothing is forgotten that the scenarios for that ask for.
-python!(on_two_nodes, run_on_two_nodes, "classic":
-    messages, compressed, meta, names, signals, wildcards, resume, history, actions, catch_up, presence,
-    presence_of_wildcards, vanish, state, here_now, groups, presence_of_groups, access);
+python_on_two_nodes!(
+    messages,
+    compressed,
+    meta,
+    names,
+    signals,
+    wildcards,
+    resume,
+    history,
+    actions,
+    catch_up,
+    presence,
+    presence_of_wildcards,
+    vanish,
+    state,
+    here_now,
+    groups,
+    presence_of_groups,
+    access
+);
 
 mod javascript {
-    use super::{run_node, server};
+    use super::{on_disk_server, run_node, server, two_nodes};
 
     macro_rules! javascript {
         ($($name:ident),*) => {$(
@@ -146,5 +200,31 @@ mod javascript {
     javascript!(
         messages, signals, names, wildcards, groups, resume, presence, state, errors, encrypted,
         filters, access, history, actions, keep_alive, time
+    );
+
+    macro_rules! javascript_elsewhere {
+        ($($name:ident),*) => {
+            mod on_disk {
+                $(#[test]
+                fn $name() {
+                    super::on_disk_server(|address| {
+                        super::run_node("pubnub-scenario.cjs", &[address, stringify!($name)]);
+                    });
+                })*
+            }
+
+            mod on_two_nodes {
+                $(#[test]
+                fn $name() {
+                    super::two_nodes(stringify!($name), |addresses| {
+                        super::run_node("pubnub-scenario.cjs", &[addresses, stringify!($name)]);
+                    });
+                })*
+            }
+        };
+    }
+
+    javascript_elsewhere!(
+        messages, signals, wildcards, groups, resume, presence, state, history, actions
     );
 }
