@@ -1,10 +1,6 @@
 //! What a publication says about itself: what MQTT has words for and a payload has no place for.
 
-use std::{
-    num::NonZeroU32,
-    sync::LazyLock,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{num::NonZeroU32, sync::LazyLock, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -14,6 +10,8 @@ use rmqtt_codec::{
     v5::{LastWill, PublishProperties},
 };
 use serde::{Deserialize, Serialize};
+
+use crate::keys::now;
 
 // What every node and every other protocol carries along with a publication is its meta.
 const ONE: &str = r#"{"qos":1}"#;
@@ -48,11 +46,6 @@ pub(crate) struct About {
 
 fn is_false(flag: &bool) -> bool {
     !flag
-}
-
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default().as_secs()
 }
 
 /// The quality that a publication came with.

@@ -25,7 +25,6 @@ pub(crate) struct Will {
     pub(crate) topic: ByteString,
     pub(crate) payload: Bytes,
     pub(crate) qos: QoS,
-    pub(crate) retain: bool,
     pub(crate) about: About,
     /// How long it is wanted once it was published.
     pub(crate) expiry_secs: Option<NonZeroU32>,
@@ -87,7 +86,6 @@ impl Connect {
                 topic: will.topic,
                 payload: will.message,
                 qos: will.qos,
-                retain: will.retain,
                 about: About::of_qos(will.qos).retained(will.retain),
                 expiry_secs: None,
             }),
@@ -113,7 +111,6 @@ impl Connect {
                 topic: will.topic,
                 payload: will.message,
                 qos: will.qos,
-                retain: will.retain,
             }),
             persistent: false,
             session_expiry_secs: connect.session_expiry_interval_secs,

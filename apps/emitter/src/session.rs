@@ -344,7 +344,7 @@ impl Session {
             let about = will.about.expires_in(will.expiry_secs);
             let draft = Draft::new(topic, Payload::untyped(will.payload)).publisher(client);
             let draft = described(draft, &about, will.expiry_secs);
-            let published = publish_plain(&self.shared, &attachment, draft, will.retain);
+            let published = publish_plain(&self.shared, &attachment, draft, about.retain);
             if let Err(refusal) = Box::pin(published).await {
                 tracing::debug!(connection = %self.connection, %refusal, "a will was not published");
             }

@@ -402,7 +402,7 @@ impl Speaker {
             let message = Message {
                 payload: will.payload,
                 qos: will.qos,
-                retain: will.retain,
+                retain: will.about.retain,
             };
             let sent = self.send(&will.topic, message, attachment).await;
             if !matches!(sent, Ok(Ok(()))) {

@@ -394,33 +394,39 @@ def half_open_threads():
     asyncio.run(receive_while_cut(3_000, 20, open_threads, half=True))
 
 
+async def member_behind_a_proxy():
+    """A client in the group g that can be cut off: its ids as it connects, its messages, and the first id."""
+    proxy = Proxy()
+    address = await proxy.start()
+    client = AsyncClient(url("ann", address=address), reconnect_retry_total=10)
+    connected, got = asyncio.Queue(), asyncio.Queue()
+
+    async def on_connected(args):
+        await connected.put(args.connection_id)
+
+    async def on_message(message):
+        await got.put(message.data)
+
+    await client.subscribe(CallbackType.CONNECTED, on_connected)
+    await client.subscribe(CallbackType.GROUP_MESSAGE, on_message)
+    await client.open()
+    first = await asyncio.wait_for(connected.get(), SOON)
+    await client.join_group("g")
+    return proxy, client, connected, got, first
+
+
 def recovery_too_late():
     """After the window the client connects anew, and joins its groups again."""
 
     async def main():
-        proxy = Proxy()
-        address = await proxy.start()
-        client = AsyncClient(url("ann", address=address), reconnect_retry_total=10)
-        connected, got = asyncio.Queue(), asyncio.Queue()
-
-        async def on_connected(args):
-            await connected.put(args.connection_id)
-
-        async def on_message(message):
-            await got.put(message.data)
-
-        await client.subscribe(CallbackType.CONNECTED, on_connected)
-        await client.subscribe(CallbackType.GROUP_MESSAGE, on_message)
-        await client.open()
-        first = await asyncio.wait_for(connected.get(), SOON)
-        await client.join_group("g")
+        proxy, client, connected, got, first = await member_behind_a_proxy()
         hub = service()
+        port = proxy.server.sockets[0].getsockname()[1]
         # The server ends it while the client is cut off: nobody waits for the window.
         proxy.server.close()
         proxy.cut()
         await asyncio.to_thread(hub.close_connection, first)
         assert not await asyncio.to_thread(hub.connection_exists, first)
-        port = int(address.rsplit(":", 1)[1])
         proxy.server = await asyncio.start_server(proxy.serve, "127.0.0.1", port)
         second = await asyncio.wait_for(connected.get(), SOON)
         assert second != first
@@ -521,22 +527,7 @@ def recovery_on_another_node():
 
     async def main():
         other = sys.argv[4]
-        proxy = Proxy()
-        address = await proxy.start()
-        client = AsyncClient(url("ann", address=address), reconnect_retry_total=10)
-        connected, got = asyncio.Queue(), asyncio.Queue()
-
-        async def on_connected(args):
-            await connected.put(args.connection_id)
-
-        async def on_message(message):
-            await got.put(message.data)
-
-        await client.subscribe(CallbackType.CONNECTED, on_connected)
-        await client.subscribe(CallbackType.GROUP_MESSAGE, on_message)
-        await client.open()
-        first = await asyncio.wait_for(connected.get(), SOON)
-        await client.join_group("g")
+        proxy, client, connected, got, first = await member_behind_a_proxy()
         proxy.to = other
         proxy.cut()
         second = await asyncio.wait_for(connected.get(), SOON)
