@@ -1,7 +1,6 @@
 //! What nodes tell each other about a registry.
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use crate::publication::{JsonText, Timetoken};
 
@@ -18,10 +17,10 @@ pub(super) type Restated = (String, Option<JsonText>, Timetoken);
 #[serde(rename_all = "snake_case")]
 pub(super) enum Message {
     /// Documents are set, at the time of the publication.
-    Set(Vec<(String, Option<Box<RawValue>>)>),
+    Set(Vec<Change>),
     /// Documents were set at these times.
     Restate {
-        documents: Vec<(String, Option<Box<RawValue>>, u64)>,
+        documents: Vec<(String, Option<JsonText>, u64)>,
         /// The last change that whoever says this knows.
         last: u64,
     },
@@ -31,29 +30,16 @@ pub(super) enum Message {
     Have { last: u64, count: usize },
 }
 
-fn raw(value: Option<&JsonText>) -> Option<Box<RawValue>> {
-    RawValue::from_string(value?.as_str().to_owned()).ok()
-}
-
-fn text(value: Option<&RawValue>) -> Option<JsonText> {
-    JsonText::parse(value?.get().to_owned().into()).ok()
-}
-
 impl Message {
     pub(super) fn set(changes: &[Change]) -> Self {
-        let changes = changes.iter();
-        Self::Set(
-            changes
-                .map(|(key, value)| (key.clone(), raw(value.as_ref())))
-                .collect(),
-        )
+        Self::Set(changes.to_vec())
     }
 
     pub(super) fn restate(documents: &[Restated], last: Timetoken) -> Self {
         let documents = documents.iter();
         Self::Restate {
             documents: documents
-                .map(|(key, value, at)| (key.clone(), raw(value.as_ref()), at.0))
+                .map(|(key, value, at)| (key.clone(), value.clone(), at.0))
                 .collect(),
             last: last.0,
         }
@@ -68,11 +54,11 @@ impl Message {
         match self {
             Self::Set(changes) => changes
                 .iter()
-                .map(|(key, value)| (key.clone(), text(value.as_deref()), at))
+                .map(|(key, value)| (key.clone(), value.clone(), at))
                 .collect(),
             Self::Restate { documents, .. } => documents
                 .iter()
-                .map(|(key, value, at)| (key.clone(), text(value.as_deref()), Timetoken(*at)))
+                .map(|(key, value, at)| (key.clone(), value.clone(), Timetoken(*at)))
                 .collect(),
             Self::Ask {} | Self::Have { .. } => Vec::new(),
         }

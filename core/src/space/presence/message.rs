@@ -1,7 +1,7 @@
 //! What nodes tell each other about who is present.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
 
 use crate::{
     channel::Channel,
@@ -40,7 +40,7 @@ pub(super) struct Change {
     channel: String,
     client: Value,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    state: Option<Box<RawValue>>,
+    state: Option<JsonText>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,20 +75,19 @@ impl Change {
     }
 
     fn new(what: What, channel: &Channel, client: &ClientId, state: Option<&JsonText>) -> Self {
-        let state = state.and_then(|state| RawValue::from_string(state.as_str().to_owned()).ok());
         Self {
             what,
             channel: channel.as_str().to_owned(),
             // Keeps whether the client wrote a number.
             client: serde_json::to_value(client).unwrap_or_default(),
-            state,
+            state: state.cloned(),
         }
     }
 
     /// Bytes that it takes in a message, about.
     pub(super) fn bytes(&self) -> usize {
         let client = self.client.as_str().map_or(20, str::len);
-        let state = self.state.as_ref().map_or(0, |state| state.get().len());
+        let state = self.state.as_ref().map_or(0, |state| state.as_str().len());
         60 + self.channel.len() + client + state
     }
 
@@ -102,8 +101,7 @@ impl Change {
     }
 
     pub(super) fn stated(&self) -> Option<JsonText> {
-        let text = self.state.as_ref()?.get().to_owned();
-        JsonText::parse(text.into()).ok()
+        self.state.clone()
     }
 }
 
