@@ -85,6 +85,13 @@ pub trait App: Send + Sync + 'static {
         None
     }
 
+    /// Prepares what has to be there before the first client comes, such as what was remembered before a restart.
+    /// Awaited once, after everything else was asked for and before anybody is served. What cannot be had now must
+    /// not keep the server from starting: wait a bounded time.
+    async fn start(&self, space: &Arc<Space>) {
+        let _ = space;
+    }
+
     /// What is unsafe about this app's settings on an address that others can reach, as a sentence that
     /// says what to do; such a composition is refused unless told otherwise.
     fn weakness(&self) -> Option<String> {

@@ -25,7 +25,7 @@ use crate::{
     keys::now,
     outgoing,
     own::Aliases,
-    session::Session,
+    session::{Absence, Session},
     sessions::Seat,
     shared::{ALIASES_MAX, IN_FLIGHT_MAX, NAME, Shared},
     subscription::is_topic,
@@ -44,6 +44,11 @@ enum Sight {
 pub(crate) struct Refused(pub(crate) Bytes);
 
 type Reasons = (v3::ConnectAckReason, ConnectAckReason);
+
+const UNAVAILABLE: Reasons = (
+    v3::ConnectAckReason::ServiceUnavailable,
+    ConnectAckReason::ServerUnavailable,
+);
 
 /// A connection whose client has said CONNECT.
 pub(crate) struct Admission<'c> {
@@ -90,9 +95,22 @@ impl Admission<'_> {
             None => None,
         };
         let before = match before {
+            // Where it is not known whether there is an earlier session who asks for none is not kept waiting.
+            None => match sessions.recall(&id, self.shared).await {
+                Ok(before) => before,
+                Err(_) if connect.clean_start && connect.session_expiry_secs == 0 => None,
+                Err(error) => {
+                    tracing::warn!(%error, client = %id, "a session cannot be read");
+                    sessions.stand_up(&id, &seat);
+                    return Err(refuse(UNAVAILABLE));
+                }
+            },
+            before => before,
+        };
+        let before = match before {
             Some(session) if goes_on(&session, &connect, sight, &identity) => Some(session),
             Some(session) => {
-                session.end(self.shared).await;
+                sessions.end(session, self.shared).await;
                 None
             }
             None => None,
@@ -111,14 +129,39 @@ impl Admission<'_> {
             packet_bytes_max: connect.packet_bytes_max.map(|max| max as usize),
         };
         let keep_alive_secs = self.keep_alive_secs(&connect);
+        let is_present = before.is_some();
+        let mut session = match before {
+            Some(mut session) => {
+                session.come_back(self.shared).await;
+                session.attachment.renew(identity, self.peer);
+                Box::new(Session {
+                    version,
+                    will: connect.will.clone(),
+                    expiry_secs,
+                    ..*session
+                })
+            }
+            None => self.session(id.clone(), client, terms, &connect, identity, expiry_secs),
+        };
+        if expiry_secs > 0
+            && let Err(error) = sessions.remember(&mut session, &self.shared.space).await
+        {
+            tracing::warn!(%error, client = %id, "a session cannot be written down");
+            // What there was of it stays.
+            session.absence = Some(Absence::from_now(expiry_secs));
+            *place = Some(session);
+            drop(place);
+            sessions.part(self.shared, &seat).await;
+            return Err(refuse(UNAVAILABLE));
+        }
         self.contact.connected(terms, keep_alive_secs);
         self.contact.send(match version {
             Version::V3 => outgoing::v3(v3::Packet::ConnectAck(v3::ConnectAck {
                 return_code: v3::ConnectAckReason::ConnectionAccepted,
-                session_present: before.is_some(),
+                session_present: is_present,
             })),
             Version::V5 => outgoing::v5(v5::Packet::ConnectAck(Box::new(v5::ConnectAck {
-                session_present: before.is_some(),
+                session_present: is_present,
                 session_expiry_interval_secs: (expiry_secs != connect.session_expiry_secs)
                     .then_some(expiry_secs),
                 receive_max: NonZeroU16::new(IN_FLIGHT_MAX).unwrap_or(NonZeroU16::MIN),
@@ -130,43 +173,14 @@ impl Admission<'_> {
                 ..v5::ConnectAck::default()
             }))),
         });
-        let session = match before {
-            Some(mut session) => {
-                session.come_back(self.shared).await;
-                session.attachment.renew(identity, self.peer);
-                self.come(&session.client, terms, &connect);
-                Box::new(Session {
-                    version,
-                    will: connect.will,
-                    expiry_secs,
-                    ..*session
-                })
-            }
-            None => {
-                let client = self.client(client, terms, &connect, expiry_secs);
-                let mut origin = Origin::new(NAME, identity).peer(self.peer);
-                origin.client = None;
-                let attachment = self.shared.space.attach(origin, client.clone());
-                let mut face = Face::Undecided(connect.username);
-                if sight != Sight::Undecided {
-                    let is_emitter = sight == Sight::Emitter;
-                    face.choose(is_emitter, self.shared, &client, version).await;
-                }
-                Box::new(Session {
-                    version,
-                    id,
-                    client,
-                    face,
-                    attachment,
-                    will: connect.will,
-                    received: HashSet::new(),
-                    aliases: HashMap::new(),
-                    groups: Vec::new(),
-                    expiry_secs,
-                    absence: None,
-                })
-            }
-        };
+        // Behind the answer.
+        self.come(&session.client, terms, &connect);
+        if sight != Sight::Undecided && matches!(session.face, Face::Undecided(_)) {
+            let is_emitter = sight == Sight::Emitter;
+            let client = session.client.clone();
+            let face = &mut session.face;
+            face.choose(is_emitter, self.shared, &client, version).await;
+        }
         *place = Some(session);
         drop(place);
         Ok(seat)
@@ -182,6 +196,37 @@ impl Admission<'_> {
         }
     }
 
+    /// A session of a client that has none yet. It is away until it [comes](Self::come), where it may outlive this
+    /// connection.
+    fn session(
+        &self,
+        id: ByteString,
+        name: ClientId,
+        terms: Terms,
+        connect: &Connect,
+        identity: Arc<Identity>,
+        expiry_secs: u32,
+    ) -> Box<Session> {
+        let client = self.client(&id, name, terms, connect, expiry_secs);
+        let mut origin = Origin::new(NAME, identity).peer(self.peer);
+        origin.client = None;
+        let attachment = self.shared.space.attach(origin, client.clone());
+        Box::new(Session {
+            version: terms.version,
+            id,
+            client,
+            face: Face::Undecided(connect.username.clone()),
+            attachment,
+            will: connect.will.clone(),
+            received: HashSet::new(),
+            aliases: HashMap::new(),
+            groups: Vec::new(),
+            expiry_secs,
+            absence: None,
+            is_written: false,
+        })
+    }
+
     fn window(&self, terms: Terms, connect: &Connect) -> Window {
         let messages_max = connect.receive_max.unwrap_or(IN_FLIGHT_MAX);
         Window {
@@ -191,31 +236,29 @@ impl Admission<'_> {
         }
     }
 
-    /// A client without an earlier session.
     fn client(
         &self,
-        id: ClientId,
+        id: &str,
+        name: ClientId,
         terms: Terms,
         connect: &Connect,
         expiry_secs: u32,
     ) -> Arc<Client> {
-        let space = &self.shared.space;
+        let (space, sessions) = (&self.shared.space, &self.shared.sessions);
         let connection = ConnectionId::next(space.hub().node());
         let bytes_max = space.limits().outbound_bytes_max;
         let window = self.window(terms, connect);
-        if expiry_secs == 0 {
+        Arc::new(if expiry_secs == 0 {
             let aliases = Aliases::new(connect.aliases_max.min(ALIASES_MAX));
             let in_flight = InFlight::new(window, bytes_max);
             let contact = self.contact.clone();
-            return Arc::new(Client::new(
-                connection, id, contact, terms, in_flight, aliases,
-            ));
-        }
-        let in_flight = InFlight::lasting(window, bytes_max, self.shared.sessions.budget.clone());
-        let encoders = self.shared.plain(terms.version);
-        let client = Arc::new(Client::lasting(connection, id, terms, encoders, in_flight));
-        self.come(&client, terms, connect);
-        client
+            Client::new(connection, name, contact, terms, in_flight, aliases)
+        } else {
+            let (budget, ledger) = (sessions.budget.clone(), sessions.ledgers.begin(id));
+            let in_flight = InFlight::lasting(window, bytes_max, budget, ledger);
+            let encoders = self.shared.plain(terms.version);
+            Client::lasting(connection, name, terms, encoders, in_flight)
+        })
     }
 
     /// A client whose session may outlive this connection has come.
@@ -256,10 +299,7 @@ impl Admission<'_> {
         }
         let answer = self.shared.space.authenticate(&credentials).await;
         answer.map(Arc::new).map_err(|error| match error {
-            AuthenticationError::Unavailable(_) => (
-                v3::ConnectAckReason::ServiceUnavailable,
-                ConnectAckReason::ServerUnavailable,
-            ),
+            AuthenticationError::Unavailable(_) => UNAVAILABLE,
             _ => (
                 v3::ConnectAckReason::BadUserNameOrPassword,
                 ConnectAckReason::BadUserNameOrPassword,

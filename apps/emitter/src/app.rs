@@ -8,6 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::future::join;
 use http::{HeaderMap, HeaderName, header};
 use polywire_core::{
     App, Listening, Space, TokenPlace,
@@ -17,6 +18,7 @@ use polywire_core::{
 };
 use rand::distr::{Alphanumeric, SampleString};
 use rmqtt_codec::types::QoS;
+use tokio::time::timeout;
 use warp::{Filter, Rejection, filters::BoxedFilter};
 
 use crate::{
@@ -34,6 +36,9 @@ use crate::{
 
 /// What a packet may be longer than a message: its topic and the rest.
 const PACKET_BYTES_MORE: usize = 8 << 10;
+
+/// How long a start waits for what was there before.
+const START: Duration = Duration::from_secs(10);
 
 /// The Emitter app: MQTT, with topics that begin with a key, and with topics as they are.
 #[derive(Clone)]
@@ -213,6 +218,15 @@ impl Emitter {
         })
     }
 
+    /// Reads what was there before a restart.
+    async fn open(&self, space: &Arc<Space>) {
+        let shared = self.shared(space);
+        let opening = join(shared.retained.open(space), shared.sessions.open(&shared));
+        if timeout(START, opening).await.is_err() {
+            tracing::warn!("what MQTT clients left behind cannot be read yet");
+        }
+    }
+
     fn shared(&self, space: &Arc<Space>) -> Arc<Shared> {
         let shared = self.shared.get_or_init(|| {
             let shared = Arc::new(Shared {
@@ -229,12 +243,10 @@ impl Emitter {
                     encoders(Version::V5, "/"),
                 ),
                 retained: Retained::default(),
-                sessions: Sessions::new(self.sessions),
+                sessions: Sessions::new(space, self.sessions),
                 keep_alive_secs_max: self.keep_alive_secs_max,
             });
             tokio::spawn(Sessions::watch(Arc::downgrade(&shared)));
-            let opening = shared.clone();
-            tokio::spawn(async move { opening.retained.open(&opening.space).await });
             shared
         });
         shared.clone()
@@ -294,6 +306,10 @@ impl App for Emitter {
             Faces::Plain => sockets.boxed(),
             Faces::Both | Faces::Emitter => sockets.or(pages).unify().boxed(),
         }
+    }
+
+    async fn start(&self, space: &Arc<Space>) {
+        self.open(space).await;
     }
 
     fn weakness(&self) -> Option<String> {
@@ -361,6 +377,10 @@ impl App for PlainMqtt {
 
     fn tcp(&self, space: &Arc<Space>) -> Vec<Arc<dyn TcpProtocol>> {
         vec![self.0.streams(space, Faces::Plain)]
+    }
+
+    async fn start(&self, space: &Arc<Space>) {
+        self.0.open(space).await;
     }
 
     fn weakness(&self) -> Option<String> {

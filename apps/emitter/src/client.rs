@@ -21,7 +21,7 @@ use crate::{
     about::{self, About},
     contact::{Contact, Terms},
     face::{Fate, Hold},
-    in_flight::{InFlight, TooMuch, Window},
+    in_flight::{InFlight, OnItsWay, TooMuch, Window},
     line::{Line, Place, Wire},
     outgoing,
     own::{self, ALIAS_BYTES, Aliases},
@@ -135,6 +135,11 @@ impl Client {
     /// The client's name.
     pub(crate) fn id(&self) -> &ClientId {
         &self.id
+    }
+
+    /// What is on its way to it.
+    pub(crate) fn on_its_way(&self) -> OnItsWay {
+        self.state.lock().in_flight.on_its_way()
     }
 
     /// What it is subscribed to.
@@ -322,6 +327,7 @@ fn parcel(terms: &Terms, packet: Bytes, publication: &Publication) -> Parcel {
     Parcel {
         packet,
         version: terms.version,
+        at: publication.position().timetoken,
         expires: About::of(publication).and_then(|about| about.expires()),
     }
 }

@@ -9,9 +9,10 @@ use rmqtt_codec::{
     v3,
     v5::{self, ConnectAckReason},
 };
+use serde::{Deserialize, Serialize};
 use tokio_util::codec::Decoder;
 
-use crate::{about::About, outgoing, version::Version};
+use crate::{about::About, outgoing, subscription::number, version::Version};
 
 /// CONNACK 1 of 3.1.1.
 const WRONG_LEVEL: &[u8] = &[0x20, 2, 0, 1];
@@ -20,10 +21,11 @@ const WRONG_LEVEL: &[u8] = &[0x20, 2, 0, 1];
 const WRONG_CLIENT_ID: &[u8] = &[0x20, 2, 0, 2];
 
 /// What is published when the client is lost.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Will {
     pub(crate) topic: ByteString,
     pub(crate) payload: Bytes,
+    #[serde(with = "number")]
     pub(crate) qos: QoS,
     pub(crate) about: About,
     /// How long it is wanted once it was published.

@@ -7,8 +7,11 @@ use std::{
 };
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
-use crate::{budget::Budget, encoder::with_id, outgoing, parcel::Parcel, version::Version};
+use crate::{
+    budget::Budget, encoder::with_id, outgoing, parcel::Parcel, sessions::Ledger, version::Version,
+};
 
 /// Bytes that a session counts that outlives its connections, besides what waits for its client.
 pub(crate) const SESSION_COST: usize = 4 << 10;
@@ -46,6 +49,27 @@ struct Sent {
 #[derive(Debug)]
 struct Lasting {
     budget: Arc<Budget>,
+    ledger: Option<Ledger>,
+}
+
+/// What has not come to its end: messages by their numbers, and packet ids that the client may know.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct OnItsWay {
+    last_id: u16,
+    last_number: u64,
+    /// The number of each message that was sent, its id, and whether the client has it.
+    sent: Vec<(u64, u16, bool)>,
+    /// The first and the last number of each row of messages that wait.
+    waiting: Vec<(u64, u64)>,
+}
+
+impl OnItsWay {
+    /// True for a message that waited, or came later.
+    fn still_waits(&self, number: u64) -> bool {
+        let row = self.waiting.partition_point(|(_, last)| *last < number);
+        let waited = self.waiting.get(row);
+        number > self.last_number || waited.is_some_and(|(first, _)| *first <= number)
+    }
 }
 
 /// Gives packet ids, and holds back what is more than the client takes at a time.
@@ -84,12 +108,77 @@ impl InFlight {
     }
 
     /// For a session that outlives its connections.
-    pub(crate) fn lasting(window: Window, bytes_max: usize, budget: Arc<Budget>) -> Self {
+    pub(crate) fn lasting(
+        window: Window,
+        bytes_max: usize,
+        budget: Arc<Budget>,
+        ledger: Option<Ledger>,
+    ) -> Self {
         budget.add(SESSION_COST);
         let mut own = Self::new(window, bytes_max + SESSION_COST);
         own.bytes = SESSION_COST;
-        own.lasting = Some(Lasting { budget });
+        own.lasting = Some(Lasting { budget, ledger });
         own
+    }
+
+    /// Takes up what was written down: messages by number, and what is known of their ends. What was sent comes
+    /// again with the [next connection](Self::resume).
+    pub(crate) fn restore(&mut self, messages: Vec<(u64, Parcel)>, known: Option<OnItsWay>) {
+        // After a crash nobody knows which ids the client may remember: some of its messages come again with others.
+        let known = known.unwrap_or_else(|| OnItsWay {
+            last_id: rand::random(),
+            ..OnItsWay::default()
+        });
+        self.last_id = known.last_id;
+        let last = messages.last().map_or(0, |(number, _)| *number);
+        self.last_number = last.max(known.last_number);
+        let unconfirmed = known.sent.iter().filter(|(.., is_released)| !is_released);
+        let ids: HashMap<u64, u16> = unconfirmed.map(|(number, id, _)| (*number, *id)).collect();
+        for (number, parcel) in messages {
+            if let Some(id) = ids.get(&number) {
+                self.add(parcel.cost());
+                self.sent_before(*id, number, Some(parcel));
+            } else if known.still_waits(number) {
+                self.add(parcel.cost());
+                self.waiting.push_back(Numbered { number, parcel });
+            } else if !known.sent.iter().any(|(sent, ..)| *sent == number) {
+                self.forget(number, None);
+            }
+        }
+        for (number, id, is_released) in known.sent {
+            if is_released {
+                self.sent_before(id, number, None);
+            }
+        }
+    }
+
+    fn sent_before(&mut self, id: u16, number: u64, parcel: Option<Parcel>) {
+        let sent = Sent {
+            number,
+            is_released: parcel.is_none(),
+            parcel,
+        };
+        self.sent.insert(id, sent);
+    }
+
+    /// What has not come to its end.
+    pub(crate) fn on_its_way(&self) -> OnItsWay {
+        let sent = self.sent.iter();
+        let mut waiting: Vec<(u64, u64)> = Vec::new();
+        for message in &self.waiting {
+            match waiting.last_mut() {
+                Some((_, last)) if *last + 1 == message.number => *last = message.number,
+                _ => waiting.push((message.number, message.number)),
+            }
+        }
+        OnItsWay {
+            waiting,
+            last_id: self.last_id,
+            last_number: self.last_number,
+            sent: sent
+                .map(|(id, sent)| (sent.number, *id, sent.is_released))
+                .collect(),
+        }
     }
 
     /// The packet to send now, with its id; `None` when it has to wait, as it has to for a client that is away.
@@ -104,6 +193,7 @@ impl InFlight {
         if goes && (self.lasting.is_none() || self.has_room(cost)) {
             if self.lasting.is_some() {
                 self.add(cost);
+                self.write_down(&message);
             }
             return Ok(self.number(message));
         }
@@ -114,9 +204,10 @@ impl InFlight {
             let Some(oldest) = self.waiting.pop_front() else {
                 return Ok(None);
             };
-            self.subtract(oldest.parcel.cost());
+            self.forget(oldest.number, Some(&oldest.parcel));
         }
         self.add(cost);
+        self.write_down(&message);
         self.waiting.push_back(message);
         Ok(None)
     }
@@ -125,7 +216,7 @@ impl InFlight {
     pub(crate) fn done(&mut self, id: NonZeroU16) {
         if let Some(sent) = self.sent.remove(&id.get()) {
             self.again.retain(|again| *again != id.get());
-            self.forget(sent.parcel.as_ref());
+            self.forget(sent.number, sent.parcel.as_ref());
         }
     }
 
@@ -135,8 +226,9 @@ impl InFlight {
             return false;
         };
         sent.is_released = true;
-        let parcel = sent.parcel.take();
-        self.forget(parcel.as_ref());
+        if let Some(parcel) = sent.parcel.take() {
+            self.subtract(parcel.cost());
+        }
         true
     }
 
@@ -195,9 +287,19 @@ impl InFlight {
         }
     }
 
-    fn forget(&mut self, parcel: Option<&Parcel>) {
+    fn write_down(&self, message: &Numbered) {
+        if let Some(ledger) = self.lasting.as_ref().and_then(|own| own.ledger.as_ref()) {
+            ledger.put(message.number, &message.parcel);
+        }
+    }
+
+    /// A message does not wait any more.
+    fn forget(&mut self, number: u64, parcel: Option<&Parcel>) {
         if let Some(parcel) = parcel {
             self.subtract(parcel.cost());
+        }
+        if let Some(ledger) = self.lasting.as_ref().and_then(|own| own.ledger.as_ref()) {
+            ledger.done(number);
         }
     }
 
@@ -208,7 +310,7 @@ impl InFlight {
         let packet = packet.filter(|packet| packet.len() <= self.window.packet_bytes_max);
         let Some(packet) = packet else {
             if self.lasting.is_some() {
-                self.subtract(message.parcel.cost());
+                self.forget(message.number, Some(&message.parcel));
             }
             return None;
         };
@@ -285,6 +387,7 @@ impl Drop for InFlight {
 
 #[cfg(test)]
 mod tests {
+    use polywire_core::Timetoken;
     use rmqtt_codec::types::QoS;
 
     use super::*;
@@ -296,6 +399,7 @@ mod tests {
         Parcel {
             packet: publish(version, qos, "a", Some(FIRST_ID), payload, None).unwrap(),
             version,
+            at: Timetoken(1),
             expires: None,
         }
     }
@@ -344,7 +448,7 @@ mod tests {
     #[test]
     fn what_a_client_has_not_confirmed_comes_again_in_order() {
         let budget = Arc::new(Budget::new(1 << 20));
-        let mut flight = InFlight::lasting(window(10), 1 << 20, budget.clone());
+        let mut flight = InFlight::lasting(window(10), 1 << 20, budget.clone(), None);
         for text in ["a", "b", "c", "d"] {
             flight.take(parcel(text), true).unwrap();
         }
@@ -371,10 +475,68 @@ mod tests {
     }
 
     #[test]
+    fn what_was_written_down_is_taken_up() {
+        let budget = Arc::new(Budget::new(1 << 20));
+        let new = || InFlight::lasting(window(10), 1 << 20, budget.clone(), None);
+        let mut flight = new();
+        for text in ["a", "b", "c", "d"] {
+            flight.take(parcel(text), true).unwrap();
+        }
+        flight.done(id(1));
+        flight.release(id(2));
+        let known = flight.on_its_way();
+        let messages = || {
+            let left = [(2, "b"), (3, "c"), (4, "d"), (5, "e")];
+            left.map(|(number, text)| (number, parcel(text))).into()
+        };
+        let mut restored = new();
+        let written = serde_json::to_string(&known).unwrap();
+        restored.restore(messages(), serde_json::from_str(&written).unwrap());
+        restored.take(parcel("f"), false).unwrap();
+        restored.resume(window(10));
+        let expected = [
+            release(Version::V3, id(2)),
+            again("c", 3),
+            again("d", 4),
+            sent("e", 5),
+            sent("f", 6),
+            None,
+        ];
+        assert_eq!([(); 6].map(|()| restored.next()), expected);
+        // Where nothing is known of ids all come as new ones.
+        let mut restored = new();
+        restored.restore(messages(), None);
+        restored.resume(window(10));
+        let found = [(); 5].map(|()| restored.next());
+        let first = restored.last_id.wrapping_sub(3).max(1);
+        assert_eq!(found[0], sent("b", first));
+        assert!(found[3].is_some() && found[4].is_none());
+    }
+
+    #[test]
+    fn what_is_done_does_not_come_again() {
+        let budget = Arc::new(Budget::new(1 << 20));
+        let mut flight = InFlight::lasting(window(1), 1 << 20, budget.clone(), None);
+        for text in ["a", "b", "c"] {
+            flight.take(parcel(text), true).unwrap();
+        }
+        flight.done(id(1));
+        let known = flight.on_its_way();
+        let mut restored = InFlight::lasting(window(1), 1 << 20, budget, None);
+        let messages = [(1, "a"), (2, "b"), (3, "c"), (4, "d")];
+        let messages = messages.map(|(number, text)| (number, parcel(text)));
+        restored.restore(messages.into(), Some(known));
+        restored.resume(window(3));
+        assert_eq!(restored.next(), sent("b", 2));
+        assert_eq!(restored.next(), sent("c", 3));
+        assert_eq!(restored.next(), sent("d", 4));
+    }
+
+    #[test]
     fn the_oldest_that_wait_for_a_client_make_room() {
         let cost = parcel("x").cost();
         let budget = Arc::new(Budget::new(1 << 20));
-        let mut flight = InFlight::lasting(window(10), 2 * cost, budget);
+        let mut flight = InFlight::lasting(window(10), 2 * cost, budget, None);
         for text in ["a", "b", "c"] {
             assert_eq!(flight.take(parcel(text), false), Ok(None));
         }
@@ -388,7 +550,8 @@ mod tests {
     fn all_sessions_together_have_a_bound() {
         let cost = parcel("x").cost();
         let budget = Arc::new(Budget::new(2 * SESSION_COST + 3 * cost));
-        let mut flights = [(); 2].map(|()| InFlight::lasting(window(10), 1 << 20, budget.clone()));
+        let mut flights =
+            [(); 2].map(|()| InFlight::lasting(window(10), 1 << 20, budget.clone(), None));
         for text in ["a", "b"] {
             for flight in &mut flights {
                 flight.take(parcel(text), false).unwrap();

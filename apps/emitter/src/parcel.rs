@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use bytes::{Bytes, BytesMut};
+use polywire_core::Timetoken;
 use rmqtt_codec::{types::Publish, v3, v5};
 use tokio_util::codec::Decoder;
 
@@ -17,6 +18,8 @@ pub(crate) struct Parcel {
     /// PUBLISH, with a packet id that is replaced when it is sent. Shared with the other clients that get the same.
     pub(crate) packet: Bytes,
     pub(crate) version: Version,
+    /// When it was published.
+    pub(crate) at: Timetoken,
     /// When nobody wants it any more, in seconds since 1970.
     pub(crate) expires: Option<u64>,
 }
@@ -110,6 +113,7 @@ mod tests {
         Parcel {
             packet: packet.unwrap(),
             version,
+            at: Timetoken(1),
             expires,
         }
     }

@@ -16,6 +16,7 @@ use rmqtt_codec::{
     types::{Publish, QoS},
     v5::{DisconnectReasonCode, PublishAckReason, RetainHandling, SubscribeAckReason},
 };
+use serde::{Deserialize, Serialize};
 
 use crate::{
     about::{self, About},
@@ -50,6 +51,8 @@ pub(crate) struct Session {
     pub(crate) expiry_secs: u32,
     /// None while the client is connected.
     pub(crate) absence: Option<Absence>,
+    /// It is written down somewhere.
+    pub(crate) is_written: bool,
 }
 
 /// A subscription that is shared with a group.
@@ -61,12 +64,22 @@ pub(crate) struct Share {
 }
 
 /// A client is away. In seconds since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Absence {
     /// When the session ends.
     pub(crate) ends_at: u64,
     /// When its will is published.
     pub(crate) will_at: Option<u64>,
+}
+
+impl Absence {
+    /// Of a client whose session lasts so many seconds.
+    pub(crate) fn from_now(expiry_secs: u32) -> Self {
+        Self {
+            ends_at: now() + u64::from(expiry_secs),
+            will_at: None,
+        }
+    }
 }
 
 /// A draft with what is said about it.
@@ -151,6 +164,7 @@ impl Session {
                         }
                     });
                 }
+                self.remember(shared).await?;
                 answer(outgoing::subscribed(self.version, id, answers));
                 for (filter, wish) in retained {
                     for publication in shared.retained.of(&shared.space, &filter).await {
@@ -172,6 +186,7 @@ impl Session {
                         }
                     });
                 }
+                self.remember(shared).await?;
                 answer(outgoing::unsubscribed(self.version, id, &existed));
             }
             Incoming::Ping => client.send(outgoing::pong(self.version)),
@@ -220,6 +235,7 @@ impl Session {
                 return Err(DisconnectReasonCode::ReceiveMaximumExceeded);
             }
         }
+        let mark = shared.sessions.ledgers.mark();
         let refusal = match &mut self.face {
             Face::Emitter(speaker) => {
                 let message = Message {
@@ -252,6 +268,11 @@ impl Session {
         let Some(id) = publish.packet_id else {
             return Ok(());
         };
+        // Who is away has it before its publisher is told so.
+        let refusal = match refusal {
+            None => shared.sessions.ledgers.settled(mark).await.err(),
+            refusal => refusal,
+        };
         // 3.1.1 has no word for it; the client sends it again over another connection.
         let is_lost = |refusal: &Refusal| refusal.kind == RefusalKind::Unavailable;
         if self.version == Version::V3 && refusal.as_ref().is_some_and(is_lost) {
@@ -269,6 +290,20 @@ impl Session {
         }
         client.send(outgoing::received(self.version, publish.qos, id, reason));
         Ok(())
+    }
+
+    /// Writes down what the session is subscribed to now, if it outlives its connection. A client that is not told that
+    /// it was tries again.
+    async fn remember(&mut self, shared: &Shared) -> Result<(), DisconnectReasonCode> {
+        if !self.lasts() {
+            return Ok(());
+        }
+        let remembered = shared.sessions.remember(self, &shared.space);
+        Box::pin(remembered).await.map_err(|error| {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, client = %self.id, "a session cannot be written down");
+            DisconnectReasonCode::UnspecifiedError
+        })
     }
 
     /// The topic that a short name stands for; with a topic it stands for that from now on.
@@ -457,14 +492,12 @@ impl Session {
     pub(crate) async fn depart(&mut self, shared: &Shared) {
         self.client.go();
         self.aliases.clear();
-        let expiry_secs = u64::from(self.expiry_secs);
         let delay_secs = self.will.as_ref().map(|will| u64::from(will.delay_secs));
-        let mut absence = Absence {
-            ends_at: now() + expiry_secs,
-            will_at: None,
-        };
+        let mut absence = Absence::from_now(self.expiry_secs);
         match delay_secs {
-            Some(secs) if secs > 0 => absence.will_at = Some(now() + secs.min(expiry_secs)),
+            Some(secs) if secs > 0 => {
+                absence.will_at = Some(absence.ends_at.min(now() + secs));
+            }
             _ => self.publish_will(shared).await,
         }
         self.absence = Some(absence);

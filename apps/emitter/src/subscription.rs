@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use polywire_core::{Channel, Pattern};
 use rmqtt_codec::{types::QoS, v5::SubscribeAckReason};
+use serde::{Deserialize, Serialize};
 
 /// A topic filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,8 +58,9 @@ pub(crate) struct Subscription {
 }
 
 /// How a client wants what matches a filter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Wish {
+    #[serde(with = "number")]
     pub(crate) qos: QoS,
     /// Not what the client publishes itself.
     pub(crate) no_local: bool,
@@ -81,6 +83,25 @@ impl Wish {
     /// True where nothing differs from what others get.
     pub(crate) fn is_plain(&self) -> bool {
         *self == Self::of_qos(QoS::AtMostOnce)
+    }
+}
+
+/// A quality as a number, as it is written down.
+pub(crate) mod number {
+    use rmqtt_codec::types::QoS;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(crate) fn serialize<S: Serializer>(qos: &QoS, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u8(qos.value())
+    }
+
+    pub(crate) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<QoS, D::Error> {
+        match u8::deserialize(from)? {
+            0 => Ok(QoS::AtMostOnce),
+            1 => Ok(QoS::AtLeastOnce),
+            2 => Ok(QoS::ExactlyOnce),
+            _ => Err(D::Error::custom("there is no such quality")),
+        }
     }
 }
 

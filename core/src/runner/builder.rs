@@ -192,6 +192,9 @@ impl Builder {
             .map(|app| AppParts::of(&**app, &space))
             .collect();
         let routes = any_of(apps.iter().map(|app| &app.routes).chain(&self.routes));
+        for app in &self.apps {
+            app.start(&space).await;
+        }
         let doors = open_doors(&self.listen, listeners, &certificates, &apps, &self.routes)?;
         let mut certificates: Vec<_> = certificates.into_iter().flatten().collect();
         // Each is looked after once, on however many addresses it is shown.

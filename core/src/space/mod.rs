@@ -106,8 +106,9 @@ impl Space {
         self.history.all().map(|_| &self.history as &dyn History)
     }
 
-    /// The same with the channels that apps use among themselves.
-    pub(crate) fn whole_history(&self) -> Option<&dyn History> {
+    /// The same with the channels that apps use among themselves: for what they [keep](Self::publish_reserved) there,
+    /// never for what clients ask for.
+    pub fn whole_history(&self) -> Option<&dyn History> {
         self.history.all()
     }
 
@@ -249,7 +250,7 @@ impl Space {
     }
 
     /// True when there may be other nodes.
-    pub(crate) fn is_shared(&self) -> bool {
+    pub fn is_shared(&self) -> bool {
         self.backend.is_shared()
     }
 

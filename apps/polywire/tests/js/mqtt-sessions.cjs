@@ -56,8 +56,10 @@ async function exactlyOnce(protocolVersion, qos) {
     await once(client, "close");
   }
   for (const clientId of ["js-subscriber", "js-publisher"]) {
-    const clean = await mqtt.connectAsync(`mqtt://${address}`, { clientId, protocolVersion });
-    await clean.endAsync();
+    const clean = mqtt.connect(`mqtt://${address}`, { clientId, protocolVersion, reconnectPeriod: 10 });
+    await once(clean, "connect");
+    clean.end(true);
+    await once(clean, "close");
   }
 }
 

@@ -50,6 +50,16 @@ class Client:
         self.paho.loop_start()
         return self.events.get(timeout=SOON)
 
+    def connected_at_last(self, keepalive=30, address=ADDRESS, **options):
+        """Tries until it is, however often the connection is cut before."""
+        host, port = address.rsplit(":", 1)
+        self.paho.reconnect_delay_set(0.01, 0.05)
+        self.paho.connect_async(host, int(port), keepalive, **options)
+        self.paho.loop_start()
+        while self.events.get(timeout=SOON)[:2] != ("connect", 0):
+            pass
+        return self
+
     def connected(self, **options):
         assert self.open(**options)[:2] == ("connect", 0)
         return self

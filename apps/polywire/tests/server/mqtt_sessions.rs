@@ -1,6 +1,10 @@
 //! MQTT sessions that outlive their connections, with paho-mqtt and mqtt.js.
 
-use crate::support::{CuttingProxy, Process, SOON, Server, ServerOptions, python, run_node};
+use std::path::Path;
+
+use crate::support::{
+    CuttingProxy, Process, SOON, Server, ServerOptions, eventually, node, python, run_node,
+};
 
 #[track_caller]
 fn run(scenario: &str, server: &Server) {
@@ -69,4 +73,58 @@ fn nothing_is_lost_or_doubled_with_mqtt_js() {
     let (address, proxied) = (server.address.to_string(), proxy.address.to_string());
     run_node("mqtt-sessions.cjs", &[&address, &proxied, "10000"]);
     assert!(proxy.cuts() > 40, "{} cuts", proxy.cuts());
+}
+
+fn on_disk(folder: &Path) -> Server {
+    Server::start(&["--data-dir", folder.to_str().unwrap()])
+}
+
+/// Ends a server and starts another on what it left.
+fn restarted(mut server: Server, folder: &Path, signal: &str) -> Server {
+    server.process.signal(signal);
+    server.process.wait(SOON);
+    on_disk(folder)
+}
+
+#[test]
+fn sessions_outlive_a_restart_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = on_disk(folder.path());
+    run("before_restart", &server);
+    run("after_restart", &restarted(server, folder.path(), "TERM"));
+}
+
+#[test]
+fn sessions_outlive_a_server_that_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = on_disk(folder.path());
+    run("before_restart", &server);
+    run("after_restart", &restarted(server, folder.path(), "KILL"));
+}
+
+#[test]
+fn nothing_is_lost_or_doubled_while_the_server_is_restarted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = on_disk(folder.path());
+    let proxy = cutting(&server);
+    let address = proxy.address.to_string();
+    // Not paho: when two attempts to connect fail one after the other it publishes again what was released.
+    let mut command = node("mqtt-sessions.cjs", &[&address, &address, "3000"]);
+    let mut process = Process::start("mqtt.js", &mut command);
+    let mut restarts = 0;
+    let status = loop {
+        let cuts = proxy.cuts() + 5;
+        let has_ended = eventually("more cuts", 6 * SOON, || {
+            let has_ended = process.has_ended();
+            (proxy.cuts() >= cuts || has_ended.is_some()).then_some(has_ended)
+        });
+        if let Some(status) = has_ended {
+            break status;
+        }
+        server = restarted(server, folder.path(), "TERM");
+        proxy.lead_to(server.address);
+        restarts += 1;
+    };
+    assert!(restarts > 3, "{restarts} restarts");
+    assert!(status.success(), "{status}");
 }

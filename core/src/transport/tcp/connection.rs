@@ -62,6 +62,9 @@ pub async fn serve_stream<H: StreamHandler>(
     pump(&connection, &runtime, &mut handler, read_ahead).await;
     handler.on_close().await;
     drop(handler);
+    if connection.outbox.is_closing() {
+        connection.linger().await;
+    }
     connection.socket.shutdown();
 }
 
@@ -77,7 +80,7 @@ async fn pump<H: StreamHandler>(
     loop {
         let readable = tokio::select! {
             readable = connection.socket.readable() => readable.is_ok(),
-            () = connection.outbox.closing() => return connection.linger().await,
+            () = connection.outbox.closing() => return,
         };
         if !readable {
             return;

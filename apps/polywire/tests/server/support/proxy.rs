@@ -18,6 +18,7 @@ pub(crate) struct CuttingProxy {
 }
 
 struct Shared {
+    server: Mutex<SocketAddr>,
     cuts: AtomicUsize,
     /// Connections that the server believes in.
     half_open: Mutex<Vec<TcpStream>>,
@@ -40,12 +41,14 @@ impl CuttingProxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
+            server: Mutex::new(server),
             cuts: AtomicUsize::new(0),
             half_open: Mutex::default(),
         });
         let own = shared.clone();
         thread::spawn(move || {
             for (number, client) in listener.incoming().flatten().enumerate() {
+                let server = *own.server.lock().unwrap();
                 let Ok(to_server) = TcpStream::connect(server) else {
                     continue;
                 };
@@ -62,6 +65,11 @@ impl CuttingProxy {
             }
         });
         Self { address, shared }
+    }
+
+    /// Leads further connections to another server.
+    pub(crate) fn lead_to(&self, server: SocketAddr) {
+        *self.shared.server.lock().unwrap() = server;
     }
 
     /// How many connections were cut.
