@@ -7,6 +7,8 @@
 //! valgrind --tool=callgrind --dump-instr=no <the program> --subscribers 1000 --batches 20
 //! callgrind_annotate --inclusive=yes callgrind.out.* | grep instructions::
 //! ```
+//!
+//! With `--numbered` each subscriber numbers its messages from a number of its own on.
 
 #[path = "engine/support.rs"]
 mod support;
@@ -44,7 +46,13 @@ fn main() {
     let batches = argument("--batches", 20);
     let node = Node::new();
     let (room, socket) = (channel("room"), node.null_socket());
-    node.subscribe(&room, &socket, subscribers);
+    if std::env::args().any(|argument| argument == "--numbered") {
+        for number in 0..subscribers {
+            node.join(&room, &node.numbered(&socket, 1_000 + number as u64));
+        }
+    } else {
+        node.subscribe(&room, &socket, subscribers);
+    }
     let draft = draft(&room);
     for _ in 0..batches {
         enqueue(black_box(&node), &draft);

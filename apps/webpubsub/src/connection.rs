@@ -13,7 +13,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use polywire_core::{
     ClientId, ConnectionId, JsonText, Origin, Payload,
-    delivery::{Fanout, Link, Message, Receiver},
+    delivery::{Encoder, Fanout, Link, Message, Receiver},
     space::Attachment,
     transport::CloseReason,
 };
@@ -284,11 +284,12 @@ impl Connection {
                 let Some(dialect) = self.protocol.dialect() else {
                     return;
                 };
-                let Some(body) = fanout.kept(formats.spoken(dialect, true)) else {
+                let encoder = formats.spoken(dialect, true);
+                let Some(body) = fanout.kept(encoder) else {
                     return;
                 };
                 let ttl = fanout.publication().retention.ttl;
-                self.deliver_reliably(output, body, ttl, Some(fanout));
+                self.deliver_reliably(output, body, ttl, Some((fanout, encoder)));
             }
         }
     }
@@ -298,7 +299,7 @@ impl Connection {
         output: &Mutex<Option<Output>>,
         body: Arc<Bytes>,
         ttl: Option<Duration>,
-        fanout: Option<&mut Fanout<'_>>,
+        fanout: Option<(&mut Fanout<'_>, &Arc<dyn Encoder>)>,
     ) {
         if let Some(output) = output.lock().as_mut()
             && output.deliver(body, ttl, fanout) == Delivered::Overflown

@@ -1,10 +1,7 @@
 //! What a fuzzer drives: everything that reads what clients and services send.
 
 use bytes::Bytes;
-use polywire_core::{
-    Payload,
-    delivery::{Message, Spliced},
-};
+use polywire_core::{Payload, delivery::Message};
 
 use crate::{
     dialect::Dialect,
@@ -45,10 +42,8 @@ fn write(payload: &Payload) {
     let is_json = |bytes: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
     assert!(is_json(whole.as_bytes()));
     let body = encoder::server_body(Dialect::Json, payload);
-    Dialect::Json.splice(&body, u64::MAX, |spliced| {
-        let (Spliced::Text(parts) | Spliced::Binary(parts)) = spliced;
-        assert!(is_json(&parts.concat()));
-    });
+    let numbered = Dialect::Json.numbering()(body.len(), u64::MAX).message(&body);
+    assert!(is_json(numbered.as_bytes()));
     encoder::server_message(Dialect::Protobuf, payload);
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use polywire_core::{
-    delivery::{Fanout, Link, Message},
+    delivery::{Encoder, Fanout, Link, Message},
     transport::CloseReason,
 };
 
@@ -89,22 +89,24 @@ impl Output {
         }
     }
 
-    /// Sends a message, which gets the next sequence id.
+    /// Sends a message, which gets the next sequence id. Where it is being fanned out, `fanout` is with the encoder that
+    /// wrote the body.
     pub(crate) fn deliver(
         &mut self,
         body: Arc<Bytes>,
         ttl: Option<Duration>,
-        fanout: Option<&mut Fanout<'_>>,
+        fanout: Option<(&mut Fanout<'_>, &Arc<dyn Encoder>)>,
     ) -> Delivered {
         if self.ended {
             return Delivered::Ended;
         }
         let id = self.next();
         if let Some(link) = &self.link {
-            self.dialect.splice(&body, id, |message| match fanout {
-                Some(fanout) => link.deliver_spliced(fanout, message),
-                None => link.send_spliced(message),
-            });
+            let numbering = self.dialect.numbering();
+            match fanout {
+                Some((fanout, encoder)) => link.deliver_numbered(fanout, encoder, numbering, id),
+                None => link.send_numbered(&body, numbering, id),
+            }
         }
         self.bytes += body.len() + OVERHEAD;
         self.kept.push_back(body);
@@ -148,8 +150,7 @@ impl Output {
         for (id, body) in (self.first..).zip(&self.kept) {
             let expires = self.expiring.get(&id);
             if expires.is_none_or(|expires| *expires > now) {
-                self.dialect
-                    .splice(body, id, |message| link.send_spliced(message));
+                link.send_numbered(body, self.dialect.numbering(), id);
             }
         }
         self.socket += 1;

@@ -9,7 +9,10 @@
 use std::{
     net::{TcpStream, UdpSocket},
     os::fd::OwnedFd,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -18,7 +21,9 @@ use futures_util::FutureExt;
 use polywire_core::{
     Channel, ClientId, ConnectionId, Draft, Hub, Interest, JoinNumber, JsonText, LocalNode,
     Payload, Publication, Retention,
-    delivery::{Encoder, Fanout, Flusher, Link, Message, Outbox, OutboxOptions, Receiver},
+    delivery::{
+        Around, Encoder, Fanout, Few, Flusher, Link, Message, Outbox, OutboxOptions, Receiver,
+    },
     testkit::RecordingPolicy,
     transport::{Framing, Socket},
 };
@@ -79,6 +84,36 @@ impl Receiver for Subscriber {
     }
 }
 
+/// One whose messages have numbers of its own.
+struct Numbered {
+    subscriber: Subscriber,
+    number: AtomicU64,
+}
+
+fn numbering(_: usize, number: u64) -> Around {
+    let mut behind = Few::default();
+    behind.push(br#","n":"#);
+    behind.push_decimal(number);
+    behind.push(b"}");
+    Around::text(Few::default(), behind)
+}
+
+impl Receiver for Numbered {
+    fn connection(&self) -> ConnectionId {
+        self.subscriber.connection
+    }
+
+    fn client(&self) -> Option<ClientId> {
+        None
+    }
+
+    fn deliver(&self, fanout: &mut Fanout<'_>) {
+        let Subscriber { link, encoder, .. } = &self.subscriber;
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        link.deliver_numbered(fanout, encoder, numbering, number);
+    }
+}
+
 /// A node with a hub, and a tokio runtime for its sockets that has no threads of its own.
 pub(crate) struct Node {
     pub(crate) hub: Arc<Hub>,
@@ -126,12 +161,24 @@ impl Node {
 
     /// A connection with an outbox of its own over a socket that many may share.
     pub(crate) fn receiver(&self, socket: &NullSocket) -> Arc<dyn Receiver> {
-        let outbox = Outbox::new(socket.socket.clone(), self.options.clone());
-        Arc::new(Subscriber {
-            connection: ConnectionId::next(self.hub.node()),
-            link: Link::socket(outbox, Framing::Raw, self.hub.flusher().clone()),
-            encoder: self.encoder.clone(),
+        Arc::new(self.subscriber(socket, Framing::Raw))
+    }
+
+    /// The same, with numbers from this one on.
+    pub(crate) fn numbered(&self, socket: &NullSocket, number: u64) -> Arc<dyn Receiver> {
+        Arc::new(Numbered {
+            subscriber: self.subscriber(socket, Framing::WebSocket),
+            number: number.into(),
         })
+    }
+
+    fn subscriber(&self, socket: &NullSocket, framing: Framing) -> Subscriber {
+        let outbox = Outbox::new(socket.socket.clone(), self.options.clone());
+        Subscriber {
+            connection: ConnectionId::next(self.hub.node()),
+            link: Link::socket(outbox, framing, self.hub.flusher().clone()),
+            encoder: self.encoder.clone(),
+        }
     }
 
     pub(crate) fn join(&self, channel: &Channel, receiver: &Arc<dyn Receiver>) -> JoinNumber {

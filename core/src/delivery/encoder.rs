@@ -34,37 +34,6 @@ impl Message {
     }
 }
 
-/// A message that is put together for one connection, of parts that may be shared with others.
-#[derive(Debug, Clone, Copy)]
-pub enum Spliced<'p> {
-    /// A text; together the parts must be UTF-8.
-    Text(&'p [&'p [u8]]),
-    /// Bytes.
-    Binary(&'p [&'p [u8]]),
-}
-
-impl Spliced<'_> {
-    /// Length in bytes.
-    pub(crate) fn len(&self) -> usize {
-        self.parts().iter().map(|part| part.len()).sum()
-    }
-
-    pub(crate) fn parts(&self) -> &[&[u8]] {
-        match self {
-            Self::Text(parts) | Self::Binary(parts) => parts,
-        }
-    }
-
-    /// Put together.
-    pub(crate) fn joined(&self) -> Message {
-        let bytes = self.parts().concat();
-        match self {
-            Self::Text(_) => Message::Text(String::from_utf8_lossy(&bytes).into_owned().into()),
-            Self::Binary(_) => Message::Binary(bytes.into()),
-        }
-    }
-}
-
 /// A wire format: how an app shows publications to its clients.
 ///
 /// It is called once per publication and transport framing, however many subscribers there are, while

@@ -5,7 +5,11 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::{Encoder, Flush, Flusher, Outbox, Pushed, sheet::Placed};
+use super::{
+    Encoder, Flush, Flusher, Numbering, Outbox, Pushed,
+    numbered::{Numbered, length_before},
+    sheet::Placed,
+};
 use crate::{publication::Publication, transport::Framing};
 
 /// One publication on its way to the receivers of this node: keeps what was encoded, so that each
@@ -20,7 +24,7 @@ pub struct Fanout<'a> {
 /// The publication in one wire format; no frame where its clients are not shown it.
 struct Encoded {
     encoder: usize,
-    framing: Framing,
+    shape: Shape,
     frame: Option<Bytes>,
     /// The same for those who keep it.
     kept: Option<Arc<Bytes>>,
@@ -28,6 +32,14 @@ struct Encoded {
     uses: Uses,
     /// The same bytes beside the other frames of the batch, once several connections want them.
     placed: Option<Placed>,
+}
+
+/// What becomes of what an encoder wrote.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Framed(Framing),
+    /// The body of a message that has a number on each connection, and is framed with it.
+    Body,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,14 +72,14 @@ impl<'a> Fanout<'a> {
 
     /// The publication as `encoder` writes it, in the frame of a transport; shared by all receivers.
     pub fn frame(&mut self, encoder: &Arc<dyn Encoder>, framing: Framing) -> Option<Bytes> {
-        let index = self.encode(encoder, framing);
+        let index = self.encode(encoder, Shape::Framed(framing));
         self.encoded[index].frame.clone()
     }
 
     /// The publication as `encoder` writes it, without a frame, for connections that keep it: a reference takes a
     /// quarter of what a [`frame`](Self::frame) takes.
     pub fn kept(&mut self, encoder: &Arc<dyn Encoder>) -> Option<Arc<Bytes>> {
-        let index = self.encode(encoder, Framing::Raw);
+        let index = self.encode(encoder, Shape::Body);
         let encoded = &mut self.encoded[index];
         if encoded.kept.is_none() {
             encoded.kept = encoded.frame.clone().map(Arc::new);
@@ -77,20 +89,38 @@ impl<'a> Fanout<'a> {
 
     /// Puts the publication, as `encoder` writes it, into a connection's queue.
     pub fn send(&mut self, outbox: &Arc<Outbox>, encoder: &Arc<dyn Encoder>, framing: Framing) {
-        let index = self.encode(encoder, framing);
+        let index = self.encode(encoder, Shape::Framed(framing));
         let encoded = &mut self.encoded[index];
+        encoded.used(self.flusher);
         let Some(frame) = &encoded.frame else {
             return;
         };
-        match encoded.uses {
-            Uses::None => encoded.uses = Uses::One,
-            Uses::One => {
-                encoded.uses = Uses::Several;
-                encoded.placed = self.flusher.place(frame);
-            }
-            Uses::Several => {}
-        }
         if outbox.push_shared(frame, encoded.placed.as_ref()) == Pushed::NeedsFlush {
+            self.dirty.push(outbox.clone());
+        }
+    }
+
+    /// Puts the publication, as `encoder` writes it and with the number that it has there, into the queue of a
+    /// WebSocket.
+    pub(super) fn send_numbered(
+        &mut self,
+        outbox: &Arc<Outbox>,
+        encoder: &Arc<dyn Encoder>,
+        numbering: Numbering,
+        number: u64,
+    ) {
+        let index = self.encode(encoder, Shape::Body);
+        let encoded = &mut self.encoded[index];
+        encoded.used(self.flusher);
+        let Some(body) = &encoded.frame else {
+            return;
+        };
+        let message = Numbered {
+            body,
+            number,
+            numbering,
+        };
+        if outbox.push_numbered(&message, encoded.placed.as_ref()) == Pushed::NeedsFlush {
             self.dirty.push(outbox.clone());
         }
     }
@@ -102,35 +132,54 @@ impl<'a> Fanout<'a> {
         }
     }
 
-    /// Puts a frame of several parts that is made for one connection into its queue.
-    pub(super) fn push_joined(&mut self, outbox: &Arc<Outbox>, head: &[u8], parts: &[&[u8]]) {
-        if outbox.push_joined(head, parts) == Pushed::NeedsFlush {
-            self.dirty.push(outbox.clone());
-        }
-    }
-
     /// Asks for a flush when the batch ends.
     pub fn flush_later(&mut self, what: Arc<dyn Flush>) {
         self.dirty.push(what);
     }
 
     /// The place of a wire format among what was encoded.
-    fn encode(&mut self, encoder: &Arc<dyn Encoder>, framing: Framing) -> usize {
+    fn encode(&mut self, encoder: &Arc<dyn Encoder>, shape: Shape) -> usize {
         let key = Arc::as_ptr(encoder).cast::<()>() as usize;
-        let known = |encoded: &Encoded| encoded.encoder == key && encoded.framing == framing;
+        let known = |encoded: &Encoded| encoded.encoder == key && encoded.shape == shape;
         if let Some(index) = self.encoded.iter().position(known) {
             return index;
         }
-        let message = encoder.encode(self.publication);
+        let frame = encoder.encode(self.publication).map(|message| match shape {
+            Shape::Framed(framing) => framing.frame_owned(message),
+            Shape::Body => Framing::Raw.frame_owned(message),
+        });
         self.encoded.push(Encoded {
             encoder: key,
-            framing,
-            frame: message.map(|message| framing.frame_owned(message)),
+            shape,
+            frame,
             kept: None,
             uses: Uses::None,
             placed: None,
         });
         self.encoded.len() - 1
+    }
+}
+
+impl Encoded {
+    /// One more connection gets it.
+    fn used(&mut self, flusher: &Flusher) {
+        match self.uses {
+            Uses::None => self.uses = Uses::One,
+            Uses::One => {
+                self.uses = Uses::Several;
+                self.placed = self.place(flusher);
+            }
+            Uses::Several => {}
+        }
+    }
+
+    #[cold]
+    fn place(&self, flusher: &Flusher) -> Option<Placed> {
+        let frame = self.frame.as_ref()?;
+        match self.shape {
+            Shape::Framed(_) => flusher.place(&[frame]),
+            Shape::Body => flusher.place(&[&length_before(frame)?, frame]),
+        }
     }
 }
 

@@ -128,9 +128,9 @@ impl Flusher {
         }
     }
 
-    /// Puts a frame beside the others of this thread's batch.
-    pub(super) fn place(&self, frame: &[u8]) -> Option<Placed> {
-        self.lane().sheets.place(frame)
+    /// Puts a frame, of which these are the parts, beside the others of this thread's batch.
+    pub(super) fn place(&self, parts: &[&[u8]]) -> Option<Placed> {
+        self.lane().sheets.place(parts)
     }
 
     /// Hands over one.

@@ -4,8 +4,10 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{Encoder, Fanout, Flush, Flusher, Message, Outbox, Pushed, Spliced};
-use crate::transport::{CloseReason, Framing, sockjs::HttpSession, websocket::FrameHead};
+use super::{
+    Encoder, Fanout, Flush, Flusher, Message, Numbering, Outbox, Pushed, numbered::Numbered,
+};
+use crate::transport::{CloseReason, Framing, sockjs::HttpSession};
 
 /// The outgoing side of one session, whatever transport carries it. Clones share the session.
 #[derive(Clone)]
@@ -77,26 +79,38 @@ impl Link {
         }
     }
 
-    /// Sends a message of several parts.
-    pub fn send_spliced(&self, message: Spliced<'_>) {
+    /// Sends a message with the number that it has on this session; `body` is what an encoder wrote.
+    pub fn send_numbered(&self, body: &[u8], numbering: Numbering, number: u64) {
         match &self.carrier {
             Carrier::Socket(outbox, Framing::WebSocket) => {
-                let head = FrameHead::of(&message);
-                let pushed = outbox.push_joined(head.as_bytes(), message.parts());
-                self.flush_if_needed(pushed, outbox);
+                let message = Numbered {
+                    body,
+                    number,
+                    numbering,
+                };
+                self.flush_if_needed(outbox.push_numbered(&message, None), outbox);
             }
-            _ => self.send(&message.joined()),
+            _ => self.send(&numbering(body.len(), number).message(body)),
         }
     }
 
-    /// The same while something is being fanned out.
-    pub fn deliver_spliced(&self, fanout: &mut Fanout<'_>, message: Spliced<'_>) {
+    /// Delivers what is being fanned out, as `encoder` writes it, with the number that it has on this session.
+    pub fn deliver_numbered(
+        &self,
+        fanout: &mut Fanout<'_>,
+        encoder: &Arc<dyn Encoder>,
+        numbering: Numbering,
+        number: u64,
+    ) {
         match &self.carrier {
             Carrier::Socket(outbox, Framing::WebSocket) => {
-                let head = FrameHead::of(&message);
-                fanout.push_joined(outbox, head.as_bytes(), message.parts());
+                fanout.send_numbered(outbox, encoder, numbering, number);
             }
-            _ => self.deliver_own(fanout, &message.joined()),
+            _ => {
+                if let Some(body) = fanout.kept(encoder) {
+                    self.deliver_own(fanout, &numbering(body.len(), number).message(&body));
+                }
+            }
         }
     }
 
@@ -131,6 +145,107 @@ impl fmt::Debug for Link {
         match &self.carrier {
             Carrier::Socket(outbox, framing) => write!(f, "Link({framing:?}, {outbox:?})"),
             Carrier::Http(session) => write!(f, "Link({session:?})"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::{
+        io::AsyncReadExt,
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+    use crate::{
+        Channel, Draft, Payload, Position,
+        delivery::{Around, Few, OutboxOptions},
+        publication::Publication,
+        transport::Socket,
+    };
+
+    struct Texts;
+
+    impl Encoder for Texts {
+        fn encode(&self, publication: &Publication) -> Option<Message> {
+            match &publication.payload {
+                Payload::Text(text) => Some(Message::Text(text.value().clone())),
+                _ => None,
+            }
+        }
+    }
+
+    fn numbering(_: usize, number: u64) -> Around {
+        let mut behind = Few::default();
+        behind.push(b"#");
+        behind.push_decimal(number);
+        Around::text(Few::default(), behind)
+    }
+
+    /// What a client has to get for a text of this number.
+    fn frame(text: &str, number: u64) -> Bytes {
+        Framing::WebSocket.frame(&Message::Text(format!("{text}#{number}").into()))
+    }
+
+    async fn client(flusher: &Arc<Flusher>) -> (Link, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (accepted, connected) = tokio::join!(listener.accept(), TcpStream::connect(address));
+        let options = OutboxOptions {
+            bytes_max: 64 << 20,
+            stall: Duration::from_secs(60),
+            farewell: Bytes::new(),
+        };
+        let socket = Arc::new(Socket::new(accepted.unwrap().0));
+        let outbox = Outbox::new(socket, Arc::new(options));
+        let link = Link::socket(outbox, Framing::WebSocket, flusher.clone());
+        (link, connected.unwrap())
+    }
+
+    fn publish(flusher: &Flusher, text: &str, deliver: impl FnOnce(&mut Fanout<'_>)) {
+        let payload = Payload::text(text.to_owned());
+        let draft = Draft::new(Channel::new("room").unwrap(), payload);
+        let publication = draft.at(Position::default());
+        flusher.collect(|dirty| deliver(&mut Fanout::new(&publication, flusher, dirty)));
+    }
+
+    /// One takes nothing for a while, one is told other things in between, one has other numbers; texts too long for
+    /// a sheet are among them.
+    #[tokio::test]
+    async fn each_gets_its_own_numbers_in_order() {
+        let flusher = Flusher::new(1);
+        let encoder: Arc<dyn Encoder> = Arc::new(Texts);
+        let mut clients = Vec::new();
+        for first in [0, 9_998, u64::MAX - 3_000] {
+            clients.push((client(&flusher).await, first, Vec::new()));
+        }
+        for n in 0..3_000 {
+            let length = if n % 100 == 7 { 40_000 } else { n % 3_000 };
+            let text = "x".repeat(length);
+            publish(&flusher, &text, |fanout| {
+                for ((link, _), first, expected) in &mut clients {
+                    let number = *first + n as u64;
+                    link.deliver_numbered(fanout, &encoder, numbering, number);
+                    expected.extend_from_slice(&frame(&text, number));
+                }
+            });
+            if n % 50 == 3 {
+                let ((link, _), _, expected) = &mut clients[1];
+                link.send_numbered(b"own", numbering, 5);
+                expected.extend_from_slice(&frame("own", 5));
+            }
+            if n % 16 == 0 {
+                flusher.flush_now();
+            }
+        }
+        flusher.flush_now();
+        for ((link, mut stream), _, expected) in clients {
+            let mut read = vec![0; expected.len()];
+            stream.read_exact(&mut read).await.unwrap();
+            assert!(read == expected, "the bytes differ");
+            drop(link);
         }
     }
 }

@@ -5,6 +5,8 @@ mod fanout;
 mod flusher;
 mod held;
 mod link;
+mod numbered;
+mod numbering;
 mod outbox;
 mod piece;
 mod receiver;
@@ -12,10 +14,11 @@ mod sheet;
 
 pub(crate) use self::held::Held;
 pub use self::{
-    encoder::{Encoder, Message, Spliced},
+    encoder::{Encoder, Message},
     fanout::Fanout,
     flusher::{Flush, Flusher},
     link::Link,
+    numbering::{Around, Few, Numbering},
     outbox::{Outbox, OutboxOptions, Pushed},
     receiver::Receiver,
 };

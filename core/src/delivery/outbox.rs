@@ -13,7 +13,12 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 
-use super::{Flush, piece::Piece, sheet::Placed};
+use super::{
+    Flush,
+    numbered::{Numbered, NumberedRun},
+    piece::{Numbers, Piece},
+    sheet::Placed,
+};
 use crate::transport::Socket;
 
 /// Pieces that one vectored write takes at most: enough that the system call is not what costs.
@@ -24,12 +29,6 @@ const BATCH_BYTES_MAX: usize = 64 << 10;
 
 /// Bytes that a waiting frame counts at least, against a queue of a million frames of a few bytes.
 const FRAME_COST_MIN: usize = 64;
-
-/// Bytes after which another buffer is begun, so that what is written is not kept for long.
-const JOINED_BYTES_MAX: usize = 64 << 10;
-
-/// Bytes that such a buffer has room for in advance.
-const JOINED_AHEAD_MAX: usize = 4 << 10;
 
 /// A queue longer than this gives its memory back when it runs empty.
 const CAPACITY_KEPT: usize = 8;
@@ -117,6 +116,7 @@ impl Outbox {
     }
 
     /// True when a frame of this length may be queued, and is counted already; otherwise the queue is dropped.
+    #[inline]
     fn takes(self: &Arc<Self>, state: &mut State, length: usize) -> bool {
         if !state.blocked && (state.queue.len() >= SLICES_MAX || state.bytes >= BATCH_BYTES_MAX) {
             // One write takes no more: waiting for the end of the batch would only cost memory.
@@ -132,16 +132,20 @@ impl Outbox {
         true
     }
 
-    /// [`push`](Self::push) for a frame that is made for this connection only, of several parts: frames that come
-    /// together lie in one buffer and are written as one piece.
-    pub(super) fn push_joined(self: &Arc<Self>, head: &[u8], parts: &[&[u8]]) -> Pushed {
-        let length = head.len() + parts.iter().map(|part| part.len()).sum::<usize>();
+    /// [`push`](Self::push) for a message that has a number on this connection; `placed` is its body on the sheet of
+    /// the batch.
+    pub(super) fn push_numbered(
+        self: &Arc<Self>,
+        message: &Numbered<'_>,
+        placed: Option<&Placed>,
+    ) -> Pushed {
         let mut state = self.state.lock();
         if state.closing {
             return Pushed::Closed;
         }
+        let length = message.frame_length();
         if self.takes(&mut state, length) {
-            state.join(head, parts, length);
+            state.append_numbered(message, length, placed);
         }
         state.claim_flush()
     }
@@ -183,12 +187,16 @@ impl Outbox {
     /// Writes until the queue is empty and all of it is with the system, or the socket is full.
     fn write(&self, state: &mut State) -> io::Result<()> {
         while let Some(first) = state.queue.front() {
+            let pieces = state.queue.iter().take(SLICES_MAX);
+            let numbers = Numbers::of(pieces.clone());
+            let numbered = &mut numbers.as_slice();
             let result = if state.queue.len() == 1 {
-                self.socket.try_write(&first.bytes()[state.written..])
+                let bytes = first.bytes(numbered);
+                self.socket.try_write(&bytes[state.written..])
             } else {
-                let pieces = state.queue.iter().take(SLICES_MAX);
-                let mut slices: SmallVec<[IoSlice<'_>; SLICES_MAX]> =
-                    pieces.map(|piece| IoSlice::new(piece.bytes())).collect();
+                let mut slices: SmallVec<[IoSlice<'_>; SLICES_MAX]> = pieces
+                    .map(|piece| IoSlice::new(piece.bytes(numbered)))
+                    .collect();
                 slices[0].advance(state.written);
                 self.socket.try_write_vectored(&slices)
             };
@@ -278,24 +286,17 @@ impl State {
         self.queue.push_back(Piece::Placed(placed.clone()));
     }
 
-    /// Adds a frame to the last buffer, or begins another.
-    fn join(&mut self, head: &[u8], parts: &[&[u8]], length: usize) {
-        let fill = |buffer: &mut Vec<u8>| {
-            buffer.extend_from_slice(head);
-            parts.iter().for_each(|part| buffer.extend_from_slice(part));
+    fn append_numbered(&mut self, message: &Numbered<'_>, length: usize, placed: Option<&Placed>) {
+        let Some(placed) = placed.filter(|_| !self.blocked) else {
+            return self.queue.push_back(Piece::Own(message.frame()));
         };
-        if let Some(Piece::Joined(buffer)) = self.queue.back_mut()
-            && buffer.len() + length <= JOINED_BYTES_MAX
+        if let Some(Piece::Numbered(last)) = self.queue.back_mut()
+            && last.extend(message, length, placed)
         {
-            if buffer.capacity() - buffer.len() < length {
-                // Where two come together several do: growing step by step would copy them again and again.
-                buffer.reserve(length.max(JOINED_AHEAD_MAX.min(8 * length)));
-            }
-            return fill(buffer);
+            return;
         }
-        let mut buffer = Vec::with_capacity(length);
-        fill(&mut buffer);
-        self.queue.push_back(Piece::Joined(buffer));
+        let run = NumberedRun::new(message, length, placed);
+        self.queue.push_back(Piece::Numbered(run));
     }
 
     fn advance(&mut self, mut written: usize) {

@@ -34,14 +34,14 @@ impl Sheet {
     }
 
     /// `None` when the sheet takes no more.
-    fn place(&self, frame: &[u8]) -> Option<Range<u32>> {
+    fn place(&self, parts: &[&[u8]], length: usize) -> Option<Range<u32>> {
         let mut open = self.open.lock();
-        let (start, end) = (open.len(), open.len() + frame.len());
+        let (start, end) = (open.len(), open.len() + length);
         // Closed under the same lock.
         if self.closed.get().is_some() || (end > SHEET_BYTES && start > 0) {
             return None;
         }
-        open.extend_from_slice(frame);
+        parts.iter().for_each(|part| open.extend_from_slice(part));
         Some(u32::try_from(start).ok()?..u32::try_from(end).ok()?)
     }
 
@@ -102,18 +102,20 @@ impl Default for Sheets {
 }
 
 impl Sheets {
-    /// `None` for a frame so long that a copy of it would cost more than it saves.
-    pub(super) fn place(&self, frame: &[u8]) -> Option<Placed> {
-        if frame.len() > SHEET_BYTES / 4 {
+    /// Places a frame, of which these are the parts. `None` for one so long that a copy of it would cost more than
+    /// it saves.
+    pub(super) fn place(&self, parts: &[&[u8]]) -> Option<Placed> {
+        let length = parts.iter().map(|part| part.len()).sum();
+        if length > SHEET_BYTES / 4 {
             return None;
         }
         let mut current = self.current.lock();
         loop {
-            if let Some(range) = current.place(frame) {
+            if let Some(range) = current.place(parts, length) {
                 let sheet = current.clone();
                 return Some(Placed { sheet, range });
             }
-            *current = Arc::new(Sheet::new(frame.len()));
+            *current = Arc::new(Sheet::new(length));
         }
     }
 }
@@ -131,9 +133,9 @@ mod tests {
     #[test]
     fn neighbours_become_one_range() {
         let sheets = Sheets::default();
-        let mut first = sheets.place(b"ab").unwrap();
-        let second = sheets.place(b"c").unwrap();
-        let third = sheets.place(b"de").unwrap();
+        let mut first = sheets.place(&[b"ab"]).unwrap();
+        let second = sheets.place(&[b"c"]).unwrap();
+        let third = sheets.place(&[b"de"]).unwrap();
         assert!(!first.clone().extend(&third), "the second lies between");
         assert!(first.extend(&second));
         assert!(first.extend(&third));
@@ -144,9 +146,9 @@ mod tests {
     #[test]
     fn a_sheet_that_was_read_takes_no_more() {
         let sheets = Sheets::default();
-        let mut before = sheets.place(b"ab").unwrap();
+        let mut before = sheets.place(&[b"ab"]).unwrap();
         before.bytes();
-        let after = sheets.place(b"c").unwrap();
+        let after = sheets.place(&[b"c"]).unwrap();
         assert!(!before.extend(&after));
         assert_eq!(after.bytes(), b"c");
         assert_eq!(&before.copied()[..], b"ab");
@@ -156,8 +158,8 @@ mod tests {
     fn a_full_sheet_is_followed_by_another() {
         let sheets = Sheets::default();
         let frame = vec![7; SHEET_BYTES / 4];
-        let placed: Vec<_> = (0..9).map(|_| sheets.place(&frame).unwrap()).collect();
+        let placed: Vec<_> = (0..9).map(|_| sheets.place(&[&frame]).unwrap()).collect();
         assert!(placed.iter().all(|placed| placed.bytes() == frame));
-        assert!(sheets.place(&vec![7; SHEET_BYTES / 4 + 1]).is_none());
+        assert!(sheets.place(&[&frame, b"7"]).is_none());
     }
 }

@@ -2,10 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::{
-    delivery::{Message, Spliced},
-    transport::CloseReason,
-};
+use crate::{delivery::Message, transport::CloseReason};
 
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
@@ -92,13 +89,18 @@ impl FrameHead {
         Self { bytes, length }
     }
 
-    /// The head of a message of several parts.
-    pub(crate) fn of(message: &Spliced<'_>) -> Self {
-        let opcode = match message {
-            Spliced::Text(_) => TEXT,
-            Spliced::Binary(_) => BINARY,
-        };
-        Self::new(opcode, message.len())
+    /// The head of a message with this length.
+    pub(crate) fn of_message(is_text: bool, payload: usize) -> Self {
+        Self::new(if is_text { TEXT } else { BINARY }, payload)
+    }
+
+    /// How long the head of a message with this length is.
+    pub(crate) fn length_for(payload: usize) -> usize {
+        match payload {
+            0..=125 => 2,
+            126..=0xffff => 4,
+            _ => HEAD_MAX,
+        }
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
@@ -120,6 +122,9 @@ mod tests {
         assert_eq!(header(126), [0x82, 126, 0, 126]);
         assert_eq!(header(65535), [0x82, 126, 255, 255]);
         assert_eq!(header(65536), [0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+        for len in [0, 125, 126, 65535, 65536] {
+            assert_eq!(FrameHead::length_for(len), header(len).len());
+        }
     }
 
     #[test]
