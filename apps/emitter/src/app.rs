@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
@@ -30,11 +30,15 @@ use crate::{
     retained::Retained,
     session::{NAME, Shared},
     settings::InvalidSetting,
+    sys::Sys,
     version::Version,
 };
 
 /// What a packet may be longer than a message: its topic and the rest.
 const PACKET_BYTES_MORE: usize = 8 << 10;
+
+/// How often the server says something of itself.
+const SYS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The Emitter app: MQTT, with topics that begin with a key, and with topics as they are.
 #[derive(Clone)]
@@ -45,6 +49,7 @@ pub struct Emitter {
     secret: Secret,
     licence: Option<Licence>,
     refused_filters: Arc<[String]>,
+    sys_interval: Duration,
     /// One for all addresses and transports: a client id is taken over wherever it comes from.
     shared: Arc<OnceLock<Arc<Shared>>>,
 }
@@ -67,6 +72,7 @@ impl Default for Emitter {
             secret: Secret::Random(Alphanumeric.sample_string(&mut rand::rng(), 32)),
             licence: None,
             refused_filters: Arc::new([]),
+            sys_interval: SYS_INTERVAL,
             shared: Arc::default(),
         }
     }
@@ -142,6 +148,14 @@ impl Emitter {
         self
     }
 
+    /// Sets how often the server says something of itself on `$SYS` topics that somebody subscribed to; zero is never.
+    /// Default 10 seconds.
+    #[must_use]
+    pub fn sys_interval(mut self, every: Duration) -> Self {
+        self.sys_interval = every;
+        self
+    }
+
     /// The plain face alone, for addresses that serve nothing else.
     pub fn plain(&self) -> PlainMqtt {
         PlainMqtt(self.clone())
@@ -197,7 +211,11 @@ impl Emitter {
 
     fn shared(&self, space: &Arc<Space>) -> Arc<Shared> {
         let shared = self.shared.get_or_init(|| {
-            let shared = Arc::new(Shared {
+            let every = self.sys_interval;
+            let sys = |shared: &Weak<Shared>| {
+                (!every.is_zero()).then(|| Arc::new(Sys::new(shared.clone(), every)))
+            };
+            let shared = Arc::new_cyclic(|shared| Shared {
                 space: space.clone(),
                 gate: self.authenticate.then(|| self.token_place.clone()),
                 packet_bytes_max: space.limits().message_bytes_max + PACKET_BYTES_MORE,
@@ -210,11 +228,14 @@ impl Emitter {
                     encoders(Version::V3, "/"),
                     encoders(Version::V5, "/"),
                 ),
-                retained: Retained::default(),
+                retained: Retained::new(sys(shared)),
                 clients: Mutex::new(HashMap::new()),
             });
             let opening = shared.clone();
             tokio::spawn(async move { opening.retained.open(&opening.space).await });
+            if let Some(sys) = shared.retained.sys().cloned() {
+                tokio::spawn(async move { sys.run().await });
+            }
             shared
         });
         shared.clone()

@@ -22,6 +22,7 @@ mod session;
 mod settings;
 mod share;
 mod subscription;
+mod sys;
 mod version;
 
 pub use self::{

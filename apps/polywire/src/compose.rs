@@ -247,6 +247,7 @@ pub fn emitter(config: &Config) -> Result<Emitter, String> {
     let mut app = app
         .authenticate(settings.authenticate)
         .refused_filters(&settings.refused_filters)
+        .sys_interval(Duration::from_secs(settings.sys_interval_secs.into()))
         .faces(match settings.face {
             FaceChoice::Both => Faces::Both,
             FaceChoice::Emitter => Faces::Emitter,

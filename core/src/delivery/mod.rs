@@ -10,7 +10,6 @@ mod piece;
 mod receiver;
 mod sheet;
 
-pub(crate) use self::held::Held;
 pub use self::{
     encoder::{Encoder, Message, Spliced},
     fanout::Fanout,
@@ -19,3 +18,4 @@ pub use self::{
     outbox::{Outbox, OutboxOptions, Pushed},
     receiver::Receiver,
 };
+pub(crate) use self::{flusher::thread_number, held::Held};

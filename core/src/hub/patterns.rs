@@ -82,6 +82,15 @@ impl Patterns {
         self.known.read().keys().cloned().collect()
     }
 
+    /// True when some pattern matches a channel.
+    pub(super) fn any_matches(&self, channel: &Channel) -> bool {
+        let mut any = false;
+        for (separator, trie) in self.tries.read().iter() {
+            trie.visit(channel.as_str(), *separator, |_| any = true);
+        }
+        any
+    }
+
     /// The wildcard subscribers of a channel, each connection once; `None` when there are none.
     pub(super) fn receivers(
         &self,

@@ -390,7 +390,7 @@ impl Default for KnSockSection {
 }
 
 /// `[apps.emitter]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EmitterSection {
     /// Asks the authentication policy for every client of plain MQTT, with its password. Default false.
@@ -405,6 +405,22 @@ pub struct EmitterSection {
     pub plain_listen: Option<SocketAddr>,
     /// Topic filters that nobody may subscribe to. Default none.
     pub refused_filters: Vec<String>,
+    /// Seconds between two reports on `$SYS` topics; 0 is never. Default 10.
+    pub sys_interval_secs: u32,
+}
+
+impl Default for EmitterSection {
+    fn default() -> Self {
+        Self {
+            authenticate: false,
+            face: FaceChoice::default(),
+            master_key: None,
+            license: None,
+            plain_listen: None,
+            refused_filters: Vec::new(),
+            sys_interval_secs: 10,
+        }
+    }
 }
 
 /// `[apps.webpubsub]`

@@ -343,6 +343,53 @@ def retained_before():
     client.close()
 
 
+def sys_topics():
+    """What the server says of itself: at once for who subscribes, and again and again."""
+    all_names = {
+        "version", "uptime", "clients/connected", "clients/total", "publish/messages/received",
+        "publish/messages/sent", "subscriptions/count", "retained messages/count",
+    }
+    for version in (V3, V5):
+        other = Client("", version).connected()
+        # Neither wildcard is for it in the first level.
+        other.subscribe([("#", 0), ("+/broker/uptime", 0)])
+        other.publish("t/retained", "x", 1, retain=True)
+        assert other.get()[0] == "t/retained"
+        client = Client("", version).connected()
+        client.subscribe("$SYS/#", 1)
+        said = {}
+        while len(said) < len(all_names):
+            topic, payload, qos, retain = client.get()
+            assert (qos, retain) == (0, True), (topic, qos, retain)
+            said[topic.removeprefix("$SYS/broker/")] = payload.decode()
+        assert set(said) == all_names, said
+        assert said["version"].startswith("polywire version "), said
+        assert said["uptime"].endswith(" seconds"), said
+        assert (said["clients/connected"], said["subscriptions/count"]) == ("2", "3"), said
+        assert said["retained messages/count"] == "1", said
+        # Again a second later, as to any subscriber.
+        while (found := client.get())[0] != "$SYS/broker/uptime":
+            pass
+        assert found[3] is False, found
+        client.unsubscribe("$SYS/#")
+        while not client.messages.empty():
+            client.get()
+        client.subscribe("$SYS/broker/publish/+/received")
+        assert client.get()[0] == "$SYS/broker/publish/messages/received"
+        # Nobody else says anything there.
+        code = [0x87] if version == V5 else [0]
+        for retain in (False, True):
+            assert client.publish("$SYS/broker/uptime", "mine", 1, retain=retain) == code
+        client.subscribe("$SYS/broker/uptime")
+        while (found := client.get())[0] != "$SYS/broker/uptime":
+            pass
+        assert found[1].endswith(b" seconds") and found[3], found
+        other.publish("t/retained", "", 1, retain=True)
+        assert other.get()[:2] == ("t/retained", b"")
+        for one in (client, other):
+            one.close()
+
+
 def properties():
     """What a message of 5.0 says about itself reaches others unchanged; 3.1.1 sees the payload alone."""
     client, old = Client("", V5).connected(), Client("", V3).connected()

@@ -44,6 +44,13 @@ python_scenarios!(
 );
 
 #[test]
+fn the_server_says_something_of_itself() {
+    let config = "[apps.emitter]\nsys_interval_secs = 1\n";
+    let server = ServerOptions::new(&[]).config(config).start();
+    run("sys_topics", &server);
+}
+
+#[test]
 fn retained_messages_outlive_a_restart_on_disk() {
     let folder = tempfile::tempdir().unwrap();
     let start = || Server::start(&["--data-dir", folder.path().to_str().unwrap()]);
