@@ -289,14 +289,10 @@ impl Sink<'_> {
                 return members.each(except, deliver);
             };
             members.each(except, |receiver| {
-                wild.remove(&receiver.connection());
+                wild.remove(receiver.connection());
                 deliver(receiver);
             });
-            for (connection, receiver) in &wild {
-                if Some(*connection) != except {
-                    deliver(receiver);
-                }
-            }
+            wild.each(except, deliver);
         });
         if is_message(publication) {
             self.hub.traffic.add_delivered(deliveries);
