@@ -138,6 +138,11 @@ impl About {
         }
     }
 
+    /// When nobody wants it any more, in seconds since 1970.
+    pub(crate) fn expires(&self) -> Option<u64> {
+        self.expires
+    }
+
     /// True when nobody wants it any more.
     pub(crate) fn is_over(&self) -> bool {
         self.expires.is_some_and(|expires| expires <= now())

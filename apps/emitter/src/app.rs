@@ -1,16 +1,14 @@
 //! The app: its settings and its protocols.
 
 use std::{
-    collections::HashMap,
     fmt,
-    sync::{Arc, OnceLock, Weak},
+    sync::{Arc, OnceLock, Weak, atomic::AtomicU64},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, header};
-use parking_lot::Mutex;
 use polywire_core::{
     App, Listening, Space, TokenPlace,
     delivery::{Encoder, OutboxOptions},
@@ -28,8 +26,9 @@ use crate::{
     face::{self, Faces, Service},
     keys::{self, Keyring, Licence, OwnKeys, Pattern, Permissions},
     retained::Retained,
-    session::{NAME, Shared},
-    settings::InvalidSetting,
+    sessions::Sessions,
+    settings::{InvalidSetting, SessionLimits},
+    shared::{NAME, Shared},
     sys::Sys,
     version::Version,
 };
@@ -49,6 +48,8 @@ pub struct Emitter {
     secret: Secret,
     licence: Option<Licence>,
     refused_filters: Arc<[String]>,
+    sessions: SessionLimits,
+    keep_alive_secs_max: u16,
     sys_interval: Duration,
     /// One for all addresses and transports: a client id is taken over wherever it comes from.
     shared: Arc<OnceLock<Arc<Shared>>>,
@@ -72,6 +73,8 @@ impl Default for Emitter {
             secret: Secret::Random(Alphanumeric.sample_string(&mut rand::rng(), 32)),
             licence: None,
             refused_filters: Arc::new([]),
+            sessions: SessionLimits::default(),
+            keep_alive_secs_max: 0,
             sys_interval: SYS_INTERVAL,
             shared: Arc::default(),
         }
@@ -145,6 +148,21 @@ impl Emitter {
         filters: impl IntoIterator<Item = F>,
     ) -> Self {
         self.refused_filters = filters.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets what sessions may take that outlive their connections.
+    #[must_use]
+    pub fn sessions(mut self, limits: SessionLimits) -> Self {
+        self.sessions = limits;
+        self
+    }
+
+    /// Sets the seconds between two packets that clients of MQTT 5.0 are told to keep to where they would take longer;
+    /// 0 for what they say. Others cannot be told. Default 0.
+    #[must_use]
+    pub fn keep_alive_secs_max(mut self, secs: u16) -> Self {
+        self.keep_alive_secs_max = secs;
         self
     }
 
@@ -229,8 +247,11 @@ impl Emitter {
                     encoders(Version::V5, "/"),
                 ),
                 retained: Retained::new(sys(shared)),
-                clients: Mutex::new(HashMap::new()),
+                sessions: Sessions::new(self.sessions),
+                packets_received: AtomicU64::new(0),
+                keep_alive_secs_max: self.keep_alive_secs_max,
             });
+            tokio::spawn(Sessions::watch(Arc::downgrade(&shared)));
             let opening = shared.clone();
             tokio::spawn(async move { opening.retained.open(&opening.space).await });
             if let Some(sys) = shared.retained.sys().cloned() {

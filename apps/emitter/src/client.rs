@@ -1,44 +1,37 @@
-//! A connected client, as the hub and the clock see it.
+//! A client, as the hub sees it: what is delivered to its session.
 
 use std::{
     num::{NonZeroU16, NonZeroU32},
     sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc,
+        atomic::{AtomicBool, Ordering},
     },
 };
 
 use bytes::Bytes;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use polywire_core::{
     ClientId, ConnectionId, Publication,
-    delivery::{Encoder, Fanout, Flusher, Link, Message, Receiver},
-    transport::{CloseReason, Framing, Tick},
+    delivery::{Encoder, Fanout, Flusher, Message, Receiver},
+    transport::{CloseReason, Framing},
 };
-use rmqtt_codec::{types::QoS, v5::DisconnectReasonCode};
+use rmqtt_codec::types::QoS;
 
 use crate::{
     about::{self, About},
+    contact::{Contact, Terms},
     face::{Fate, Hold},
-    in_flight::{InFlight, TooMuch},
+    in_flight::{InFlight, TooMuch, Window},
+    line::{Line, Place, Wire},
     outgoing,
     own::{self, ALIAS_BYTES, Aliases},
+    parcel::Parcel,
     subscription::{Filter, Subscription, Wish},
     version::Version,
 };
 
-/// Seconds that the clock looks ahead, at most.
-const LOOK_SECS_MAX: u64 = 60;
-
 /// The wire formats, by quality.
 pub(crate) type Encoders = [Arc<dyn Encoder>; 3];
-
-/// What is known of a client since its CONNECT.
-pub(crate) struct Terms {
-    pub(crate) version: Version,
-    pub(crate) client: ClientId,
-    pub(crate) packet_bytes_max: Option<usize>,
-}
 
 /// What changes while it is connected.
 struct State {
@@ -47,93 +40,115 @@ struct State {
     aliases: Aliases,
 }
 
-/// A client.
+/// A client, for as long as its session lasts.
 pub(crate) struct Client {
     connection: ConnectionId,
-    link: Link,
-    terms: OnceLock<Terms>,
-    /// Known when the face is.
-    encoders: OnceLock<Encoders>,
+    id: ClientId,
+    line: Line,
     hold: Hold,
-    /// Some subscription wants more than quality 0, or the client has limits: each message is looked at.
+    /// Some subscription wants more than quality 0, the client has limits, or it may be away: each message is looked at.
     is_choosy: AtomicBool,
     state: Mutex<State>,
-    /// When it was last heard, in seconds of the wheel.
-    heard: AtomicU64,
-    /// Seconds that it may say nothing; 0 for ever.
-    silence_max: AtomicU64,
 }
 
 impl Client {
-    /// A client that has not said CONNECT, and has so many seconds for it.
-    pub(crate) fn new(connection: ConnectionId, link: Link, now: u64, connect_secs: u64) -> Self {
-        Self {
-            connection,
-            link,
-            terms: OnceLock::new(),
-            encoders: OnceLock::new(),
-            hold: Hold::default(),
-            is_choosy: AtomicBool::new(false),
-            state: Mutex::new(State {
-                subscriptions: Vec::new(),
-                in_flight: InFlight::new(0, 0),
-                aliases: Aliases::default(),
-            }),
-            heard: AtomicU64::new(now),
-            silence_max: AtomicU64::new(connect_secs.max(1)),
-        }
-    }
-
-    pub(crate) fn connected(
-        &self,
+    /// A client whose session ends with its connection.
+    pub(crate) fn new(
+        connection: ConnectionId,
+        id: ClientId,
+        contact: Arc<Contact>,
         terms: Terms,
         in_flight: InFlight,
         aliases: Aliases,
-        keep_alive_secs: u16,
+    ) -> Self {
+        Self {
+            connection,
+            id,
+            line: Line::fixed(contact, terms),
+            hold: Hold::default(),
+            is_choosy: AtomicBool::new(terms.packet_bytes_max.is_some() || !aliases.is_empty()),
+            state: Mutex::new(State {
+                subscriptions: Vec::new(),
+                in_flight,
+                aliases,
+            }),
+        }
+    }
+
+    /// A client whose session may outlive its connections; it is away until it [comes](Self::come).
+    pub(crate) fn lasting(
+        connection: ConnectionId,
+        id: ClientId,
+        terms: Terms,
+        encoders: Encoders,
+        in_flight: InFlight,
+    ) -> Self {
+        Self {
+            connection,
+            id,
+            line: Line::Changing(RwLock::new(Place {
+                terms,
+                encoders,
+                contact: None,
+            })),
+            hold: Hold::default(),
+            is_choosy: AtomicBool::new(true),
+            state: Mutex::new(State {
+                subscriptions: Vec::new(),
+                in_flight,
+                aliases: Aliases::default(),
+            }),
+        }
+    }
+
+    /// The client has a connection, with these wire formats; it gets what it has not confirmed, and what waits.
+    pub(crate) fn come(
+        &self,
+        contact: &Arc<Contact>,
+        terms: Terms,
+        encoders: Encoders,
+        window: Window,
+        aliases: Aliases,
     ) {
-        // Half as long again as the client said, never less.
-        let silence_max = u64::from(keep_alive_secs) * 3;
-        self.silence_max
-            .store(silence_max.div_ceil(2), Ordering::Relaxed);
-        let is_choosy = terms.packet_bytes_max.is_some() || !aliases.is_empty();
-        self.is_choosy.store(is_choosy, Ordering::Relaxed);
+        let Line::Changing(place) = &self.line else {
+            return;
+        };
+        // What is delivered meanwhile waits, and comes behind.
         let mut state = self.state.lock();
-        state.in_flight = in_flight;
+        *place.write() = Place {
+            terms,
+            encoders,
+            contact: Some(contact.clone()),
+        };
         state.aliases = aliases;
-        drop(state);
-        // A client connects once.
-        let _ = self.terms.set(terms);
+        state.in_flight.resume(window);
+        self.send_next(&mut state);
+    }
+
+    /// The client has no connection any more; what is for it waits.
+    pub(crate) fn go(&self) {
+        if let Line::Changing(place) = &self.line {
+            place.write().contact = None;
+        }
+    }
+
+    /// The client's name.
+    pub(crate) fn id(&self) -> &ClientId {
+        &self.id
+    }
+
+    /// What it is subscribed to.
+    pub(crate) fn subscriptions(&self) -> Vec<Subscription> {
+        self.state.lock().subscriptions.clone()
     }
 
     /// The wire formats of the face that the client sees: before that it is subscribed to nothing.
     pub(crate) fn speak(&self, encoders: Encoders) {
-        // A client sees one face.
-        let _ = self.encoders.set(encoders);
-    }
-
-    pub(crate) fn heard(&self, now: u64) {
-        self.heard.store(now, Ordering::Relaxed);
+        self.line.speak(encoders);
     }
 
     pub(crate) fn send(&self, packet: Option<Bytes>) {
-        if let Some(packet) = packet {
-            self.link.send(&Message::Binary(packet));
-        }
-    }
-
-    /// Ends the connection, with the reason where the version has a word for it.
-    pub(crate) fn disconnect(&self, reason: DisconnectReasonCode) {
-        if let Some(terms) = self.terms.get() {
-            let last = outgoing::disconnect(terms.version, reason);
-            let max = terms.packet_bytes_max.unwrap_or(usize::MAX);
-            self.send(last.filter(|packet| packet.len() <= max));
-        }
-        self.close();
-    }
-
-    /// Ends the connection after what was sent.
-    pub(crate) fn close(&self) {
-        self.link.close(&CloseReason::new(1000, ""));
+        self.line.with_contact(|contact, _| contact.send(packet));
     }
 
     /// Takes a subscription, in the place of one to the same filter, which is returned.
@@ -159,11 +174,18 @@ impl Client {
 
     /// The client is done with a message.
     pub(crate) fn done(&self, id: NonZeroU16) {
-        // Sent before the lock is given back: short names of topics count from then on.
         let mut state = self.state.lock();
-        if let Some(next) = state.in_flight.done(id) {
-            self.send(Some(state.aliases.apply(next)));
-        }
+        state.in_flight.done(id);
+        self.send_next(&mut state);
+    }
+
+    /// Sends what can be sent now. The lock is held until it is: short names of topics count from then on.
+    fn send_next(&self, state: &mut State) {
+        self.line.with_contact(|contact, _| {
+            while let Some(packet) = state.in_flight.next() {
+                contact.send(Some(state.aliases.apply(packet)));
+            }
+        });
     }
 
     /// The client has a message of quality 2; false for one that it was not sent.
@@ -173,56 +195,33 @@ impl Client {
 
     /// Sends an answer that nobody subscribed to.
     pub(crate) fn answer(&self, topic: &str, body: Bytes) {
-        self.send(self.packet(topic, body));
+        self.line.with_contact(|contact, terms| {
+            contact.send(packet(terms, topic, body));
+        });
     }
 
     /// The same while something is being fanned out.
     pub(crate) fn deliver_answer(&self, fanout: &mut Fanout<'_>, topic: &str, body: Bytes) {
-        if let Some(packet) = self.packet(topic, body) {
-            self.link.deliver_own(fanout, &Message::Binary(packet));
-        }
-    }
-
-    fn packet(&self, topic: &str, body: Bytes) -> Option<Bytes> {
-        let terms = self.terms.get()?;
-        let packet = outgoing::publish(terms.version, QoS::AtMostOnce, topic, None, body, None)?;
-        let max = terms.packet_bytes_max.unwrap_or(usize::MAX);
-        (packet.len() <= max).then_some(packet)
+        self.line.with_contact(|contact, terms| {
+            if let Some(packet) = packet(terms, topic, body) {
+                contact.link.deliver_own(fanout, &Message::Binary(packet));
+            }
+        });
     }
 
     /// Delivers what a group chose this client for.
     pub(crate) fn deliver_shared(&self, fanout: &mut Fanout<'_>, wish: Wish) {
-        if let (Some(terms), Some(encoders)) = (self.terms.get(), self.encoders.get()) {
-            let wanted = Wanted::of(wish, fanout.publication());
-            self.deliver_as(terms, encoders, fanout, &wanted, self.state.lock());
-        }
+        let wanted = Wanted::of(wish, fanout.publication());
+        let state = self.state.lock();
+        self.line
+            .with(|wire| deliver_as(&wire, fanout, &wanted, state));
     }
 
     /// Sends a retained message to a new subscription.
     pub(crate) fn send_retained(&self, publication: &Publication, wish: Wish) {
-        let (Some(terms), Some(encoders)) = (self.terms.get(), self.encoders.get()) else {
-            return;
-        };
-        let qos = wish.qos.less_value(about::qos(publication));
-        let Some(Message::Binary(packet)) = encoders[usize::from(qos.value())].encode(publication)
-        else {
-            return;
-        };
-        let ids: Vec<_> = wish.id.into_iter().collect();
-        let packet = own::with_subscriptions(own::retained(&packet), &ids);
-        if terms.packet_bytes_max.is_some_and(|max| packet.len() > max) {
-            return;
-        }
         let mut state = self.state.lock();
-        let packet = match qos {
-            QoS::AtMostOnce => Ok(Some(packet)),
-            _ => state.in_flight.take(&packet),
-        };
-        match packet {
-            Ok(Some(packet)) => self.send(Some(state.aliases.apply(packet))),
-            Ok(None) => {}
-            Err(TooMuch) => self.link.close(&CloseReason::SLOW_CONSUMER),
-        }
+        self.line
+            .with(|wire| send_retained(&wire, publication, wish, &mut state));
     }
 
     /// Keeps back what is published, until [`let_through`](Self::let_through).
@@ -243,30 +242,31 @@ impl Client {
     }
 
     fn replay(&self, publication: &Publication) {
-        let packet = self.encoders.get().and_then(|to| to[0].encode(publication));
-        let max = self.terms.get().and_then(|terms| terms.packet_bytes_max);
-        if let Some(Message::Binary(packet)) = packet
-            && max.is_none_or(|max| packet.len() <= max)
-        {
-            self.send(Some(packet));
-        }
+        self.line.with(|wire| {
+            if let (Some(contact), Some(Message::Binary(packet))) =
+                (wire.contact, wire.encoders[0].encode(publication))
+                && wire.terms.take(packet.len())
+            {
+                contact.send(Some(packet));
+            }
+        });
     }
 
     fn deliver_now(&self, fanout: &mut Fanout<'_>) {
-        let (Some(terms), Some(encoders)) = (self.terms.get(), self.encoders.get()) else {
-            return;
-        };
         if self.is_choosy.load(Ordering::Relaxed) {
-            self.deliver_chosen(terms, encoders, fanout);
-        } else {
-            self.link.deliver(fanout, &encoders[0]);
+            return self.deliver_chosen(fanout);
         }
+        self.line.with(|wire| {
+            if let Some(contact) = wire.contact {
+                contact.link.deliver(fanout, &wire.encoders[0]);
+            }
+        });
     }
 
-    /// Delivers to a client that wants more than quality 0, or has limits.
-    fn deliver_chosen(&self, terms: &Terms, encoders: &Encoders, fanout: &mut Fanout<'_>) {
+    /// Delivers to a client that wants more than quality 0, has limits, or may be away.
+    fn deliver_chosen(&self, fanout: &mut Fanout<'_>) {
         let publication = fanout.publication();
-        let is_own = publication.publisher.as_ref() == Some(&terms.client);
+        let is_own = publication.publisher.as_ref() == Some(&self.id);
         let state = self.state.lock();
         let Some(topic) = publication.target.channel() else {
             return;
@@ -279,61 +279,112 @@ impl Client {
             .map(|wish| Wanted::of(wish, publication))
             .reduce(Wanted::and);
         if let Some(wanted) = wanted {
-            self.deliver_as(terms, encoders, fanout, &wanted, state);
+            self.line
+                .with(|wire| deliver_as(&wire, fanout, &wanted, state));
         }
     }
+}
 
-    fn deliver_as(
-        &self,
-        terms: &Terms,
-        encoders: &Encoders,
-        fanout: &mut Fanout<'_>,
-        wanted: &Wanted,
-        mut state: MutexGuard<'_, State>,
-    ) {
-        let encoder = &encoders[usize::from(wanted.qos.value())];
-        let is_shared = wanted.is_plain && state.aliases.is_empty();
-        if is_shared && wanted.qos == QoS::AtMostOnce && terms.packet_bytes_max.is_none() {
-            drop(state);
-            return self.link.deliver(fanout, encoder);
+/// An answer as a packet, where it is not longer than the client takes.
+fn packet(terms: &Terms, topic: &str, body: Bytes) -> Option<Bytes> {
+    let packet = outgoing::publish(terms.version, QoS::AtMostOnce, topic, None, body, None)?;
+    terms.take(packet.len()).then_some(packet)
+}
+
+fn send_retained(wire: &Wire<'_>, publication: &Publication, wish: Wish, state: &mut State) {
+    let qos = wish.qos.less_value(about::qos(publication));
+    let encoder = &wire.encoders[usize::from(qos.value())];
+    let (Some(contact), Some(Message::Binary(packet))) =
+        (wire.contact, encoder.encode(publication))
+    else {
+        return;
+    };
+    let ids: Vec<_> = wish.id.into_iter().collect();
+    let packet = own::with_subscriptions(own::retained(&packet), &ids);
+    if !wire.terms.take(packet.len()) {
+        return;
+    }
+    let packet = match qos {
+        QoS::AtMostOnce => Ok(Some(packet)),
+        _ => {
+            let parcel = parcel(wire.terms, packet, publication);
+            state.in_flight.take(parcel, true)
         }
-        let Some(mut packet) = fanout.frame(encoder, Framing::Raw) else {
-            return;
-        };
-        if wanted.retain {
-            packet = own::retained(&packet);
+    };
+    match packet {
+        Ok(Some(packet)) => contact.send(Some(state.aliases.apply(packet))),
+        Ok(None) => {}
+        Err(TooMuch) => contact.link.close(&CloseReason::SLOW_CONSUMER),
+    }
+}
+
+fn parcel(terms: &Terms, packet: Bytes, publication: &Publication) -> Parcel {
+    Parcel {
+        packet,
+        version: terms.version,
+        expires: About::of(publication).and_then(|about| about.expires()),
+    }
+}
+
+fn deliver_as(
+    wire: &Wire<'_>,
+    fanout: &mut Fanout<'_>,
+    wanted: &Wanted,
+    mut state: MutexGuard<'_, State>,
+) {
+    let (terms, encoder) = (wire.terms, &wire.encoders[usize::from(wanted.qos.value())]);
+    if wanted.qos == QoS::AtMostOnce && wire.contact.is_none() {
+        // Nobody waits for it.
+        return;
+    }
+    let is_shared = wanted.is_plain && state.aliases.is_empty();
+    if is_shared
+        && wanted.qos == QoS::AtMostOnce
+        && terms.packet_bytes_max.is_none()
+        && let Some(contact) = wire.contact
+    {
+        drop(state);
+        return contact.link.deliver(fanout, encoder);
+    }
+    let Some(mut packet) = fanout.frame(encoder, Framing::Raw) else {
+        return;
+    };
+    if wanted.retain {
+        packet = own::retained(&packet);
+    }
+    if terms.version == Version::V5 {
+        packet = own::with_subscriptions(packet, &wanted.ids);
+    }
+    // What the client cannot take is as if it had been delivered.
+    let more = if state.aliases.is_empty() {
+        0
+    } else {
+        ALIAS_BYTES
+    };
+    if wire.contact.is_some() && !terms.take(packet.len() + more) {
+        return;
+    }
+    let packet = match wanted.qos {
+        QoS::AtMostOnce => Ok(Some(packet)),
+        _ => {
+            let parcel = parcel(terms, packet, fanout.publication());
+            state.in_flight.take(parcel, wire.contact.is_some())
         }
-        if terms.version == Version::V5 {
-            packet = own::with_subscriptions(packet, &wanted.ids);
+    };
+    let Some(contact) = wire.contact else {
+        return;
+    };
+    match packet {
+        Ok(Some(packet)) if is_shared && wanted.qos == QoS::AtMostOnce => {
+            drop((state, packet));
+            contact.link.deliver(fanout, encoder);
         }
-        // What the client cannot take is as if it had been delivered.
-        let more = if state.aliases.is_empty() {
-            0
-        } else {
-            ALIAS_BYTES
-        };
-        if terms
-            .packet_bytes_max
-            .is_some_and(|max| packet.len() + more > max)
-        {
-            return;
+        Ok(Some(packet)) => {
+            let packet = state.aliases.apply(packet);
+            contact.link.deliver_own(fanout, &Message::Binary(packet));
         }
-        if is_shared && wanted.qos == QoS::AtMostOnce {
-            drop(state);
-            return self.link.deliver(fanout, encoder);
-        }
-        let packet = match wanted.qos {
-            QoS::AtMostOnce => Ok(Some(packet)),
-            _ => state.in_flight.take(&packet),
-        };
-        match packet {
-            Ok(Some(packet)) => {
-                let packet = state.aliases.apply(packet);
-                self.link.deliver_own(fanout, &Message::Binary(packet));
-            }
-            Ok(None) => {}
-            Err(TooMuch) => self.link.close(&CloseReason::SLOW_CONSUMER),
-        }
+        Ok(None) => {}
+        Err(TooMuch) => contact.link.close(&CloseReason::SLOW_CONSUMER),
     }
 }
 
@@ -382,27 +433,9 @@ impl Receiver for Client {
         match self.hold.fate(fanout.publication()) {
             Fate::Deliver => self.deliver_now(fanout),
             Fate::Keep => {}
-            Fate::TooMuch => self.link.close(&CloseReason::SLOW_CONSUMER),
+            Fate::TooMuch => self
+                .line
+                .with_contact(|contact, _| contact.link.close(&CloseReason::SLOW_CONSUMER)),
         }
-    }
-}
-
-impl Tick for Client {
-    fn tick(&self, now: u64) -> Option<u64> {
-        let max = self.silence_max.load(Ordering::Relaxed);
-        if max == 0 {
-            return None;
-        }
-        let silent = now.saturating_sub(self.heard.load(Ordering::Relaxed));
-        // The clock has whole seconds: one more is never too early.
-        if silent > max {
-            self.disconnect(DisconnectReasonCode::KeepAliveTimeout);
-            return None;
-        }
-        Some((max + 1 - silent).min(LOOK_SECS_MAX))
-    }
-
-    fn stop(&self) {
-        self.disconnect(DisconnectReasonCode::ServerShuttingDown);
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Will {
     pub(crate) about: About,
     /// How long it is wanted once it was published.
     pub(crate) expiry_secs: Option<NonZeroU32>,
+    /// How long it waits for the client to come back, in seconds.
+    pub(crate) delay_secs: u32,
 }
 
 /// CONNECT, of any version.
@@ -39,9 +41,9 @@ pub(crate) struct Connect {
     pub(crate) username: Option<ByteString>,
     pub(crate) password: Option<Bytes>,
     pub(crate) will: Option<Will>,
-    /// A session of 3.1.1 that is to outlive the connection.
-    pub(crate) persistent: bool,
-    /// One of 5.0, in seconds.
+    /// The client does not want to go on with its earlier session.
+    pub(crate) clean_start: bool,
+    /// Seconds that the session shall last without a connection; the greatest number for always.
     pub(crate) session_expiry_secs: u32,
     /// Messages of quality 1 and 2 that the client takes at a time.
     pub(crate) receive_max: Option<u16>,
@@ -88,9 +90,11 @@ impl Connect {
                 qos: will.qos,
                 about: About::of_qos(will.qos).retained(will.retain),
                 expiry_secs: None,
+                delay_secs: 0,
             }),
-            persistent: !connect.clean_session,
-            session_expiry_secs: 0,
+            clean_start: connect.clean_session,
+            // A session of 3.1.1 that outlives its connection does so without an end.
+            session_expiry_secs: if connect.clean_session { 0 } else { u32::MAX },
             receive_max: None,
             packet_bytes_max: None,
             aliases_max: 0,
@@ -108,11 +112,12 @@ impl Connect {
             will: connect.last_will.map(|will| Will {
                 about: About::of_will(&will),
                 expiry_secs: will.message_expiry_interval,
+                delay_secs: will.will_delay_interval_sec.unwrap_or(0),
                 topic: will.topic,
                 payload: will.message,
                 qos: will.qos,
             }),
-            persistent: false,
+            clean_start: connect.clean_start,
             session_expiry_secs: connect.session_expiry_interval_secs,
             receive_max: connect.receive_max.map(std::num::NonZeroU16::get),
             aliases_max: connect.topic_alias_max,

@@ -14,16 +14,13 @@ use polywire_core::{
     },
 };
 
-use crate::{
-    face::Faces,
-    session::{Session, Shared},
-};
+use crate::{connection::Connection, face::Faces, shared::Shared};
 
 /// What a frame may be longer than a packet: clients may put several packets into one.
 const FRAME_BYTES_MORE: usize = 64 << 10;
 
 #[async_trait]
-impl StreamHandler for Session {
+impl StreamHandler for Connection {
     async fn on_bytes(&mut self, bytes: Bytes) -> ControlFlow<()> {
         self.take(bytes).await;
         // A connection that ends is closed by its link, behind the last packet.
@@ -36,7 +33,7 @@ impl StreamHandler for Session {
 }
 
 #[async_trait]
-impl SessionHandler for Session {
+impl SessionHandler for Connection {
     async fn on_message(&mut self, message: Message) {
         let bytes = match message {
             Message::Binary(bytes) => bytes,
@@ -82,7 +79,7 @@ impl TcpProtocol for Mqtt {
         };
         let (runtime, faces) = (shared.space.runtime().clone(), self.faces);
         serve_stream(runtime, socket, read_ahead, options, |link| {
-            Session::new(shared, link, peer, faces)
+            Connection::new(shared, link, peer, faces)
         })
         .await;
     }
@@ -107,6 +104,6 @@ impl Door {
 impl Endpoint for Door {
     fn open(&self, link: Link, handshake: &Handshake, _: Arc<Identity>) -> Box<dyn SessionHandler> {
         let peer = handshake.credentials.peer;
-        Box::new(Session::new(self.shared.clone(), link, peer, self.faces))
+        Box::new(Connection::new(self.shared.clone(), link, peer, self.faces))
     }
 }

@@ -3,90 +3,283 @@
 use std::{
     collections::{HashMap, VecDeque},
     num::NonZeroU16,
+    sync::Arc,
 };
 
 use bytes::Bytes;
 
-use crate::encoder::with_id;
+use crate::{budget::Budget, encoder::with_id, outgoing, parcel::Parcel, version::Version};
 
-/// How far a message has come.
+/// Bytes that a session counts that outlives its connections, besides what waits for its client.
+pub(crate) const SESSION_COST: usize = 4 << 10;
+
+/// What a client takes at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    /// Sent; the client has not said that it has it.
-    Sent,
-    /// Quality 2: the client has it, and was told to forget its packet id.
-    Released,
+pub(crate) struct Window {
+    pub(crate) version: Version,
+    pub(crate) messages_max: usize,
+    pub(crate) packet_bytes_max: usize,
 }
 
 /// More waits than may.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooMuch;
 
+/// A message, with its place in the order of the session.
+#[derive(Debug)]
+struct Numbered {
+    number: u64,
+    parcel: Parcel,
+}
+
+/// A message that has a packet id.
+#[derive(Debug)]
+struct Sent {
+    number: u64,
+    /// Quality 2: the client has it, and was told to forget its packet id.
+    is_released: bool,
+    /// To be sent again, where another connection may have to.
+    parcel: Option<Parcel>,
+}
+
+/// What a session adds that outlives its connections.
+#[derive(Debug)]
+struct Lasting {
+    budget: Arc<Budget>,
+}
+
 /// Gives packet ids, and holds back what is more than the client takes at a time.
+///
+/// For a session that outlives its connections it keeps what was sent until the client has it. The oldest of what
+/// waits there makes room for what comes.
 #[derive(Debug)]
 pub(crate) struct InFlight {
+    window: Window,
     last_id: u16,
-    steps: HashMap<u16, Step>,
-    waiting: VecDeque<Bytes>,
-    waiting_bytes: usize,
-    messages_max: usize,
-    waiting_bytes_max: usize,
+    last_number: u64,
+    sent: HashMap<u16, Sent>,
+    /// Those of them that have to be sent again, in their order.
+    again: VecDeque<u16>,
+    waiting: VecDeque<Numbered>,
+    /// Of what waits, and of what is kept to be sent again.
+    bytes: usize,
+    bytes_max: usize,
+    lasting: Option<Lasting>,
 }
 
 impl InFlight {
-    pub(crate) fn new(messages_max: usize, waiting_bytes_max: usize) -> Self {
+    /// For a session that ends with its connection.
+    pub(crate) fn new(window: Window, bytes_max: usize) -> Self {
         Self {
+            window,
             last_id: 0,
-            steps: HashMap::new(),
+            last_number: 0,
+            sent: HashMap::new(),
+            again: VecDeque::new(),
             waiting: VecDeque::new(),
-            waiting_bytes: 0,
-            messages_max,
-            waiting_bytes_max,
+            bytes: 0,
+            bytes_max,
+            lasting: None,
         }
     }
 
-    /// The packet to send now, with its id; `None` when it has to wait.
-    pub(crate) fn take(&mut self, packet: &Bytes) -> Result<Option<Bytes>, TooMuch> {
-        if self.waiting.is_empty() && self.steps.len() < self.messages_max {
-            return Ok(Some(self.number(packet)));
+    /// For a session that outlives its connections.
+    pub(crate) fn lasting(window: Window, bytes_max: usize, budget: Arc<Budget>) -> Self {
+        budget.add(SESSION_COST);
+        let mut own = Self::new(window, bytes_max + SESSION_COST);
+        own.bytes = SESSION_COST;
+        own.lasting = Some(Lasting { budget });
+        own
+    }
+
+    /// The packet to send now, with its id; `None` when it has to wait, as it has to for a client that is away.
+    pub(crate) fn take(&mut self, parcel: Parcel, is_here: bool) -> Result<Option<Bytes>, TooMuch> {
+        self.last_number += 1;
+        let message = Numbered {
+            number: self.last_number,
+            parcel,
+        };
+        let cost = message.parcel.cost();
+        let goes = is_here && self.again.is_empty() && self.waiting.is_empty() && self.has_slot();
+        if goes && (self.lasting.is_none() || self.has_room(cost)) {
+            if self.lasting.is_some() {
+                self.add(cost);
+            }
+            return Ok(self.number(message));
         }
-        self.waiting_bytes += packet.len();
-        if self.waiting_bytes > self.waiting_bytes_max {
-            return Err(TooMuch);
+        while !self.has_room(cost) {
+            if self.lasting.is_none() {
+                return Err(TooMuch);
+            }
+            let Some(oldest) = self.waiting.pop_front() else {
+                return Ok(None);
+            };
+            self.subtract(oldest.parcel.cost());
         }
-        self.waiting.push_back(packet.clone());
+        self.add(cost);
+        self.waiting.push_back(message);
         Ok(None)
     }
 
-    /// The client has a message, or is done with it; what can be sent then.
-    pub(crate) fn done(&mut self, id: NonZeroU16) -> Option<Bytes> {
-        self.steps.remove(&id.get())?;
-        let packet = self.waiting.pop_front()?;
-        self.waiting_bytes -= packet.len();
-        Some(self.number(&packet))
+    /// The client has a message, or is done with it: ask for the [`next`](Self::next) one.
+    pub(crate) fn done(&mut self, id: NonZeroU16) {
+        if let Some(sent) = self.sent.remove(&id.get()) {
+            self.again.retain(|again| *again != id.get());
+            self.forget(sent.parcel.as_ref());
+        }
     }
 
     /// The client has a message of quality 2; false for one that it was not sent.
     pub(crate) fn release(&mut self, id: NonZeroU16) -> bool {
-        match self.steps.get_mut(&id.get()) {
-            Some(step) => {
-                *step = Step::Released;
-                true
+        let Some(sent) = self.sent.get_mut(&id.get()) else {
+            return false;
+        };
+        sent.is_released = true;
+        let parcel = sent.parcel.take();
+        self.forget(parcel.as_ref());
+        true
+    }
+
+    /// The client has come back: what it has not confirmed is sent again.
+    pub(crate) fn resume(&mut self, window: Window) {
+        if window.version != self.window.version {
+            self.translate(window.version);
+        }
+        self.window = window;
+        let mut unconfirmed: Vec<_> = self.sent.iter().collect();
+        unconfirmed.sort_by_key(|(_, sent)| sent.number);
+        self.again = unconfirmed.into_iter().map(|(id, _)| *id).collect();
+    }
+
+    /// The next packet that can be sent.
+    pub(crate) fn next(&mut self) -> Option<Bytes> {
+        while self.has_slot() {
+            if let Some(id) = self.again.pop_front() {
+                match self.once_more(id) {
+                    Some(packet) => return Some(packet),
+                    None => continue,
+                }
             }
-            None => false,
+            let message = self.waiting.pop_front()?;
+            if self.lasting.is_none() {
+                self.subtract(message.parcel.cost());
+            }
+            if let Some(packet) = self.number(message) {
+                return Some(packet);
+            }
+        }
+        None
+    }
+
+    /// Fewer are on their way than the client takes.
+    fn has_slot(&self) -> bool {
+        self.sent.len() - self.again.len() < self.window.messages_max
+    }
+
+    fn has_room(&self, cost: usize) -> bool {
+        let budget = self.lasting.as_ref().map(|lasting| &lasting.budget);
+        self.bytes + cost <= self.bytes_max && budget.is_none_or(|budget| budget.has_room(cost))
+    }
+
+    fn add(&mut self, cost: usize) {
+        self.bytes += cost;
+        if let Some(lasting) = &self.lasting {
+            lasting.budget.add(cost);
         }
     }
 
-    fn number(&mut self, packet: &Bytes) -> Bytes {
+    fn subtract(&mut self, cost: usize) {
+        self.bytes -= cost;
+        if let Some(lasting) = &self.lasting {
+            lasting.budget.give_back(cost);
+        }
+    }
+
+    fn forget(&mut self, parcel: Option<&Parcel>) {
+        if let Some(parcel) = parcel {
+            self.subtract(parcel.cost());
+        }
+    }
+
+    /// Gives a message an id; `None` for one that nobody wants any more, or that the client cannot take, which is as
+    /// if it had been delivered.
+    fn number(&mut self, message: Numbered) -> Option<Bytes> {
+        let packet = message.parcel.packet();
+        let packet = packet.filter(|packet| packet.len() <= self.window.packet_bytes_max);
+        let Some(packet) = packet else {
+            if self.lasting.is_some() {
+                self.subtract(message.parcel.cost());
+            }
+            return None;
+        };
         // There are fewer messages than ids, so one is free.
         loop {
             self.last_id = self.last_id.checked_add(1).unwrap_or(1);
-            if !self.steps.contains_key(&self.last_id) {
+            if !self.sent.contains_key(&self.last_id) {
                 break;
             }
         }
-        self.steps.insert(self.last_id, Step::Sent);
-        with_id(packet, self.last_id)
+        let sent = Sent {
+            number: message.number,
+            is_released: false,
+            parcel: self.lasting.is_some().then_some(message.parcel),
+        };
+        self.sent.insert(self.last_id, sent);
+        Some(with_id(&packet, self.last_id))
+    }
+
+    /// What was sent to another connection: PUBLISH, or the release of one that the client has.
+    fn once_more(&mut self, id: u16) -> Option<Bytes> {
+        let packet_id = NonZeroU16::new(id)?;
+        let sent = self.sent.get(&id)?;
+        if sent.is_released {
+            return outgoing::release(self.window.version, packet_id);
+        }
+        let packet = sent
+            .parcel
+            .as_ref()
+            .map(|parcel| with_id(&parcel.packet, id));
+        let packet = packet.filter(|packet| packet.len() <= self.window.packet_bytes_max);
+        if packet.is_none() {
+            self.done(packet_id);
+        }
+        packet.map(|packet| outgoing::sent_again(&packet))
+    }
+
+    fn translate(&mut self, version: Version) {
+        let translate = |parcel: Parcel| {
+            let before = parcel.cost();
+            (before, parcel.translated(version))
+        };
+        let mut bytes = self.bytes;
+        for sent in self.sent.values_mut() {
+            if let Some(parcel) = sent.parcel.take() {
+                let (before, after) = translate(parcel);
+                bytes = bytes - before + after.as_ref().map_or(0, Parcel::cost);
+                sent.parcel = after;
+            }
+        }
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        self.waiting = waiting
+            .filter_map(|Numbered { number, parcel }| {
+                let (before, after) = translate(parcel);
+                bytes = bytes - before + after.as_ref().map_or(0, Parcel::cost);
+                after.map(|parcel| Numbered { number, parcel })
+            })
+            .collect();
+        if let Some(lasting) = &self.lasting {
+            lasting.budget.give_back(self.bytes);
+            lasting.budget.add(bytes);
+        }
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if let Some(lasting) = &self.lasting {
+            lasting.budget.give_back(self.bytes);
+        }
     }
 }
 
@@ -95,31 +288,116 @@ mod tests {
     use rmqtt_codec::types::QoS;
 
     use super::*;
-    use crate::{
-        outgoing::{FIRST_ID, publish},
-        version::Version,
-    };
+    use crate::outgoing::{FIRST_ID, publish, release, sent_again};
+
+    fn parcel(text: &'static str) -> Parcel {
+        let (version, payload) = (Version::V3, Bytes::from_static(text.as_bytes()));
+        let qos = QoS::ExactlyOnce;
+        Parcel {
+            packet: publish(version, qos, "a", Some(FIRST_ID), payload, None).unwrap(),
+            version,
+            expires: None,
+        }
+    }
+
+    fn window(messages_max: usize) -> Window {
+        Window {
+            version: Version::V3,
+            messages_max,
+            packet_bytes_max: usize::MAX,
+        }
+    }
+
+    fn sent(text: &'static str, id: u16) -> Option<Bytes> {
+        Some(with_id(&parcel(text).packet, id))
+    }
+
+    fn again(text: &'static str, id: u16) -> Option<Bytes> {
+        sent(text, id).map(|packet| sent_again(&packet))
+    }
+
+    fn id(id: u16) -> NonZeroU16 {
+        NonZeroU16::new(id).unwrap()
+    }
 
     #[test]
     fn no_more_than_the_client_takes_is_on_its_way() {
-        let packet = publish(
-            Version::V3,
-            QoS::AtLeastOnce,
-            "a",
-            Some(FIRST_ID),
-            Bytes::from_static(b"x"),
-            None,
-        )
-        .unwrap();
-        let mut flight = InFlight::new(2, 2 * packet.len());
-        let id = |id| NonZeroU16::new(id).unwrap();
-        assert_eq!(flight.take(&packet), Ok(Some(with_id(&packet, 1))));
-        assert_eq!(flight.take(&packet), Ok(Some(with_id(&packet, 2))));
-        assert_eq!(flight.take(&packet), Ok(None));
-        assert_eq!(flight.take(&packet), Ok(None));
-        assert_eq!(flight.take(&packet), Err(TooMuch));
-        assert_eq!(flight.done(id(7)), None, "a packet id that nobody gave");
-        assert_eq!(flight.done(id(2)), Some(with_id(&packet, 3)));
+        let mut flight = InFlight::new(window(2), 2 * parcel("x").cost());
+        let mut take = |text| flight.take(parcel(text), true);
+        assert_eq!(take("a"), Ok(sent("a", 1)));
+        assert_eq!(take("b"), Ok(sent("b", 2)));
+        assert_eq!(take("c"), Ok(None));
+        assert_eq!(take("d"), Ok(None));
+        assert_eq!(take("e"), Err(TooMuch));
+        flight.done(id(7));
+        assert_eq!(flight.next(), None, "a packet id that nobody gave");
+        flight.done(id(2));
+        assert_eq!(flight.next(), sent("c", 3));
         assert!(flight.release(id(1)) && !flight.release(id(2)));
+        assert_eq!(
+            flight.next(),
+            None,
+            "the client may still ask for the release"
+        );
+    }
+
+    #[test]
+    fn what_a_client_has_not_confirmed_comes_again_in_order() {
+        let budget = Arc::new(Budget::new(1 << 20));
+        let mut flight = InFlight::lasting(window(10), 1 << 20, budget.clone());
+        for text in ["a", "b", "c", "d"] {
+            flight.take(parcel(text), true).unwrap();
+        }
+        flight.done(id(1));
+        flight.release(id(2));
+        // Away.
+        assert_eq!(flight.take(parcel("e"), false), Ok(None));
+        flight.resume(window(2));
+        assert_eq!(flight.next(), release(Version::V3, id(2)));
+        assert_eq!(flight.next(), again("c", 3));
+        assert_eq!(flight.next(), None, "no more than it takes at a time");
+        assert_eq!(flight.take(parcel("f"), true), Ok(None), "it has to wait");
+        flight.done(id(2));
+        assert_eq!(flight.next(), again("d", 4));
+        flight.done(id(3));
+        assert_eq!(flight.next(), sent("e", 5));
+        flight.done(id(4));
+        flight.done(id(5));
+        assert_eq!(flight.next(), sent("f", 6));
+        flight.done(id(6));
+        assert_eq!(flight.bytes, SESSION_COST);
+        drop(flight);
+        assert!(budget.has_room(1 << 20), "nothing is counted any more");
+    }
+
+    #[test]
+    fn the_oldest_that_wait_for_a_client_make_room() {
+        let cost = parcel("x").cost();
+        let budget = Arc::new(Budget::new(1 << 20));
+        let mut flight = InFlight::lasting(window(10), 2 * cost, budget);
+        for text in ["a", "b", "c"] {
+            assert_eq!(flight.take(parcel(text), false), Ok(None));
+        }
+        flight.resume(window(10));
+        assert_eq!(flight.next(), sent("b", 1));
+        assert_eq!(flight.next(), sent("c", 2));
+        assert_eq!(flight.next(), None);
+    }
+
+    #[test]
+    fn all_sessions_together_have_a_bound() {
+        let cost = parcel("x").cost();
+        let budget = Arc::new(Budget::new(2 * SESSION_COST + 3 * cost));
+        let mut flights = [(); 2].map(|()| InFlight::lasting(window(10), 1 << 20, budget.clone()));
+        for text in ["a", "b"] {
+            for flight in &mut flights {
+                flight.take(parcel(text), false).unwrap();
+            }
+        }
+        let [mut first, mut second] = flights;
+        first.resume(window(10));
+        second.resume(window(10));
+        assert_eq!((first.next(), first.next()), (sent("a", 1), sent("b", 2)));
+        assert_eq!((second.next(), second.next()), (sent("b", 1), None));
     }
 }

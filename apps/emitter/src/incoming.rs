@@ -42,6 +42,8 @@ pub(crate) enum Incoming {
     Disconnect {
         /// The client wants its will to be published all the same.
         with_will: bool,
+        /// Seconds that the session shall last, where the client says it anew.
+        expiry_secs: Option<u32>,
     },
 }
 
@@ -108,7 +110,10 @@ impl Incoming {
                 topic_filters,
             } => Self::unsubscribe(packet_id, topic_filters)?,
             v3::Packet::PingRequest => Self::Ping,
-            v3::Packet::Disconnect => Self::Disconnect { with_will: false },
+            v3::Packet::Disconnect => Self::Disconnect {
+                with_will: false,
+                expiry_secs: None,
+            },
             // A second CONNECT, and what only servers send.
             _ => return Err(DisconnectReasonCode::ProtocolError),
         })
@@ -156,6 +161,7 @@ impl Incoming {
             v5::Packet::PingRequest => Self::Ping,
             v5::Packet::Disconnect(disconnect) => Self::Disconnect {
                 with_will: disconnect.reason_code != DisconnectReasonCode::NormalDisconnection,
+                expiry_secs: disconnect.session_expiry_interval_secs,
             },
             _ => return Err(DisconnectReasonCode::ProtocolError),
         })

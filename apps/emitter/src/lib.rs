@@ -2,10 +2,13 @@
 //! with a key, and with topics as they are.
 
 mod about;
+mod admission;
 mod app;
+mod budget;
 mod client;
 mod connect;
-mod connected;
+mod connection;
+mod contact;
 mod door;
 mod encoder;
 mod face;
@@ -14,13 +17,17 @@ pub mod fuzzing;
 mod in_flight;
 mod incoming;
 mod keys;
+mod line;
 mod outgoing;
 mod own;
+mod parcel;
 mod reader;
 mod retained;
 mod session;
+mod sessions;
 mod settings;
 mod share;
+mod shared;
 mod subscription;
 mod sys;
 mod version;
@@ -28,5 +35,5 @@ mod version;
 pub use self::{
     app::{Emitter, PlainMqtt},
     face::Faces,
-    settings::InvalidSetting,
+    settings::{InvalidSetting, SessionLimits},
 };

@@ -102,6 +102,15 @@ pub(crate) fn received(
     }
 }
 
+/// PUBLISH with the bit that says that it may have come before.
+pub(crate) fn sent_again(packet: &[u8]) -> Bytes {
+    let mut own = BytesMut::from(packet);
+    if let Some(first) = own.first_mut() {
+        *first |= 0b1000;
+    }
+    own.freeze()
+}
+
 /// PUBREL, the second step of quality 2 towards a client.
 pub(crate) fn release(version: Version, packet_id: NonZeroU16) -> Option<Bytes> {
     match version {

@@ -44,9 +44,12 @@ fn put_number(bytes: &mut BytesMut, mut value: usize) {
 }
 
 impl<'p> Parts<'p> {
-    /// Of a packet of 5.0 that we wrote.
+    /// Of a packet of 5.0 that we wrote; `None` for one that is not PUBLISH.
     fn of(packet: &'p [u8]) -> Option<Self> {
         let (first, rest) = packet.split_first()?;
+        if first >> 4 != 3 {
+            return None;
+        }
         let (_, rest) = number(rest)?;
         let (length, rest) = rest.split_first_chunk::<2>()?;
         let (topic, rest) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;

@@ -1,373 +1,496 @@
-//! One connection: what its packets do.
+//! The session of a client: what its packets do, and what may outlive its connection.
 
 use std::{
     collections::{HashMap, HashSet},
-    net::SocketAddr,
-    num::NonZeroU16,
-    sync::{Arc, Weak},
+    num::{NonZeroU16, NonZeroU32},
+    sync::Arc,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use bytestring::ByteString;
-use parking_lot::Mutex;
 use polywire_core::{
-    AuthenticationError, Channel, ClientId, ConnectionId, Credentials, Draft, Identity, Origin,
-    Payload, Space, TokenPlace, delivery::Link,
+    Channel, Draft, Identity, Payload, Permissions, Refusal, RefusalKind, Space,
+    space::{Attachment, Subscribed},
 };
-use rand::distr::{Alphanumeric, SampleString};
 use rmqtt_codec::{
-    v3,
-    v5::{self, ConnectAckReason, DisconnectReasonCode},
+    types::{Publish, QoS},
+    v5::{DisconnectReasonCode, PublishAckReason, RetainHandling, SubscribeAckReason},
 };
 
 use crate::{
-    client::{Client, Encoders, Terms},
-    connect::{Connect, refused},
-    connected::{Connected, described, publish_plain},
-    face::{Face, Faces, Service, zero_id},
-    in_flight::InFlight,
-    incoming::Incoming,
+    about::{self, About},
+    client::Client,
+    connect::Will,
+    face::{Face, Message, zero_id},
+    incoming::{Asked, Incoming},
+    keys::now,
     outgoing,
-    own::Aliases,
-    reader::{BadLength, PacketReader},
-    retained::Retained,
-    subscription::is_topic,
+    share::Member,
+    shared::{ALIASES_MAX, IN_FLIGHT_MAX, Shared},
+    subscription::{Filter, Subscription, Wish, is_topic, shared as shared_filter},
     version::Version,
 };
 
-/// The short name of the app.
-pub(crate) const NAME: &str = "emitter";
-
-/// Messages of quality 1 and 2 that are on their way in one direction, at most.
-pub(crate) const IN_FLIGHT_MAX: u16 = 1000;
-
-/// Short names of topics in one direction, at most.
-pub(crate) const ALIASES_MAX: u16 = 32;
-
-/// What all connections share.
-pub(crate) struct Shared {
-    pub(crate) space: Arc<Space>,
-    /// Where the password is shown; none when nobody is asked for one.
-    pub(crate) gate: Option<TokenPlace>,
-    pub(crate) packet_bytes_max: usize,
-    pub(crate) v3: Encoders,
-    pub(crate) v5: Encoders,
-    pub(crate) emitter: Arc<Service>,
-    pub(crate) retained: Retained,
-    /// Who is connected on this node, by client id.
-    pub(crate) clients: Mutex<HashMap<ByteString, Arc<Client>>>,
-}
-
-/// What is known of the face of a client that connects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sight {
-    Undecided,
-    Plain,
-    Emitter,
-}
-
-enum Stage {
-    /// CONNECT has not come.
-    New,
-    Connected(Box<Connected>),
-    Ended,
-}
-
-/// One connection.
+/// The session of a client that has said CONNECT.
 pub(crate) struct Session {
-    shared: Arc<Shared>,
-    client: Arc<Client>,
-    connection: ConnectionId,
-    peer: Option<SocketAddr>,
-    faces: Faces,
-    reader: PacketReader,
-    stage: Stage,
+    pub(crate) version: Version,
+    /// The client id.
+    pub(crate) id: ByteString,
+    pub(crate) client: Arc<Client>,
+    pub(crate) face: Face,
+    pub(crate) attachment: Attachment,
+    pub(crate) will: Option<Will>,
+    /// Packet ids of messages of quality 2 that were published and not released.
+    pub(crate) received: HashSet<NonZeroU16>,
+    /// Short names that the client gave to topics, for as long as it is connected.
+    pub(crate) aliases: HashMap<NonZeroU16, ByteString>,
+    /// Groups that it shares subscriptions with.
+    pub(crate) groups: Vec<Share>,
+    /// Seconds that it lasts without a connection.
+    pub(crate) expiry_secs: u32,
+    /// None while the client is connected.
+    pub(crate) absence: Option<Absence>,
+}
+
+/// A subscription that is shared with a group.
+#[derive(Debug, Clone)]
+pub(crate) struct Share {
+    pub(crate) group: String,
+    pub(crate) filter: Filter,
+    pub(crate) wish: Wish,
+}
+
+/// A client is away. In seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Absence {
+    /// When the session ends.
+    pub(crate) ends_at: u64,
+    /// When its will is published.
+    pub(crate) will_at: Option<u64>,
+}
+
+/// A draft with what is said about it.
+pub(crate) fn described(draft: Draft, about: &About, expiry_secs: Option<NonZeroU32>) -> Draft {
+    let mut draft = draft.meta(about.meta());
+    draft.retention.ttl = about::time_to_live(expiry_secs);
+    draft
+}
+
+/// Publishes on the plain face, and retains what is to be.
+pub(crate) async fn publish_plain(
+    shared: &Shared,
+    attachment: &Attachment,
+    draft: Draft,
+    retain: bool,
+) -> Result<(), Refusal> {
+    let retained = retain.then(|| draft.clone());
+    let published = attachment.publish(draft).await?;
+    match retained {
+        Some(draft) if published.is_some() => shared.retained.set(&shared.space, &draft).await,
+        _ => Ok(()),
+    }
+}
+
+fn why(refusal: &Refusal) -> SubscribeAckReason {
+    match refusal.kind {
+        RefusalKind::Forbidden => SubscribeAckReason::NotAuthorized,
+        RefusalKind::LimitExceeded => SubscribeAckReason::QuotaExceeded,
+        _ => SubscribeAckReason::UnspecifiedError,
+    }
 }
 
 impl Session {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        link: Link,
-        peer: Option<SocketAddr>,
-        faces: Faces,
-    ) -> Self {
-        let connection = ConnectionId::next(shared.space.hub().node());
-        let wheel = shared.space.runtime().wheel();
-        let connect_secs = shared.space.limits().header_secs;
-        let client = Arc::new(Client::new(connection, link, wheel.now(), connect_secs));
-        let weak: Weak<Client> = Arc::downgrade(&client);
-        wheel.add(weak, connect_secs + 1);
-        Self {
-            reader: PacketReader::new(shared.packet_bytes_max),
-            shared,
-            client,
-            connection,
-            peer,
-            faces,
-            stage: Stage::New,
+    /// Does what a packet asks for; false when the client leaves. `lent`: the packet came with id 0.
+    pub(crate) async fn take(
+        &mut self,
+        incoming: Incoming,
+        lent: bool,
+        shared: &Arc<Shared>,
+    ) -> Result<bool, DisconnectReasonCode> {
+        let client = &self.client.clone();
+        if let Face::Undecided(_) = self.face
+            && let Some(topic) = incoming.topic()
+        {
+            let is_emitter = shared.emitter.is_meant(topic);
+            // Boxed, as what follows: it happens once.
+            Box::pin(self.face.choose(is_emitter, shared, client, self.version)).await;
         }
-    }
-
-    /// Takes bytes, cut anywhere.
-    pub(crate) async fn take(&mut self, bytes: Bytes) {
-        self.client.heard(self.shared.space.runtime().wheel().now());
-        self.reader.push(bytes);
-        loop {
-            if matches!(self.stage, Stage::Ended) {
-                return;
+        if lent && !matches!(self.face, Face::Emitter(_)) {
+            return Err(DisconnectReasonCode::MalformedPacket);
+        }
+        let answer = |packet: Option<Bytes>| match lent {
+            true => client.send(packet.as_ref().map(zero_id::give_back)),
+            false => client.send(packet),
+        };
+        match incoming {
+            Incoming::Publish(publish) => self.publish(*publish, shared, client).await?,
+            Incoming::Done(id) => client.done(id),
+            Incoming::Received(id) => {
+                // Also for one that is not known, so that the client forgets it.
+                client.release(id);
+                client.send(outgoing::release(self.version, id));
             }
-            match self.reader.next() {
-                Ok(Some(packet)) => self.packet(packet).await,
-                Ok(None) => return,
-                Err(BadLength::TooLong) => self.fail(DisconnectReasonCode::PacketTooLarge).await,
-                Err(BadLength::Malformed) => {
-                    self.fail(DisconnectReasonCode::MalformedPacket).await;
+            Incoming::Release(id) => {
+                // One that was released over an earlier connection, whose answer was lost, is no fault: clients
+                // that are told of one give up.
+                let known = self.received.remove(&id) || self.lasts();
+                client.send(outgoing::complete(self.version, id, known));
+            }
+            Incoming::Subscribe(id, asked) => {
+                let mut answers = Vec::with_capacity(asked.len());
+                let mut retained = Vec::new();
+                for asked in asked {
+                    answers.push(match &mut self.face {
+                        Face::Emitter(speaker) => {
+                            let attachment = &mut self.attachment;
+                            let id = (!lent).then_some(id);
+                            Box::pin(speaker.subscribe(id, &asked, attachment)).await
+                        }
+                        Face::Plain | Face::Undecided(_) => {
+                            self.subscribe(asked, shared, client, &mut retained).await
+                        }
+                    });
+                }
+                answer(outgoing::subscribed(self.version, id, answers));
+                for (filter, wish) in retained {
+                    for publication in shared.retained.of(&shared.space, &filter).await {
+                        client.send_retained(&publication, wish);
+                    }
                 }
             }
-        }
-    }
-
-    /// The connection has ended.
-    pub(crate) async fn closed(&mut self) {
-        self.end().await;
-    }
-
-    async fn packet(&mut self, mut packet: BytesMut) {
-        let Stage::Connected(connected) = &mut self.stage else {
-            return match Connect::decode(packet) {
-                // Boxed, so that a connected client does not carry room for it.
-                Ok(connect) => Box::pin(self.connect(connect)).await,
-                Err(last) => self.refuse(last),
-            };
-        };
-        let lent = connected.version == Version::V3 && zero_id::lend(&mut packet);
-        let outcome = match Incoming::decode(connected.version, packet) {
-            Ok(incoming) => {
-                connected
-                    .take(incoming, lent, &self.shared, &self.client)
-                    .await
+            Incoming::Unsubscribe(id, filters) => {
+                let mut existed = Vec::with_capacity(filters.len());
+                for filter in filters {
+                    existed.push(match &mut self.face {
+                        Face::Emitter(speaker) => {
+                            let attachment = &mut self.attachment;
+                            let id = (!lent).then_some(id);
+                            Box::pin(speaker.unsubscribe(id, &filter, attachment)).await
+                        }
+                        Face::Plain | Face::Undecided(_) => {
+                            self.unsubscribe(&filter, shared, client).await
+                        }
+                    });
+                }
+                answer(outgoing::unsubscribed(self.version, id, &existed));
             }
-            Err(reason) => Err(reason),
-        };
-        match outcome {
-            Ok(true) => {}
-            Ok(false) => {
-                self.client.close();
-                self.end().await;
+            Incoming::Ping => client.send(outgoing::pong(self.version)),
+            Incoming::Disconnect {
+                with_will,
+                expiry_secs,
+            } => {
+                if let Some(secs) = expiry_secs {
+                    if self.expiry_secs == 0 && secs > 0 {
+                        // It was to end with its connection (MQTT 5.0 section 3.14.2.2.2).
+                        return Err(DisconnectReasonCode::ProtocolError);
+                    }
+                    self.expiry_secs = shared.sessions.expiry_secs(secs);
+                }
+                self.will.take_if(|_| !with_will);
+                return Ok(false);
             }
-            Err(reason) => self.fail(reason).await,
         }
+        Ok(true)
     }
 
-    fn refuse(&mut self, last: Bytes) {
-        if !last.is_empty() {
-            self.client.send(Some(last));
+    async fn publish(
+        &mut self,
+        mut publish: Publish,
+        shared: &Arc<Shared>,
+        client: &Client,
+    ) -> Result<(), DisconnectReasonCode> {
+        let properties = publish.properties.as_ref();
+        if let Some(alias) = properties.and_then(|properties| properties.topic_alias) {
+            publish.topic = self.unabridged(alias, publish.topic, shared)?;
         }
-        self.client.close();
-        self.stage = Stage::Ended;
-    }
-
-    async fn connect(&mut self, connect: Connect) {
-        let sight = self.sight(&connect);
-        if let Some((code, reason)) = wrong(&connect, sight) {
-            tracing::debug!(peer = ?self.peer, ?reason, "refused a client");
-            return self.refuse(refused(connect.version, code, reason));
+        let is_plain = !matches!(self.face, Face::Emitter(_));
+        if is_plain && !is_topic(&publish.topic) {
+            return Err(DisconnectReasonCode::TopicNameInvalid);
         }
-        let admitted = match sight {
-            // Its keys say what a client may do.
-            Sight::Emitter => Ok(Identity::anybody()),
-            Sight::Plain | Sight::Undecided => self.admit(&connect).await,
-        };
-        let identity = match admitted {
-            Ok(identity) => identity,
-            Err((code, reason)) => return self.refuse(refused(connect.version, code, reason)),
-        };
-        let version = connect.version;
-        let assigned = connect.client_id.is_empty();
-        let id = match assigned {
-            true => Alphanumeric.sample_string(&mut rand::rng(), 22).into(),
-            false => connect.client_id,
-        };
-        let limit = self.shared.space.limits().name_bytes_max;
-        let client = match ClientId::new(&id) {
-            Ok(client) if id.len() <= limit => client,
-            _ => {
-                let code = v3::ConnectAckReason::IdentifierRejected;
-                let reason = ConnectAckReason::ClientIdentifierNotValid;
-                return self.refuse(refused(version, code, reason));
+        if publish.qos == QoS::ExactlyOnce
+            && let Some(id) = publish.packet_id
+        {
+            if self.received.contains(&id) {
+                // It was published before; the client missed the answer.
+                let success = PublishAckReason::Success;
+                client.send(outgoing::received(self.version, publish.qos, id, success));
+                return Ok(());
+            }
+            if self.received.len() >= usize::from(IN_FLIGHT_MAX) {
+                return Err(DisconnectReasonCode::ReceiveMaximumExceeded);
+            }
+        }
+        let refusal = match &mut self.face {
+            Face::Emitter(speaker) => {
+                let message = Message {
+                    payload: publish.payload,
+                    qos: publish.qos,
+                    retain: publish.retain,
+                };
+                let (id, attachment) = (publish.packet_id, &mut self.attachment);
+                let published = speaker.publish(&publish.topic, message, id, attachment);
+                Box::pin(published).await.err()
+            }
+            Face::Plain | Face::Undecided(_) => {
+                let Ok(topic) = Channel::new(&publish.topic) else {
+                    return Err(DisconnectReasonCode::TopicNameInvalid);
+                };
+                let about = About::of_packet(&publish);
+                let properties = publish.properties.as_ref();
+                let expiry = properties.and_then(|properties| properties.message_expiry_interval);
+                let draft = Draft::new(topic, Payload::untyped(publish.payload))
+                    .publisher(self.client.id().clone());
+                let draft = described(draft, &about, expiry);
+                if publish.retain {
+                    let published = publish_plain(shared, &self.attachment, draft, true);
+                    Box::pin(published).await.err()
+                } else {
+                    self.attachment.publish(draft).await.err()
+                }
             }
         };
-        let receive_max = connect.receive_max.unwrap_or(IN_FLIGHT_MAX);
-        let in_flight = InFlight::new(
-            usize::from(receive_max.min(IN_FLIGHT_MAX)),
-            self.shared.space.limits().outbound_bytes_max,
-        );
-        let terms = Terms {
-            version,
-            client: client.clone(),
-            packet_bytes_max: connect.packet_bytes_max.map(|max| max as usize),
+        let Some(id) = publish.packet_id else {
+            return Ok(());
         };
-        let aliases = Aliases::new(connect.aliases_max.min(ALIASES_MAX));
-        self.client
-            .connected(terms, in_flight, aliases, connect.keep_alive_secs);
-        let before = self
-            .shared
-            .clients
-            .lock()
-            .insert(id.clone(), self.client.clone());
+        // 3.1.1 has no word for it; the client sends it again over another connection.
+        let is_lost = |refusal: &Refusal| refusal.kind == RefusalKind::Unavailable;
+        if self.version == Version::V3 && refusal.as_ref().is_some_and(is_lost) {
+            return Err(DisconnectReasonCode::UnspecifiedError);
+        }
+        let reason = refusal.map_or(PublishAckReason::Success, |refusal| match refusal.kind {
+            RefusalKind::Forbidden => PublishAckReason::NotAuthorized,
+            RefusalKind::LimitExceeded => PublishAckReason::QuotaExceeded,
+            _ => PublishAckReason::UnspecifiedError,
+        });
+        // A refusal ends the exchange in 5.0; in 3.1.1 the client goes on with it.
+        let goes_on = self.version == Version::V3 || reason == PublishAckReason::Success;
+        if publish.qos == QoS::ExactlyOnce && goes_on {
+            self.received.insert(id);
+        }
+        client.send(outgoing::received(self.version, publish.qos, id, reason));
+        Ok(())
+    }
+
+    /// The topic that a short name stands for; with a topic it stands for that from now on.
+    fn unabridged(
+        &mut self,
+        alias: NonZeroU16,
+        topic: ByteString,
+        shared: &Shared,
+    ) -> Result<ByteString, DisconnectReasonCode> {
+        let invalid = DisconnectReasonCode::TopicAliasInvalid;
+        if alias.get() > ALIASES_MAX {
+            return Err(invalid);
+        }
+        if topic.is_empty() {
+            return self.aliases.get(&alias).cloned().ok_or(invalid);
+        }
+        if topic.len() > shared.space.limits().name_bytes_max {
+            return Err(DisconnectReasonCode::TopicNameInvalid);
+        }
+        self.aliases.insert(alias, topic.clone());
+        Ok(topic)
+    }
+
+    /// Subscribes. For which filters retained messages are to be sent is added to `retained`.
+    async fn subscribe(
+        &mut self,
+        asked: Asked,
+        shared: &Shared,
+        client: &Arc<Client>,
+        retained: &mut Vec<(Filter, Wish)>,
+    ) -> Result<QoS, SubscribeAckReason> {
+        let wish = asked.wish;
+        let share = shared_filter(&asked.filter)?;
+        let written = share.map_or(&*asked.filter, |(_, filter)| filter);
+        let refused = &shared.emitter.refused_filters;
+        if refused.iter().any(|one| *one == *written) {
+            return Err(SubscribeAckReason::NotAuthorized);
+        }
+        let filter = Filter::parse(written)?;
+        if let Some((group, _)) = share {
+            return Box::pin(self.join_group(group, filter, wish, shared, client)).await;
+        }
+        // Known before anything can come.
+        let before = client.subscribe(Subscription {
+            filter: filter.clone(),
+            wish,
+        });
+        let is_new = before.is_none();
+        let joined = match filter.clone() {
+            Filter::Channel(channel) => self.attachment.subscribe(channel).await,
+            Filter::Pattern(written, pattern) => {
+                self.attachment.subscribe_pattern(written, pattern).await
+            }
+        };
+        let reason = match joined {
+            Ok(Subscribed::Joined | Subscribed::Again) => {
+                if asked.retained == RetainHandling::AtSubscribe
+                    || (asked.retained == RetainHandling::AtSubscribeNew && is_new)
+                {
+                    retained.push((filter, wish));
+                }
+                return Ok(wish.qos);
+            }
+            // The client is to believe that it was done.
+            Ok(Subscribed::Dropped) => None,
+            Err(refusal) => Some(why(&refusal)),
+        };
+        client.unsubscribe(&filter);
         if let Some(before) = before {
-            before.disconnect(DisconnectReasonCode::SessionTakenOver);
+            client.subscribe(before);
         }
-        let mut origin = Origin::new(NAME, identity).peer(self.peer);
-        origin.client = None;
-        let attachment = self.shared.space.attach(origin, self.client.clone());
-        let answer = match version {
-            Version::V3 => outgoing::v3(v3::Packet::ConnectAck(v3::ConnectAck {
-                return_code: v3::ConnectAckReason::ConnectionAccepted,
-                session_present: false,
-            })),
-            Version::V5 => outgoing::v5(v5::Packet::ConnectAck(Box::new(v5::ConnectAck {
-                // Sessions end with their connection.
-                session_expiry_interval_secs: (connect.session_expiry_secs > 0).then_some(0),
-                receive_max: NonZeroU16::new(IN_FLIGHT_MAX).unwrap_or(NonZeroU16::MIN),
-                max_packet_size: u32::try_from(self.shared.packet_bytes_max).ok(),
-                assigned_client_id: assigned.then(|| id.clone()),
-                topic_alias_max: ALIASES_MAX,
-                ..v5::ConnectAck::default()
-            }))),
+        reason.map_or(Ok(wish.qos), Err)
+    }
+
+    /// Shares a subscription. No retained messages are sent to it (MQTT 5.0 section 4.8.2).
+    async fn join_group(
+        &mut self,
+        group: &str,
+        filter: Filter,
+        wish: Wish,
+        shared: &Shared,
+        client: &Arc<Client>,
+    ) -> Result<QoS, SubscribeAckReason> {
+        if wish.no_local {
+            return Err(SubscribeAckReason::ImplementationSpecificError);
+        }
+        let limit = shared.space.limits().channels_per_connection_max;
+        let same = |share: &Share| share.group == group && share.filter == filter;
+        let known = self.groups.iter().position(same);
+        if self.groups.len() >= limit && known.is_none() {
+            return Err(SubscribeAckReason::QuotaExceeded);
+        }
+        self.attachment
+            .may_read(filter.written(), filter.is_pattern())
+            .map_err(|refusal| why(&refusal))?;
+        let member = Member {
+            client: Arc::downgrade(client),
+            wish,
         };
-        self.client.send(answer);
-        let mut face = Face::Undecided(connect.username);
-        if sight != Sight::Undecided {
-            let is_emitter = sight == Sight::Emitter;
-            face.choose(is_emitter, &self.shared, &self.client, version)
+        let (groups, space) = (&shared.emitter.groups, &shared.space);
+        let joined = groups.join(space, group, &filter, client.id(), member);
+        joined.await.map_err(|refusal| why(&refusal))?;
+        match known {
+            Some(index) => self.groups[index].wish = wish,
+            None => self.groups.push(Share {
+                group: group.to_owned(),
+                filter,
+                wish,
+            }),
+        }
+        Ok(wish.qos)
+    }
+
+    /// True when there was such a subscription.
+    async fn unsubscribe(&mut self, filter: &str, shared: &Shared, client: &Client) -> bool {
+        let Ok(share) = shared_filter(filter) else {
+            return false;
+        };
+        let Ok(filter) = Filter::parse(share.map_or(filter, |(_, filter)| filter)) else {
+            return false;
+        };
+        if let Some((group, _)) = share {
+            let before = self.groups.len();
+            self.groups
+                .retain(|share| share.group != group || share.filter != filter);
+            let groups = &shared.emitter.groups;
+            groups
+                .leave(&shared.space, group, &filter, client.id())
                 .await;
+            return self.groups.len() < before;
         }
-        self.stage = Stage::Connected(Box::new(Connected {
-            version,
-            id,
-            client,
-            face,
-            attachment,
-            will: connect.will,
-            received: HashSet::new(),
-            aliases: HashMap::new(),
-            groups: Vec::new(),
-        }));
-    }
-
-    /// What can be told of the face from how a client connects.
-    fn sight(&self, connect: &Connect) -> Sight {
-        match self.faces {
-            Faces::Emitter => Sight::Emitter,
-            Faces::Plain => Sight::Plain,
-            Faces::Both if self.shared.gate.is_some() => match connect.password {
-                Some(_) => Sight::Plain,
-                None => Sight::Emitter,
-            },
-            Faces::Both => match &connect.will {
-                Some(will) if self.shared.emitter.is_meant(&will.topic) => Sight::Emitter,
-                Some(_) => Sight::Plain,
-                None => Sight::Undecided,
-            },
-        }
-    }
-
-    /// Asks the policy who it is, where that is asked.
-    async fn admit(
-        &self,
-        connect: &Connect,
-    ) -> Result<Arc<Identity>, (v3::ConnectAckReason, ConnectAckReason)> {
-        let Some(place) = &self.shared.gate else {
-            return Ok(Identity::anybody());
+        let left = match filter.clone() {
+            Filter::Channel(channel) => self.attachment.unsubscribe(channel).await,
+            Filter::Pattern(written, pattern) => {
+                self.attachment.unsubscribe_pattern(written, &pattern).await
+            }
         };
-        let mut credentials = Credentials::for_app(NAME);
-        credentials.peer = self.peer;
-        let password = connect.password.as_deref();
-        if let Some(Ok(password)) = password.map(std::str::from_utf8) {
-            place.put(password, &mut credentials);
+        let left = left.unwrap_or(false);
+        if left {
+            client.unsubscribe(&filter);
         }
-        let answer = self.shared.space.authenticate(&credentials).await;
-        answer.map(Arc::new).map_err(|error| match error {
-            AuthenticationError::Unavailable(_) => (
-                v3::ConnectAckReason::ServiceUnavailable,
-                ConnectAckReason::ServerUnavailable,
-            ),
-            _ => (
-                v3::ConnectAckReason::BadUserNameOrPassword,
-                ConnectAckReason::BadUserNameOrPassword,
-            ),
+        left
+    }
+
+    /// True when it outlives its connection. Those of Emitter clients do not: there are no such sessions in Emitter.
+    pub(crate) fn lasts(&self) -> bool {
+        self.expiry_secs > 0 && !matches!(self.face, Face::Emitter(_))
+    }
+
+    /// True when somebody may read all that the session is subscribed to.
+    pub(crate) fn may_be_of(&self, identity: &Identity) -> bool {
+        let subscriptions = self.client.subscriptions().into_iter();
+        let filters = subscriptions.map(|subscription| subscription.filter);
+        let mut filters = filters.chain(self.groups.iter().map(|share| share.filter.clone()));
+        filters.all(|filter| match &filter {
+            Filter::Channel(channel) => identity.allows(Permissions::READ, channel),
+            Filter::Pattern(..) => identity.allows_everywhere(Permissions::READ),
         })
     }
 
-    /// Ends the connection for a fault of the client.
-    async fn fail(&mut self, reason: DisconnectReasonCode) {
-        tracing::debug!(peer = ?self.peer, ?reason, "closed a client");
-        self.client.disconnect(reason);
-        self.end().await;
-    }
-
-    /// Leaves everything; the will is published unless the client took it back.
-    async fn end(&mut self) {
-        let stage = std::mem::replace(&mut self.stage, Stage::Ended);
-        let Stage::Connected(connected) = stage else {
+    /// Publishes the will, if there is one.
+    pub(crate) async fn publish_will(&mut self, shared: &Shared) {
+        let Some(will) = self.will.take() else {
             return;
         };
-        {
-            let mut clients = self.shared.clients.lock();
-            let is_own = |client: &Arc<Client>| Arc::ptr_eq(client, &self.client);
-            if clients.get(&connected.id).is_some_and(is_own) {
-                clients.remove(&connected.id);
+        let published = match &self.face {
+            Face::Emitter(speaker) => speaker.publish_will(will, &self.attachment).await,
+            Face::Plain | Face::Undecided(_) => {
+                let Ok(topic) = Channel::new(&will.topic) else {
+                    return;
+                };
+                let about = will.about.expires_in(will.expiry_secs);
+                let draft = Draft::new(topic, Payload::untyped(will.payload))
+                    .publisher(self.client.id().clone());
+                let draft = described(draft, &about, will.expiry_secs);
+                let published = publish_plain(shared, &self.attachment, draft, about.retain);
+                published.await.is_ok()
             }
+        };
+        if !published {
+            tracing::debug!(client = %self.id, "a will was not published");
         }
-        let Connected {
-            client,
-            face,
-            attachment,
-            will,
-            groups,
-            ..
-        } = *connected;
-        for (group, filter) in groups {
-            let shares = &self.shared.emitter.groups;
-            shares
-                .leave(&self.shared.space, &group, &filter, &client)
-                .await;
-        }
-        if let Face::Emitter(speaker) = face {
-            Box::pin(speaker.end(will, &attachment)).await;
-            return attachment.disconnect().await;
-        }
-        if let Some(will) = will
-            && let Ok(topic) = Channel::new(&will.topic)
-        {
-            let about = will.about.expires_in(will.expiry_secs);
-            let draft = Draft::new(topic, Payload::untyped(will.payload)).publisher(client);
-            let draft = described(draft, &about, will.expiry_secs);
-            let published = publish_plain(&self.shared, &attachment, draft, about.retain);
-            if let Err(refusal) = Box::pin(published).await {
-                tracing::debug!(connection = %self.connection, %refusal, "a will was not published");
-            }
-        }
-        attachment.disconnect().await;
     }
-}
 
-/// What a CONNECT asks for that there is not, or that is wrong.
-fn wrong(connect: &Connect, sight: Sight) -> Option<(v3::ConnectAckReason, ConnectAckReason)> {
-    let unavailable = v3::ConnectAckReason::ServiceUnavailable;
-    if connect.enhanced {
-        return Some((unavailable, ConnectAckReason::BadAuthenticationMethod));
+    /// The client is away from now on. Its will is published, or waits with it.
+    pub(crate) async fn depart(&mut self, shared: &Shared) {
+        self.client.go();
+        self.aliases.clear();
+        let expiry_secs = u64::from(self.expiry_secs);
+        let delay_secs = self.will.as_ref().map(|will| u64::from(will.delay_secs));
+        let mut absence = Absence {
+            ends_at: now() + expiry_secs,
+            will_at: None,
+        };
+        match delay_secs {
+            Some(secs) if secs > 0 => absence.will_at = Some(now() + secs.min(expiry_secs)),
+            _ => self.publish_will(shared).await,
+        }
+        self.absence = Some(absence);
     }
-    if connect.persistent {
-        return Some((unavailable, ConnectAckReason::ImplementationSpecificError));
+
+    /// The client has come back. A will that waited is not published any more.
+    pub(crate) async fn come_back(&mut self, shared: &Shared) {
+        let was_here = self.absence.take().is_none();
+        if was_here && self.will.as_ref().is_some_and(|will| will.delay_secs == 0) {
+            // It was lost, and is here again at once: another connection of it is not there any more.
+            self.publish_will(shared).await;
+        }
+        self.will = None;
     }
-    let will = connect.will.as_ref()?;
-    if sight == Sight::Emitter {
-        return None;
+
+    /// Ends the session: its will is published, and it leaves everything.
+    pub(crate) async fn end(mut self, shared: &Shared) {
+        let (space, groups): (&Arc<Space>, _) = (&shared.space, &shared.emitter.groups);
+        for share in &self.groups {
+            let left = groups.leave(space, &share.group, &share.filter, self.client.id());
+            left.await;
+        }
+        self.publish_will(shared).await;
+        if let Face::Emitter(speaker) = self.face {
+            speaker.end().await;
+        }
+        self.attachment.disconnect().await;
     }
-    if !is_topic(&will.topic) {
-        return Some((unavailable, ConnectAckReason::TopicNameInvalid));
-    }
-    None
 }

@@ -14,3 +14,23 @@ pub enum InvalidSetting {
     #[error("write the channel of a key as a/b/ for one channel, or a/#/ for it and all below")]
     Target,
 }
+
+/// What sessions may take that outlive their connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// Seconds that a session lasts without a connection, at most, whatever its client asks for. 0 for none at all.
+    /// Default: a week.
+    pub expiry_secs_max: u32,
+    /// Bytes that wait for all clients together. When there are more the oldest messages make room for the
+    /// next of the same client, and no further sessions begin. Default: 256 MiB.
+    pub bytes_max: usize,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self {
+            expiry_secs_max: 7 * 24 * 60 * 60,
+            bytes_max: 256 << 20,
+        }
+    }
+}

@@ -18,7 +18,7 @@ use polywire_core::{
 
 use crate::{
     client::Client,
-    session::NAME,
+    shared::NAME,
     subscription::{Filter, Wish},
 };
 

@@ -3,7 +3,7 @@
 //! The names are those of mosquitto. The numbers are those of this node, and subscribers of this node get them.
 
 use std::{
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
 
@@ -11,7 +11,7 @@ use polywire_core::{Channel, Draft, Payload, Retention, space::SYSTEM};
 use rmqtt_codec::types::QoS;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use crate::{about::About, session::Shared, subscription::Filter};
+use crate::{about::About, shared::Shared, subscription::Filter};
 
 /// What the server says of itself, and since when.
 pub(crate) struct Sys {
@@ -82,7 +82,7 @@ impl Sys {
 type Value = fn(&Sys, &Arc<Shared>) -> String;
 
 /// The topics, without what all of them begin with.
-const TOPICS: [(&str, Value); 8] = [
+const TOPICS: [(&str, Value); 10] = [
     ("version", |_, _| {
         format!("polywire version {}", env!("CARGO_PKG_VERSION"))
     }),
@@ -90,10 +90,17 @@ const TOPICS: [(&str, Value); 8] = [
         format!("{} seconds", sys.begun.elapsed().as_secs())
     }),
     ("clients/connected", |_, shared| {
-        shared.clients.lock().len().to_string()
+        shared.sessions.connected().to_string()
+    }),
+    ("clients/disconnected", |_, shared| {
+        let (total, connected) = (shared.sessions.total(), shared.sessions.connected());
+        total.saturating_sub(connected).to_string()
     }),
     ("clients/total", |_, shared| {
-        shared.clients.lock().len().to_string()
+        shared.sessions.total().to_string()
+    }),
+    ("messages/received", |_, shared| {
+        shared.packets_received.load(Ordering::Relaxed).to_string()
     }),
     ("publish/messages/received", |_, shared| {
         shared.space.hub().traffic().published().to_string()

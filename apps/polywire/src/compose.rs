@@ -8,7 +8,10 @@ use polywire_core::{
 };
 
 use crate::{
-    apps::{Emitter, HistoryApi, KeySet, KnSock, PubNub, Seth, WebPubSub, emitter::Faces},
+    apps::{
+        Emitter, HistoryApi, KeySet, KnSock, PubNub, Seth, WebPubSub,
+        emitter::{Faces, SessionLimits},
+    },
     auth::{ApiKey, Echo, Header},
     backends::{Memory, Redis, RedisHistory, RedisSettings},
     config::{AppName, AuthChoice, BackendChoice, Config, FaceChoice, PersistenceChoice, webhook},
@@ -247,6 +250,11 @@ pub fn emitter(config: &Config) -> Result<Emitter, String> {
     let mut app = app
         .authenticate(settings.authenticate)
         .refused_filters(&settings.refused_filters)
+        .sessions(SessionLimits {
+            expiry_secs_max: settings.session_expiry_secs_max,
+            bytes_max: settings.session_bytes_max,
+        })
+        .keep_alive_secs_max(settings.keep_alive_secs_max)
         .sys_interval(Duration::from_secs(settings.sys_interval_secs.into()))
         .faces(match settings.face {
             FaceChoice::Both => Faces::Both,

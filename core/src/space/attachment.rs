@@ -1,6 +1,6 @@
 //! One connection's place in the channel space.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use super::{Replay, Space};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     delivery::{Held, Receiver},
     dispatcher::{Command, Event, Origin, Refusal, Verdict},
     hub::JoinNumber,
-    identity::{ClientId, ConnectionId, Permissions},
+    identity::{ClientId, ConnectionId, Identity, Permissions},
     pattern::Pattern,
     persistence::Query,
     publication::Draft,
@@ -55,6 +55,13 @@ impl Attachment {
     /// Where this connection's commands come from.
     pub fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// Sets whose commands follow, and from where: for a session to which its client has come back. What was joined
+    /// stays.
+    pub fn renew(&mut self, identity: Arc<Identity>, peer: Option<SocketAddr>) {
+        self.origin.identity = identity;
+        self.origin.peer = peer;
     }
 
     /// The channel space.

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 
-use crate::{client::Client, session::Shared, version::Version};
+use crate::{client::Client, shared::Shared, version::Version};
 
 pub(crate) use self::{
     hold::{Fate, Hold},

@@ -396,19 +396,19 @@ impl Speaker {
             .get_or_insert_with(|| Watches::new(space, client))
     }
 
-    /// The connection has ended; publishes the will. Nobody can be told what is wrong with it.
-    pub(crate) async fn end(mut self, will: Option<Will>, attachment: &Attachment) {
-        if let Some(will) = will {
-            let message = Message {
-                payload: will.payload,
-                qos: will.qos,
-                retain: will.about.retain,
-            };
-            let sent = self.send(&will.topic, message, attachment).await;
-            if !matches!(sent, Ok(Ok(()))) {
-                tracing::debug!(connection = %self.connection(), "a will was not published");
-            }
-        }
+    /// Publishes the will; false when it was not. Nobody can be told what is wrong with it.
+    pub(crate) async fn publish_will(&self, will: Will, attachment: &Attachment) -> bool {
+        let message = Message {
+            payload: will.payload,
+            qos: will.qos,
+            retain: will.about.retain,
+        };
+        let sent = self.send(&will.topic, message, attachment).await;
+        matches!(sent, Ok(Ok(())))
+    }
+
+    /// The connection has ended.
+    pub(crate) async fn end(mut self) {
         // First the watches: nobody is there to be told.
         self.watches = None;
         for (group, path) in std::mem::take(&mut self.groups) {

@@ -14,7 +14,7 @@ use super::{
     username,
     who::Who,
 };
-use crate::{client::Client, session::NAME};
+use crate::{client::Client, shared::NAME};
 
 /// What a client is told of one who came or went.
 #[derive(Serialize)]

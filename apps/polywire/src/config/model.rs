@@ -7,6 +7,7 @@ use std::{
 };
 
 use polywire_core::{Limits, PersistenceError, RuleSettings, Rules, TlsOptions};
+use polywire_emitter::SessionLimits;
 use polywire_persistence::DiskBounds;
 use serde::Deserialize;
 
@@ -405,12 +406,19 @@ pub struct EmitterSection {
     pub plain_listen: Option<SocketAddr>,
     /// Topic filters that nobody may subscribe to. Default none.
     pub refused_filters: Vec<String>,
+    /// Seconds that a session lasts without a connection, at most. Default a week.
+    pub session_expiry_secs_max: u32,
+    /// Bytes that wait for all clients that are away. Default 256 MiB.
+    pub session_bytes_max: usize,
+    /// Seconds between two packets that clients of MQTT 5.0 are told to keep to, at most. Default 0: what they say.
+    pub keep_alive_secs_max: u16,
     /// Seconds between two reports on `$SYS` topics; 0 is never. Default 10.
     pub sys_interval_secs: u32,
 }
 
 impl Default for EmitterSection {
     fn default() -> Self {
+        let sessions = SessionLimits::default();
         Self {
             authenticate: false,
             face: FaceChoice::default(),
@@ -418,6 +426,9 @@ impl Default for EmitterSection {
             license: None,
             plain_listen: None,
             refused_filters: Vec::new(),
+            session_expiry_secs_max: sessions.expiry_secs_max,
+            session_bytes_max: sessions.bytes_max,
+            keep_alive_secs_max: 0,
             sys_interval_secs: 10,
         }
     }

@@ -16,6 +16,7 @@ mod history;
 mod knsock;
 mod knsock_lines;
 mod listeners;
+mod mqtt_sessions;
 mod payloads;
 mod pubnub_connections;
 mod pubnub_cursor;

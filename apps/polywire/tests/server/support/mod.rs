@@ -5,6 +5,7 @@ mod example;
 mod http;
 mod lines;
 mod process;
+mod proxy;
 mod redis;
 mod server;
 mod sink;
@@ -16,6 +17,7 @@ pub(crate) use self::{
     http::{Answer, HttpConnection},
     lines::LineSocket,
     process::{Process, node, python, run_node},
+    proxy::CuttingProxy,
     redis::Redis,
     server::{Server, ServerOptions, config_file, polywire},
     sink::Sink,

@@ -1,0 +1,280 @@
+"""Sessions that outlive their connections, with paho-mqtt: mqtt_sessions.py HOST:PORT SCENARIO"""
+
+import queue
+import sys
+import time
+
+from mqtt_client import SOON, V3, V5, Client, wait
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+
+def lasting(name, version=V3, expiry=60, **options):
+    """A client that wants to go on with its session."""
+    if version == V3:
+        return Client(name, clean_session=False).connected(**options)
+    lasts = Properties(PacketTypes.CONNECT)
+    lasts.SessionExpiryInterval = expiry
+    return Client(name, V5).connected(clean_start=False, properties=lasts, **options)
+
+
+def by_quality(messages):
+    """paho gives a message of quality 2 out when it is released, which is later than others."""
+    return [[message for message in messages if message[2] == qos] for qos in range(3)]
+
+
+def drained(client):
+    found = []
+    while not client.messages.empty():
+        found.append(client.get())
+    return found
+
+
+def waiting():
+    """What is published with quality 1 and 2 while a client is away waits for it; what it subscribed to stays."""
+    publisher = Client().connected()
+    for version in (V3, V5):
+        client = lasting("one", version)
+        assert not client.session_present
+        client.subscribe([("s/+", 2), ("t", 1)])
+        client.publish("t", "while here", 1)
+        assert client.get()[1] == b"while here"
+        client.close()
+        expected = []
+        for number in range(2000):
+            topic, qos = ("t", "s/a")[number % 2], number % 3
+            publisher.paho.publish(topic, str(number), qos)
+            granted = min(qos, (1, 2)[number % 2])
+            if granted:
+                expected.append((topic, str(number).encode(), granted, False))
+        for _ in range(2000):
+            assert publisher.acks.get(timeout=SOON)[0] == "publish"
+        client = lasting("one", version)
+        assert client.session_present
+        found = [client.get() for _ in expected]
+        assert by_quality(found) == by_quality(expected), found[:9]
+        # And goes on as if nothing had been.
+        publisher.publish("t", "live", 0)
+        assert client.get() == ("t", b"live", 0, False)
+        client.unsubscribe("t")
+        client.close()
+        client = lasting("one", version)
+        assert client.session_present
+        publisher.publish("t", "not any more", 1)
+        publisher.publish("s/x", "still", 1)
+        assert client.get()[1] == b"still"
+        client.close()
+        # A client that starts anew has no session, then or later.
+        clean = Client("one", version).connected()
+        assert not clean.session_present
+        clean.close()
+        client = lasting("one", version)
+        assert not client.session_present
+        publisher.publish("s/x", "nobody is there", 1)
+        client.subscribe("end", 1)
+        publisher.publish("end", "end", 1)
+        assert client.get()[1] == b"end" and client.messages.empty()
+        client.close()
+        Client("one", version).connected().close()
+    publisher.close()
+
+
+def other_version():
+    """A client may come back with another version of the protocol."""
+    publisher = Client().connected()
+    for first, then in ((V3, V5), (V5, V3)):
+        client = lasting("version", first)
+        client.subscribe("v/#", 2)
+        client.close()
+        for number in range(100):
+            publisher.publish(f"v/{number}", str(number), 1 + number % 2)
+        client = lasting("version", then)
+        assert client.session_present
+        found = [client.get() for _ in range(100)]
+        expected = [(f"v/{n}", str(n).encode(), 1 + n % 2, False) for n in range(100)]
+        assert by_quality(found) == by_quality(expected), found
+        client.close()
+        Client("version").connected().close()
+    publisher.close()
+
+
+def expiry():
+    """A session of 5.0 lasts as long as its client says, also when it leaves; the server says what it grants."""
+    publisher = Client().connected()
+
+    def present_after(seconds, connect, disconnect=None):
+        client = lasting("brief", V5, connect)
+        client.subscribe("e", 1)
+        leaves = None
+        if disconnect is not None:
+            leaves = Properties(PacketTypes.DISCONNECT)
+            leaves.SessionExpiryInterval = disconnect
+        client.paho.disconnect(properties=leaves)
+        assert client.events.get(timeout=SOON)[0] == "disconnect"
+        client.paho.loop_stop()
+        wait(seconds)
+        publisher.publish("e", "x", 1)
+        again = lasting("brief", V5, 0)
+        if again.session_present:
+            assert again.get()[1] == b"x"
+        again.close()
+        return again.session_present
+
+    assert present_after(0, 60)
+    assert not present_after(0, 0)
+    assert not present_after(3, 1)
+    assert not present_after(0, 60, 0)
+    assert present_after(3, 1, 60)
+    # Who said that the session ends with the connection cannot take it back.
+    wrong = lasting("wrong", V5, 0)
+    wrong.paho.reconnect_delay_set(60, 60)
+    wrong.paho.socket().sendall(b"\xe0\x07\x00\x05\x11\x00\x00\x00\x05")
+    assert (found := wrong.events.get(timeout=SOON)) == ("disconnect", 0x82), found
+    wrong.close()
+    granted = Properties(PacketTypes.CONNECT)
+    granted.SessionExpiryInterval = 0xFFFFFFFF
+    greedy = Client("greedy", V5)
+    _, _, properties = greedy.open(clean_start=True, properties=granted)
+    assert properties.SessionExpiryInterval == 7 * 24 * 60 * 60
+    granted.SessionExpiryInterval = 0
+    greedy.close()
+    publisher.close()
+
+
+def will_delay():
+    """A will waits for its client to come back, but not longer than the session."""
+    watcher = Client().connected()
+    watcher.subscribe("will/#", 1)
+
+    def lost(name, delay, expiry):
+        client = Client(name, V5)
+        delayed = Properties(PacketTypes.WILLMESSAGE)
+        delayed.WillDelayInterval = delay
+        client.paho.will_set(f"will/{name}", "gone", 1, properties=delayed)
+        lasts = Properties(PacketTypes.CONNECT)
+        lasts.SessionExpiryInterval = expiry
+        assert client.open(clean_start=False, properties=lasts)[1] == 0
+        began = time.monotonic()
+        client.lose()
+        return began
+
+    for name, delay, expiry, least in (
+        ("none", 0, 60, 0),
+        ("delay", 2, 60, 1),
+        ("session", 60, 2, 1),
+        ("no-session", 60, 0, 0),
+    ):
+        began = lost(name, delay, expiry)
+        assert watcher.get()[0] == f"will/{name}"
+        assert time.monotonic() - began >= least, name
+    lost("back", 1, 60)
+    back = lasting("back", V5)
+    assert back.session_present
+    wait(3)
+    watcher.publish("will/end", "x")
+    assert watcher.get()[0] == "will/end"
+    for client in (watcher, back):
+        client.close()
+
+
+def taken_over():
+    """A further connection goes on with the session; the first one is closed, and what it did not confirm comes again."""
+    publisher = Client().connected()
+    for version in (V3, V5):
+        first = lasting("same", version)
+        first.paho.reconnect_delay_set(60, 60)
+        first.subscribe("o", 2)
+        # It confirms nothing any more.
+        first.paho.manual_ack_set(True)
+        publisher.publish("o", "1", 1)
+        publisher.publish("o", "2", 1)
+        assert [first.get()[1] for _ in range(2)] == [b"1", b"2"]
+        second = Client("same", version, **({"clean_session": False} if version == V3 else {}))
+        seen = queue.Queue()
+        second.paho.on_message = lambda _c, _u, message: seen.put((message.payload, message.dup))
+        lasts = Properties(PacketTypes.CONNECT)
+        lasts.SessionExpiryInterval = 60
+        second.open(**({} if version == V3 else {"clean_start": False, "properties": lasts}))
+        assert second.session_present
+        assert first.events.get(timeout=SOON)[0] == "disconnect"
+        publisher.publish("o", "3", 1)
+        expected = [(b"1", True), (b"2", True), (b"3", False)]
+        assert (found := [seen.get(timeout=SOON) for _ in range(3)]) == expected, found
+        for client in (first, second, Client("same", version).connected()):
+            client.close()
+    publisher.close()
+
+
+def bounded():
+    """The server grants no more than it is set to."""
+    client = lasting("bounded", V5, 1000)
+    assert client.events.empty()
+    client.close()
+    wait(3)
+    assert not lasting("bounded", V5).session_present
+
+
+def shared():
+    """A member of a group that is away stays one: its share waits for it."""
+    publisher = Client().connected()
+    away, here = lasting("away"), Client("here").connected()
+    for member in (away, here):
+        member.subscribe("$share/g/jobs/#", 1)
+    away.close()
+    for number in range(100):
+        publisher.publish(f"jobs/{number}", str(number), 1)
+    away = lasting("away")
+    assert away.session_present
+    found = [away.get()]
+    while len(found) + here.messages.qsize() < 100:
+        found.append(away.get())
+    found += drained(here)
+    assert sorted(int(payload) for _, payload, _, _ in found) == list(range(100))
+    for client in (publisher, away, here):
+        client.close()
+
+
+def subscriber_is_told(client, qos):
+    """A SUBSCRIBE that a cut has taken is not sent again by paho."""
+    client.paho.subscribe("once", qos)
+    try:
+        return client.acks.get(timeout=1)
+    except queue.Empty:
+        return None
+
+
+def exactly_once():
+    """Both sides behind a proxy that cuts their connections: nothing is lost, nothing of quality 2 comes twice."""
+    proxy, count = sys.argv[3], int(sys.argv[4])
+    for version, qos in ((V3, 2), (V5, 2), (V3, 1)):
+        subscriber = lasting("subscriber", version, address=proxy)
+        publisher = lasting("publisher", version, address=proxy)
+        for client in (subscriber, publisher):
+            client.paho.reconnect_delay_set(0.01, 0.05)
+        while not subscriber_is_told(subscriber, qos):
+            pass
+        for number in range(count):
+            if number >= 50:
+                # After each cut paho sends everything again that it has not heard of.
+                assert publisher.acks.get(timeout=60)[0] == "publish"
+            publisher.paho.publish("once", str(number), qos)
+        # Quality 1 may come again, but what is new comes in order.
+        found, seen = [], set()
+        while len(seen) < count:
+            payload = subscriber.messages.get(timeout=60)[1]
+            assert qos == 1 or payload not in seen, payload
+            if payload not in seen:
+                found.append(int(payload))
+            seen.add(payload)
+        for _ in range(50):
+            assert publisher.acks.get(timeout=60)[0] == "publish"
+        assert found == list(range(count)), "out of order"
+        assert drained(subscriber) == [] or qos == 1
+        for client in (subscriber, publisher):
+            client.close()
+        for name in ("subscriber", "publisher"):
+            Client(name, version).connected().close()
+
+
+globals()[sys.argv[2]]()
