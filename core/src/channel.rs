@@ -36,6 +36,11 @@ impl Channel {
         self.0.starts_with(crate::space::RESERVED)
     }
 
+    /// True when the server says something of itself there: see [`space::SYSTEM`](crate::space::SYSTEM).
+    pub fn is_system(&self) -> bool {
+        self.0.starts_with(crate::space::SYSTEM)
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -34,7 +34,7 @@ pub use self::{
         Command, Dispatcher, Event, Handler, Handlers, Origin, Refusal, RefusalKind,
         StandardDispatcher, Verdict,
     },
-    hub::{Hub, JoinNumber, LocalNode},
+    hub::{Hub, JoinNumber, LocalNode, Traffic},
     identity::{
         ClientId, ConnectionId, Grant, Identity, InvalidClientId, NodeId, Permissions, Scope,
     },

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, Weak, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -31,6 +31,7 @@ use crate::{
     sessions::Sessions,
     settings::{InvalidSetting, SessionLimits},
     shared::{NAME, Shared},
+    sys::Sys,
     version::Version,
 };
 
@@ -39,6 +40,9 @@ const PACKET_BYTES_MORE: usize = 8 << 10;
 
 /// How long a start waits for what was there before.
 const START: Duration = Duration::from_secs(10);
+
+/// How often the server says something of itself.
+const SYS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The Emitter app: MQTT, with topics that begin with a key, and with topics as they are.
 #[derive(Clone)]
@@ -51,6 +55,7 @@ pub struct Emitter {
     refused_filters: Arc<[String]>,
     sessions: SessionLimits,
     keep_alive_secs_max: u16,
+    sys_interval: Duration,
     /// One for all addresses and transports: a client id is taken over wherever it comes from.
     shared: Arc<OnceLock<Arc<Shared>>>,
 }
@@ -75,6 +80,7 @@ impl Default for Emitter {
             refused_filters: Arc::new([]),
             sessions: SessionLimits::default(),
             keep_alive_secs_max: 0,
+            sys_interval: SYS_INTERVAL,
             shared: Arc::default(),
         }
     }
@@ -165,6 +171,14 @@ impl Emitter {
         self
     }
 
+    /// Sets how often the server says something of itself on `$SYS` topics that somebody subscribed to; zero is never.
+    /// Default 10 seconds.
+    #[must_use]
+    pub fn sys_interval(mut self, every: Duration) -> Self {
+        self.sys_interval = every;
+        self
+    }
+
     /// The plain face alone, for addresses that serve nothing else.
     pub fn plain(&self) -> PlainMqtt {
         PlainMqtt(self.clone())
@@ -229,7 +243,11 @@ impl Emitter {
 
     fn shared(&self, space: &Arc<Space>) -> Arc<Shared> {
         let shared = self.shared.get_or_init(|| {
-            let shared = Arc::new(Shared {
+            let every = self.sys_interval;
+            let sys = |shared: &Weak<Shared>| {
+                (!every.is_zero()).then(|| Arc::new(Sys::new(shared.clone(), every)))
+            };
+            let shared = Arc::new_cyclic(|shared| Shared {
                 space: space.clone(),
                 gate: self.authenticate.then(|| self.token_place.clone()),
                 packet_bytes_max: space.limits().message_bytes_max + PACKET_BYTES_MORE,
@@ -242,11 +260,15 @@ impl Emitter {
                     encoders(Version::V3, "/"),
                     encoders(Version::V5, "/"),
                 ),
-                retained: Retained::default(),
+                retained: Retained::new(sys(shared)),
                 sessions: Sessions::new(space, self.sessions),
+                packets_received: AtomicU64::new(0),
                 keep_alive_secs_max: self.keep_alive_secs_max,
             });
             tokio::spawn(Sessions::watch(Arc::downgrade(&shared)));
+            if let Some(sys) = shared.retained.sys().cloned() {
+                tokio::spawn(async move { sys.run().await });
+            }
             shared
         });
         shared.clone()

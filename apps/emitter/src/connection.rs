@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -65,19 +65,22 @@ impl Connection {
         self.contact
             .heard(self.shared.space.runtime().wheel().now());
         self.reader.push(bytes);
-        loop {
-            if matches!(self.stage, Stage::Ended) {
-                return;
-            }
+        let mut packets = 0;
+        while !matches!(self.stage, Stage::Ended) {
             match self.reader.next() {
-                Ok(Some(packet)) => self.packet(packet).await,
-                Ok(None) => return,
+                Ok(Some(packet)) => {
+                    packets += 1;
+                    self.packet(packet).await;
+                }
+                Ok(None) => break,
                 Err(BadLength::TooLong) => self.fail(DisconnectReasonCode::PacketTooLarge).await,
                 Err(BadLength::Malformed) => {
                     self.fail(DisconnectReasonCode::MalformedPacket).await;
                 }
             }
         }
+        let received = &self.shared.packets_received;
+        received.fetch_add(packets, Ordering::Relaxed);
     }
 
     /// The connection has ended.
@@ -124,7 +127,10 @@ impl Connection {
             Err(last) => Err(Refused(last)),
         };
         match admitted {
-            Ok((version, seat)) => self.stage = Stage::Connected(version, seat),
+            Ok((version, seat)) => {
+                self.shared.sessions.came();
+                self.stage = Stage::Connected(version, seat);
+            }
             Err(Refused(last)) => {
                 if !last.is_empty() {
                     self.contact.send(Some(last));
@@ -147,6 +153,7 @@ impl Connection {
     async fn end(&mut self) {
         let stage = std::mem::replace(&mut self.stage, Stage::Ended);
         if let Stage::Connected(_, seat) = stage {
+            self.shared.sessions.went();
             Box::pin(self.shared.sessions.part(&self.shared, &seat)).await;
         }
     }

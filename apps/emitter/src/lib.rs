@@ -29,6 +29,7 @@ mod settings;
 mod share;
 mod shared;
 mod subscription;
+mod sys;
 mod version;
 
 pub use self::{

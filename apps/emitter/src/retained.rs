@@ -1,4 +1,4 @@
-//! Retained messages: the last one of each topic that was published to be.
+//! Retained messages: the last one of each topic that was published to be, and what the server says of itself.
 
 use std::sync::Arc;
 
@@ -10,16 +10,26 @@ use polywire_core::{
 };
 use tokio::sync::OnceCell;
 
-use crate::{about::About, subscription::Filter};
+use crate::{about::About, subscription::Filter, sys::Sys};
 
 /// Bytes of all retained messages.
 const BYTES_MAX: usize = 256 << 20;
 
 /// The last message of each topic, the same on all nodes, and kept where messages are.
-#[derive(Default)]
-pub(crate) struct Retained(OnceCell<Arc<Registry>>);
+pub(crate) struct Retained {
+    registry: OnceCell<Arc<Registry>>,
+    /// Where the server says something of itself, which is new at every look.
+    sys: Option<Arc<Sys>>,
+}
 
 impl Retained {
+    pub(crate) fn new(sys: Option<Arc<Sys>>) -> Self {
+        Self {
+            registry: OnceCell::new(),
+            sys,
+        }
+    }
+
     /// Reads what was retained before; without this that happens with the first message or subscriber.
     pub(crate) async fn open(&self, space: &Arc<Space>) {
         if let Err(error) = self.registry(space).await {
@@ -30,7 +40,16 @@ impl Retained {
 
     async fn registry(&self, space: &Arc<Space>) -> Result<&Arc<Registry>, RegistryError> {
         let open = || Registry::open(space, "mqtt/retained", BYTES_MAX, Box::new(|_, _| {}));
-        self.0.get_or_try_init(open).await
+        self.registry.get_or_try_init(open).await
+    }
+
+    pub(crate) fn sys(&self) -> Option<&Arc<Sys>> {
+        self.sys.as_ref()
+    }
+
+    /// How many topics have one, as far as this node knows.
+    pub(crate) fn count(&self) -> usize {
+        self.registry.get().map_or(0, |registry| registry.len())
     }
 
     /// Retains a message in the place of the one before; one without a payload only removes that.
@@ -64,6 +83,10 @@ impl Retained {
 
     /// The messages of the topics that a filter is for. What has expired is not among them.
     pub(crate) async fn of(&self, space: &Arc<Space>, filter: &Filter) -> Vec<Publication> {
+        if filter.written().is_system() {
+            let said = self.sys.iter().flat_map(|sys| sys.of(filter));
+            return said.map(unplaced).collect();
+        }
         let registry = match self.registry(space).await {
             Ok(registry) => registry,
             Err(error) => {
@@ -110,12 +133,16 @@ fn written(draft: &Draft) -> Option<JsonText> {
 fn read(value: &JsonText) -> Option<Publication> {
     let text: String = serde_json::from_str(value.as_str()).ok()?;
     let draft = decode_draft(STANDARD.decode(text).ok()?.into()).ok()?;
-    // Its place in the channel is of no interest any more.
-    Some(draft.at(Position {
+    Some(unplaced(draft))
+}
+
+/// A publication whose place in its channel is of no interest.
+fn unplaced(draft: Draft) -> Publication {
+    draft.at(Position {
         epoch: Epoch(0),
         seq: Seq(0),
         timetoken: Timetoken(0),
-    }))
+    })
 }
 
 #[cfg(test)]

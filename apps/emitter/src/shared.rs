@@ -1,6 +1,6 @@
 //! What all connections share.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
 
 use polywire_core::{Space, TokenPlace};
 
@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) emitter: Arc<Service>,
     pub(crate) retained: Retained,
     pub(crate) sessions: Sessions,
+    /// Packets of all clients since the start, counted once for what comes together.
+    pub(crate) packets_received: AtomicU64,
     /// 0 where clients say it themselves.
     pub(crate) keep_alive_secs_max: u16,
 }

@@ -255,6 +255,7 @@ pub fn emitter(config: &Config) -> Result<Emitter, String> {
             bytes_max: settings.session_bytes_max,
         })
         .keep_alive_secs_max(settings.keep_alive_secs_max)
+        .sys_interval(Duration::from_secs(settings.sys_interval_secs.into()))
         .faces(match settings.face {
             FaceChoice::Both => Faces::Both,
             FaceChoice::Emitter => Faces::Emitter,

@@ -11,6 +11,7 @@ mod membership;
 mod publish;
 mod support;
 mod threads;
+mod wildcards;
 
 use criterion::criterion_main;
 
@@ -19,5 +20,6 @@ criterion_main!(
     matching::benches,
     membership::benches,
     publish::benches,
-    threads::benches
+    threads::benches,
+    wildcards::benches
 );

@@ -56,7 +56,8 @@ fn keep(list: Vec<Arc<dyn Flush>>) {
     }
 }
 
-fn thread_number() -> usize {
+/// The number of this thread, from 0 in the order in which threads ask.
+pub(crate) fn thread_number() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     THREAD.with(|cell| {
         if cell.get() == usize::MAX {

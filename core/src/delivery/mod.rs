@@ -12,7 +12,6 @@ mod piece;
 mod receiver;
 mod sheet;
 
-pub(crate) use self::held::Held;
 pub use self::{
     encoder::{Encoder, Message},
     fanout::Fanout,
@@ -22,3 +21,4 @@ pub use self::{
     outbox::{Outbox, OutboxOptions, Pushed},
     receiver::Receiver,
 };
+pub(crate) use self::{flusher::thread_number, held::Held};

@@ -6,8 +6,9 @@ mod patterns;
 mod shards;
 mod storing;
 mod topic;
+mod traffic;
 
-pub use self::{members::JoinNumber, node::LocalNode};
+pub use self::{members::JoinNumber, node::LocalNode, traffic::Traffic};
 
 use std::{fmt, hash::Hash, sync::Arc};
 
@@ -24,7 +25,7 @@ use crate::{
     delivery::{Fanout, Flusher, Receiver},
     identity::{ClientId, NodeId},
     persistence::{HistoryError, PersistenceError},
-    publication::{Clock, Draft, Position, Publication, Target},
+    publication::{Clock, Draft, Kind, Position, Publication, Target},
     receipt::Receipt,
 };
 
@@ -41,6 +42,7 @@ pub struct Hub {
     clients: Shards<ClientId>,
     patterns: Patterns,
     flusher: Arc<Flusher>,
+    traffic: Traffic,
 }
 
 impl Hub {
@@ -53,6 +55,7 @@ impl Hub {
             clients: Shards::default(),
             patterns: Patterns::default(),
             flusher,
+            traffic: Traffic::default(),
         }
     }
 
@@ -71,9 +74,15 @@ impl Hub {
         &self.flusher
     }
 
+    /// What has passed on this node.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
     /// Adds a receiver; from now on it gets what is published. A receiver joins an interest once:
     /// the number that is returned is needed to [`leave`](Self::leave).
     pub fn join(&self, interest: &Interest, receiver: Arc<dyn Receiver>) -> JoinNumber {
+        self.traffic.joined(interest);
         match interest {
             Interest::Channel(channel) => self.channels.join(channel, &self.clock, &receiver),
             Interest::Client(client) => self.clients.join(client, &self.clock, &receiver),
@@ -83,6 +92,7 @@ impl Hub {
 
     /// Removes a receiver. True when it was the last one.
     pub fn leave(&self, interest: &Interest, number: JoinNumber) -> bool {
+        self.traffic.left(interest);
         match interest {
             Interest::Channel(channel) => self.channels.leave(channel, number),
             Interest::Client(client) => self.clients.leave(client, number),
@@ -97,6 +107,11 @@ impl Hub {
             Interest::Client(client) => self.clients.is_occupied(client),
             Interest::Pattern(pattern) => self.patterns.is_occupied(pattern),
         }
+    }
+
+    /// True when somebody on this node gets what is published on a channel.
+    pub fn is_wanted(&self, channel: &Channel) -> bool {
+        self.channels.is_occupied(channel) || self.patterns.any_matches(channel)
     }
 
     /// Everything that somebody on this node wants.
@@ -155,7 +170,7 @@ impl Hub {
     }
 
     /// Gives a draft its place and delivers it on this node.
-    fn publish_unstored(&self, draft: Draft) -> Position {
+    pub(crate) fn publish_unstored(&self, draft: Draft) -> Position {
         match &draft.target {
             Target::Channel(channel) => {
                 let channel = channel.clone();
@@ -263,22 +278,31 @@ impl Sink<'_> {
             Target::Channel(channel) => self.hub.patterns.receivers(channel, unmatched),
             Target::Client(_) => None,
         };
+        let mut deliveries = 0;
         self.hub.flusher.collect(|dirty| {
             let mut fanout = Fanout::new(publication, &self.hub.flusher, dirty);
+            let mut deliver = |receiver: &Arc<dyn Receiver>| {
+                deliveries += 1;
+                receiver.deliver(&mut fanout);
+            };
             let Some(mut wild) = wild else {
-                return members.each(except, |receiver| receiver.deliver(&mut fanout));
+                return members.each(except, deliver);
             };
             members.each(except, |receiver| {
-                wild.remove(&receiver.connection());
-                receiver.deliver(&mut fanout);
+                wild.remove(receiver.connection());
+                deliver(receiver);
             });
-            for (connection, receiver) in &wild {
-                if Some(*connection) != except {
-                    receiver.deliver(&mut fanout);
-                }
-            }
+            wild.each(except, deliver);
         });
+        if is_message(publication) {
+            self.hub.traffic.add_delivered(deliveries);
+        }
     }
+}
+
+/// What clients say to each other.
+fn is_message(publication: &Publication) -> bool {
+    matches!(publication.kind, Kind::Message | Kind::Signal) && !publication.target.is_reserved()
 }
 
 impl fmt::Debug for Hub {

@@ -10,6 +10,7 @@ use std::{
 
 use foldhash::fast::RandomState;
 use parking_lot::RwLock;
+use smallvec::SmallVec;
 
 use super::members::{JoinNumber, Members};
 use crate::{
@@ -33,6 +34,45 @@ pub(super) struct Patterns {
 /// wildcard subscriber wants does not touch the lock that all channels would share.
 #[derive(Debug, Default)]
 pub(super) struct Unmatched(Option<u64>);
+
+/// Wildcard subscribers of a channel, each connection once, by their connections. Mostly they are few, for which a map
+/// would take an allocation.
+pub(super) struct Wild(Found);
+
+type Found = SmallVec<[(ConnectionId, Option<Arc<dyn Receiver>>); 4]>;
+
+impl Wild {
+    fn new(mut found: Found) -> Self {
+        found.sort_unstable_by_key(|(connection, _)| *connection);
+        found.dedup_by_key(|(connection, _)| *connection);
+        Self(found)
+    }
+
+    /// A connection gets it otherwise.
+    pub(super) fn remove(&mut self, connection: ConnectionId) {
+        let place = self
+            .0
+            .binary_search_by_key(&connection, |(found, _)| *found);
+        if let Ok(place) = place {
+            self.0[place].1 = None;
+        }
+    }
+
+    /// Calls `visit` for all but `except`.
+    pub(super) fn each(
+        &self,
+        except: Option<ConnectionId>,
+        mut visit: impl FnMut(&Arc<dyn Receiver>),
+    ) {
+        for (connection, receiver) in &self.0 {
+            if let Some(receiver) = receiver
+                && Some(*connection) != except
+            {
+                visit(receiver);
+            }
+        }
+    }
+}
 
 impl Patterns {
     /// True when there is a wildcard subscriber at all.
@@ -82,21 +122,26 @@ impl Patterns {
         self.known.read().keys().cloned().collect()
     }
 
+    /// True when some pattern matches a channel.
+    pub(super) fn any_matches(&self, channel: &Channel) -> bool {
+        let mut any = false;
+        for (separator, trie) in self.tries.read().iter() {
+            trie.visit(channel.as_str(), *separator, |_| any = true);
+        }
+        any
+    }
+
     /// The wildcard subscribers of a channel, each connection once; `None` when there are none.
-    pub(super) fn receivers(
-        &self,
-        channel: &Channel,
-        unmatched: &mut Unmatched,
-    ) -> Option<BTreeMap<ConnectionId, Arc<dyn Receiver>>> {
+    pub(super) fn receivers(&self, channel: &Channel, unmatched: &mut Unmatched) -> Option<Wild> {
         if !self.any() || unmatched.0 == Some(self.joins.load(Ordering::Acquire)) {
             return None;
         }
-        let mut found = BTreeMap::new();
+        let mut found = Found::new();
         let tries = self.tries.read();
         for (separator, trie) in tries.iter() {
             trie.visit(channel.as_str(), *separator, |members| {
                 members.each(None, |receiver| {
-                    found.insert(receiver.connection(), receiver.clone());
+                    found.push((receiver.connection(), Some(receiver.clone())));
                 });
             });
         }
@@ -105,6 +150,7 @@ impl Patterns {
             unmatched.0 = Some(self.joins.load(Ordering::Acquire));
             return None;
         }
-        Some(found)
+        drop(tries);
+        Some(Wild::new(found))
     }
 }

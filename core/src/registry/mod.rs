@@ -138,6 +138,16 @@ impl Registry {
         self.state.lock().table.get(key).cloned()
     }
 
+    /// How many documents there are.
+    pub fn len(&self) -> usize {
+        self.state.lock().table.digest().count
+    }
+
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The keys that begin so, with their documents, in order.
     pub fn beginning_with(&self, prefix: &str) -> Vec<(String, JsonText)> {
         let state = self.state.lock();

@@ -37,6 +37,10 @@ use crate::{
 /// What the names of channels begin with that apps use among themselves. No client publishes or subscribes there.
 pub const RESERVED: &str = "$polywire/";
 
+/// What the names of channels begin with on which a server says something of itself. Clients may subscribe there, and
+/// do not publish.
+pub const SYSTEM: &str = "$SYS/";
+
 /// The channel space: what apps publish to and subscribe on. It applies limits, grants and the dispatcher,
 /// and hands what passes to the backend and the hub.
 pub struct Space {
@@ -141,6 +145,7 @@ impl Space {
         if let Err(refusal) = self.check_publish(origin, &draft) {
             return Either::Left(ready(Err(refusal)));
         }
+        self.hub.traffic().add_published();
         // Boxed, so that a publisher for whom nothing waits does not carry room for it.
         if !self.dispatcher.is_silent() {
             return Either::Right(self.publish_judged(origin, draft).boxed());
@@ -157,6 +162,11 @@ impl Space {
     /// Limits and grants.
     fn check_publish(&self, origin: &Origin, draft: &Draft) -> Result<(), Refusal> {
         self.check_target(&draft.target)?;
+        if draft.target.channel().is_some_and(Channel::is_system) {
+            return Err(Refusal::forbidden(format!(
+                "On names that begin with {SYSTEM} only the server publishes."
+            )));
+        }
         let limit = self.limits().message_bytes_max;
         if draft.payload.len() > limit {
             return Err(Refusal::limit_exceeded(format!(
@@ -232,6 +242,11 @@ impl Space {
     /// Those of the backend.
     pub async fn publish_reserved(&self, draft: Draft) -> Result<Receipt, BackendError> {
         self.backend.publish(draft).await
+    }
+
+    /// Publishes what this server says of itself, on this node only, without asking anybody. It is not kept.
+    pub fn publish_here(&self, draft: Draft) {
+        self.hub.publish_unstored(draft);
     }
 
     /// Gives a receiver what is published, from now on and until the server stops, without asking anybody. Returns

@@ -7,7 +7,10 @@ pub(crate) use self::ledger::Ledger;
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -39,6 +42,8 @@ pub(crate) struct Sessions {
     seats: Mutex<HashMap<ByteString, Arc<Seat>>>,
     /// Clients that are away, by the second in which something is to be done for them.
     due: Mutex<BTreeSet<(u64, ByteString)>>,
+    /// Clients that are not away.
+    connected: AtomicUsize,
     limits: SessionLimits,
     pub(crate) budget: Arc<Budget>,
     records: OnceCell<Arc<Registry>>,
@@ -74,11 +79,32 @@ impl Sessions {
         Self {
             seats: Mutex::default(),
             due: Mutex::default(),
+            connected: AtomicUsize::new(0),
             limits,
             budget: Arc::new(Budget::new(limits.bytes_max)),
             records: OnceCell::new(),
             ledgers: Ledgers::new(space),
         }
+    }
+
+    /// A connection begins to use a session.
+    pub(crate) fn came(&self) {
+        self.connected.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It has ended.
+    pub(crate) fn went(&self) {
+        self.connected.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Clients that have a connection.
+    pub(crate) fn connected(&self) -> usize {
+        self.connected.load(Ordering::Relaxed)
+    }
+
+    /// Clients with those that are away.
+    pub(crate) fn total(&self) -> usize {
+        self.seats.lock().len()
     }
 
     /// Takes up the sessions of before a restart. What cannot be read now is tried again when their clients come.

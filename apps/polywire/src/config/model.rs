@@ -412,6 +412,8 @@ pub struct EmitterSection {
     pub session_bytes_max: usize,
     /// Seconds between two packets that clients of MQTT 5.0 are told to keep to, at most. Default 0: what they say.
     pub keep_alive_secs_max: u16,
+    /// Seconds between two reports on `$SYS` topics; 0 is never. Default 10.
+    pub sys_interval_secs: u32,
 }
 
 impl Default for EmitterSection {
@@ -427,6 +429,7 @@ impl Default for EmitterSection {
             session_expiry_secs_max: sessions.expiry_secs_max,
             session_bytes_max: sessions.bytes_max,
             keep_alive_secs_max: 0,
+            sys_interval_secs: 10,
         }
     }
 }

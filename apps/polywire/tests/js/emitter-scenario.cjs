@@ -1,17 +1,18 @@
-// The Emitter SDK for JavaScript against a running server: emitter-scenario.cjs HOST:PORT MASTER_KEY
+// The Emitter SDK for JavaScript against a running server: emitter-scenario.cjs HOST:PORT MASTER_KEY [secure]
 const assert = require("node:assert");
 const { once, EventEmitter } = require("node:events");
 const emitter = require("emitter-io");
 
 const [host, port] = process.argv[2].split(":");
 const master = process.argv[3];
+const secure = process.argv[4] === "secure";
 
 /** A client whose callbacks are awaited one by one. */
 class Client {
   constructor(username) {
     this.events = new EventEmitter();
     this.queues = {};
-    this.sdk = emitter.connect({ host, port: Number(port), secure: false, username });
+    this.sdk = emitter.connect({ host, port: Number(port), secure, username });
     for (const name of ["connect", "message", "keygen", "presence", "me", "error", "disconnect"]) {
       this.queues[name] = [];
       this.sdk.on(name, (value) => {

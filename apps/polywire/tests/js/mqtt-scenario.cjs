@@ -1,12 +1,16 @@
-// mqtt.js against a running server: mqtt-scenario.cjs HOST:PORT
+// mqtt.js against a running server: mqtt-scenario.cjs HOST:PORT [CERTIFICATE], with which it speaks TLS
 const assert = require("node:assert");
 const { once } = require("node:events");
+const { readFileSync } = require("node:fs");
 const mqtt = require("mqtt");
 
-const address = process.argv[2];
+const [address, certificate] = process.argv.slice(2);
+
+const ca = certificate && readFileSync(certificate);
+const [tcp, websocket] = certificate ? ["mqtts", "wss"] : ["mqtt", "ws"];
 
 async function scenario(url, protocolVersion) {
-  const client = await mqtt.connectAsync(url, { protocolVersion, reconnectPeriod: 0 });
+  const client = await mqtt.connectAsync(url, { protocolVersion, reconnectPeriod: 0, ca });
   const granted = await client.subscribeAsync({ "js/+": { qos: 2 }, "js/a": { qos: 0 } });
   assert.deepStrictEqual(granted.map((one) => one.qos), [2, 0]);
   for (const qos of [0, 1, 2]) {
@@ -24,7 +28,7 @@ async function scenario(url, protocolVersion) {
 }
 
 (async () => {
-  for (const url of [`mqtt://${address}`, `ws://${address}/mqtt`, `ws://${address}`]) {
+  for (const url of [`${tcp}://${address}`, `${websocket}://${address}/mqtt`, `${websocket}://${address}`]) {
     for (const version of [4, 5]) await scenario(url, version);
   }
 })().catch((error) => {

@@ -267,6 +267,56 @@ def retained_before():
     client.close()
 
 
+def sys_topics():
+    """What the server says of itself: at once for who subscribes, and again and again."""
+    all_names = {
+        "version", "uptime", "clients/connected", "clients/disconnected", "clients/total",
+        "messages/received", "publish/messages/received",
+        "publish/messages/sent", "subscriptions/count", "retained messages/count",
+    }
+    for version in (V3, V5):
+        other = Client("", version).connected()
+        # Neither wildcard is for it in the first level.
+        other.subscribe([("#", 0), ("+/broker/uptime", 0)])
+        other.publish("t/retained", "x", 1, retain=True)
+        assert other.get()[0] == "t/retained"
+        client = Client("", version).connected()
+        client.subscribe("$SYS/#", 1)
+        said = {}
+        while len(said) < len(all_names):
+            topic, payload, qos, retain = client.get()
+            assert (qos, retain) == (0, True), (topic, qos, retain)
+            said[topic.removeprefix("$SYS/broker/")] = payload.decode()
+        assert set(said) == all_names, said
+        assert said["version"].startswith("polywire version "), said
+        assert said["uptime"].endswith(" seconds"), said
+        assert said["retained messages/count"] == "1", said
+        # Again each second, as to any subscriber; clients of before may still be on their way out.
+        expected = {"clients/connected": "2", "clients/disconnected": "0", "clients/total": "2", "subscriptions/count": "3"}
+        live = {}
+        while any(live.get(name) != value for name, value in expected.items()):
+            topic, payload, _, retain = client.get()
+            assert retain is False, topic
+            live[topic.removeprefix("$SYS/broker/")] = payload.decode()
+        client.unsubscribe("$SYS/#")
+        while not client.messages.empty():
+            client.get()
+        client.subscribe("$SYS/broker/publish/+/received")
+        assert client.get()[0] == "$SYS/broker/publish/messages/received"
+        # Nobody else says anything there.
+        code = [0x87] if version == V5 else [0]
+        for retain in (False, True):
+            assert client.publish("$SYS/broker/uptime", "mine", 1, retain=retain) == code
+        client.subscribe("$SYS/broker/uptime")
+        while (found := client.get())[0] != "$SYS/broker/uptime":
+            pass
+        assert found[1].endswith(b" seconds") and found[3], found
+        other.publish("t/retained", "", 1, retain=True)
+        assert other.get()[:2] == ("t/retained", b"")
+        for one in (client, other):
+            one.close()
+
+
 def properties():
     """What a message of 5.0 says about itself reaches others unchanged; 3.1.1 sees the payload alone."""
     client, old = Client("", V5).connected(), Client("", V3).connected()
@@ -299,6 +349,143 @@ def properties():
     assert sorted(found.get(timeout=SOON).properties.SubscriptionIdentifier) == [100, 200, 300]
     for one in (client, old, late):
         one.close()
+
+
+def request_response():
+    """Who asks says where the answer goes, and knows it by what comes back with it."""
+    service, caller = Client("", V5).connected(), Client("", V5).connected()
+    answers = queue.Queue()
+    caller.paho.on_message = lambda _c, _u, message: answers.put(message)
+
+    def answer(client, _user, message):
+        back = Properties(PacketTypes.PUBLISH)
+        back.CorrelationData = message.properties.CorrelationData
+        client.publish(message.properties.ResponseTopic, message.payload.upper(), 1, properties=back)
+
+    service.paho.on_message = answer
+    service.subscribe("requests/+", 1)
+    caller.subscribe("answers/mine", 1)
+    for number in range(3):
+        asked = Properties(PacketTypes.PUBLISH)
+        asked.ResponseTopic, asked.CorrelationData = "answers/mine", bytes([number])
+        caller.publish("requests/upper", f"text {number}", 1, properties=asked)
+    for number in range(3):
+        found = answers.get(timeout=SOON)
+        assert found.payload == f"TEXT {number}".encode()
+        assert found.properties.CorrelationData == bytes([number])
+    for one in (service, caller):
+        one.close()
+
+
+def flow_control():
+    """No more is on its way than the client takes at a time."""
+    for most in (1, 2):
+        sender, slow = Client("", V5).connected(), Client("slow", V5)
+        slow.paho.manual_ack_set(True)
+        slow.paho.on_message = lambda _c, _u, m: slow.messages.put((m.payload, m.qos, m.mid))
+        limit = Properties(PacketTypes.CONNECT)
+        limit.ReceiveMaximum = most
+        slow.open(properties=limit)
+        slow.subscribe("flow/#", 1)
+        for number in range(6):
+            sender.publish("flow/a", str(number), 1)
+        # Quality 0 is not counted, and shows that nothing else was sent before it.
+        sender.publish("flow/b", "not counted")
+        held = [slow.get() for _ in range(most)]
+        assert [payload for payload, _, _ in held] == [str(n).encode() for n in range(most)]
+        assert slow.get()[0] == b"not counted"
+        for number in range(most, 6):
+            _, qos, mid = held.pop(0)
+            slow.paho.ack(mid, qos)
+            held.append(slow.get())
+            assert held[-1][0] == str(number).encode(), held
+            sender.publish("flow/b", "not counted")
+            assert slow.get()[0] == b"not counted"
+        for one in (sender, slow):
+            one.close()
+
+
+def packet_sizes():
+    """What is longer than the server takes ends the connection, in 5.0 with the reason."""
+    client = Client("", V5)
+    _, _, properties = client.open()
+    most = properties.MaximumPacketSize
+    watcher = Client("", V5).connected()
+    watcher.subscribe("sizes")
+    # The first byte, four that say how long it is, the topic, its length and that of the properties.
+    around = 1 + 4 + 2 + len("sizes") + 1
+    payload = b"x" * (1 << 20)
+    assert len(payload) + around <= most
+    client.publish("sizes", payload, 1)
+    assert watcher.get()[1] == payload
+    client.paho.reconnect_delay_set(60, 60)
+    client.paho.publish("sizes", b"x" * most, 1)
+    assert (found := client.events.get(timeout=SOON)) == ("disconnect", 0x95), found
+    watcher.publish("sizes", "still here")
+    assert watcher.get()[1] == b"still here"
+    for one in (client, watcher):
+        one.close()
+
+
+def expiry():
+    """Nobody gets a message any more whose time is over."""
+    client = Client("", V5).connected()
+    soon, later = Properties(PacketTypes.PUBLISH), Properties(PacketTypes.PUBLISH)
+    soon.MessageExpiryInterval, later.MessageExpiryInterval = 1, 60
+    client.publish("expiry/soon", "x", 1, retain=True, properties=soon)
+    client.publish("expiry/later", "x", 1, retain=True, properties=later)
+    wait(3)
+    for version in (V3, V5):
+        late = Client("", version).connected()
+        late.subscribe("expiry/#", 1)
+        assert late.get()[0] == "expiry/later"
+        client.publish("expiry/end", "x", 1)
+        assert late.get()[0] == "expiry/end"
+        late.close()
+    client.close()
+
+
+def subprotocols():
+    """A WebSocket gets the subprotocol that it asked for, the first one that is known."""
+    for asked, given in (
+        ("mqtt", "mqtt"),
+        ("mqttv3.1", "mqttv3.1"),
+        ("mqttv5", "mqttv5"),
+        ("other, mqttv3.1", "mqttv3.1"),
+        (None, None),
+    ):
+        stream = socket.create_connection((HOST, int(PORT)), SOON)
+        request = [
+            "GET /mqtt HTTP/1.1", f"Host: {ADDRESS}", "Upgrade: websocket", "Connection: Upgrade",
+            "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+        ]
+        if asked:
+            request.append(f"Sec-WebSocket-Protocol: {asked}")
+        stream.sendall("\r\n".join([*request, "", ""]).encode())
+        said = b""
+        while b"\r\n\r\n" not in said:
+            part = stream.recv(1000)
+            assert part, said
+            said += part
+        lines = said.decode().split("\r\n")
+        assert lines[0].startswith("HTTP/1.1 101"), lines
+        headers = dict(line.lower().split(": ", 1) for line in lines[1:] if line)
+        assert headers.get("sec-websocket-protocol") == given, (asked, headers)
+        stream.close()
+
+
+def over_tls():
+    """Run with a certificate for the server's address: MQTT and MQTT over WebSocket on the common port."""
+    for transport in ("tcp", "websockets"):
+        for version in (V3, V5):
+            client = Client("", version, transport)
+            client.paho.tls_set(ca_certs=sys.argv[3])
+            client.connected()
+            client.subscribe("t/+", 1)
+            for payload in (b"over TLS", b"x" * 300_000):
+                client.publish("t/a", payload, 1)
+                assert client.get() == ("t/a", payload, 1, False)
+            client.close()
 
 
 def aliases():

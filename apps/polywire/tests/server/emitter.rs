@@ -1,11 +1,20 @@
 //! MQTT with clients that were not made for us: paho-mqtt and mqtt.js.
 
-use crate::support::{Process, Redis, SOON, Server, ServerOptions, python, run_node};
+use crate::support::{
+    Process, Redis, SOON, Server, ServerOptions, python, run_node,
+    tls::{Files, Pair},
+};
 
 #[track_caller]
 fn run(scenario: &str, server: &Server) {
+    run_with(scenario, server, &[]);
+}
+
+#[track_caller]
+fn run_with(scenario: &str, server: &Server, more: &[&str]) {
     let mut command = python("mqtt_scenario.py");
     command.args([&server.address.to_string(), scenario]);
+    command.args(more);
     let mut process = Process::start("paho-mqtt", &mut command);
     let status = process.wait(6 * SOON);
     assert!(status.success(), "{scenario}: {status}");
@@ -37,11 +46,23 @@ python_scenarios!(
     version_5,
     retained,
     properties,
+    request_response,
+    flow_control,
+    packet_sizes,
+    expiry,
+    subprotocols,
     aliases,
     shared,
     other_protocols,
     websocket
 );
+
+#[test]
+fn the_server_says_something_of_itself() {
+    let config = "[apps.emitter]\nsys_interval_secs = 1\n";
+    let server = ServerOptions::new(&[]).config(config).start();
+    run("sys_topics", &server);
+}
 
 #[test]
 fn retained_messages_outlive_a_restart_on_disk() {
@@ -69,6 +90,22 @@ fn retained_messages_are_those_of_all_nodes() {
 fn mqtt_js_over_tcp_and_websocket() {
     let server = Server::start(&[]);
     run_node("mqtt-scenario.cjs", &[&server.address.to_string()]);
+}
+
+#[test]
+fn mqtt_js_with_what_version_5_adds() {
+    let server = Server::start(&[]);
+    run_node("mqtt-version-5.cjs", &[&server.address.to_string()]);
+}
+
+#[test]
+fn clients_speak_tls_on_the_common_port() {
+    let files = Files::of(&Pair::of("127.0.0.1"));
+    let server = Server::start(&files.flags());
+    let address = server.address.to_string();
+    let trusted = files.certificate.to_str().unwrap();
+    run_with("over_tls", &server, &[trusted]);
+    run_node("mqtt-scenario.cjs", &[&address, trusted]);
 }
 
 #[test]

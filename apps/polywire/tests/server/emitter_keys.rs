@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::support::{
-    Process, Redis, SOON, Server, ServerOptions, config_file, polywire, python, run_node,
+    Process, Redis, SOON, Server, ServerOptions, config_file, node, polywire, python, run_node,
     tls::{Files, Pair},
 };
 
@@ -173,10 +173,17 @@ fn two_nodes_on_redis() {
 #[test]
 fn over_tls() {
     let files = Files::of(&Pair::new());
-    let server = start(&files.flags(), "");
+    let args = [&files.flags()[..], &["--persistence", "memory"]].concat();
+    let server = start(&args, "");
     let mut python = command("over_tls", &server, &[]);
     python.env("SSL_CERT_FILE", &files.certificate);
     let mut process = Process::start("emitter-io", &mut python);
+    assert!(process.wait(6 * SOON).success());
+
+    let address = format!("localhost:{}", server.address.port());
+    let mut node = node("emitter-scenario.cjs", &[&address, MASTER, "secure"]);
+    node.env("NODE_EXTRA_CA_CERTS", &files.certificate);
+    let mut process = Process::start("emitter-io", &mut node);
     assert!(process.wait(6 * SOON).success());
 }
 
