@@ -3,7 +3,9 @@
 use std::{fmt, future::Future, sync::Arc};
 
 use tokio::sync::Semaphore;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken, task::TaskTracker, task::task_tracker::TaskTrackerToken,
+};
 
 use crate::{delivery::Flusher, limits::Limits, transport::Wheel};
 
@@ -75,6 +77,11 @@ impl Runtime {
         F: Future<Output = ()> + Send + 'static,
     {
         self.tasks.spawn(task);
+    }
+
+    /// A stop waits until it is dropped.
+    pub(crate) fn hold(&self) -> TaskTrackerToken {
+        self.tasks.token()
     }
 
     /// Begins to stop: nothing is accepted any more and every session is told.

@@ -1,6 +1,7 @@
 //! The channel space that all apps share.
 
 mod attachment;
+mod nodes;
 mod presence;
 mod reading;
 mod replay;
@@ -9,6 +10,7 @@ mod visible;
 use self::visible::Visible;
 pub use self::{
     attachment::{Attachment, Subscribed},
+    nodes::Nodes,
     presence::{Member, Presence, Stay, Touched},
     replay::Replay,
 };
@@ -50,6 +52,7 @@ pub struct Space {
     history: Visible,
     dispatcher: Arc<dyn Dispatcher>,
     presence: Presence,
+    nodes: Nodes,
     runtime: Arc<Runtime>,
 }
 
@@ -64,6 +67,7 @@ impl Space {
     ) -> Arc<Self> {
         let changes = backend.is_shared().then(Arc::default);
         let presence = Presence::new(runtime.limits().members_max, changes);
+        let nodes = Nodes::new(hub.node(), !backend.is_shared());
         let history = Visible {
             backend: backend.clone(),
             persistence,
@@ -75,6 +79,7 @@ impl Space {
             history,
             dispatcher,
             presence,
+            nodes,
             runtime,
         })
     }
@@ -87,6 +92,11 @@ impl Space {
     /// Clients that are present on channels, with their state.
     pub fn presence(&self) -> &Presence {
         &self.presence
+    }
+
+    /// This node and the others.
+    pub fn nodes(&self) -> &Nodes {
+        &self.nodes
     }
 
     /// The limits.

@@ -386,6 +386,38 @@ fn other_nodes_that_do_not_answer_are_an_error() {
     );
 }
 
+/// Nor is one that speaks other protocols only.
+#[test]
+fn nodes_that_are_gone_are_not_waited_for() {
+    let config = format!("[apps.webpubsub]\naccess_key = \"{KEY}\"\n");
+    let (redis, one, mut two) = two_nodes(&config);
+    let other = ServerOptions::new(&["--backend", &redis.url(), "--app", "seth"]).start();
+    other.publish_when_ready("/api/channels/ready/", &serde_json::json!({}));
+    let ask = || {
+        let target = "/api/hubs/default/groups/g/connections/x?api-version=2024-01-01";
+        service(one.address, "PUT", target, "", None)
+    };
+    assert_eq!(ask().status, 404);
+    two.process.signal("TERM");
+    assert!(two.process.wait(SOON).success());
+    assert_eq!(ask().status, 404);
+    let mut three = ServerOptions::new(&["--backend", &redis.url()])
+        .config(&config)
+        .start();
+    let (_client, hello) = AzureClient::open(three.address, JSON, &serde_json::json!({}));
+    let id = hello["connectionId"].as_str().unwrap();
+    let target = format!("/api/hubs/default/connections/{id}?api-version=2024-01-01");
+    eventually("a node that is known", SOON, || {
+        (service(one.address, "HEAD", &target, "", None).status == 200).then_some(())
+    });
+    three.process.signal("KILL");
+    three.process.wait(SOON);
+    assert_eq!(ask().status, 503, "it may still be there");
+    eventually("a node that is missed", 2 * SOON, || {
+        (ask().status == 404).then_some(())
+    });
+}
+
 #[test]
 fn the_command_prints_a_url_to_connect_with() {
     let server = server(&[]);

@@ -9,10 +9,6 @@ use crate::operation::{Operation, Outcome};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Message {
-    /// A node is there.
-    Hello { node: u64 },
-    /// A node stops.
-    Bye { node: u64 },
     /// Everybody is to do this and answer.
     Ask {
         from: u64,

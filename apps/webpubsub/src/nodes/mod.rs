@@ -1,7 +1,6 @@
 //! Asking all nodes: what is not known here may be known elsewhere.
 
 mod message;
-mod others;
 mod questions;
 
 use std::{
@@ -10,17 +9,13 @@ use std::{
 };
 
 use polywire_core::{
-    BackendError, BackendStatus, Channel, ClientId, ConnectionId, Draft, Identity, Origin, Payload,
-    Retention, Space,
+    BackendError, BackendStatus, Channel, ClientId, ConnectionId, Draft, Identity, NodeId, Origin,
+    Payload, Retention, Space,
     delivery::{Fanout, Receiver},
     space::RESERVED,
 };
 
-use self::{
-    message::Message,
-    others::{HELLO, Others},
-    questions::Questions,
-};
+use self::{message::Message, questions::Questions};
 use crate::{
     names::HubName,
     operation::{Operation, Outcome},
@@ -30,16 +25,12 @@ use crate::{
 /// How long other nodes have for their answers.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The pause before a greeting that reached nobody is said again.
-const AGAIN: Duration = Duration::from_millis(250);
-
 /// This node's end of the channel on which nodes ask each other.
 pub(crate) struct Nodes {
     node: u64,
     connection: ConnectionId,
     space: Arc<Space>,
     state: Weak<State>,
-    others: Others,
     questions: Questions,
 }
 
@@ -60,31 +51,27 @@ impl Nodes {
             connection: ConnectionId::next(node),
             space: space.clone(),
             state,
-            others: Others::default(),
             questions: Questions::default(),
         })
     }
 
-    /// Joins the others, and says again and again that this node is there, until the server stops.
+    /// Joins the others, and sees who of them goes, until the server stops.
     pub(crate) async fn run(self: Arc<Self>) {
         let stopping = self.space.runtime().stopping();
         let Ok(channel) = channel() else { return };
         let origin = Origin::new(NAME, Identity::anybody());
         let mut attachment = self.space.attach(origin, self.clone());
         attachment.join(channel).await;
-        let node = self.node;
-        loop {
-            let pause = match self.say(&Message::Hello { node }).await {
-                Ok(()) => HELLO,
-                Err(_) => AGAIN,
-            };
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = stopping.cancelled() => break,
-            }
+        let nodes = self.space.nodes();
+        let mut changes = nodes.watch();
+        // Whoever knows of this node may ask it from now on.
+        nodes.offer(NAME);
+        while tokio::select! {
+            changed = changes.changed() => changed.is_ok(),
+            () = stopping.cancelled() => false,
+        } {
+            self.questions.only_of(|node| nodes.is_there(NodeId(node)));
         }
-        // Whoever does not hear it waits for answers that do not come, within its bound.
-        let _ = self.say(&Message::Bye { node }).await;
     }
 
     /// Asks every other node, and returns what became of it there.
@@ -96,10 +83,11 @@ impl Nodes {
         if self.space.backend_status() == BackendStatus::Reconnecting {
             return Err(Unanswered::Unreachable);
         }
-        let others = self.others.there();
+        let others = self.space.nodes().others(NAME);
         if others.is_empty() {
             return Ok(Outcome::default());
         }
+        let others = others.into_iter().map(|node| node.0).collect();
         let (number, answers) = self.questions.begin(others, operation.is_about_one());
         let question = Message::Ask {
             from: self.node,
@@ -136,26 +124,12 @@ impl Nodes {
 
     fn hear(self: &Arc<Self>, message: Message) {
         match message {
-            Message::Hello { node } => {
-                if self.others.heard(node) {
-                    // It does not know this one either.
-                    let (this, node) = (self.clone(), self.node);
-                    self.space.runtime().spawn(async move {
-                        let _ = this.say(&Message::Hello { node }).await;
-                    });
-                }
-            }
-            Message::Bye { node } => {
-                self.others.gone(node);
-                self.questions.gone(node);
-            }
             Message::Ask {
                 from,
                 number,
                 hub,
                 operation,
             } => {
-                self.others.heard(from);
                 let Some(state) = self.state.upgrade() else {
                     return;
                 };

@@ -64,11 +64,19 @@ impl Questions {
         }
     }
 
-    /// A node has gone: nobody waits for it.
-    pub(super) fn gone(&self, node: u64) {
-        let numbers: Vec<u64> = self.waiting.lock().1.keys().copied().collect();
-        for number in numbers {
-            self.answered(number, node, Outcome::default());
+    /// Nobody waits for nodes that are not there any more.
+    pub(super) fn only_of(&self, is_there: impl Fn(u64) -> bool) {
+        let waiting: Vec<(u64, u64)> = {
+            let questions = &self.waiting.lock().1;
+            let open = |(number, question): (&u64, &Waiting)| -> Vec<(u64, u64)> {
+                question.open.iter().map(|node| (*number, *node)).collect()
+            };
+            questions.iter().flat_map(open).collect()
+        };
+        for (number, node) in waiting {
+            if !is_there(node) {
+                self.answered(number, node, Outcome::default());
+            }
         }
     }
 
@@ -99,7 +107,7 @@ mod tests {
         questions.answered(all + 1, 2, found(2));
         assert!(answers.try_recv().is_err());
         questions.answered(all, 2, found(1));
-        questions.gone(3);
+        questions.only_of(|node| node != 3);
         assert_eq!(answers.await.unwrap().found, 3);
         let (one, answers) = questions.begin([1, 2, 3].into(), true);
         questions.answered(one, 1, found(0));

@@ -7,6 +7,7 @@ use crate::{
     channel::Channel,
     identity::{ClientId, NodeId},
     publication::JsonText,
+    space::nodes::Offers,
 };
 
 /// One message of a node.
@@ -21,12 +22,13 @@ pub(super) struct Message {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Say {
-    /// The node is there.
-    Alive,
+    /// The node is there, and takes part in this; in nothing any more when it stops, while its clients still are
+    /// there.
+    Alive(Option<Offers>),
     /// In the order in which they happened.
     Changes(Vec<Change>),
-    /// Everybody who is on the node follows.
-    Begin,
+    /// Everybody who is on the node follows. It takes part in this.
+    Begin(Option<Offers>),
     /// That was everybody.
     End,
     /// The node that is named, or every node, shall tell of everybody.

@@ -29,8 +29,11 @@ use crate::{
 /// How often a node says that it is there.
 const ALIVE: Duration = Duration::from_secs(2);
 
-/// How long a node may be silent before its clients count as gone.
+/// How long a node may be silent before it and its clients count as gone.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// How often in a row a node says that it is there until it must have heard all others.
+const ROUNDS: u32 = 3;
 
 /// Messages of other nodes that wait; when more come, the rest is asked for again.
 const WAITING_MAX: usize = 4096;
@@ -45,6 +48,8 @@ pub(crate) struct Sharing {
     others: HashMap<NodeId, Other>,
     /// Everybody is to be told of, as soon as the others can be reached.
     is_behind: bool,
+    /// How often in a row the others could be told that this node is there.
+    rounds: u32,
 }
 
 /// Another node.
@@ -94,6 +99,7 @@ impl Sharing {
             number: 0,
             others: HashMap::new(),
             is_behind: false,
+            rounds: 0,
         })
     }
 
@@ -105,14 +111,24 @@ impl Sharing {
         let interest = Interest::Channel(self.channel.clone());
         let inbox_of_hub = Arc::new(Inbox { connection, line });
         self.space.follow(&interest, inbox_of_hub).await;
-        let stopped = self.space.runtime().stopped();
+        let space = self.space.clone();
+        let (stopping, stopped) = (space.runtime().stopping(), space.runtime().stopped());
+        // A stop waits until the others were told of it.
+        let mut farewell = Some(space.runtime().hold());
         self.is_behind = true;
         let mut ticks = interval(ALIVE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stopped.cancelled() => return,
+                () = stopping.cancelled(), if farewell.is_some() => {
+                    space.nodes().leave();
+                    self.say_alive().await;
+                    farewell = None;
+                }
                 () = self.changes.noted() => self.tell().await,
+                // Where it fails it is said again soon.
+                () = space.nodes().offered() => { self.say_alive().await; }
                 Some(text) = inbox.recv() => self.hear(&text).await,
                 _ = ticks.tick() => self.look().await,
             }
@@ -133,6 +149,10 @@ impl Sharing {
         let draft =
             Draft::new(self.channel.clone(), Payload::Json(text)).retention(Retention::NONE);
         self.space.publish_reserved(draft).await.is_ok()
+    }
+
+    async fn say_alive(&mut self) -> bool {
+        self.say(Say::Alive(self.space.nodes().offers())).await
     }
 
     async fn tell(&mut self) {
@@ -157,10 +177,10 @@ impl Sharing {
 
     /// Tells of everybody on this node; false when others may not have got it.
     async fn tell_all(&mut self) -> bool {
-        if !self.say(Say::Begin).await {
+        let space = self.space.clone();
+        if !self.say(Say::Begin(space.nodes().offers())).await {
             return false;
         }
-        let space = self.space.clone();
         for shard in space.presence().everybody_here() {
             for part in parts(shard) {
                 if !self.say(Say::Changes(part)).await {
@@ -192,14 +212,17 @@ impl Sharing {
         if is_known && !is_next {
             other.is_torn = true;
         }
+        let nodes = self.space.nodes();
         match message.say {
-            Say::Alive => {
+            Say::Alive(offers) => {
+                nodes.heard(from, offers);
                 if other.is_torn || !is_known {
                     self.say(Say::Ask(Some(from.0))).await;
                 }
             }
             Say::Changes(changes) => self.hear_changes(from, &changes).await,
-            Say::Begin => {
+            Say::Begin(offers) => {
+                nodes.heard(from, offers);
                 other.is_torn = false;
                 other.unconfirmed = Some(self.space.presence().places_of(from));
             }
@@ -253,8 +276,16 @@ impl Sharing {
 
     /// Says that this node is there, and looks who is not any more.
     async fn look(&mut self) {
-        self.is_behind |= !self.say(Say::Alive).await;
+        let is_told = self.say_alive().await;
+        self.is_behind |= !is_told;
         self.catch_up().await;
+        // Whoever cannot be told cannot be heard either.
+        self.rounds = if is_told {
+            (self.rounds + 1).min(ROUNDS)
+        } else {
+            0
+        };
+        self.space.nodes().set_complete(self.rounds == ROUNDS);
         let now = Instant::now();
         let is_silent = |other: &Other| now.duration_since(other.heard) > SILENCE_MAX;
         let silent: Vec<_> = self
@@ -265,6 +296,7 @@ impl Sharing {
             .collect();
         for node in silent {
             self.others.remove(&node);
+            self.space.nodes().heard(node, None);
             tracing::info!(node = %format_args!("{:016x}", node.0), "another node is not there any more");
             let places = self.space.presence().places_of(node);
             self.forget(node, places).await;
