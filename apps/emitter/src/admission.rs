@@ -88,7 +88,7 @@ impl Admission<'_> {
             }
         };
         let sessions = &self.shared.sessions;
-        let seat = Seat::new(Some(self.contact.clone()));
+        let seat = Seat::new(Some(self.contact.clone()), &self.shared.space);
         let mut place = seat.session.lock().await;
         let before = match sessions.sit(&id, seat.clone()) {
             Some(before) => before.give_up().await,
@@ -96,7 +96,10 @@ impl Admission<'_> {
         };
         let before = match before {
             // Where it is not known whether there is an earlier session who asks for none is not kept waiting.
-            None => match sessions.recall(&id, self.shared).await {
+            None => match sessions
+                .recall(&id, !connect.clean_start, self.shared)
+                .await
+            {
                 Ok(before) => before,
                 Err(_) if connect.clean_start && connect.session_expiry_secs == 0 => None,
                 Err(error) => {

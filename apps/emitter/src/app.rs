@@ -261,7 +261,7 @@ impl Emitter {
                     encoders(Version::V5, "/"),
                 ),
                 retained: Retained::new(sys(shared)),
-                sessions: Sessions::new(space, self.sessions),
+                sessions: Sessions::new(shared.clone(), space, self.sessions),
                 packets_received: AtomicU64::new(0),
                 keep_alive_secs_max: self.keep_alive_secs_max,
             });

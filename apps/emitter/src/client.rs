@@ -26,6 +26,7 @@ use crate::{
     outgoing,
     own::{self, ALIAS_BYTES, Aliases},
     parcel::Parcel,
+    sessions::Kept,
     subscription::{Filter, Subscription, Wish},
     version::Version,
 };
@@ -99,6 +100,21 @@ impl Client {
                 aliases: Aliases::default(),
             }),
         }
+    }
+
+    /// Takes up what was written down of a session, and what was held meanwhile and is not among that.
+    pub(crate) fn take_up(&self, kept: Kept, on_its_way: Option<OnItsWay>, flusher: &Flusher) {
+        let Kept { waiting, known } = kept;
+        self.state.lock().in_flight.restore(waiting, on_its_way);
+        self.hold.end(Vec::new(), known, |publication, _| {
+            self.deliver_held(publication, flusher)
+        });
+    }
+
+    fn deliver_held(&self, publication: &Publication, flusher: &Flusher) {
+        let mut dirty = Vec::new();
+        self.deliver_now(&mut Fanout::new(publication, flusher, &mut dirty));
+        flusher.submit(&mut dirty);
     }
 
     /// The client has a connection, with these wire formats; it gets what it has not confirmed, and what waits.
@@ -236,14 +252,12 @@ impl Client {
 
     /// Sends stored messages, and what came meanwhile.
     pub(crate) fn let_through(&self, read: Vec<Arc<Publication>>, flusher: &Flusher) {
-        self.hold.end(read, |publication, was_read| {
-            if was_read {
-                return self.replay(publication);
-            }
-            let mut dirty = Vec::new();
-            self.deliver_now(&mut Fanout::new(publication, flusher, &mut dirty));
-            flusher.submit(&mut dirty);
-        });
+        let known = read.iter().map(|one| one.position().timetoken).collect();
+        self.hold
+            .end(read, known, |publication, was_read| match was_read {
+                true => self.replay(publication),
+                false => self.deliver_held(publication, flusher),
+            });
     }
 
     fn replay(&self, publication: &Publication) {

@@ -513,13 +513,23 @@ impl Session {
         self.will = None;
     }
 
-    /// Ends the session: its will is published, and it leaves everything.
-    pub(crate) async fn end(mut self, shared: &Shared) {
+    /// Leaves everything: another node has the session.
+    pub(crate) async fn detach(self, shared: &Shared) {
+        self.leave_groups(shared).await;
+        self.attachment.disconnect().await;
+    }
+
+    async fn leave_groups(&self, shared: &Shared) {
         let (space, groups): (&Arc<Space>, _) = (&shared.space, &shared.emitter.groups);
         for share in &self.groups {
             let left = groups.leave(space, &share.group, &share.filter, self.client.id());
             left.await;
         }
+    }
+
+    /// Ends the session: its will is published, and it leaves everything.
+    pub(crate) async fn end(mut self, shared: &Shared) {
+        self.leave_groups(shared).await;
         self.publish_will(shared).await;
         if let Face::Emitter(speaker) = self.face {
             speaker.end().await;

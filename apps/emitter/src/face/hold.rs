@@ -85,16 +85,16 @@ impl Hold {
         Fate::Deliver
     }
 
-    /// Gives what was read to `deliver`, with what was held meanwhile, in the order of time: messages of several
-    /// channels were read one channel after the other. Then lets everything through. `deliver` is told whether a
-    /// message was read.
+    /// Gives what was read to `deliver`, with what was held meanwhile and is not `known`, in the order of time:
+    /// messages of several channels were read one channel after the other. Then lets everything through. `deliver`
+    /// is told whether a message was read.
     pub(crate) fn end(
         &self,
         read: Vec<Arc<Publication>>,
+        known: HashSet<Timetoken>,
         mut deliver: impl FnMut(&Publication, bool),
     ) {
         let at = |publication: &Publication| publication.position().timetoken;
-        let known: HashSet<_> = read.iter().map(|one| at(one)).collect();
         let newest = known.iter().max().copied().unwrap_or_default();
         let mut read = read;
         loop {
@@ -148,7 +148,8 @@ mod tests {
         assert_eq!(hold.fate(&publication(4, 1)), Fate::Keep);
         let mut delivered = Vec::new();
         let read = [2, 3, 5].map(|at| Arc::new(publication(at, 1)));
-        hold.end(read.into(), |one, was_read| {
+        let known = read.iter().map(|one| one.position().timetoken).collect();
+        hold.end(read.into(), known, |one, was_read| {
             delivered.push((one.position().timetoken.0, was_read));
         });
         assert_eq!(delivered, [(2, true), (3, true), (4, false), (5, true)]);

@@ -1,13 +1,10 @@
 //! What waits for clients, written down where messages are kept.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     fmt,
     pin::pin,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock, Weak},
 };
 
 use bytes::Bytes;
@@ -38,8 +35,8 @@ const KEPT: u64 = 10 * SECOND;
 /// written never is.
 pub(crate) struct Ledgers {
     space: Weak<Space>,
-    /// Of this node only, where nothing is kept, or only in memory.
-    is_off: AtomicBool,
+    /// What the store promises; not known while it cannot be reached.
+    durability: OnceLock<Durability>,
     state: Mutex<State>,
     written: Notify,
 }
@@ -90,6 +87,15 @@ struct Done {
     done: BTreeSet<u64>,
 }
 
+/// What a log says of the messages of a session.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// Those that wait, by number.
+    pub(crate) waiting: Vec<(u64, Parcel)>,
+    /// When they, and those that do not wait any more, were published.
+    pub(crate) known: HashSet<Timetoken>,
+}
+
 /// The log of one session, as the session sees it.
 pub(crate) struct Ledger {
     ledgers: Arc<Ledgers>,
@@ -126,15 +132,52 @@ impl Ledgers {
     pub(crate) fn new(space: &Arc<Space>) -> Arc<Self> {
         Arc::new(Self {
             space: Arc::downgrade(space),
-            is_off: AtomicBool::new(space.whole_history().is_none()),
+            durability: match space.whole_history() {
+                Some(_) => OnceLock::new(),
+                None => Durability::Delivered.into(),
+            },
             state: Mutex::default(),
             written: Notify::new(),
         })
     }
 
+    /// Finds out what the store promises, unless that is known.
+    pub(crate) async fn probe(&self) {
+        let (Some(space), Some(probe)) = (self.space.upgrade(), log_of("")) else {
+            return;
+        };
+        if self.durability.get().is_some() {
+            return;
+        }
+        let draft = Draft::new(probe.clone(), Payload::text(""));
+        match space.publish_reserved(draft).await {
+            Ok(receipt) => {
+                let _ = self.durability.set(receipt.durability);
+                delete(&space, &probe, Span::ALL).await;
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(error, "the store of MQTT sessions cannot be reached yet");
+            }
+        }
+    }
+
+    /// True where nothing is written down that would outlive the sessions.
+    fn is_off(&self) -> bool {
+        let known = self.durability.get();
+        known.is_some_and(|durability| *durability < Durability::Synced)
+    }
+
+    /// True where all nodes have the same store.
+    pub(crate) async fn are_shared(&self) -> bool {
+        self.probe().await;
+        let known = self.durability.get();
+        known.is_some_and(|durability| *durability >= Durability::Replicated)
+    }
+
     /// The log of a session, from now on; none where nothing is kept.
     pub(crate) fn begin(self: &Arc<Self>, client: &str) -> Option<Ledger> {
-        if self.is_off.load(Ordering::Relaxed) {
+        if self.is_off() {
             return None;
         }
         let log = log_of(client)?;
@@ -145,20 +188,20 @@ impl Ledgers {
         })
     }
 
-    /// Reads what waits for a client, by number.
+    /// Reads what waits for a client, by number, with what did lately.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub(crate) async fn read(&self, client: &str) -> Result<Vec<(u64, Parcel)>, HistoryError> {
+    pub(crate) async fn read(&self, client: &str) -> Result<Kept, HistoryError> {
         let (Some(space), Some(channel)) = (self.space.upgrade(), log_of(client)) else {
-            return Ok(Vec::new());
+            return Ok(Kept::default());
         };
         let Some(history) = space.whole_history() else {
-            return Ok(Vec::new());
+            return Ok(Kept::default());
         };
         let target = Target::from(channel.clone());
         let mut log = Log::default();
-        let mut found = Vec::new();
+        let mut kept = Kept::default();
         let mut next = Some(Query::new(Span::ALL, BATCH));
         while let Some(query) = next {
             let page = match history.read(&target, &query).await {
@@ -170,7 +213,8 @@ impl Ledgers {
                 if let Some((number, parcel)) = packet(publication) {
                     let at = publication.position().timetoken;
                     log.written.push_back((number, at));
-                    found.push((number, parcel));
+                    kept.known.insert(parcel.at);
+                    kept.waiting.push((number, parcel));
                 } else if let Payload::Json(json) = &publication.payload
                     && let Ok(Done { done }) = serde_json::from_str(json.as_str())
                 {
@@ -179,10 +223,11 @@ impl Ledgers {
             }
             next = page.rest(&query);
         }
-        found.retain(|(number, _)| !log.done.contains(number));
-        found.sort_by_key(|(number, _)| *number);
+        kept.waiting
+            .retain(|(number, _)| !log.done.contains(number));
+        kept.waiting.sort_by_key(|(number, _)| *number);
         self.state.lock().logs.insert(channel, log);
-        Ok(found)
+        Ok(kept)
     }
 
     fn put(self: &Arc<Self>, log: &Channel, number: u64, parcel: &Parcel) {
@@ -212,7 +257,7 @@ impl Ledgers {
 
     /// How many came so far: to [`settle`](Self::settled) what comes from now on.
     pub(crate) fn mark(&self) -> u64 {
-        if self.is_off.load(Ordering::Relaxed) {
+        if self.is_off() {
             return 0;
         }
         self.state.lock().came
@@ -223,7 +268,7 @@ impl Ledgers {
     /// # Errors
     /// When some of it could not be written.
     pub(crate) async fn settled(&self, mark: u64) -> Result<(), Refusal> {
-        if self.is_off.load(Ordering::Relaxed) {
+        if self.is_off() {
             return Ok(());
         }
         let until = self.state.lock().came;
@@ -276,10 +321,7 @@ impl Ledgers {
             for (entry, result) in batch.iter().zip(results) {
                 match result {
                     Ok(receipt) => {
-                        if receipt.durability < Durability::Synced {
-                            // It would not outlive the sessions.
-                            self.is_off.store(true, Ordering::Relaxed);
-                        }
+                        let _ = self.durability.set(receipt.durability);
                         if let Some(log) = state.logs.get_mut(&entry.log) {
                             let at = receipt.position.timetoken;
                             log.written.push_back((entry.number, at));
@@ -329,6 +371,13 @@ impl Ledgers {
         };
         if let Some(news) = news {
             news.publish(&space, &channel).await;
+        }
+    }
+
+    /// Another node has the log now.
+    pub(crate) fn leave(&self, client: &str) {
+        if let Some(log) = log_of(client) {
+            self.state.lock().logs.remove(&log);
         }
     }
 

@@ -1,18 +1,21 @@
 //! A session as it is written down: all but the messages that wait.
 
-use std::{collections::HashMap, num::NonZeroU16, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    num::NonZeroU16,
+    sync::Arc,
+};
 
 use polywire_core::{ClientId, ConnectionId, Identity, NodeId, Origin, Refusal, space::Attachment};
 use serde::{Deserialize, Serialize};
 
-use super::Ledger;
+use super::{Kept, Ledger};
 use crate::{
     client::Client,
     connect::Will,
     contact::Terms,
     face::Face,
     in_flight::{InFlight, OnItsWay, Window},
-    parcel::Parcel,
     session::{Absence, Session, Share},
     share::Member,
     shared::{IN_FLIGHT_MAX, NAME, Shared},
@@ -78,12 +81,12 @@ impl Record {
         }
     }
 
-    /// The session of a client that is away, subscribed to what it was.
+    /// The session of a client that is away, subscribed to what it was. What comes is held until it is
+    /// [complete](Self::complete).
     pub(crate) async fn restore(
-        self,
+        &self,
         id: &str,
         ledger: Option<Ledger>,
-        waiting: Vec<(u64, Parcel)>,
         shared: &Shared,
     ) -> Option<Box<Session>> {
         let (space, sessions) = (&shared.space, &shared.sessions);
@@ -98,47 +101,25 @@ impl Record {
             packet_bytes_max: usize::MAX,
         };
         let bytes_max = space.limits().outbound_bytes_max;
-        let mut in_flight = InFlight::lasting(window, bytes_max, sessions.budget.clone(), ledger);
-        let absence = self.away.as_ref().map(|away| away.absence);
-        let (on_its_way, will) = self.away.map(|away| (away.on_its_way, away.will)).unzip();
-        in_flight.restore(waiting, on_its_way);
+        let in_flight = InFlight::lasting(window, bytes_max, sessions.budget.clone(), ledger);
         let connection = ConnectionId::next(space.hub().node());
         let encoders = shared.plain(self.version);
-        let client = Arc::new(Client::lasting(
-            connection, name, terms, encoders, in_flight,
-        ));
+        let client = Client::lasting(connection, name, terms, encoders, in_flight);
+        let client = Arc::new(client);
+        client.hold();
         // Its client was allowed what it is subscribed to, and is looked at again when it comes.
         let origin = Origin::new(NAME, Identity::anybody());
         let mut attachment = space.attach(origin, client.clone());
-        for (filter, wish) in self.filters {
-            let Ok(filter) = Filter::parse(&filter) else {
+        for (filter, wish) in &self.filters {
+            let Ok(filter) = Filter::parse(filter) else {
                 continue;
             };
             client.subscribe(Subscription {
                 filter: filter.clone(),
-                wish,
+                wish: *wish,
             });
             if let Err(refusal) = join(&mut attachment, filter).await {
                 tracing::debug!(client = id, %refusal, "a subscription was not restored");
-            }
-        }
-        let mut groups = Vec::new();
-        for (group, filter, wish) in self.shares {
-            let Ok(filter) = Filter::parse(&filter) else {
-                continue;
-            };
-            let member = Member {
-                client: Arc::downgrade(&client),
-                wish,
-            };
-            let shares = &shared.emitter.groups;
-            let joined = shares.join(space, &group, &filter, client.id(), member);
-            if joined.await.is_ok() {
-                groups.push(Share {
-                    group,
-                    filter,
-                    wish,
-                });
             }
         }
         Some(Box::new(Session {
@@ -147,15 +128,46 @@ impl Record {
             client,
             face: Face::Plain,
             attachment,
-            will: will.flatten(),
-            received: self.received.into_iter().collect(),
+            will: None,
+            received: HashSet::new(),
             aliases: HashMap::new(),
-            groups,
+            groups: Vec::new(),
             expiry_secs: self.expiry_secs,
-            // One that was connected when the server ended is away since it begins again.
-            absence: Some(absence.unwrap_or_else(|| Absence::from_now(self.expiry_secs))),
+            absence: None,
             is_written: true,
         }))
+    }
+
+    /// What is known of a session whose messages that wait were read: nobody else has it any more.
+    pub(crate) async fn complete(self, session: &mut Session, kept: Kept, shared: &Shared) {
+        session.received = self.received.into_iter().collect();
+        // One that was connected when its node ended is away since it begins again.
+        session.absence = Some(match &self.away {
+            Some(away) => away.absence,
+            None => Absence::from_now(self.expiry_secs),
+        });
+        let (on_its_way, will) = self.away.map(|away| (away.on_its_way, away.will)).unzip();
+        session.will = will.flatten();
+        let (space, client) = (&shared.space, &session.client);
+        client.take_up(kept, on_its_way, space.hub().flusher());
+        for (group, filter, wish) in self.shares {
+            let Ok(filter) = Filter::parse(&filter) else {
+                continue;
+            };
+            let member = Member {
+                client: Arc::downgrade(client),
+                wish,
+            };
+            let shares = &shared.emitter.groups;
+            let joined = shares.join(space, &group, &filter, client.id(), member);
+            if joined.await.is_ok() {
+                session.groups.push(Share {
+                    group,
+                    filter,
+                    wish,
+                });
+            }
+        }
     }
 }
 

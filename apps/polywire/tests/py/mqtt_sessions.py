@@ -341,4 +341,93 @@ def after_restart():
         client.close()
 
 
+def two_nodes():
+    """A client may come to another node each time: its session goes with it, and nothing is lost or doubled."""
+    addresses = [sys.argv[1], sys.argv[3]]
+    publishers = [Client(f"publisher-{n}").connected(address=address) for n, address in enumerate(addresses)]
+    published = 0
+    for version in (V3, V5):
+        first = lasting("wanderer", version, address=addresses[0])
+        assert not first.session_present
+        first.subscribe([("w/+", 2), ("other", 1)])
+        # The earlier connection is closed, on whatever node it is.
+        first.paho.reconnect_delay_set(60, 60)
+        second = lasting("wanderer", version, address=addresses[1])
+        assert second.session_present
+        assert first.events.get(timeout=SOON)[0] == "disconnect"
+        first.close()
+        second.close()
+        for round in range(6):
+            start = published
+            for published in range(start, start + 50):
+                publishers[published % 2].publish(f"w/{published}", str(published), 2)
+            published += 1
+            # While it comes more is published.
+            for number in range(published, published + 50):
+                publishers[number % 2].paho.publish(f"w/{number}", str(number), 2)
+            client = lasting("wanderer", version, address=addresses[round % 2])
+            assert client.session_present, round
+            published += 50
+            found = sorted(int(client.get()[1]) for _ in range(published - start))
+            assert found == list(range(start, published)), found
+            for publisher, half in zip(publishers, (25, 25)):
+                for _ in range(half):
+                    assert publisher.acks.get(timeout=SOON)[0] == "publish"
+            assert client.messages.empty()
+            client.close()
+        clean = Client("wanderer", version).connected(address=addresses[1])
+        assert not clean.session_present
+        clean.close()
+        anew = lasting("wanderer", version, address=addresses[0])
+        assert not anew.session_present
+        anew.close()
+        Client("wanderer", version).connected().close()
+    for publisher in publishers:
+        publisher.close()
+
+
+def own_stores():
+    """Where nodes have no store in common a client that comes to another one is told that it begins anew."""
+    addresses = [sys.argv[1], sys.argv[3]]
+    first = lasting("wanderer", address=addresses[0])
+    first.subscribe("w", 1)
+    first.paho.reconnect_delay_set(60, 60)
+    second = lasting("wanderer", address=addresses[1])
+    assert not second.session_present
+    assert first.events.get(timeout=SOON)[0] == "disconnect"
+    first.close()
+    second.subscribe("w", 1)
+    second.publish("w", "once", 1)
+    assert second.get()[1] == b"once"
+    second.close()
+    second = lasting("wanderer", address=addresses[1])
+    assert second.session_present
+    second.close()
+
+
+def before_death():
+    client = lasting("orphan", V5, 600)
+    client.subscribe("o/#", 1)
+    client.close()
+    publisher = Client().connected()
+    for number in range(100):
+        publisher.publish(f"o/{number}", str(number), 1)
+    publisher.close()
+
+
+def after_death():
+    """The session of a node that is gone waits on another one."""
+    publisher = Client().connected()
+    for number in range(100, 200):
+        publisher.publish(f"o/{number}", str(number), 1)
+    client = lasting("orphan", V5, 600)
+    assert client.session_present
+    found = [int(client.get()[1])]
+    while found[-1] != 199:
+        found.append(int(client.get()[1]))
+    assert found == list(range(200)), found
+    for one in (publisher, client):
+        one.close()
+
+
 globals()[sys.argv[2]]()

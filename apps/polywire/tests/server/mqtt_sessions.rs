@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::support::{
-    CuttingProxy, Process, SOON, Server, ServerOptions, eventually, node, python, run_node,
+    CuttingProxy, Process, Redis, SOON, Server, ServerOptions, eventually, node, python, run_node,
 };
 
 #[track_caller]
@@ -127,4 +127,37 @@ fn nothing_is_lost_or_doubled_while_the_server_is_restarted() {
     };
     assert!(restarts > 3, "{restarts} restarts");
     assert!(status.success(), "{status}");
+}
+
+/// Two nodes that hear each other.
+fn two_nodes(args: &[&str]) -> [Server; 2] {
+    let nodes = [(); 2].map(|()| Server::start(args));
+    for node in &nodes {
+        node.publish_when_ready("/api/channels/ready/", &serde_json::json!({}));
+    }
+    nodes
+}
+
+#[test]
+fn sessions_go_with_their_clients_to_other_nodes() {
+    let redis = Redis::start();
+    let [one, two] = two_nodes(&["--backend", &redis.url(), "--persistence", "redis"]);
+    run_with("two_nodes", &one, &[&two.address.to_string()]);
+}
+
+#[test]
+fn without_a_common_store_a_client_begins_anew_on_another_node() {
+    let redis = Redis::start();
+    let [one, two] = two_nodes(&["--backend", &redis.url()]);
+    run_with("own_stores", &one, &[&two.address.to_string()]);
+}
+
+#[test]
+fn sessions_of_a_node_that_stops_wait_on_another() {
+    let redis = Redis::start();
+    let [mut one, two] = two_nodes(&["--backend", &redis.url(), "--persistence", "redis"]);
+    run("before_death", &one);
+    one.process.signal("TERM");
+    one.process.wait(SOON);
+    run("after_death", &two);
 }

@@ -200,6 +200,10 @@ impl Sharing {
             return;
         }
         let is_known = self.others.contains_key(&from);
+        if !is_known {
+            // Whoever is new shall not wait to know this node.
+            self.say_alive().await;
+        }
         let other = self.others.entry(from).or_insert_with(|| Other {
             heard: Instant::now(),
             number: message.number,
