@@ -129,11 +129,17 @@ fn nothing_is_lost_or_doubled_while_the_server_is_restarted() {
     assert!(status.success(), "{status}");
 }
 
-/// Two nodes that hear each other.
+/// Two nodes that know each other.
 fn two_nodes(args: &[&str]) -> [Server; 2] {
     let nodes = [(); 2].map(|()| Server::start(args));
-    for node in &nodes {
-        node.publish_when_ready("/api/channels/ready/", &serde_json::json!({}));
+    let channel = "/v2/presence/sub-key/demo/channel/known";
+    for (node, other) in [(&nodes[0], &nodes[1]), (&nodes[1], &nodes[0])] {
+        let name = node.address.to_string();
+        eventually("nodes that know each other", SOON, || {
+            node.get(&format!("{channel}/heartbeat?uuid={name}"));
+            let there = other.get(channel);
+            there.text().contains(&name).then_some(())
+        });
     }
     nodes
 }
