@@ -107,7 +107,7 @@ impl Client {
         let Kept { waiting, known } = kept;
         self.state.lock().in_flight.restore(waiting, on_its_way);
         self.hold.end(Vec::new(), known, |publication, _| {
-            self.deliver_held(publication, flusher)
+            self.deliver_held(publication, flusher);
         });
     }
 
