@@ -10,8 +10,8 @@ use std::{
 
 use parking_lot::RwLock;
 use polywire_core::{
-    Channel, ClientId, ConnectionId, Identity, Kind, Origin, PresenceAction, PresenceEvent,
-    Publication, Refusal, Space,
+    Channel, ClientId, ConnectionId, Identity, Kind, Origin, PresenceAction, Publication, Refusal,
+    Space,
     delivery::{Fanout, Receiver},
     space::Attachment,
 };
@@ -121,12 +121,7 @@ impl Groups {
 
 /// Tells the nodes that have members.
 async fn tell(space: &Space, action: PresenceAction, place: &Channel, id: &ClientId) {
-    let event = PresenceEvent {
-        action,
-        client: Some(id.clone()),
-        occupancy: space.presence().occupancy(place),
-        state: None,
-    };
+    let event = space.presence_event(action, place, id);
     space.announce(place, event, None).await;
 }
 

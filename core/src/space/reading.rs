@@ -130,7 +130,9 @@ impl Space {
         self.announce(channel, event, None).await;
     }
 
-    pub(super) fn presence_event(
+    /// What the members are told of a client on a channel: how many are there now, and what it says about itself as
+    /// long as it is present.
+    pub fn presence_event(
         &self,
         action: PresenceAction,
         channel: &Channel,

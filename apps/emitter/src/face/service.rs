@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use polywire_core::{
-    Channel, ClientId, Pattern, PresenceAction, PresenceEvent, Space, delivery::Receiver,
-};
+use polywire_core::{Channel, ClientId, Pattern, PresenceAction, Space, delivery::Receiver};
 
 use super::{
     ban_book::BanBook,
@@ -108,12 +106,9 @@ impl Service {
     }
 
     pub(super) async fn tell(&self, action: PresenceAction, place: &Channel, who: &Who) {
-        let event = PresenceEvent {
-            action,
-            client: Some(who.id.clone()),
-            occupancy: self.space.presence().occupancy(place),
-            state: who.username.as_ref().and_then(username::state),
-        };
+        let mut event = self.space.presence_event(action, place, &who.id);
+        // Also when it is not present any more.
+        event.state = who.username.as_ref().and_then(username::state);
         self.space.announce(place, event, None).await;
     }
 }

@@ -363,7 +363,7 @@ fn other_nodes_that_do_not_answer_are_an_error() {
         service(at.address, "PUT", &target, "", None)
     };
     assert_eq!(ask(&one, "nobody").status, 404);
-    two.process.signal("STOP");
+    two.process.pause();
     let began = std::time::Instant::now();
     let late = ask(&one, "nobody");
     assert_eq!(late.status, 503, "{late:?}");

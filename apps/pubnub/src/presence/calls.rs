@@ -1,6 +1,6 @@
 //! Signs of life, leaving, and state.
 
-use polywire_core::{Channel, ClientId, JsonText, PresenceAction, PresenceEvent, http::Answer};
+use polywire_core::{Channel, ClientId, JsonText, PresenceAction, http::Answer};
 use serde_json::Value;
 
 use super::{SERVICE, States, states::state_of};
@@ -126,12 +126,9 @@ pub(super) async fn set_state(
             .await;
         if !is_present {
             // The change is told of, though nobody is there to keep it for.
-            let event = PresenceEvent {
-                action: PresenceAction::StateChange,
-                client: Some(client.clone()),
-                occupancy: call.space().presence().occupancy(&channel),
-                state: Some(state.clone()),
-            };
+            let change = PresenceAction::StateChange;
+            let mut event = call.space().presence_event(change, &channel, &client);
+            event.state = Some(state.clone());
             call.space().announce(&channel, event, None).await;
         }
     }

@@ -4,6 +4,7 @@ mod changes;
 mod due;
 mod message;
 mod neighbours;
+mod others;
 mod present;
 mod sharing;
 

@@ -113,6 +113,21 @@ impl Process {
         assert!(sent.success(), "kill -{signal} {}", self.name);
     }
 
+    /// Stops it until it gets `CONT`, and returns when none of its threads runs any more: the signal takes its time.
+    pub(crate) fn pause(&self) {
+        self.signal("STOP");
+        let tasks = format!("/proc/{}/task", self.pid());
+        let is_stopped = |task: std::io::Result<std::fs::DirEntry>| {
+            let stat = std::fs::read_to_string(task.unwrap().path().join("stat"));
+            // A thread that has ended has no file any more.
+            stat.map_or(true, |stat| stat.contains(") T "))
+        };
+        eventually(&format!("{} at rest", self.name), SOON, || {
+            let mut tasks = std::fs::read_dir(&tasks).unwrap();
+            tasks.all(is_stopped).then_some(())
+        });
+    }
+
     /// Waits until it has ended by itself.
     pub(crate) fn wait(&mut self, within: Duration) -> ExitStatus {
         let (name, child) = (&self.name, &mut self.child);
