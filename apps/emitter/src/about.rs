@@ -18,6 +18,8 @@ const ONE: &str = r#"{"qos":1}"#;
 const TWO: &str = r#"{"qos":2}"#;
 /// What each of ours begins with.
 const BEGINNING: &str = r#"{"qos":"#;
+/// What is in those that expire.
+const EXPIRES: &str = r#""expires":"#;
 
 /// What a publication says about itself; nothing at quality 0 without properties, which is what others publish.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -56,6 +58,16 @@ pub(crate) fn qos(publication: &Publication) -> QoS {
         Some(b'1') => QoS::AtLeastOnce,
         Some(b'2') => QoS::ExactlyOnce,
         _ => QoS::AtMostOnce,
+    }
+}
+
+/// When nobody wants a publication any more, in seconds since 1970.
+pub(crate) fn expires(publication: &Publication) -> Option<u64> {
+    let meta = publication.meta.as_ref()?.as_str();
+    // Asked for each client that gets it: what does not expire had better not be read each time.
+    match meta.contains(EXPIRES) {
+        true => About::of(publication)?.expires,
+        false => None,
     }
 }
 
@@ -136,11 +148,6 @@ impl About {
             2 => METAS[1].clone(),
             _ => None,
         }
-    }
-
-    /// When nobody wants it any more, in seconds since 1970.
-    pub(crate) fn expires(&self) -> Option<u64> {
-        self.expires
     }
 
     /// True when nobody wants it any more.

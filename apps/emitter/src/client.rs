@@ -342,7 +342,7 @@ fn parcel(terms: &Terms, packet: Bytes, publication: &Publication) -> Parcel {
         packet,
         version: terms.version,
         at: publication.position().timetoken,
-        expires: About::of(publication).and_then(|about| about.expires()),
+        expires: about::expires(publication),
     }
 }
 
@@ -384,6 +384,7 @@ fn deliver_as(
     if wire.contact.is_some() && !terms.take(packet.len() + more) {
         return;
     }
+    let frame = packet.as_ptr();
     let packet = match wanted.qos {
         QoS::AtMostOnce => Ok(Some(packet)),
         _ => {
@@ -395,8 +396,8 @@ fn deliver_as(
         return;
     };
     match packet {
-        Ok(Some(packet)) if is_shared && wanted.qos == QoS::AtMostOnce => {
-            drop((state, packet));
+        // The very bytes that others get.
+        Ok(Some(packet)) if is_shared && packet.as_ptr() == frame => {
             contact.link.deliver(fanout, encoder);
         }
         Ok(Some(packet)) => {

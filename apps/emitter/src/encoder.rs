@@ -1,5 +1,7 @@
 //! How publications look to clients.
 
+use std::{num::NonZeroU16, ops::Range};
+
 use bytes::{Bytes, BytesMut};
 use polywire_core::{
     Kind, Payload, Publication,
@@ -7,11 +9,7 @@ use polywire_core::{
 };
 use rmqtt_codec::types::QoS;
 
-use crate::{
-    about::About,
-    outgoing::{self, FIRST_ID},
-    version::Version,
-};
+use crate::{about::About, outgoing, version::Version};
 
 /// Writes publications as PUBLISH packets, once for all clients of a version and a quality.
 #[derive(Debug)]
@@ -46,7 +44,7 @@ impl Encoder for PublishEncoder {
                 &suffixed
             }
         };
-        let id = (self.qos != QoS::AtMostOnce).then_some(FIRST_ID);
+        let id = (self.qos != QoS::AtMostOnce).then(|| packet_id(publication));
         outgoing::publish(self.version, self.qos, topic, id, payload, properties)
             .map(Message::Binary)
     }
@@ -61,20 +59,43 @@ pub(crate) fn content(payload: &Payload) -> Bytes {
     }
 }
 
-/// The packet with another packet id, which stands behind the topic.
-pub(crate) fn with_id(packet: &[u8], id: u16) -> Bytes {
-    let mut own = BytesMut::from(packet);
+/// The packet id that a publication is encoded with: a client that has no other message with it on its way gets the bytes
+/// that all others get. Ids of publications that follow each other are far apart.
+fn packet_id(publication: &Publication) -> NonZeroU16 {
+    // Fibonacci hashing.
+    let mixed = publication
+        .position()
+        .timetoken
+        .0
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    NonZeroU16::new((mixed >> 48) as u16).unwrap_or(NonZeroU16::MIN)
+}
+
+/// Where the packet id of a PUBLISH packet that we wrote stands: behind the topic.
+fn id_place(packet: &[u8]) -> Option<Range<usize>> {
     let length_bytes = packet
         .iter()
         .skip(1)
         .position(|byte| byte & 0x80 == 0)
         .map_or(0, |index| index + 1);
     let topic = 1 + length_bytes;
-    if let Some([high, low]) = packet.get(topic..topic + 2) {
-        let place = topic + 2 + usize::from(u16::from_be_bytes([*high, *low]));
-        if let Some(bytes) = own.get_mut(place..place + 2) {
-            bytes.copy_from_slice(&id.to_be_bytes());
-        }
+    let length = packet.get(topic..)?.first_chunk::<2>()?;
+    let place = topic + 2 + usize::from(u16::from_be_bytes(*length));
+    Some(place..place + 2)
+}
+
+/// The packet id of a packet of quality 1 or 2.
+pub(crate) fn id_of(packet: &[u8]) -> Option<NonZeroU16> {
+    let bytes = packet.get(id_place(packet)?)?.first_chunk::<2>()?;
+    NonZeroU16::new(u16::from_be_bytes(*bytes))
+}
+
+/// The packet with another packet id.
+pub(crate) fn with_id(packet: &[u8], id: u16) -> Bytes {
+    let mut own = BytesMut::from(packet);
+    let place = id_place(packet).and_then(|place| own.get_mut(place));
+    if let Some(bytes) = place {
+        bytes.copy_from_slice(&id.to_be_bytes());
     }
     own.freeze()
 }
@@ -82,6 +103,7 @@ pub(crate) fn with_id(packet: &[u8], id: u16) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outgoing::FIRST_ID;
 
     #[test]
     fn a_packet_id_is_put_in_its_place() {
@@ -93,6 +115,7 @@ mod tests {
             };
             let other = std::num::NonZeroU16::new(0xabcd).unwrap();
             assert_eq!(with_id(&make(FIRST_ID), 0xabcd), make(other));
+            assert_eq!(id_of(&make(other)), Some(other));
         }
     }
 }

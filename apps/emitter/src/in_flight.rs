@@ -10,7 +10,13 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    budget::Budget, encoder::with_id, outgoing, parcel::Parcel, sessions::Ledger, version::Version,
+    budget::Budget,
+    by_id::ById,
+    encoder::{id_of, with_id},
+    outgoing,
+    parcel::Parcel,
+    sessions::Ledger,
+    version::Version,
 };
 
 /// Bytes that a session counts that outlives its connections, besides what waits for its client.
@@ -42,7 +48,7 @@ struct Sent {
     /// Quality 2: the client has it, and was told to forget its packet id.
     is_released: bool,
     /// To be sent again, where another connection may have to.
-    parcel: Option<Parcel>,
+    parcel: Option<Box<Parcel>>,
 }
 
 /// What a session adds that outlives its connections.
@@ -81,7 +87,7 @@ pub(crate) struct InFlight {
     window: Window,
     last_id: u16,
     last_number: u64,
-    sent: HashMap<u16, Sent>,
+    sent: ById<Sent>,
     /// Those of them that have to be sent again, in their order.
     again: VecDeque<u16>,
     waiting: VecDeque<Numbered>,
@@ -98,7 +104,7 @@ impl InFlight {
             window,
             last_id: 0,
             last_number: 0,
-            sent: HashMap::new(),
+            sent: ById::default(),
             again: VecDeque::new(),
             waiting: VecDeque::new(),
             bytes: 0,
@@ -156,7 +162,7 @@ impl InFlight {
         let sent = Sent {
             number,
             is_released: parcel.is_none(),
-            parcel,
+            parcel: parcel.map(Box::new),
         };
         self.sent.insert(id, sent);
     }
@@ -181,7 +187,8 @@ impl InFlight {
         }
     }
 
-    /// The packet to send now, with its id; `None` when it has to wait, as it has to for a client that is away.
+    /// The packet to send now, with its id, which are the very bytes of the parcel where that can be; `None` when it has
+    /// to wait, as it has to for a client that is away.
     pub(crate) fn take(&mut self, parcel: Parcel, is_here: bool) -> Result<Option<Bytes>, TooMuch> {
         self.last_number += 1;
         let message = Numbered {
@@ -216,7 +223,7 @@ impl InFlight {
     pub(crate) fn done(&mut self, id: NonZeroU16) {
         if let Some(sent) = self.sent.remove(&id.get()) {
             self.again.retain(|again| *again != id.get());
-            self.forget(sent.number, sent.parcel.as_ref());
+            self.forget(sent.number, sent.parcel.as_deref());
         }
     }
 
@@ -314,20 +321,33 @@ impl InFlight {
             }
             return None;
         };
+        let id = self.free_id(&packet);
+        let sent = Sent {
+            number: message.number,
+            is_released: false,
+            parcel: self.lasting.is_some().then(|| Box::new(message.parcel)),
+        };
+        self.sent.insert(id, sent);
+        match id_of(&packet).is_some_and(|written| written.get() == id) {
+            true => Some(packet),
+            false => Some(with_id(&packet, id)),
+        }
+    }
+
+    /// The id that a packet was written with, so that its bytes can be shared, or another that is free.
+    fn free_id(&mut self, packet: &[u8]) -> u16 {
+        if let Some(written) = id_of(packet)
+            && !self.sent.contains_key(&written.get())
+        {
+            return written.get();
+        }
         // There are fewer messages than ids, so one is free.
         loop {
             self.last_id = self.last_id.checked_add(1).unwrap_or(1);
             if !self.sent.contains_key(&self.last_id) {
-                break;
+                return self.last_id;
             }
         }
-        let sent = Sent {
-            number: message.number,
-            is_released: false,
-            parcel: self.lasting.is_some().then_some(message.parcel),
-        };
-        self.sent.insert(self.last_id, sent);
-        Some(with_id(&packet, self.last_id))
     }
 
     /// What was sent to another connection: PUBLISH, or the release of one that the client has.
@@ -356,9 +376,9 @@ impl InFlight {
         let mut bytes = self.bytes;
         for sent in self.sent.values_mut() {
             if let Some(parcel) = sent.parcel.take() {
-                let (before, after) = translate(parcel);
+                let (before, after) = translate(*parcel);
                 bytes = bytes - before + after.as_ref().map_or(0, Parcel::cost);
-                sent.parcel = after;
+                sent.parcel = after.map(Box::new);
             }
         }
         let waiting = std::mem::take(&mut self.waiting).into_iter();
@@ -446,6 +466,21 @@ mod tests {
     }
 
     #[test]
+    fn what_can_be_shared_is() {
+        let mut flight = InFlight::new(window(2), 1000);
+        let frame = parcel("a");
+        let place = |packet: Option<Bytes>| packet.map(|packet| packet.as_ptr());
+        let first = flight.take(frame.clone(), true).unwrap();
+        assert_eq!(place(first), Some(frame.packet.as_ptr()));
+        let second = flight.take(frame.clone(), true).unwrap();
+        assert_ne!(
+            place(second),
+            Some(frame.packet.as_ptr()),
+            "the id is taken"
+        );
+    }
+
+    #[test]
     fn what_a_client_has_not_confirmed_comes_again_in_order() {
         let budget = Arc::new(Budget::new(1 << 20));
         let mut flight = InFlight::lasting(window(10), 1 << 20, budget.clone(), None);
@@ -464,11 +499,12 @@ mod tests {
         flight.done(id(2));
         assert_eq!(flight.next(), again("d", 4));
         flight.done(id(3));
-        assert_eq!(flight.next(), sent("e", 5));
+        // The id that it was written with, which is free by now.
+        assert_eq!(flight.next(), sent("e", 1));
         flight.done(id(4));
-        flight.done(id(5));
-        assert_eq!(flight.next(), sent("f", 6));
-        flight.done(id(6));
+        flight.done(id(1));
+        assert_eq!(flight.next(), sent("f", 1));
+        flight.done(id(1));
         assert_eq!(flight.bytes, SESSION_COST);
         drop(flight);
         assert!(budget.has_room(1 << 20), "nothing is counted any more");
@@ -498,19 +534,18 @@ mod tests {
             release(Version::V3, id(2)),
             again("c", 3),
             again("d", 4),
-            sent("e", 5),
-            sent("f", 6),
+            sent("e", 1),
+            sent("f", 5),
             None,
         ];
         assert_eq!([(); 6].map(|()| restored.next()), expected);
-        // Where nothing is known of ids all come as new ones.
+        // Where nothing is known of ids all come as new ones, with the ids that they were written with where these are free.
         let mut restored = new();
         restored.restore(messages(), None);
         restored.resume(window(10));
         let found = [(); 5].map(|()| restored.next());
-        let first = restored.last_id.wrapping_sub(3).max(1);
-        assert_eq!(found[0], sent("b", first));
-        assert!(found[3].is_some() && found[4].is_none());
+        assert_eq!(found[0], sent("b", 1));
+        assert!(found[1..4].iter().all(Option::is_some) && found[4].is_none());
     }
 
     #[test]
@@ -527,9 +562,9 @@ mod tests {
         let messages = messages.map(|(number, text)| (number, parcel(text)));
         restored.restore(messages.into(), Some(known));
         restored.resume(window(3));
-        assert_eq!(restored.next(), sent("b", 2));
-        assert_eq!(restored.next(), sent("c", 3));
-        assert_eq!(restored.next(), sent("d", 4));
+        assert_eq!(restored.next(), sent("b", 1));
+        assert_eq!(restored.next(), sent("c", 2));
+        assert_eq!(restored.next(), sent("d", 3));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod about;
 mod admission;
 mod app;
 mod budget;
+mod by_id;
 mod client;
 mod connect;
 mod connection;

@@ -12,7 +12,8 @@ use tokio_util::codec::Encoder;
 
 use crate::version::Version;
 
-/// The packet id that stands in a packet until a client's own is put there.
+/// Some packet id.
+#[cfg(test)]
 pub(crate) const FIRST_ID: NonZeroU16 = NonZeroU16::MIN;
 
 /// A packet of 3.1.1; `None` where it cannot be written, as when it would be too long for the protocol.

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    io::{self, IoSlice},
+    io::{self, IoSlice, Read},
     net::{Shutdown, SocketAddr},
     pin::Pin,
     task::{Context, Poll, ready},
@@ -11,7 +11,7 @@ use std::{
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
 };
 
@@ -95,8 +95,26 @@ impl Socket {
     /// [`io::ErrorKind::WouldBlock`] when nothing is there.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match &self.tls {
-            None => self.tcp.try_read(buffer),
+            None => self.read_plain(buffer),
             Some(tls) => tls.read(&self.tcp, buffer),
+        }
+    }
+
+    /// A read that leaves room in the buffer has taken all that was there. Then tokio is told that there is no more, as it
+    /// finds out for itself in `poll_read` but not in `try_read`: otherwise every read is followed by one that only says so.
+    fn read_plain(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut count = 0;
+        let tried = self.tcp.try_io(Interest::READABLE, || {
+            count = (&*SockRef::from(&self.tcp)).read(buffer)?;
+            let is_all = 0 < count && count < buffer.len() && cfg!(target_os = "linux");
+            match is_all {
+                true => Err(io::ErrorKind::WouldBlock.into()),
+                false => Ok(()),
+            }
+        });
+        match tried {
+            Err(error) if count == 0 => Err(error),
+            _ => Ok(count),
         }
     }
 
