@@ -32,6 +32,9 @@ use crate::{
     version::Version,
 };
 
+/// Bytes that a packet may have that says in words what is wrong.
+const WORDS_BYTES_MAX: usize = 1 << 10;
+
 /// What is known of the face of a client that connects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sight {
@@ -141,6 +144,7 @@ impl Admission<'_> {
                     version,
                     will: connect.will.clone(),
                     expiry_secs,
+                    is_explained: is_explained(terms, &connect),
                     ..*session
                 })
             }
@@ -227,6 +231,7 @@ impl Admission<'_> {
             expiry_secs,
             absence: None,
             is_written: false,
+            is_explained: is_explained(terms, connect),
         })
     }
 
@@ -309,6 +314,11 @@ impl Admission<'_> {
             ),
         })
     }
+}
+
+/// Whether a client wants to be told in words what is wrong, and has room for them.
+fn is_explained(terms: Terms, connect: &Connect) -> bool {
+    connect.explained && terms.take(WORDS_BYTES_MAX)
 }
 
 /// Whether a client goes on with its earlier session: it must want to, the session must not have ended, and who

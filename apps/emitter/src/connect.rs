@@ -54,6 +54,8 @@ pub(crate) struct Connect {
     pub(crate) aliases_max: u16,
     /// The client wants an exchange of AUTH packets.
     pub(crate) enhanced: bool,
+    /// The client wants to be told in words what is wrong (request problem information).
+    pub(crate) explained: bool,
 }
 
 impl Connect {
@@ -101,6 +103,7 @@ impl Connect {
             packet_bytes_max: None,
             aliases_max: 0,
             enhanced: false,
+            explained: false,
         }
     }
 
@@ -125,6 +128,7 @@ impl Connect {
             aliases_max: connect.topic_alias_max,
             packet_bytes_max: connect.max_packet_size.map(std::num::NonZeroU32::get),
             enhanced: connect.auth_method.is_some(),
+            explained: connect.request_problem_info,
         }
     }
 }
@@ -162,8 +166,21 @@ pub(crate) fn refused(
 }
 
 fn refused_v5(reason_code: ConnectAckReason) -> Bytes {
+    let why = match reason_code {
+        ConnectAckReason::BadAuthenticationMethod => "there are no AUTH exchanges here",
+        ConnectAckReason::BadUserNameOrPassword => "the password is not one that may connect",
+        ConnectAckReason::ClientIdentifierNotValid => "the client id is too long",
+        ConnectAckReason::MalformedPacket => "CONNECT is malformed",
+        ConnectAckReason::QuotaExceeded => {
+            "there is no room for another session: connect without a session expiry"
+        }
+        ConnectAckReason::ServerUnavailable => "a store cannot be reached: try again",
+        ConnectAckReason::TopicNameInvalid => "the topic of the will is empty or has a wildcard",
+        _ => "refused",
+    };
     let ack = v5::ConnectAck {
         reason_code,
+        reason_string: Some(why.into()),
         ..v5::ConnectAck::default()
     };
     outgoing::v5(v5::Packet::ConnectAck(Box::new(ack))).unwrap_or_default()

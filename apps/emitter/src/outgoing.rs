@@ -82,18 +82,19 @@ pub(crate) fn pong(version: Version) -> Option<Bytes> {
     }
 }
 
-/// PUBACK, or PUBREC for quality 2.
+/// PUBACK, or PUBREC for quality 2; `why` is for people.
 pub(crate) fn received(
     version: Version,
     qos: QoS,
     packet_id: NonZeroU16,
     reason_code: v5::PublishAckReason,
+    why: Option<&str>,
 ) -> Option<Bytes> {
     let ack = v5::PublishAck {
         packet_id,
         reason_code,
         properties: Vec::new(),
-        reason_string: None,
+        reason_string: why.map(Into::into),
     };
     match (version, qos) {
         (Version::V3, QoS::ExactlyOnce) => v3(v3::Packet::PublishReceived { packet_id }),

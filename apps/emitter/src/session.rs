@@ -53,6 +53,8 @@ pub(crate) struct Session {
     pub(crate) absence: Option<Absence>,
     /// It is written down somewhere.
     pub(crate) is_written: bool,
+    /// The client is told in words what is wrong.
+    pub(crate) is_explained: bool,
 }
 
 /// A subscription that is shared with a group.
@@ -228,14 +230,16 @@ impl Session {
             if self.received.contains(&id) {
                 // It was published before; the client missed the answer.
                 let success = PublishAckReason::Success;
-                client.send(outgoing::received(self.version, publish.qos, id, success));
+                let answer = outgoing::received(self.version, publish.qos, id, success, None);
+                client.send(answer);
                 return Ok(());
             }
             if self.received.len() >= usize::from(IN_FLIGHT_MAX) {
                 return Err(DisconnectReasonCode::ReceiveMaximumExceeded);
             }
         }
-        let mark = shared.sessions.ledgers.mark();
+        let has_answer = publish.packet_id.is_some();
+        let mark = has_answer.then(|| shared.sessions.ledgers.mark());
         let refusal = match &mut self.face {
             Face::Emitter(speaker) => {
                 let message = Message {
@@ -269,26 +273,30 @@ impl Session {
             return Ok(());
         };
         // Who is away has it before its publisher is told so.
-        let refusal = match refusal {
-            None => shared.sessions.ledgers.settled(mark).await.err(),
-            refusal => refusal,
+        let refusal = match (refusal, mark) {
+            (None, Some(mark)) => shared.sessions.ledgers.settled(mark).await.err(),
+            (refusal, _) => refusal,
         };
         // 3.1.1 has no word for it; the client sends it again over another connection.
         let is_lost = |refusal: &Refusal| refusal.kind == RefusalKind::Unavailable;
         if self.version == Version::V3 && refusal.as_ref().is_some_and(is_lost) {
             return Err(DisconnectReasonCode::UnspecifiedError);
         }
-        let reason = refusal.map_or(PublishAckReason::Success, |refusal| match refusal.kind {
+        let reason = refusal.as_ref().map(|refusal| match refusal.kind {
             RefusalKind::Forbidden => PublishAckReason::NotAuthorized,
             RefusalKind::LimitExceeded => PublishAckReason::QuotaExceeded,
             _ => PublishAckReason::UnspecifiedError,
         });
+        let reason = reason.unwrap_or(PublishAckReason::Success);
+        let why = refusal.filter(|_| self.is_explained);
+        let why = why.as_ref().map(|refusal| &*refusal.message);
         // A refusal ends the exchange in 5.0; in 3.1.1 the client goes on with it.
         let goes_on = self.version == Version::V3 || reason == PublishAckReason::Success;
         if publish.qos == QoS::ExactlyOnce && goes_on {
             self.received.insert(id);
         }
-        client.send(outgoing::received(self.version, publish.qos, id, reason));
+        let answer = outgoing::received(self.version, publish.qos, id, reason, why);
+        client.send(answer);
         Ok(())
     }
 

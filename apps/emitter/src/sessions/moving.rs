@@ -268,3 +268,47 @@ impl Receiver for Listener {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_is_answered_when_all_have() {
+        let questions = Questions::default();
+        let (first, mut all) = questions.begin(2);
+        let (second, mut given_up) = questions.begin(1);
+        assert_ne!(first, second);
+        questions.answered(first);
+        questions.answered(second + 1);
+        assert!(all.try_recv().is_err());
+        questions.answered(first);
+        assert!(all.try_recv().is_ok());
+        questions.answered(first);
+        questions.forget(second);
+        questions.answered(second);
+        assert!(given_up.try_recv().is_err());
+        assert!(questions.0.lock().open.is_empty());
+    }
+
+    #[test]
+    fn what_nodes_say_is_read_as_it_was_written() {
+        let request = Request {
+            client: "a \"b\"".into(),
+            node: u64::MAX,
+            number: 7,
+        };
+        for message in [
+            Message::Close(request.clone()),
+            Message::Leave(request),
+            Message::Done { node: 1, number: 0 },
+        ] {
+            let text = serde_json::to_string(&message).unwrap();
+            assert_eq!(
+                serde_json::from_str::<Message>(&text).unwrap(),
+                message,
+                "{text}"
+            );
+        }
+    }
+}

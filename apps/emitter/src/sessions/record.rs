@@ -135,6 +135,7 @@ impl Record {
             expiry_secs: self.expiry_secs,
             absence: None,
             is_written: true,
+            is_explained: false,
         }))
     }
 

@@ -170,6 +170,17 @@ def version_5():
     assert client.subscribe("own", options=SubscribeOptions(1, noLocal=True)) == [1]
     assert client.subscribe("$share/g", options=SubscribeOptions(0)) == [0x8F]
     assert client.publish("$polywire/x", "x", 1) == [0x87]
+    # People are told in words, unless they do not want to be.
+    for wanted in (1, 0):
+        asks = Properties(PacketTypes.CONNECT)
+        asks.RequestProblemInformation = wanted
+        curious, said = Client("", V5), queue.Queue()
+        curious.connected(properties=asks)
+        curious.paho.on_publish = lambda _c, _u, _mid, code, found: said.put((code.value, found))
+        curious.paho.publish("$polywire/x", "x", 1)
+        code, found = said.get(timeout=SOON)
+        assert code == 0x87 and ("server's own" in getattr(found, "ReasonString", "")) == wanted
+        curious.close()
     other = Client("", V5).connected()
     client.publish("own", "not for me", 1)
     other.publish("own", "for you", 1)

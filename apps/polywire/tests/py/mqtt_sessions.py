@@ -386,6 +386,36 @@ def two_nodes():
         publisher.close()
 
 
+def shared_over_nodes():
+    """Each message goes to one of a group, whatever nodes its members are on, also when one has come to another."""
+    addresses = [sys.argv[1], sys.argv[3]]
+    here = Client("here").connected(address=addresses[0])
+    wanderer = lasting("wanderer", address=addresses[0])
+    there = Client("there", V5).connected(address=addresses[1])
+    members = [here, wanderer, there]
+    for member in members:
+        member.subscribe("$share/g/jobs/+", 1)
+    publisher = Client().connected(address=addresses[0])
+
+    def each_once():
+        for number in range(60):
+            publisher.publish(f"jobs/{number}", str(number), 1)
+        found, until = [[], [], []], time.monotonic() + SOON
+        while sum(map(len, found)) < 60 and time.monotonic() < until:
+            for got, member in zip(found, members):
+                got += drained(member)
+        assert sorted(int(m[1]) for m in sum(found, [])) == list(range(60)), found
+        assert all(found), found
+
+    each_once()
+    wanderer.close()
+    members[1] = lasting("wanderer", address=addresses[1])
+    assert members[1].session_present
+    each_once()
+    for one in (*members, publisher):
+        one.close()
+
+
 def own_stores():
     """Where nodes have no store in common a client that comes to another one is told that it begins anew."""
     addresses = [sys.argv[1], sys.argv[3]]

@@ -152,6 +152,13 @@ fn sessions_go_with_their_clients_to_other_nodes() {
 }
 
 #[test]
+fn groups_share_subscriptions_over_nodes() {
+    let redis = Redis::start();
+    let [one, two] = two_nodes(&["--backend", &redis.url(), "--persistence", "redis"]);
+    run_with("shared_over_nodes", &one, &[&two.address.to_string()]);
+}
+
+#[test]
 fn without_a_common_store_a_client_begins_anew_on_another_node() {
     let redis = Redis::start();
     let [one, two] = two_nodes(&["--backend", &redis.url()]);
