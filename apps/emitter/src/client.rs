@@ -182,6 +182,10 @@ impl Client {
         match state.subscriptions.iter_mut().find(same) {
             Some(held) => Some(std::mem::replace(held, subscription)),
             None => {
+                if state.subscriptions.capacity() == 0 {
+                    // Most clients have one; a vector that grows by itself would begin with room for four.
+                    state.subscriptions.reserve_exact(1);
+                }
                 state.subscriptions.push(subscription);
                 None
             }

@@ -69,7 +69,7 @@ impl TcpProtocol for Mqtt {
         }
     }
 
-    async fn serve(&self, socket: Socket, read_ahead: Bytes) {
+    async fn serve(self: Arc<Self>, socket: Socket, read_ahead: Bytes) {
         let peer = socket.peer();
         socket.keep_alive();
         let shared = self.shared.clone();

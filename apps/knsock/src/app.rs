@@ -193,7 +193,7 @@ impl TcpProtocol for Lines {
         }
     }
 
-    async fn serve(&self, socket: Socket, read_ahead: Bytes) {
+    async fn serve(self: Arc<Self>, socket: Socket, read_ahead: Bytes) {
         let peer = socket.peer();
         let space = &self.shared.space;
         let (identity, read_ahead) = match &self.gate {

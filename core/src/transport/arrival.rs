@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
+use futures_util::{FutureExt, future::BoxFuture};
 
 use super::{
     http,
@@ -14,25 +15,44 @@ use super::{
 use crate::runner::Runtime;
 
 /// Finds out who speaks, and hands the connection over.
-pub(super) async fn serve(
+pub(super) fn serve(
     runtime: Arc<Runtime>,
     speakers: Speakers,
     socket: Socket,
     peer: SocketAddr,
     address: SocketAddr,
-) {
-    // Boxed, so that a connection that is served does not carry room for finding out by whom.
-    match Box::pin(identify_in_time(&runtime, speakers, socket)).await {
+) -> impl Future<Output = ()> + Send {
+    // Boxed, so that a connection that is served carries nothing of how it arrived.
+    let arriving = Box::pin(arrive(runtime, speakers, socket, peer, address));
+    async move {
+        let serving = arriving.await;
+        if let Some(serving) = serving {
+            serving.await;
+        }
+    }
+}
+
+/// Finds out who speaks; what comes back serves the connection.
+async fn arrive(
+    runtime: Arc<Runtime>,
+    speakers: Speakers,
+    socket: Socket,
+    peer: SocketAddr,
+    address: SocketAddr,
+) -> Option<BoxFuture<'static, ()>> {
+    match identify_in_time(&runtime, speakers, socket).await {
         Ok((socket, Speaker::Http(site), read_ahead)) => {
-            // Boxed, so that a connection of another protocol does not carry room for HTTP.
-            Box::pin(http::serve(runtime, site, socket, read_ahead, peer)).await;
+            Some(http::serve(runtime, site, socket, read_ahead, peer).boxed())
         }
         Ok((socket, Speaker::Tcp(protocol), read_ahead)) => {
-            protocol.serve(socket, read_ahead).await;
+            Some(protocol.serve(socket, read_ahead))
         }
         // TLS inside TLS is not looked for.
-        Ok((_, Speaker::Tls(_), _)) | Err(Unrecognised::Stopping) => {}
-        Err(error) => refuse(&error, peer, address),
+        Ok((_, Speaker::Tls(_), _)) | Err(Unrecognised::Stopping) => None,
+        Err(error) => {
+            refuse(&error, peer, address);
+            None
+        }
     }
 }
 

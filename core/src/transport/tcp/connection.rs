@@ -40,13 +40,13 @@ pub trait StreamHandler: Send {
 
 /// Serves a connection until it ends. What the bytes of one read publish leaves in one write per
 /// subscriber.
-pub async fn serve_stream<H: StreamHandler>(
+pub fn serve_stream<H: StreamHandler>(
     runtime: Arc<Runtime>,
     socket: Socket,
     read_ahead: Bytes,
     options: StreamOptions,
     open: impl FnOnce(Link) -> H,
-) {
+) -> impl Future<Output = ()> + Send {
     let socket = Arc::new(socket);
     let outbox = Outbox::new(socket.clone(), options.outbox);
     let link = Link::socket(outbox.clone(), Framing::Raw, runtime.flusher().clone());
@@ -59,13 +59,16 @@ pub async fn serve_stream<H: StreamHandler>(
     let weak: Weak<Connection> = Arc::downgrade(&connection);
     runtime.wheel().add(weak, LOOK_SECS);
     let mut handler = open(link);
-    pump(&connection, &runtime, &mut handler, read_ahead).await;
-    handler.on_close().await;
-    drop(handler);
-    if connection.outbox.is_closing() {
-        connection.linger().await;
+    // What was needed to make these is not in the future, which lives as long as the connection.
+    async move {
+        pump(&connection, &runtime, &mut handler, read_ahead).await;
+        handler.on_close().await;
+        drop(handler);
+        if connection.outbox.is_closing() {
+            connection.linger().await;
+        }
+        connection.socket.shutdown();
     }
-    connection.socket.shutdown();
 }
 
 async fn pump<H: StreamHandler>(

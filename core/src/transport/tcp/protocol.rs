@@ -1,5 +1,7 @@
 //! What an app brings to speak its own protocol over TCP.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -32,7 +34,7 @@ pub trait TcpProtocol: Send + Sync + 'static {
     fn recognise(&self, first: &[u8]) -> Recognition;
 
     /// Serves one connection; `read_ahead` was read from it already.
-    async fn serve(&self, socket: Socket, read_ahead: Bytes);
+    async fn serve(self: Arc<Self>, socket: Socket, read_ahead: Bytes);
 }
 
 const _: fn(&dyn TcpProtocol) = |_| ();

@@ -186,7 +186,7 @@ mod tests {
             }
         }
 
-        async fn serve(&self, _: Socket, _: Bytes) {}
+        async fn serve(self: Arc<Self>, _: Socket, _: Bytes) {}
     }
 
     fn speakers(http: bool, braces: bool, tls: bool, tls_only: bool) -> Speakers {
