@@ -66,7 +66,24 @@ impl Connection {
             .heard(self.shared.space.runtime().wheel().now());
         self.reader.push(bytes);
         let mut packets = 0;
-        while !matches!(self.stage, Stage::Ended) {
+        loop {
+            match &self.stage {
+                Stage::Ended => break,
+                Stage::New => {}
+                Stage::Connected(_, seat) => {
+                    let mut next = self.reader.next_ack();
+                    if next.is_some() {
+                        let mut place = seat.session.lock().await;
+                        while let Some(ack) = next {
+                            packets += 1;
+                            if let Some(session) = place.as_mut() {
+                                session.acknowledged(ack);
+                            }
+                            next = self.reader.next_ack();
+                        }
+                    }
+                }
+            }
             match self.reader.next() {
                 Ok(Some(packet)) => {
                     packets += 1;

@@ -26,16 +26,36 @@ pub(crate) struct Asked {
     pub(crate) retained: RetainHandling,
 }
 
-/// A packet after CONNECT.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Incoming {
-    Publish(Box<Publish>),
+/// What a client says of a message on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ack {
     /// PUBACK, PUBCOMP, or a PUBREC that says no: the message is done with.
     Done(NonZeroU16),
     /// PUBREC
     Received(NonZeroU16),
     /// PUBREL
     Release(NonZeroU16),
+}
+
+impl Ack {
+    /// Reads a packet that has no more than an id, as nearly all have, in all versions; `None` for any other packet,
+    /// also a wrong one.
+    pub(crate) fn of([first, length, high, low]: [u8; 4]) -> Option<Self> {
+        let id = NonZeroU16::new(u16::from_be_bytes([high, low]))?;
+        match (first, length) {
+            (0x40 | 0x70, 2) => Some(Self::Done(id)),
+            (0x50, 2) => Some(Self::Received(id)),
+            (0x62, 2) => Some(Self::Release(id)),
+            _ => None,
+        }
+    }
+}
+
+/// A packet after CONNECT.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Incoming {
+    Publish(Box<Publish>),
+    Ack(Ack),
     Subscribe(NonZeroU16, Vec<Asked>),
     Unsubscribe(NonZeroU16, Vec<ByteString>),
     Ping,
@@ -90,10 +110,10 @@ impl Incoming {
         Ok(match packet {
             v3::Packet::Publish(publish) => Self::Publish(publish),
             v3::Packet::PublishAck { packet_id } | v3::Packet::PublishComplete { packet_id } => {
-                Self::Done(packet_id)
+                Self::Ack(Ack::Done(packet_id))
             }
-            v3::Packet::PublishReceived { packet_id } => Self::Received(packet_id),
-            v3::Packet::PublishRelease { packet_id } => Self::Release(packet_id),
+            v3::Packet::PublishReceived { packet_id } => Self::Ack(Ack::Received(packet_id)),
+            v3::Packet::PublishRelease { packet_id } => Self::Ack(Ack::Release(packet_id)),
             v3::Packet::Subscribe {
                 packet_id,
                 topic_filters,
@@ -134,13 +154,13 @@ impl Incoming {
                 }
                 Self::Publish(publish)
             }
-            v5::Packet::PublishAck(ack) => Self::Done(ack.packet_id),
-            v5::Packet::PublishReceived(ack) => match u8::from(ack.reason_code) < 128 {
-                true => Self::Received(ack.packet_id),
-                false => Self::Done(ack.packet_id),
-            },
-            v5::Packet::PublishRelease(ack) => Self::Release(ack.packet_id),
-            v5::Packet::PublishComplete(ack) => Self::Done(ack.packet_id),
+            v5::Packet::PublishAck(ack) => Self::Ack(Ack::Done(ack.packet_id)),
+            v5::Packet::PublishReceived(ack) => Self::Ack(match u8::from(ack.reason_code) < 128 {
+                true => Ack::Received(ack.packet_id),
+                false => Ack::Done(ack.packet_id),
+            }),
+            v5::Packet::PublishRelease(ack) => Self::Ack(Ack::Release(ack.packet_id)),
+            v5::Packet::PublishComplete(ack) => Self::Ack(Ack::Done(ack.packet_id)),
             v5::Packet::Subscribe(subscribe) => {
                 let asked = subscribe.topic_filters.into_iter();
                 let asked = asked.map(|(filter, options)| Asked {
@@ -206,6 +226,21 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn an_id_alone_is_read_as_the_codec_reads_it(packet in any::<[u8; 4]>(), kind in 0..6_usize) {
+            let [_, _, high, low] = packet;
+            let first = [packet[0], 0x40, 0x50, 0x62, 0x70, 0x60][kind];
+            for packet in [packet, [first, 2, high, low]] {
+                let Some(ack) = Ack::of(packet) else {
+                    continue;
+                };
+                for version in [Version::V3, Version::V5] {
+                    let decoded = Incoming::decode(version, BytesMut::from(&packet[..]));
+                    prop_assert_eq!(decoded, Ok(Incoming::Ack(ack)));
+                }
+            }
+        }
+
         #[test]
         fn any_bytes_are_a_packet_or_refused(
             first in any::<u8>(),

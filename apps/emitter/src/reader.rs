@@ -2,8 +2,13 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::incoming::Ack;
+
 /// Bytes that say how long a packet is, at most.
 const LENGTH_BYTES_MAX: usize = 4;
+
+/// Bytes of a packet that has no more than an id.
+const ACK_BYTES: usize = 4;
 
 /// Why the bytes cannot be packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +44,18 @@ impl PacketReader {
         } else {
             self.buffer.extend_from_slice(&bytes);
         }
+    }
+
+    /// The next packet, if it is one of those that have no more than an id: there are many of them, and they take no
+    /// buffer of their own.
+    pub(crate) fn next_ack(&mut self) -> Option<Ack> {
+        let ack = Ack::of(*self.buffer.first_chunk()?)?;
+        if self.buffer.len() == ACK_BYTES {
+            self.buffer = BytesMut::new();
+        } else {
+            self.buffer.advance(ACK_BYTES);
+        }
+        Some(ack)
     }
 
     /// The next whole packet.
@@ -100,6 +117,23 @@ mod tests {
         let mut reader = PacketReader::new(100);
         reader.push(Bytes::from_static(&[0x30, 0xff, 0xff, 0xff, 0xff, 0x01]));
         assert_eq!(reader.next(), Err(BadLength::Malformed));
+    }
+
+    #[test]
+    fn packets_with_nothing_but_an_id_are_found_between_others() {
+        let mut reader = PacketReader::new(100);
+        reader.push(Bytes::from_static(&[
+            0x40, 2, 0, 7, 0x50, 2, 0, 8, 0xc0, 0, 0x62, 2, 1,
+        ]));
+        let id = |id| std::num::NonZeroU16::new(id).unwrap();
+        assert_eq!(reader.next_ack(), Some(Ack::Done(id(7))));
+        assert_eq!(reader.next_ack(), Some(Ack::Received(id(8))));
+        assert_eq!(reader.next_ack(), None);
+        assert_eq!(packets(&mut reader), [vec![0xc0, 0]]);
+        assert_eq!(reader.next_ack(), None, "a part of one");
+        reader.push(Bytes::from_static(&[0]));
+        assert_eq!(reader.next_ack(), Some(Ack::Release(id(256))));
+        assert_eq!(reader.buffer.capacity(), 0, "nothing is kept");
     }
 
     proptest! {

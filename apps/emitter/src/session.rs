@@ -23,7 +23,7 @@ use crate::{
     client::Client,
     connect::Will,
     face::{Face, Message, zero_id},
-    incoming::{Asked, Incoming},
+    incoming::{Ack, Asked, Incoming},
     keys::now,
     outgoing,
     share::Member,
@@ -139,18 +139,7 @@ impl Session {
         };
         match incoming {
             Incoming::Publish(publish) => self.publish(*publish, shared, client).await?,
-            Incoming::Done(id) => client.done(id),
-            Incoming::Received(id) => {
-                // Also for one that is not known, so that the client forgets it.
-                client.release(id);
-                client.send(outgoing::release(self.version, id));
-            }
-            Incoming::Release(id) => {
-                // One that was released over an earlier connection, whose answer was lost, is no fault: clients
-                // that are told of one give up.
-                let known = self.received.remove(&id) || self.lasts();
-                client.send(outgoing::complete(self.version, id, known));
-            }
+            Incoming::Ack(ack) => self.acknowledged(ack),
             Incoming::Subscribe(id, asked) => {
                 let mut answers = Vec::with_capacity(asked.len());
                 let mut retained = Vec::new();
@@ -208,6 +197,25 @@ impl Session {
             }
         }
         Ok(true)
+    }
+
+    /// The client says how far it has come with a message.
+    pub(crate) fn acknowledged(&mut self, ack: Ack) {
+        let client = &self.client;
+        match ack {
+            Ack::Done(id) => client.done(id),
+            Ack::Received(id) => {
+                // Also for one that is not known, so that the client forgets it.
+                client.release(id);
+                client.send(outgoing::release(self.version, id));
+            }
+            Ack::Release(id) => {
+                // One that was released over an earlier connection, whose answer was lost, is no fault: clients
+                // that are told of one give up.
+                let known = self.received.remove(&id) || self.lasts();
+                client.send(outgoing::complete(self.version, id, known));
+            }
+        }
     }
 
     async fn publish(
