@@ -157,7 +157,9 @@ impl Lane {
     fn drain(&self) {
         let mut batch = SPARE.take();
         std::mem::swap(&mut *self.dirty.lock(), &mut batch);
-        for what in batch.drain(..) {
+        // From the end: another thread that fans out the next publication begins at the start, and would otherwise
+        // find one connection after the other just being written.
+        while let Some(what) = batch.pop() {
             what.flush();
         }
         keep(batch);
