@@ -1,4 +1,8 @@
-//! The session of a client: what its packets do, and what may outlive its connection.
+//! The session of a client: what its packets do.
+
+mod life;
+
+pub(crate) use self::life::Absence;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -9,14 +13,13 @@ use std::{
 use bytes::Bytes;
 use bytestring::ByteString;
 use polywire_core::{
-    Channel, Draft, Identity, Payload, Permissions, Refusal, RefusalKind, Space,
+    Channel, Draft, Payload, Refusal, RefusalKind,
     space::{Attachment, Subscribed},
 };
 use rmqtt_codec::{
     types::{Publish, QoS},
     v5::{DisconnectReasonCode, PublishAckReason, RetainHandling, SubscribeAckReason},
 };
-use serde::{Deserialize, Serialize};
 
 use crate::{
     about::{self, About},
@@ -24,7 +27,6 @@ use crate::{
     connect::Will,
     face::{Face, Message, zero_id},
     incoming::{Ack, Asked, Incoming},
-    keys::now,
     outgoing,
     share::Member,
     shared::{ALIASES_MAX, IN_FLIGHT_MAX, Shared},
@@ -63,25 +65,6 @@ pub(crate) struct Share {
     pub(crate) group: String,
     pub(crate) filter: Filter,
     pub(crate) wish: Wish,
-}
-
-/// A client is away. In seconds since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Absence {
-    /// When the session ends.
-    pub(crate) ends_at: u64,
-    /// When its will is published.
-    pub(crate) will_at: Option<u64>,
-}
-
-impl Absence {
-    /// Of a client whose session lasts so many seconds.
-    pub(crate) fn from_now(expiry_secs: u32) -> Self {
-        Self {
-            ends_at: now() + u64::from(expiry_secs),
-            will_at: None,
-        }
-    }
 }
 
 /// A draft with what is said about it.
@@ -462,94 +445,5 @@ impl Session {
             client.unsubscribe(&filter);
         }
         left
-    }
-
-    /// True when it outlives its connection. Those of Emitter clients do not: there are no such sessions in Emitter.
-    pub(crate) fn lasts(&self) -> bool {
-        self.expiry_secs > 0 && !matches!(self.face, Face::Emitter(_))
-    }
-
-    /// True when somebody may read all that the session is subscribed to.
-    pub(crate) fn may_be_of(&self, identity: &Identity) -> bool {
-        let subscriptions = self.client.subscriptions().into_iter();
-        let filters = subscriptions.map(|subscription| subscription.filter);
-        let mut filters = filters.chain(self.groups.iter().map(|share| share.filter.clone()));
-        filters.all(|filter| match &filter {
-            Filter::Channel(channel) => identity.allows(Permissions::READ, channel),
-            Filter::Pattern(..) => identity.allows_everywhere(Permissions::READ),
-        })
-    }
-
-    /// Publishes the will, if there is one.
-    pub(crate) async fn publish_will(&mut self, shared: &Shared) {
-        let Some(will) = self.will.take() else {
-            return;
-        };
-        let published = match &self.face {
-            Face::Emitter(speaker) => speaker.publish_will(will, &self.attachment).await,
-            Face::Plain | Face::Undecided(_) => {
-                let Ok(topic) = Channel::new(&will.topic) else {
-                    return;
-                };
-                let about = will.about.expires_in(will.expiry_secs);
-                let draft = Draft::new(topic, Payload::untyped(will.payload))
-                    .publisher(self.client.id().clone());
-                let draft = described(draft, &about, will.expiry_secs);
-                let published = publish_plain(shared, &self.attachment, draft, about.retain);
-                published.await.is_ok()
-            }
-        };
-        if !published {
-            tracing::debug!(client = %self.id, "a will was not published");
-        }
-    }
-
-    /// The client is away from now on. Its will is published, or waits with it.
-    pub(crate) async fn depart(&mut self, shared: &Shared) {
-        self.client.go();
-        self.aliases.clear();
-        let delay_secs = self.will.as_ref().map(|will| u64::from(will.delay_secs));
-        let mut absence = Absence::from_now(self.expiry_secs);
-        match delay_secs {
-            Some(secs) if secs > 0 => {
-                absence.will_at = Some(absence.ends_at.min(now() + secs));
-            }
-            _ => self.publish_will(shared).await,
-        }
-        self.absence = Some(absence);
-    }
-
-    /// The client has come back. A will that waited is not published any more.
-    pub(crate) async fn come_back(&mut self, shared: &Shared) {
-        let was_here = self.absence.take().is_none();
-        if was_here && self.will.as_ref().is_some_and(|will| will.delay_secs == 0) {
-            // It was lost, and is here again at once: another connection of it is not there any more.
-            self.publish_will(shared).await;
-        }
-        self.will = None;
-    }
-
-    /// Leaves everything: another node has the session.
-    pub(crate) async fn detach(self, shared: &Shared) {
-        self.leave_groups(shared).await;
-        self.attachment.disconnect().await;
-    }
-
-    async fn leave_groups(&self, shared: &Shared) {
-        let (space, groups): (&Arc<Space>, _) = (&shared.space, &shared.emitter.groups);
-        for share in &self.groups {
-            let left = groups.leave(space, &share.group, &share.filter, self.client.id());
-            left.await;
-        }
-    }
-
-    /// Ends the session: its will is published, and it leaves everything.
-    pub(crate) async fn end(mut self, shared: &Shared) {
-        self.leave_groups(shared).await;
-        self.publish_will(shared).await;
-        if let Face::Emitter(speaker) = self.face {
-            speaker.end().await;
-        }
-        self.attachment.disconnect().await;
     }
 }
