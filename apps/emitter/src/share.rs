@@ -137,12 +137,7 @@ impl Group {
         let origin = Origin::new(NAME, Identity::anybody());
         let mut attachment = space.attach(origin, members.clone());
         attachment.join(place).await;
-        match filter.clone() {
-            Filter::Channel(channel) => attachment.subscribe(channel).await?,
-            Filter::Pattern(written, pattern) => {
-                attachment.subscribe_pattern(written, pattern).await?
-            }
-        };
+        filter.clone().subscribe(&mut attachment).await?;
         Ok(Self {
             members,
             _attachment: attachment,

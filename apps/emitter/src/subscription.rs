@@ -2,7 +2,10 @@
 
 use std::num::NonZeroU32;
 
-use polywire_core::{Channel, Pattern};
+use polywire_core::{
+    Channel, Pattern, Refusal,
+    space::{Attachment, Subscribed},
+};
 use rmqtt_codec::{types::QoS, v5::SubscribeAckReason};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +43,17 @@ impl Filter {
 
     pub(crate) fn is_pattern(&self) -> bool {
         matches!(self, Self::Pattern(..))
+    }
+
+    /// Subscribes to what it is for.
+    pub(crate) async fn subscribe(
+        self,
+        attachment: &mut Attachment,
+    ) -> Result<Subscribed, Refusal> {
+        match self {
+            Self::Channel(channel) => attachment.subscribe(channel).await,
+            Self::Pattern(written, pattern) => attachment.subscribe_pattern(written, pattern).await,
+        }
     }
 
     pub(crate) fn matches(&self, topic: &Channel) -> bool {

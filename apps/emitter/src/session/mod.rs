@@ -351,12 +351,7 @@ impl Session {
             wish,
         });
         let is_new = before.is_none();
-        let joined = match filter.clone() {
-            Filter::Channel(channel) => self.attachment.subscribe(channel).await,
-            Filter::Pattern(written, pattern) => {
-                self.attachment.subscribe_pattern(written, pattern).await
-            }
-        };
+        let joined = filter.clone().subscribe(&mut self.attachment).await;
         let reason = match joined {
             Ok(Subscribed::Joined | Subscribed::Again) => {
                 if asked.retained == RetainHandling::AtSubscribe

@@ -59,8 +59,8 @@ impl Sessions {
         // Whoever is about to take it says so before this goes on.
         let mut place = seat.session.lock().await;
         let text = self.records.get().and_then(|records| records.get(id));
-        let record = text.and_then(|text| serde_json::from_str(text.as_str()).ok());
-        if record.is_some_and(|record: Record| NodeId(record.node) == node) {
+        let record = text.and_then(|text| Record::read(&text));
+        if record.is_some_and(|record| NodeId(record.node) == node) {
             self.give(id, &seat, place.take(), shared).await;
         }
     }

@@ -79,7 +79,7 @@ impl Sessions {
                 Err(_) => Vec::new(),
             };
             let orphans = records.into_iter().filter_map(|(id, text)| {
-                let record: Record = serde_json::from_str(text.as_str()).ok()?;
+                let record = Record::read(&text)?;
                 let is_own = || nodes.choose(MQTT, &id) == Some(own);
                 (is_gone(NodeId(record.node)) && is_own()).then(|| ByteString::from(id))
             });
@@ -98,8 +98,9 @@ impl Sessions {
     async fn records(&self, space: &Arc<Space>) -> Result<&Arc<Registry>, RegistryError> {
         let (shared, own) = (self.shared.clone(), space.hub().node());
         let on_change = move |id: &str, record: Option<&JsonText>| {
-            let record = record.and_then(|text| serde_json::from_str(text.as_str()).ok());
-            let node = record.map(|record: Record| NodeId(record.node));
+            let node = record
+                .and_then(Record::read)
+                .map(|record| NodeId(record.node));
             if let (Some(node), Some(shared)) = (node.filter(|node| *node != own), shared.upgrade())
                 && shared.sessions.seats.lock().contains_key(id)
             {
@@ -164,22 +165,23 @@ impl Sessions {
                 false => moving.announce(id),
             }
         }
-        let Some(record) = self.record(id, &shared.space).await? else {
+        let Some(mut record) = self.record(id, &shared.space).await? else {
             return Ok(None);
         };
         let node = NodeId(record.node);
         let moving = moving.filter(|_| node != shared.space.hub().node());
         if let Some(moving) = moving {
             moving.ask(node, id, Step::Close).await;
-        }
-        // A node whose store is its own has ended it.
-        let Some(mut record) = self.record(id, &shared.space).await? else {
-            return Ok(None);
-        };
-        if moving.is_some() && !self.ledgers.are_shared().await {
-            // Its node is gone, and what waited with it.
-            self.erase(id, &shared.space).await?;
-            return Ok(None);
+            // A node whose store is its own has ended it.
+            let Some(written) = self.record(id, &shared.space).await? else {
+                return Ok(None);
+            };
+            record = written;
+            if !self.ledgers.are_shared().await {
+                // Its node is gone, and what waited with it.
+                self.erase(id, &shared.space).await?;
+                return Ok(None);
+            }
         }
         let ledger = self.ledgers.begin(id);
         let Some(mut session) = record.restore(id, ledger, shared).await else {
@@ -200,7 +202,7 @@ impl Sessions {
         space: &Arc<Space>,
     ) -> Result<Option<Record>, RegistryError> {
         let text = self.records(space).await?.get(id);
-        Ok(text.and_then(|text| serde_json::from_str(text.as_str()).ok()))
+        Ok(text.and_then(|text| Record::read(&text)))
     }
 
     pub(super) async fn erase(

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use polywire_core::{ClientId, ConnectionId, Identity, NodeId, Origin, Refusal, space::Attachment};
+use polywire_core::{ClientId, ConnectionId, Identity, JsonText, NodeId, Origin};
 use serde::{Deserialize, Serialize};
 
 use super::{Kept, Ledger};
@@ -51,6 +51,11 @@ struct Away {
 }
 
 impl Record {
+    /// Reads what was written down.
+    pub(super) fn read(text: &JsonText) -> Option<Self> {
+        serde_json::from_str(text.as_str()).ok()
+    }
+
     pub(crate) fn of(session: &Session, node: NodeId) -> Self {
         let filters = session.client.subscriptions().into_iter();
         let shares = session.groups.iter();
@@ -118,7 +123,7 @@ impl Record {
                 filter: filter.clone(),
                 wish: *wish,
             });
-            if let Err(refusal) = join(&mut attachment, filter).await {
+            if let Err(refusal) = filter.subscribe(&mut attachment).await {
                 tracing::debug!(client = id, %refusal, "a subscription was not restored");
             }
         }
@@ -170,12 +175,4 @@ impl Record {
             }
         }
     }
-}
-
-async fn join(attachment: &mut Attachment, filter: Filter) -> Result<(), Refusal> {
-    match filter {
-        Filter::Channel(channel) => attachment.subscribe(channel).await?,
-        Filter::Pattern(written, pattern) => attachment.subscribe_pattern(written, pattern).await?,
-    };
-    Ok(())
 }
