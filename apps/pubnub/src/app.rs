@@ -15,7 +15,7 @@ use warp::{Filter, filters::BoxedFilter};
 use crate::{
     context::Context,
     keys::{KeySet, KeySets},
-    route::{self, ShortWay},
+    route::{self, FastPath},
     settings::Settings,
 };
 
@@ -146,7 +146,7 @@ impl App for PubNub {
     }
 
     fn responder(&self, space: &Arc<Space>) -> Option<Arc<dyn Responder>> {
-        Some(Arc::new(ShortWay(self.context(space).clone())))
+        Some(Arc::new(FastPath(self.context(space).clone())))
     }
 
     fn weakness(&self) -> Option<String> {

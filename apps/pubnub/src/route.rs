@@ -42,11 +42,11 @@ pub(crate) fn is_ours(path: &str) -> bool {
     PREFIXES.iter().any(|prefix| path.starts_with(prefix))
 }
 
-/// Everything without a body comes on the short way: polls are not only many, their connections also carry
+/// Everything without a body comes on the fast path: polls are not only many, their connections also carry
 /// whatever else a client asks for.
-pub(crate) struct ShortWay(pub(crate) Arc<Context>);
+pub(crate) struct FastPath(pub(crate) Arc<Context>);
 
-impl Responder for ShortWay {
+impl Responder for FastPath {
     fn takes(&self, path: &str) -> bool {
         is_ours(path)
     }

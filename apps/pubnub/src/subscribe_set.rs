@@ -55,7 +55,7 @@ impl SubscribeSet {
             targets.push(SubscribeTarget::group(set, name));
         }
         // A message that several match is ascribed to the first: to a channel before a group before a pattern.
-        targets.sort_by_key(|target: &SubscribeTarget| match target.location {
+        targets.sort_by_key(|target| match target.location {
             Location::Channel(_) => 0,
             Location::Group(_) => 1,
             Location::Below(_) => 2,

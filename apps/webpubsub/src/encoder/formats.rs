@@ -1,17 +1,17 @@
-//! How publications look to clients.
-
-mod json;
-mod protobuf;
+//! The wire formats of what is fanned out: one for each sort of sender, dialect and reliability.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use polywire_core::{
     Kind, Payload, Publication, Target,
     delivery::{Encoder, Message},
 };
 
-use crate::{control::Note, dialect::Dialect, names::HubName};
+use super::{
+    message::{message, plain},
+    sender::Sender,
+};
+use crate::{delivery_meta::DeliveryMeta, dialect::Dialect, names::HubName};
 
 /// The wire formats of one sort of message.
 pub(crate) struct Formats {
@@ -80,7 +80,7 @@ impl Encoder for Group {
         let group = self.hub.group(channel.as_str());
         let publisher = publication.publisher.as_ref();
         let publisher = publisher.map(|publisher| publisher.as_str());
-        let from = From::Group { group, publisher };
+        let from = Sender::Group { group, publisher };
         let is_protobuf = is_protobuf(publication);
         Some(message(
             self.dialect,
@@ -103,7 +103,7 @@ impl Encoder for Server {
         Some(message(
             self.dialect,
             self.is_reliable,
-            From::Server,
+            Sender::Server,
             payload,
             false,
         ))
@@ -121,66 +121,8 @@ impl Encoder for Simple {
     }
 }
 
-/// Where a message comes from.
-#[derive(Debug, Clone, Copy)]
-enum From<'f> {
-    Group {
-        group: &'f str,
-        publisher: Option<&'f str>,
-    },
-    Server,
-}
-
 /// True for bytes that are a protobuf `Any`.
 fn is_protobuf(publication: &Publication) -> bool {
-    let note = publication.meta.as_ref().and_then(Note::read);
-    matches!(publication.payload, Payload::Binary(_)) && note.is_some_and(|note| note.is_protobuf)
-}
-
-/// A message in a dialect; without what is around a sequence id where the subprotocol has them.
-fn message(
-    dialect: Dialect,
-    is_reliable: bool,
-    from: From<'_>,
-    payload: &Payload,
-    is_protobuf: bool,
-) -> Message {
-    match dialect {
-        Dialect::Json => {
-            let mut text = json::body(from, payload, is_protobuf);
-            if !is_reliable {
-                text.push('}');
-            }
-            Message::Text(text.into())
-        }
-        Dialect::Protobuf => {
-            let body = protobuf::message(from, payload, is_protobuf);
-            Message::Binary(match is_reliable {
-                true => protobuf::body(&body),
-                false => protobuf::whole(body),
-            })
-        }
-    }
-}
-
-/// A payload as it is, for a client that chose no subprotocol.
-pub(crate) fn plain(payload: &Payload) -> Message {
-    match payload {
-        Payload::Text(text) => Message::Text(text.value().clone()),
-        Payload::Json(json) => Message::Text(json.as_str().to_owned().into()),
-        Payload::Binary(bytes) => Message::Binary(bytes.clone()),
-    }
-}
-
-/// A message of the server that is for one connection.
-pub(crate) fn server_message(dialect: Dialect, payload: &Payload) -> Message {
-    message(dialect, false, From::Server, payload, false)
-}
-
-/// The same without what is around the sequence id.
-pub(crate) fn server_body(dialect: Dialect, payload: &Payload) -> Bytes {
-    match message(dialect, true, From::Server, payload, false) {
-        Message::Text(text) => text.into_bytes(),
-        Message::Binary(bytes) => bytes,
-    }
+    let meta = publication.meta.as_ref().and_then(DeliveryMeta::read);
+    matches!(publication.payload, Payload::Binary(_)) && meta.is_some_and(|meta| meta.is_protobuf)
 }

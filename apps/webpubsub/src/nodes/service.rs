@@ -1,7 +1,4 @@
-//! Asking all nodes: what is not known here may be known elsewhere.
-
-mod message;
-mod questions;
+//! The questions of this node to all others, and its answers to theirs.
 
 use std::{
     sync::{Arc, Weak},
@@ -15,11 +12,10 @@ use polywire_core::{
     space::RESERVED,
 };
 
-use self::{message::Message, questions::Questions};
+use super::{handler::Handler, message::Message, questions::Questions};
 use crate::{
-    names::HubName,
+    names::{HubName, NAME},
     operation::{Operation, Outcome},
-    state::{NAME, State},
 };
 
 /// How long other nodes have for their answers.
@@ -30,7 +26,8 @@ pub(crate) struct Nodes {
     node: u64,
     connection: ConnectionId,
     space: Arc<Space>,
-    state: Weak<State>,
+    this: Weak<Self>,
+    handler: Arc<dyn Handler>,
     questions: Questions,
 }
 
@@ -44,13 +41,15 @@ pub(crate) enum Unanswered {
 }
 
 impl Nodes {
-    pub(crate) fn new(space: &Arc<Space>, state: Weak<State>) -> Arc<Self> {
+    /// With what answers the questions of the others.
+    pub(crate) fn new(space: &Arc<Space>, handler: impl Handler) -> Arc<Self> {
         let node = space.hub().node();
-        Arc::new(Self {
+        Arc::new_cyclic(|this| Self {
             node: node.0,
             connection: ConnectionId::next(node),
             space: space.clone(),
-            state,
+            this: this.clone(),
+            handler: Arc::new(handler),
             questions: Questions::default(),
         })
     }
@@ -122,7 +121,7 @@ impl Nodes {
         self.space.publish_reserved(draft).await.map(|_| ())
     }
 
-    fn hear(self: &Arc<Self>, message: Message) {
+    fn hear(&self, message: Message) {
         match message {
             Message::Ask {
                 from,
@@ -130,15 +129,11 @@ impl Nodes {
                 hub,
                 operation,
             } => {
-                let Some(state) = self.state.upgrade() else {
+                let Some(this) = self.this.upgrade() else {
                     return;
                 };
-                let this = self.clone();
                 self.space.runtime().spawn(async move {
-                    let outcome = match state.hub(&hub) {
-                        Some(hub) => state.perform(&hub, &operation).await,
-                        None => Outcome::default(),
-                    };
+                    let outcome = this.handler.answer(&hub, &operation).await;
                     let answer = Message::Answer {
                         from: this.node,
                         to: from,
@@ -169,7 +164,6 @@ fn channel() -> Result<Channel, polywire_core::InvalidChannel> {
     Channel::new(&format!("{RESERVED}webpubsub"))
 }
 
-/// What the hub delivers to: it holds the node itself, which tasks need.
 impl Receiver for Nodes {
     fn connection(&self) -> ConnectionId {
         self.connection
@@ -181,10 +175,8 @@ impl Receiver for Nodes {
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {
         let meta = fanout.publication().meta.as_ref();
-        let (Some(message), Some(state)) = (meta.and_then(Message::read), self.state.upgrade())
-        else {
-            return;
-        };
-        state.nodes.hear(message);
+        if let Some(message) = meta.and_then(Message::read) {
+            self.hear(message);
+        }
     }
 }

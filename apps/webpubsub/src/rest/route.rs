@@ -1,28 +1,18 @@
-//! The REST API that service SDKs call.
-
-#![allow(
-    clippy::result_large_err,
-    reason = "an error is the answer itself, made once for a request"
-)]
-
-mod error;
-mod query;
-mod send;
-mod targets;
-mod token;
+//! Routes of the service API.
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
-use polywire_core::http::{BodyError, Request, Response, status};
+use polywire_core::http::{Request, Response, status};
 
-use self::{
+use super::{
+    call::Call,
     error::{bad, error},
     query::Query,
+    send, targets, token,
 };
-use crate::{endpoint::bearer, names::HubName, state::State};
+use crate::{bearer::bearer, broker::Broker};
 
 const HUBS: &str = "/api/hubs/";
 const HEALTH: &str = "/api/health";
@@ -32,22 +22,13 @@ pub(crate) fn is_rest(path: &str) -> bool {
 }
 
 /// Answers a request of a service SDK.
-pub(crate) async fn answer(state: &Arc<State>, request: Request) -> Response {
-    match handle(state, request).await {
+pub(crate) async fn answer(broker: &Arc<Broker>, request: Request) -> Response {
+    match handle(broker, request).await {
         Ok(response) | Err(response) => response,
     }
 }
 
-/// A request that was let in.
-struct Call<'c> {
-    state: &'c Arc<State>,
-    hub: HubName,
-    query: Query,
-    body: Result<Bytes, BodyError>,
-    request: Request,
-}
-
-async fn handle(state: &Arc<State>, mut request: Request) -> Result<Response, Response> {
+async fn handle(broker: &Arc<Broker>, mut request: Request) -> Result<Response, Response> {
     if request.path == HEALTH {
         return Ok(match request.method {
             Method::HEAD | Method::GET => status(StatusCode::OK),
@@ -55,10 +36,10 @@ async fn handle(state: &Arc<State>, mut request: Request) -> Result<Response, Re
         });
     }
     // Read before anything is refused: a connection whose request was not read to its end cannot be used again.
-    let limits = state.space.limits();
+    let limits = broker.space.limits();
     let patience = Duration::from_secs(limits.body_secs);
     let body = request.body.read(limits.message_bytes_max, patience).await;
-    let claims = bearer(&request).and_then(|token| state.keys.verify(&token, &request.path));
+    let claims = bearer(&request).and_then(|token| broker.keys.verify(&token, &request.path));
     if claims.is_none() {
         let message = "The token is missing, expired, wrongly signed, or for another request.";
         return Err(error(
@@ -82,7 +63,7 @@ async fn handle(state: &Arc<State>, mut request: Request) -> Result<Response, Re
             .map_err(|_| bad("The path is not UTF-8."))
     };
     let hub = decode(segments.next().unwrap_or_default())?;
-    let hub = state
+    let hub = broker
         .hub(&hub)
         .ok_or_else(|| bad("The name of a hub begins with a letter."))?;
     let raw: Vec<_> = segments.map(str::to_owned).collect();
@@ -91,7 +72,7 @@ async fn handle(state: &Arc<State>, mut request: Request) -> Result<Response, Re
         path.push(decode(segment)?);
     }
     let call = Call {
-        state,
+        broker,
         hub,
         query: Query::parse(&request.query),
         body,
@@ -102,7 +83,7 @@ async fn handle(state: &Arc<State>, mut request: Request) -> Result<Response, Re
 }
 
 async fn route(call: Call<'_>, path: &[&str]) -> Result<Response, Response> {
-    use crate::control::Whose::{All, Connection, Group, User};
+    use crate::recipients::Recipients::{All, Connection, Group, User};
     let method = call.request.method.clone();
     let name = |text: &&str| (*text).to_owned();
     match (method.as_str(), path) {
