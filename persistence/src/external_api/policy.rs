@@ -1,4 +1,4 @@
-//! The policy itself.
+//! The policy that posts every publication to an HTTP API.
 
 use std::{fmt, sync::Arc};
 

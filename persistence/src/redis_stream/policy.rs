@@ -1,4 +1,4 @@
-//! The policy itself.
+//! The policy that appends every publication to a capped stream in Redis.
 
 use std::{fmt, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! Where a client is present by a poll.
+//! Members by a poll: where a client is present as long as its poll is open, and for its time afterwards.
 
 use polywire_core::{Channel, JsonText, space::Stay};
 use tokio::time::Instant;
