@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use polywire_core::{
     App, Listening, Space,
     http::{Request, Response, direct::Responder, request_even_cut},
-    space::Stay,
+    space::Lease,
 };
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
@@ -207,8 +207,8 @@ impl Shared {
     }
 
     /// How long a sign of life counts that asks for so long.
-    pub(crate) fn stay(&self, timeout: Option<Duration>) -> Stay {
-        Stay {
+    pub(crate) fn stay(&self, timeout: Option<Duration>) -> Lease {
+        Lease {
             timeout,
             otherwise: self.settings.presence_timeout,
             is_held: false,
@@ -234,7 +234,7 @@ impl Shared {
         self.remembered
             .open(&self.space, &self.streams, revoked)
             .await;
-        self.space.tap(self.streams.clone()).await;
+        self.space.subscribe_all(self.streams.clone()).await;
         // After it: what is stored later arrives.
         if let Some(history) = self.space.history() {
             match history.last_timetoken().await {

@@ -43,7 +43,7 @@ pub(crate) fn is_ours(path: &str) -> bool {
     PREFIXES.iter().any(|prefix| path.starts_with(prefix))
 }
 
-/// Everything without a body comes on the short way: polls are not only many, their connections also carry
+/// Everything without a body comes on the fast path: polls are not only many, their connections also carry
 /// whatever else a client asks for.
 pub(crate) struct ShortWay(pub(crate) Arc<Shared>);
 
