@@ -6,7 +6,7 @@ pub use polywire_backends::{Memory, Redis, RedisSettings};
 pub use polywire_core::{
     App, AppRunner, AuthenticationError, AuthenticationPolicy, BackendError, Builder, Channel,
     ClientId, Command, Credentials, Dispatcher, Draft, Durability, Event, Handler, Handlers,
-    History, Identity, JsonText, Kept, Kind, Limits, Listen, LocalNode, Origin, Payload,
+    History, Identity, JsonText, Kind, Limits, Listen, LocalNode, Origin, Payload, PersistResult,
     PersistenceError, PersistencePolicy, Position, PubSubBackend, Publication, Receipt, Refusal,
     Rule, Rules, Server, Space, StandardDispatcher, StartError, Target, TlsOptions, Verdict,
 };
