@@ -3,6 +3,7 @@
 //!
 //! It knows no protocol of any app and no store: those are other crates that depend on this one.
 
+pub mod cryptography;
 pub mod delivery;
 pub mod space;
 #[cfg(any(test, doctest, feature = "testkit"))]
@@ -38,6 +39,7 @@ pub use self::{
     authentication::{AuthenticationError, AuthenticationPolicy, Credentials},
     backend::{Attempt, BackendError, BackendStatus, PubSubBackend},
     channel::{Channel, InvalidChannel},
+    cluster::{Asked, Cluster, ClusterHandler, ClusterService, Unanswered},
     dispatcher::{
         Command, Dispatcher, Event, Handler, Handlers, Origin, Refusal, RefusalKind,
         StandardDispatcher, Verdict,
@@ -61,7 +63,7 @@ pub use self::{
         decode_draft, encode_draft,
     },
     receipt::Receipt,
-    registry::{OnChange, Registry, RegistryError},
+    registry::{LazyRegistry, OnChange, Registry, RegistryError},
     runner::{AppRunner, BindFailure, Builder, Listen, Server, StartError},
     runtime::Runtime,
     space::Space,
