@@ -15,12 +15,13 @@ use polywire_core::{
 use warp::{Filter, filters::BoxedFilter};
 
 use crate::{
+    broker::{Broker, NewBroker},
     endpoint::{self, Sockets},
     event::EventHandler,
     keys::{Claims, Keys, Many, now},
-    output::BufferLimits,
+    names::NAME,
+    replay_buffer::BufferLimits,
     rest,
-    state::{NAME, NewState, State},
     webhook::{Caller, Webhook, WebhookError, Webhooks},
 };
 
@@ -207,7 +208,7 @@ impl App for WebPubSub {
         let bytes_max = space.limits().message_bytes_max;
         let handlers = self.handlers.iter();
         let handlers = handlers.map(|(hub, behind)| (hub.clone(), self.handler(behind, bytes_max)));
-        let state = State::new(NewState {
+        let broker = Broker::new(NewBroker {
             space: space.clone(),
             keys: self.keys.clone(),
             default_hub: self.default_hub.clone(),
@@ -216,15 +217,15 @@ impl App for WebPubSub {
             buffer: self.buffer,
             recovery: self.recovery,
         });
-        let sockets = Arc::new(Sockets::new(&state));
+        let sockets = Arc::new(Sockets::new(&broker));
         request(|path| endpoint::is_client(path) || rest::is_rest(path))
             .then(move |request: Request| {
-                let (state, sockets) = (state.clone(), sockets.clone());
+                let (broker, sockets) = (broker.clone(), sockets.clone());
                 async move {
                     if endpoint::is_client(&request.path) {
-                        endpoint::answer(&state, &sockets, &request).await
+                        endpoint::answer(&broker, &sockets, &request).await
                     } else {
-                        rest::answer(&state, request).await
+                        rest::answer(&broker, request).await
                     }
                 }
             })
@@ -233,9 +234,10 @@ impl App for WebPubSub {
 
     fn banner(&self, at: Listening) -> Vec<String> {
         let url = at.http_url();
-        let key = match self.shows_key {
-            true => self.keys.primary(),
-            false => "<the configured key>",
+        let key = if self.shows_key {
+            self.keys.primary()
+        } else {
+            "<the configured key>"
         };
         vec![
             "Azure Web PubSub: the SDKs connect with".into(),

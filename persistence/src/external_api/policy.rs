@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use polywire_core::{Durability, Kept, PersistenceError, PersistencePolicy, Publication, Target};
 use reqwest::{Client, Url};
 
-use super::{ExternalApiSettings, client::Poster, dead_letters::DeadLetters};
+use super::{client::Poster, dead_letters::DeadLetters, settings::ExternalApiSettings};
 use crate::{background::Background, losses::Losses, record::Record};
 
 /// Posts every publication to an HTTP API, as `{"data":…,"channel":…}` or `{"data":…,"user":…}`.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use polywire_core::{Durability, Kept, PersistenceError, PersistencePolicy, Publication, Target};
 use redis::Client;
 
-use super::{RedisStreamSettings, writer::Writer};
+use super::{settings::RedisStreamSettings, writer::Writer};
 use crate::{background::Background, losses::Losses, record::Record};
 
 /// Appends every publication to a capped stream in Redis, one stream for each channel and each user.

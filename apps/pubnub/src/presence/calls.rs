@@ -3,56 +3,71 @@
 use polywire_core::{Channel, ClientId, JsonText, PresenceAction, http::Answer};
 use serde_json::Value;
 
-use super::{SERVICE, States, states::state_of};
+use super::{
+    states::{States, state_of},
+    timeout::{parse_timeout, stay},
+};
 use crate::{
-    names::{At, Subject},
-    reply,
-    route::Call,
-    subscribe::presence_timeout,
-    text::{decode, parameter, quote},
+    access::bits,
+    call::Call,
+    reply, service,
+    subscribe_set::{Location, SubscribeSet},
+    text::{decode, quote},
 };
 
 fn bad(message: &str) -> reply::Refused {
-    reply::bad_request(SERVICE, message)
+    reply::bad_request(service::PRESENCE, message)
 }
 
 /// The channels and groups of a call.
-pub(super) fn subject(call: &Call<'_>, channels: &str) -> Result<Subject, reply::Refused> {
-    let groups =
-        parameter(call.query(), "channel-group").ok_or_else(|| bad("Invalid Channel Group"))?;
+pub(super) fn subscribe_set(
+    call: &Call<'_>,
+    channels: &str,
+) -> Result<SubscribeSet, reply::Refused> {
+    let groups = call
+        .query
+        .get("channel-group")
+        .ok_or_else(|| bad("Invalid Channel Group"))?;
     let groups = groups.unwrap_or_default();
-    let subject = Subject::parse(&call.shared.keys, call.set, channels, &groups);
-    let subject = subject.map_err(|_| bad("Invalid Channel"))?;
+    let subscribe_set = SubscribeSet::parse(&call.context.keys, call.set, channels, &groups);
+    let subscribe_set = subscribe_set.map_err(|_| bad("Invalid Channel"))?;
     let limit = call.space().limits().channels_per_connection_max;
-    if subject.names.len() > limit {
+    if subscribe_set.targets.len() > limit {
         let message = format!("One call may name {limit} channels and channel groups.");
         return Err(bad(&message));
     }
-    Ok(subject)
+    Ok(subscribe_set)
 }
 
 /// The channels and groups of a call that only those may make who may read there.
-pub(super) fn readable(call: &Call<'_>, channels: &str) -> Result<Subject, reply::Refused> {
-    let subject = subject(call, channels)?;
-    for wanted in &subject.names {
-        call.caller.check_read(wanted)?;
+pub(super) fn readable(call: &Call<'_>, channels: &str) -> Result<SubscribeSet, reply::Refused> {
+    let subscribe_set = subscribe_set(call, channels)?;
+    for target in &subscribe_set.targets {
+        call.caller.check(target.resource(), bits::READ)?;
     }
-    Ok(subject)
+    Ok(subscribe_set)
 }
 
-/// The channels that a subject stands for, each with the name that led there. Patterns and presence names
+/// The channels that a set stands for, each with the name that led there. Patterns and presence names
 /// are no places to be.
-pub(super) async fn places(call: &Call<'_>, subject: &Subject) -> Vec<(Channel, String)> {
-    let streams = call.shared.streams().await;
+pub(super) async fn places(
+    call: &Call<'_>,
+    subscribe_set: &SubscribeSet,
+) -> Vec<(Channel, String)> {
+    let streams = call.context.streams().await;
     let mut places = Vec::new();
-    for wanted in subject.names.iter().filter(|wanted| !wanted.presence) {
-        let name = || wanted.shown.to_string();
-        match &wanted.at {
-            At::Channel(channel) => places.push((channel.clone(), name())),
-            At::Group(group) => {
+    for target in subscribe_set
+        .targets
+        .iter()
+        .filter(|target| !target.presence)
+    {
+        let name = || target.shown.to_string();
+        match &target.location {
+            Location::Channel(channel) => places.push((channel.clone(), name())),
+            Location::Group(group) => {
                 places.extend(streams.group(group).into_iter().map(|c| (c, name())));
             }
-            At::Below(_) => {}
+            Location::Below(_) => {}
         }
     }
     let limit = call.space().limits().name_bytes_max;
@@ -62,21 +77,24 @@ pub(super) async fn places(call: &Call<'_>, subject: &Subject) -> Vec<(Channel, 
 
 /// `GET …/channel/{channels}/heartbeat`
 pub(super) async fn heartbeat(call: &Call<'_>, channels: &str) -> Result<Answer, reply::Refused> {
-    let subject = readable(call, channels)?;
-    let seconds = parameter(call.query(), "heartbeat").ok_or_else(|| bad("Invalid Heartbeat"))?;
-    let timeout = presence_timeout(seconds.as_deref()).map_err(|()| bad("Invalid Heartbeat"))?;
-    let states = States::parse(call.query()).map_err(bad)?;
-    if call.shared.settings.presence
+    let subscribe_set = readable(call, channels)?;
+    let seconds = call
+        .query
+        .get("heartbeat")
+        .ok_or_else(|| bad("Invalid Heartbeat"))?;
+    let timeout = parse_timeout(seconds.as_deref()).map_err(|()| bad("Invalid Heartbeat"))?;
+    let states = States::parse(&call.query).map_err(bad)?;
+    if call.context.settings.presence
         && let Some(client) = call.caller.client()
     {
-        let streams = call.shared.streams().await;
-        for (channel, name) in places(call, &subject).await {
+        let streams = call.context.streams().await;
+        for (channel, name) in places(call, &subscribe_set).await {
             let before = streams.horizon(call.space().hub().clock());
-            let (stay, state) = (call.shared.stay(timeout), states.of(&name));
+            let (stay, state) = (stay(&call.context.settings, timeout), states.of(&name));
             let origin = &call.caller.origin;
             let space = call.space();
             if space.touch(origin, &channel, client, stay, state).await {
-                call.shared.joins.note(&channel, client, before);
+                call.context.joins.note(&channel, client, before);
             }
         }
     }
@@ -87,10 +105,10 @@ pub(super) async fn heartbeat(call: &Call<'_>, channels: &str) -> Result<Answer,
 
 /// `GET …/channel/{channels}/leave`
 pub(super) async fn leave(call: &Call<'_>, channels: &str) -> Result<Answer, reply::Refused> {
-    let subject = subject(call, channels)?;
+    let subscribe_set = subscribe_set(call, channels)?;
     if let Some(client) = call.caller.client() {
-        for (channel, _) in places(call, &subject).await {
-            call.shared.leaves.note(&channel, client, ());
+        for (channel, _) in places(call, &subscribe_set).await {
+            call.context.leaves.note(&channel, client, ());
             call.space()
                 .leave(&call.caller.origin, &channel, client)
                 .await;
@@ -113,13 +131,13 @@ pub(super) async fn set_state(
     uuid: &str,
 ) -> Result<Answer, reply::Refused> {
     const INVALID: &str = "Invalid JSON specified.";
-    let (subject, client) = (readable(call, channels)?, client(uuid)?);
-    let text = parameter(call.query(), "state").ok_or_else(|| bad(INVALID))?;
+    let (subscribe_set, client) = (readable(call, channels)?, client(uuid)?);
+    let text = call.query.get("state").ok_or_else(|| bad(INVALID))?;
     let text = text.unwrap_or_default();
     let state: Value = serde_json::from_str(&text).map_err(|_| bad(INVALID))?;
     let state = state_of(&state).map_err(bad)?;
     let state = state.unwrap_or_else(empty);
-    for (channel, _) in places(call, &subject).await {
+    for (channel, _) in places(call, &subscribe_set).await {
         let is_present = call
             .space()
             .set_state(&channel, &client, state.clone())
@@ -149,22 +167,22 @@ pub(super) async fn state(
     channels: &str,
     uuid: &str,
 ) -> Result<Answer, reply::Refused> {
-    let (subject, client) = (readable(call, channels)?, client(uuid)?);
+    let (subscribe_set, client) = (readable(call, channels)?, client(uuid)?);
     let of = |channel: &Channel| {
         let state = call.space().presence().state(channel, &client);
         state.flatten().unwrap_or_else(empty)
     };
     let uuid = quote(client.as_str());
-    if let [wanted] = &subject.names[..]
-        && let At::Channel(channel) = &wanted.at
+    if let [target] = &subscribe_set.targets[..]
+        && let Location::Channel(channel) = &target.location
     {
-        let (state, name) = (of(channel), quote(&wanted.shown));
+        let (state, name) = (of(channel), quote(&target.shown));
         let state = state.as_str();
         return Ok(reply::ok(format!(
             r#"{{"status":200,"message":"OK","payload":{state},"uuid":{uuid},"channel":{name},"service":"Presence"}}"#
         )));
     }
-    let places = places(call, &subject).await;
+    let places = places(call, &subscribe_set).await;
     let states = places.iter().map(|(channel, _)| {
         let name = call.set.unqualify(channel.as_str()).unwrap_or_default();
         format!("{}:{}", quote(name), of(channel).as_str())

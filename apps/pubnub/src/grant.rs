@@ -1,4 +1,4 @@
-//! Giving access, and taking it back.
+//! Grants of the access manager: tokens are given, and taken back.
 
 use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
@@ -8,11 +8,12 @@ use polywire_core::http::{Answer, Request};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::token::{self, Rights, Terms};
 use crate::{
-    app::Shared,
-    remembered::not_remembered,
-    reply::{self, ACCESS_MANAGER},
+    access::token::{self, Terms, TokenRights},
+    context::Context,
+    query::Query,
+    registries::not_remembered,
+    reply, service,
     text::{decode, quote},
 };
 
@@ -23,7 +24,7 @@ const BYTES_MAX: usize = 64 << 10;
 const MINUTES: std::ops::RangeInclusive<u64> = 1..=43_200;
 
 #[derive(Debug, Deserialize)]
-struct Asked {
+struct GrantRequest {
     ttl: u64,
     permissions: Permissions,
 }
@@ -49,7 +50,7 @@ struct Names {
     uuids: BTreeMap<String, u64>,
 }
 
-impl From<Names> for Rights {
+impl From<Names> for TokenRights {
     fn from(names: Names) -> Self {
         Self {
             channels: names.channels,
@@ -61,41 +62,44 @@ impl From<Names> for Rights {
 
 /// Everything below `/v3/pam/{key}`.
 pub(crate) async fn route(
-    shared: &Arc<Shared>,
+    context: &Arc<Context>,
     request: &mut Request,
+    query: &Query<'_>,
     key: &str,
     rest: &[&str],
 ) -> Result<Answer, reply::Refused> {
-    let set = shared.keys.find(key);
+    let set = context.keys.find(key);
     let set = set.ok_or_else(reply::invalid_subscribe_key)?;
-    let body = body(shared, request).await?;
-    let caller = super::admit_with(shared, set, request, &body, ACCESS_MANAGER).await?;
+    let body = body(context, request).await?;
+    let caller = context
+        .admit(set, request, query, &body, service::ACCESS_MANAGER)
+        .await?;
     let Some(secret) = set.secret_key().filter(|_| caller.is_signed()) else {
         return Err(reply::error(
             StatusCode::FORBIDDEN,
-            ACCESS_MANAGER,
+            service::ACCESS_MANAGER,
             "Only requests that are signed with the secret key may grant access.",
         ));
     };
     match (&request.method, rest) {
         (&Method::POST, ["grant"]) => grant(secret, &body),
-        (&Method::DELETE, ["grant", token]) => revoke(shared, secret, token).await,
-        _ => Err(reply::not_found(ACCESS_MANAGER)),
+        (&Method::DELETE, ["grant", token]) => revoke(context, secret, token).await,
+        _ => Err(reply::not_found(service::ACCESS_MANAGER)),
     }
 }
 
-async fn body(shared: &Shared, request: &mut Request) -> Result<Bytes, reply::Refused> {
-    let timeout = shared.space.limits().body_timeout();
+async fn body(context: &Context, request: &mut Request) -> Result<Bytes, reply::Refused> {
+    let timeout = context.space.limits().body_timeout();
     let body = request.body.read(BYTES_MAX, timeout).await;
     body.map_err(|error| {
         let (status, message) = reply::body_problem(error);
-        reply::error(status, ACCESS_MANAGER, message)
+        reply::error(status, service::ACCESS_MANAGER, message)
     })
 }
 
 fn grant(secret: &str, body: &[u8]) -> Result<Answer, reply::Refused> {
-    let bad = |message: &str| reply::bad_request(ACCESS_MANAGER, message);
-    let asked: Asked = serde_json::from_slice(body).map_err(|_| bad("Invalid JSON"))?;
+    let bad = |message: &str| reply::bad_request(service::ACCESS_MANAGER, message);
+    let asked: GrantRequest = serde_json::from_slice(body).map_err(|_| bad("Invalid JSON"))?;
     if !MINUTES.contains(&asked.ttl) {
         return Err(bad("Invalid ttl: use 1 to 43200 minutes."));
     }
@@ -124,7 +128,7 @@ fn grant(secret: &str, body: &[u8]) -> Result<Answer, reply::Refused> {
     )))
 }
 
-async fn revoke(shared: &Shared, secret: &str, token: &str) -> Result<Answer, reply::Refused> {
+async fn revoke(context: &Context, secret: &str, token: &str) -> Result<Answer, reply::Refused> {
     let text = decode(token).unwrap_or_default();
     let Some(token) = token::read(&text, secret) else {
         return Err(invalid("Invalid token."));
@@ -132,10 +136,10 @@ async fn revoke(shared: &Shared, secret: &str, token: &str) -> Result<Answer, re
     if token.end <= SystemTime::now() {
         return Err(invalid("Token is expired."));
     }
-    shared.streams().await;
-    let changes = shared.access.revoked.changes(&token);
-    let changed = shared.remembered.change_revoked(changes).await;
-    changed.map_err(|error| not_remembered(&error, ACCESS_MANAGER))?;
+    context.streams().await;
+    let changes = context.access.revoked().changes(&token);
+    let changed = context.registries.change_revoked(changes).await;
+    changed.map_err(|error| not_remembered(&error, service::ACCESS_MANAGER))?;
     Ok(reply::ok(
         r#"{"data":{"message":"Success"},"service":"Access Manager","status":200}"#,
     ))

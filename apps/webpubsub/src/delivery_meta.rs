@@ -1,48 +1,20 @@
-//! Whose connections are meant, and what travels beside a payload.
-
-use std::collections::BTreeSet;
+//! Delivery meta: what travels beside a payload, from node to node and to the encoders.
 
 use polywire_core::JsonText;
 use serde::{Deserialize, Serialize};
 
-use crate::filter::Filter;
+use crate::recipients::{Audience, Recipients};
 
 /// What the meta of our publications begins with; that of others is none of our business.
 const MARK: &str = r#"{"webpubsub":"#;
 
-/// Who of a group, a hub or a user's connections is meant.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Audience {
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub(crate) excluded: BTreeSet<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) filter: Option<Filter>,
-}
-
-impl Audience {
-    /// Everybody.
-    pub(crate) fn is_everybody(&self) -> bool {
-        self.excluded.is_empty() && self.filter.is_none()
-    }
-}
-
-/// Whose connections are meant.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) enum Whose {
-    All,
-    Group(String),
-    User(String),
-    Connection(String),
-}
-
 /// What travels beside a payload, where there is anything to say.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(crate) struct Note {
-    /// Whose it is, where it is not for a group.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) whose: Option<Whose>,
+pub(crate) struct DeliveryMeta {
+    /// For whom it is, where it is not for a group.
+    #[serde(rename = "whose", skip_serializing_if = "Option::is_none")]
+    pub(crate) recipients: Option<Recipients>,
     #[serde(skip_serializing_if = "Audience::is_everybody")]
     pub(crate) audience: Audience,
     /// The bytes are a protobuf `Any`.
@@ -52,10 +24,10 @@ pub(crate) struct Note {
 
 #[derive(Serialize, Deserialize)]
 struct Marked {
-    webpubsub: Note,
+    webpubsub: DeliveryMeta,
 }
 
-impl Note {
+impl DeliveryMeta {
     /// As the meta of a publication.
     pub(crate) fn write(self) -> Option<JsonText> {
         JsonText::of(&Marked { webpubsub: self }).ok()
@@ -76,18 +48,19 @@ impl Note {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::filter::Filter;
 
     #[test]
-    fn notes_survive_their_way() {
+    fn it_survives_its_way() {
         let filter = Filter::parse("userId eq 'ann'").unwrap();
-        for note in [
-            Note::default(),
-            Note {
+        for meta in [
+            DeliveryMeta::default(),
+            DeliveryMeta {
                 is_protobuf: true,
-                ..Note::default()
+                ..DeliveryMeta::default()
             },
-            Note {
-                whose: Some(Whose::User("ann".into())),
+            DeliveryMeta {
+                recipients: Some(Recipients::User("ann".into())),
                 audience: Audience {
                     excluded: ["a".to_owned()].into(),
                     filter: Some(filter),
@@ -95,10 +68,15 @@ mod tests {
                 is_protobuf: false,
             },
         ] {
-            let meta = note.clone().write().unwrap();
-            assert_eq!(Note::read(&meta), Some(note), "{}", meta.as_str());
+            let written = meta.clone().write().unwrap();
+            assert_eq!(
+                DeliveryMeta::read(&written),
+                Some(meta),
+                "{}",
+                written.as_str()
+            );
         }
         let other = JsonText::parse("{\"webpubsub\":7}".into()).unwrap();
-        assert_eq!(Note::read(&other), None);
+        assert_eq!(DeliveryMeta::read(&other), None);
     }
 }

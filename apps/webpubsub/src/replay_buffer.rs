@@ -1,4 +1,4 @@
-//! What goes out on a reliable connection, and what is kept until the client has acknowledged it.
+//! Replay buffer of a reliable connection: what went out, kept until the client has acknowledged it.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -41,7 +41,7 @@ pub(crate) enum Delivered {
 
 /// What goes out on a reliable connection. Whoever holds it decides the order: what is replayed and what is new
 /// goes one way.
-pub(crate) struct Output {
+pub(crate) struct ReplayBuffer {
     link: Option<Link>,
     dialect: Dialect,
     /// Counts the sockets that it had.
@@ -57,7 +57,7 @@ pub(crate) struct Output {
     ended: bool,
 }
 
-impl Output {
+impl ReplayBuffer {
     pub(crate) fn new(link: Link, dialect: Dialect, limits: BufferLimits) -> Self {
         Self {
             link: Some(link),

@@ -1,4 +1,5 @@
-//! What stands under the lock of the streams.
+//! The table of streams, one for each channel: what was kept of it, and who waits at it. It stands under the lock of
+//! [`Streams`](super::Streams).
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
@@ -10,17 +11,21 @@ use foldhash::fast::RandomState;
 use polywire_core::{Channel, Kind, Publication};
 
 use super::{
-    Batch, Bounds, Gap, MESSAGES_MAX, Place,
     arrival::{Arrival, Arrivals},
+    batch::{Batch, Gap, GapScope},
+    bounds::{Bounds, MESSAGES_MAX},
     entry::{self, Entry},
-    group::Groups,
+    groups::Groups,
     intervals::Interval,
     waiter::{Waiter, Waiters},
 };
-use crate::names::{At, Subject, above};
+use crate::{
+    names::above,
+    subscribe_set::{Location, SubscribeSet},
+};
 
 /// Everything that was published for a while, by channel.
-pub(super) struct State {
+pub(super) struct StreamTable {
     bounds: Bounds,
     /// The greatest order that was given.
     horizon: u64,
@@ -85,7 +90,7 @@ impl Level {
     }
 }
 
-impl State {
+impl StreamTable {
     /// What was published before `began` was never here.
     pub(super) fn new(bounds: Bounds, began: u64) -> Self {
         Self {
@@ -182,7 +187,7 @@ impl State {
             presence,
             at,
         });
-        if outlived && self.arrivals.outlived() {
+        if outlived && self.arrivals.note_stale() {
             self.sweep();
         }
         self.forget_oldest(at);
@@ -255,46 +260,46 @@ impl State {
 
     pub(super) fn read(
         &mut self,
-        subject: &Subject,
+        subscribe_set: &SubscribeSet,
         after: u64,
         waiter: &Arc<Waiter>,
-        older: Vec<(Arc<Entry>, usize)>,
+        backfill: Vec<(Arc<Entry>, usize)>,
     ) -> Batch {
-        let mut found = older;
+        let mut found = backfill;
         found.retain(|(entry, _)| entry.order <= self.horizon && !self.is_queued(entry));
         let mut gaps = Vec::new();
-        for (index, wanted) in subject.names.iter().enumerate() {
-            let lane = usize::from(wanted.presence);
+        for (index, target) in subscribe_set.targets.iter().enumerate() {
+            let lane = usize::from(target.presence);
             let mut take = |channel: &Channel| {
                 let stream = self.streams.get(channel);
                 let forgotten = stream.map_or(0, |stream| stream.lanes[lane].forgotten);
                 if lane == 0 && after < forgotten.max(self.forgotten) {
-                    let place = Place::Channel(channel.clone());
-                    gaps.push(Gap { place, index });
+                    let scope = GapScope::Channel(channel.clone());
+                    gaps.push(Gap { scope, index });
                 }
                 if let Some(stream) = stream {
                     let lane = &stream.lanes[lane];
                     found.extend(lane.after(after).map(|entry| (entry.clone(), index)));
                 }
             };
-            match &wanted.at {
-                At::Channel(channel) => take(channel),
-                At::Group(group) => self.groups.channels(group).for_each(&mut take),
-                At::Below(above) => {
+            match &target.location {
+                Location::Channel(channel) => take(channel),
+                Location::Group(group) => self.groups.channels(group).for_each(&mut take),
+                Location::Below(above) => {
                     let level = self.levels.get(above);
                     let channels = level.into_iter().flat_map(|level| &level.channels);
                     channels.for_each(&mut take);
                     if lane == 0 && after < self.forgotten {
-                        let place = Place::Below(above.to_string());
-                        gaps.push(Gap { place, index });
+                        let scope = GapScope::Below(above.to_string());
+                        gaps.push(Gap { scope, index });
                     }
                 }
             }
         }
         let mut cursor = self.horizon.max(after);
         if found.is_empty() {
-            self.wait(subject, waiter);
-        } else if subject.names.len() > 1 || found.len() > MESSAGES_MAX {
+            self.wait(subscribe_set, waiter);
+        } else if subscribe_set.targets.len() > 1 || found.len() > MESSAGES_MAX {
             // By order, and of the same one the name that comes first.
             found.sort_unstable_by_key(|(entry, index)| (entry.order, *index));
             found.dedup_by_key(|(entry, _)| entry.order);
@@ -320,16 +325,16 @@ impl State {
         oldest.is_some_and(|oldest| oldest.timetoken <= entry.timetoken)
     }
 
-    fn wait(&mut self, subject: &Subject, waiter: &Arc<Waiter>) {
-        for wanted in &subject.names {
-            let lane = usize::from(wanted.presence);
-            match &wanted.at {
-                At::Channel(channel) => {
+    fn wait(&mut self, subscribe_set: &SubscribeSet, waiter: &Arc<Waiter>) {
+        for target in &subscribe_set.targets {
+            let lane = usize::from(target.presence);
+            match &target.location {
+                Location::Channel(channel) => {
                     let stream = self.streams.entry(channel.clone()).or_default();
                     stream.lanes[lane].waiting.add(waiter);
                 }
-                At::Group(group) => self.groups.wait(group, wanted.presence, waiter),
-                At::Below(above) => {
+                Location::Group(group) => self.groups.wait(group, target.presence, waiter),
+                Location::Below(above) => {
                     let level = self.levels.entry(above.clone()).or_default();
                     level.waiting[lane].add(waiter);
                 }
@@ -337,18 +342,18 @@ impl State {
         }
     }
 
-    pub(super) fn forget(&mut self, subject: &Subject, waiter: &Waiter) {
-        for wanted in &subject.names {
-            let lane = usize::from(wanted.presence);
-            match &wanted.at {
-                At::Channel(channel) => {
+    pub(super) fn forget(&mut self, subscribe_set: &SubscribeSet, waiter: &Waiter) {
+        for target in &subscribe_set.targets {
+            let lane = usize::from(target.presence);
+            match &target.location {
+                Location::Channel(channel) => {
                     if let Some(stream) = self.streams.get_mut(channel) {
                         stream.lanes[lane].waiting.remove(waiter);
                         self.drop_if_unused(channel);
                     }
                 }
-                At::Group(group) => self.groups.forget(group, wanted.presence, waiter),
-                At::Below(above) => {
+                Location::Group(group) => self.groups.forget(group, target.presence, waiter),
+                Location::Below(above) => {
                     if let Some(level) = self.levels.get_mut(above) {
                         level.waiting[lane].remove(waiter);
                         if level.is_unused() {
@@ -427,8 +432,8 @@ mod tests {
     use super::*;
     use crate::keys::KeySets;
 
-    fn state() -> State {
-        State::new(
+    fn state() -> StreamTable {
+        StreamTable::new(
             Bounds {
                 bytes_max: 1 << 20,
                 age_max: Duration::from_secs(60),
@@ -438,9 +443,9 @@ mod tests {
         )
     }
 
-    fn subject(names: &str) -> Subject {
+    fn subscribe_set(names: &str) -> SubscribeSet {
         let keys = KeySets::new(Vec::new());
-        Subject::parse(&keys, keys.first(), names, "").unwrap()
+        SubscribeSet::parse(&keys, keys.first(), names, "").unwrap()
     }
 
     fn publication(channel: &str, seq: u64, timetoken: u64) -> Publication {
@@ -452,7 +457,7 @@ mod tests {
         })
     }
 
-    fn arrive(state: &mut State, publication: &Publication, clock: &mut u64) {
+    fn arrive(state: &mut StreamTable, publication: &Publication, clock: &mut u64) {
         let channel = publication.target.channel().unwrap();
         state.arrive(channel, publication, || {
             *clock += 1;
@@ -474,7 +479,7 @@ mod tests {
 
     #[test]
     fn a_late_arrival_is_behind_every_cursor_that_was_handed_out() {
-        let (mut state, both, waiter) = (state(), subject("a,b"), Waiter::new());
+        let (mut state, both, waiter) = (state(), subscribe_set("a,b"), Waiter::new());
         let mut clock = 100;
         arrive(&mut state, &publication("b", 1, 11), &mut clock);
         let batch = state.read(&both, 5, &waiter, Vec::new());
@@ -485,13 +490,13 @@ mod tests {
         assert_eq!((batch.cursor, places(&batch)), (101, vec![("a".into(), 1)]));
         assert!(state.read(&both, 101, &waiter, Vec::new()).found.is_empty());
         // Its publisher resumes behind it.
-        let batch = state.read(&subject("a"), 10, &waiter, Vec::new());
+        let batch = state.read(&subscribe_set("a"), 10, &waiter, Vec::new());
         assert!(batch.found.is_empty());
     }
 
     #[test]
     fn the_newest_hundred_are_kept_and_what_is_missing_is_known() {
-        let (mut state, room, waiter) = (state(), subject("room"), Waiter::new());
+        let (mut state, room, waiter) = (state(), subscribe_set("room"), Waiter::new());
         let mut clock = 1000;
         for number in 1..=130 {
             arrive(&mut state, &publication("room", number, number), &mut clock);
@@ -505,7 +510,7 @@ mod tests {
 
     #[test]
     fn one_answer_holds_a_hundred_and_the_next_goes_on_there() {
-        let (mut state, both, waiter) = (state(), subject("a,b"), Waiter::new());
+        let (mut state, both, waiter) = (state(), subscribe_set("a,b"), Waiter::new());
         let mut clock = 1000;
         for number in 1..=80 {
             arrive(
@@ -529,7 +534,7 @@ mod tests {
     #[test]
     fn nothing_is_kept_for_those_who_went_away() {
         let (mut state, waiter) = (state(), Waiter::new());
-        let names = subject("a,b-pnpres,c.*,d.e");
+        let names = subscribe_set("a,b-pnpres,c.*,d.e");
         state.read(&names, 5, &waiter, Vec::new());
         assert_eq!(state.streams.len(), 3);
         state.forget(&names, &waiter);
@@ -555,7 +560,7 @@ mod tests {
         assert!(state.streams.len() <= 40 && state.levels.len() <= 40);
         assert_eq!(
             state
-                .read(&subject("c0.x"), 1, &waiter, Vec::new())
+                .read(&subscribe_set("c0.x"), 1, &waiter, Vec::new())
                 .gaps
                 .len(),
             1
@@ -570,12 +575,12 @@ mod tests {
             steps in prop::collection::vec((0..5u8, 0..4usize), 1..300),
         ) {
             let mut state = state();
-            let (all, waiter) = (subject("c0,c1,c2,c3"), Waiter::new());
+            let (all, waiter) = (subscribe_set("c0,c1,c2,c3"), Waiter::new());
             let mut clock = 1000;
             let mut under_way: [VecDeque<Publication>; 4] = Default::default();
             let (mut sent, mut came) = ([0; 4], [0; 4]);
             let mut cursor = 1;
-            let mut read = |state: &mut State, lost: bool| {
+            let mut read = |state: &mut StreamTable, lost: bool| {
                 let batch = state.read(&all, cursor, &waiter, Vec::new());
                 if lost {
                     return Ok(true);

@@ -1,4 +1,4 @@
-//! What an annotation says, as it is kept.
+//! The codec of annotations: kind, value and author as Redis keeps them.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_it_says_survives() {
+    fn annotations_survive() {
         for author in [
             None,
             ClientId::new("ann").ok(),

@@ -1,4 +1,4 @@
-//! What outlives requests, and nodes where messages are kept: channel groups, and tokens that were taken back.
+//! Registries: channel groups, and tokens that were taken back. They outlive requests, and nodes where messages are kept.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -22,12 +22,12 @@ const RETRY: Duration = Duration::from_secs(1);
 /// What stands between the name of a group and that of a channel in a key.
 const BETWEEN: char = '\0';
 
-/// What is remembered, once it was read.
+/// Both registries, once they were read.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Remembered(Arc<OnceLock<Registries>>);
+pub(crate) struct Registries(Arc<OnceLock<Opened>>);
 
 #[derive(Debug)]
-pub(crate) struct Registries {
+struct Opened {
     /// A document for each channel of each group.
     groups: Arc<Registry>,
     /// For each token when it would have ended.
@@ -35,15 +35,15 @@ pub(crate) struct Registries {
 }
 
 /// A change to one registry.
-pub(crate) type Change = (String, Option<JsonText>);
+pub(crate) type RegistryChange = (String, Option<JsonText>);
 
 /// Adds a channel to a group, or removes it.
-pub(crate) fn group_change(group: &str, channel: &Channel, is_in: bool) -> Change {
+pub(crate) fn group_change(group: &str, channel: &Channel, is_in: bool) -> RegistryChange {
     let key = format!("{group}{BETWEEN}{}", channel.as_str());
     (key, is_in.then(|| JsonText::of(&true).ok()).flatten())
 }
 
-impl Remembered {
+impl Registries {
     /// Reads what there is, and follows it. When it cannot be read that is tried again in the background.
     pub(crate) async fn open(
         &self,
@@ -76,11 +76,11 @@ impl Remembered {
         streams: &Arc<Streams>,
         revoked: &Arc<Revoked>,
     ) -> bool {
-        match Registries::open(space, streams, revoked).await {
-            Ok(registries) => {
-                revoked.is_complete();
+        match Opened::open(space, streams, revoked).await {
+            Ok(opened) => {
+                revoked.mark_complete();
                 // Opened once: nobody else does.
-                let _ = self.0.set(registries);
+                let _ = self.0.set(opened);
                 true
             }
             Err(error) => {
@@ -93,22 +93,28 @@ impl Remembered {
         }
     }
 
-    fn get(&self) -> Result<&Registries, RegistryError> {
+    fn get(&self) -> Result<&Opened, RegistryError> {
         self.0.get().ok_or(RegistryError::Stopping)
     }
 
     /// Changes channel groups on all nodes.
-    pub(crate) async fn change_groups(&self, changes: Vec<Change>) -> Result<(), RegistryError> {
+    pub(crate) async fn change_groups(
+        &self,
+        changes: Vec<RegistryChange>,
+    ) -> Result<(), RegistryError> {
         self.get()?.groups.change(changes).await
     }
 
     /// Changes which tokens are taken back, on all nodes.
-    pub(crate) async fn change_revoked(&self, changes: Vec<Change>) -> Result<(), RegistryError> {
+    pub(crate) async fn change_revoked(
+        &self,
+        changes: Vec<RegistryChange>,
+    ) -> Result<(), RegistryError> {
         self.get()?.revoked.change(changes).await
     }
 }
 
-impl Registries {
+impl Opened {
     async fn open(
         space: &Arc<Space>,
         streams: &Arc<Streams>,
@@ -138,10 +144,10 @@ impl Registries {
 
 /// What somebody is answered whose change was not remembered everywhere.
 pub(crate) fn not_remembered(error: &RegistryError, service: &str) -> reply::Refused {
-    tracing::debug!(error = error as &dyn std::error::Error, "not remembered");
+    tracing::debug!(error = error as &dyn std::error::Error, "not registries");
     let message = match error {
         RegistryError::Full => "There is no room for more.",
-        _ => "That cannot be remembered now; try again later.",
+        _ => "That cannot be registries now; try again later.",
     };
     reply::error(StatusCode::SERVICE_UNAVAILABLE, service, message)
 }

@@ -1,40 +1,40 @@
-//! Lists of members.
+//! Here now, where now: lists of members.
 
 use http::StatusCode;
 use polywire_core::{Channel, ClientId, http::Answer, space::Member};
 
-use super::{
-    SERVICE,
-    calls::{places, readable},
-};
+use super::calls::{places, readable};
 use crate::{
-    names::At,
-    reply,
-    route::Call,
-    text::{decode, parameter, quote},
+    call::Call,
+    query::Query,
+    reply, service,
+    subscribe_set::Location,
+    text::{decode, quote},
 };
 
 /// Members that one answer lists of a channel.
 const LIMIT: usize = 1000;
 
 /// How a list is wanted.
-struct Wish {
+struct ListOptions {
     uuids: bool,
     states: bool,
     limit: usize,
     offset: usize,
 }
 
-impl Wish {
-    fn parse(query: &str) -> Result<Self, reply::Refused> {
+impl ListOptions {
+    fn parse(query: &Query<'_>) -> Result<Self, reply::Refused> {
         let value = |name: &str| {
-            parameter(query, name).ok_or_else(|| reply::bad_request(SERVICE, "Invalid parameter"))
+            query
+                .get(name)
+                .ok_or_else(|| reply::bad_request(service::PRESENCE, "Invalid parameter"))
         };
         let number = |name: &str, default: usize| match value(name)?.as_deref() {
             None | Some("") => Ok(default),
             Some(digits) => digits.parse().map_err(|_| {
                 let message = format!("Invalid {name}: it must be a number.");
-                reply::bad_request(SERVICE, &message)
+                reply::bad_request(service::PRESENCE, &message)
             }),
         };
         let limit = number("limit", LIMIT)?.min(LIMIT);
@@ -79,33 +79,33 @@ fn is_on(value: Option<&str>) -> bool {
 }
 
 /// `GET …/channel/{channels}`
-pub(super) async fn now(call: &Call<'_>, channels: &str) -> Result<Answer, reply::Refused> {
-    let wish = Wish::parse(call.query())?;
-    let subject = readable(call, channels)?;
-    if let [wanted] = &subject.names[..]
-        && let At::Channel(channel) = &wanted.at
+pub(super) async fn here_now(call: &Call<'_>, channels: &str) -> Result<Answer, reply::Refused> {
+    let options = ListOptions::parse(&call.query)?;
+    let subscribe_set = readable(call, channels)?;
+    if let [target] = &subscribe_set.targets[..]
+        && let Location::Channel(channel) = &target.location
     {
-        let (description, _) = wish.describe(call, channel);
+        let (description, _) = options.describe(call, channel);
         return Ok(reply::ok(format!(
             r#"{{"status":200,"message":"OK","service":"Presence",{description}}}"#
         )));
     }
-    let places = places(call, &subject).await;
+    let places = places(call, &subscribe_set).await;
     Ok(several(
         call,
-        &wish,
+        &options,
         places.iter().map(|(channel, _)| channel),
     ))
 }
 
 /// `GET …`: all channels that somebody is on.
 pub(super) async fn everywhere(call: &Call<'_>) -> Result<Answer, reply::Refused> {
-    let wish = Wish::parse(call.query())?;
+    let options = ListOptions::parse(&call.query)?;
     if !call.caller.may_everything() {
         let message = "Forbidden";
         return Err(reply::error(
             StatusCode::FORBIDDEN,
-            reply::ACCESS_MANAGER,
+            service::ACCESS_MANAGER,
             message,
         ));
     }
@@ -113,24 +113,24 @@ pub(super) async fn everywhere(call: &Call<'_>) -> Result<Answer, reply::Refused
     channels.sort_unstable();
     Ok(several(
         call,
-        &wish,
+        &options,
         channels.iter().filter(|c| is_of(call, c)),
     ))
 }
 
 fn is_of(call: &Call<'_>, channel: &Channel) -> bool {
-    let (owner, _) = call.shared.keys.owner(channel.as_str());
+    let (owner, _) = call.context.keys.owner(channel.as_str());
     owner.subscribe_key() == call.set.subscribe_key()
 }
 
 fn several<'c>(
     call: &Call<'_>,
-    wish: &Wish,
+    options: &ListOptions,
     channels: impl Iterator<Item = &'c Channel>,
 ) -> Answer {
     let (mut total, mut parts) = (0, Vec::new());
     for channel in channels {
-        let (description, occupancy) = wish.describe(call, channel);
+        let (description, occupancy) = options.describe(call, channel);
         if occupancy > 0 {
             let name = call.set.unqualify(channel.as_str()).unwrap_or_default();
             parts.push(format!("{}:{{{description}}}", quote(name)));
@@ -146,7 +146,7 @@ fn several<'c>(
 /// `GET …/uuid/{uuid}`: the channels that a client is on.
 pub(super) fn where_now(call: &Call<'_>, uuid: &str) -> Result<Answer, reply::Refused> {
     let client = decode(uuid).and_then(|uuid| ClientId::new(&uuid).ok());
-    let client = client.ok_or_else(|| reply::bad_request(SERVICE, "Invalid UUID"))?;
+    let client = client.ok_or_else(|| reply::bad_request(service::PRESENCE, "Invalid UUID"))?;
     let mut channels = call.space().presence().channels_of(&client);
     channels.retain(|channel| is_of(call, channel));
     channels.sort_unstable();

@@ -1,4 +1,4 @@
-//! What a poll asks for and is not in the queues any more.
+//! Backfill: messages that a poll asks for and that are not in the queues any more, from the store.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use polywire_core::{Channel, History, HistoryError, Kind, Query, Space, Span, Ta
 
 use crate::{
     names::above as level_of,
-    stream::{Entry, Gap, MESSAGES_MAX, Place},
+    stream::{Entry, Gap, GapScope, MESSAGES_MAX},
 };
 
 /// Messages that are found: one more than fit into an answer, which shows that there are more.
@@ -19,15 +19,15 @@ const LISTED: usize = 1000;
 type Found = Vec<(Arc<Entry>, usize)>;
 
 /// The oldest messages of the store that lie in the gaps; none where none are kept.
-pub(crate) async fn older(space: &Space, after: u64, gaps: &[Gap]) -> Found {
+pub(crate) async fn backfill(space: &Space, after: u64, gaps: &[Gap]) -> Found {
     let Some(store) = space.history() else {
         return Vec::new();
     };
     let mut found = Vec::new();
     for gap in gaps {
-        let read = match &gap.place {
-            Place::Channel(channel) => read(store, channel, after, gap.index, &mut found).await,
-            Place::Below(above) => read_below(store, above, after, gap.index, &mut found).await,
+        let read = match &gap.scope {
+            GapScope::Channel(channel) => read(store, channel, after, gap.index, &mut found).await,
+            GapScope::Below(above) => read_below(store, above, after, gap.index, &mut found).await,
         };
         if let Err(error) = read {
             // What is in the queues is better than nothing.
