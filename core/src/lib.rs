@@ -4,6 +4,7 @@
 //! It knows no protocol of any app and no store: those are other crates that depend on this one.
 
 pub mod delivery;
+pub mod settings;
 pub mod space;
 #[cfg(any(test, doctest, feature = "testkit"))]
 pub mod testkit;
@@ -52,7 +53,10 @@ pub use self::{
     },
     receipt::Receipt,
     registry::{OnChange, Registry, RegistryError},
-    runner::{AppRunner, BindFailure, Builder, Listen, Listening, Runtime, Server, StartError},
+    runner::{
+        AppRunner, BindFailure, Builder, Composition, FromSettings, Listen, Listening, Runtime,
+        Server, StartError,
+    },
     space::Space,
     token_place::TokenPlace,
     transport::{http, tls::TlsOptions},

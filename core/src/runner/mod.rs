@@ -3,6 +3,7 @@
 mod builder;
 mod doors;
 mod error;
+mod from_settings;
 mod listen;
 mod runtime;
 mod server;
@@ -10,6 +11,7 @@ mod server;
 pub use self::{
     builder::{AppRunner, Builder},
     error::{BindFailure, StartError},
+    from_settings::{Composition, FromSettings},
     listen::{Listen, Listening},
     runtime::Runtime,
     server::Server,

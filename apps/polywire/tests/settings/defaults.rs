@@ -10,7 +10,7 @@ fn secret(secret: &Option<Secret>) -> String {
 /// The default of a setting, read from a configuration where nothing is set.
 pub(crate) fn of(config: &Config, name: &str) -> Option<String> {
     let (limits, external, disk) = (&config.limits, &config.external_api, &config.disk);
-    let app = &config.app;
+    let app = &config.sections;
     let (seth, knsock, pubnub) = (&app.seth, &app.knsock, &app.pubnub);
     let (webpubsub, emitter) = (&app.webpubsub, &app.emitter);
     Some(match name {
@@ -22,7 +22,7 @@ pub(crate) fn of(config: &Config, name: &str) -> Option<String> {
         "debug" => config.debug.to_string(),
         "trust_network" => config.trust_network.to_string(),
         "app" => {
-            let names = config.apps.iter().map(|app| app.as_str());
+            let names = config.app_names.iter().map(|app| app.as_str());
             names.collect::<Vec<_>>().join(", ")
         }
         "backend" => format!("{:?}", config.backend),

@@ -1,12 +1,10 @@
-//! A secret in the query string.
+//! The policy itself.
 
 use async_trait::async_trait;
 use polywire_core::{AuthenticationError, AuthenticationPolicy, Credentials, Identity};
 
+use super::ApiKeySettings;
 use crate::secret::Secret;
-
-const KEY_NAME: &str = "api_key";
-const KEY_SECRET_VALUE: &str = "secret";
 
 /// Lets in whoever shows a secret in the query string, as in `/debug/?api_key=secret`.
 ///
@@ -38,7 +36,7 @@ impl ApiKey {
         Self {
             key_name: key_name.into(),
             key_secret_value: Secret::new(key_secret_value),
-            is_default: key_secret_value == KEY_SECRET_VALUE,
+            is_default: key_secret_value == ApiKeySettings::default().key_secret_value.reveal(),
         }
     }
 
@@ -59,7 +57,13 @@ impl ApiKey {
 impl Default for ApiKey {
     /// The key `api_key` with the value `secret`: for trying out.
     fn default() -> Self {
-        Self::new(KEY_NAME, KEY_SECRET_VALUE)
+        Self::from(&ApiKeySettings::default())
+    }
+}
+
+impl From<&ApiKeySettings> for ApiKey {
+    fn from(settings: &ApiKeySettings) -> Self {
+        Self::new(&settings.key_name, settings.key_secret_value.reveal())
     }
 }
 

@@ -1,13 +1,13 @@
-//! A secret in a header.
+//! The policy itself.
 
 use async_trait::async_trait;
 use http::HeaderName;
-use polywire_core::{AuthenticationError, AuthenticationPolicy, Credentials, Identity};
+use polywire_core::{
+    AuthenticationError, AuthenticationPolicy, Credentials, Identity, settings::Problem,
+};
 
+use super::HeaderSettings;
 use crate::secret::Secret;
-
-const SECRET_HEADER: HeaderName = HeaderName::from_static("seth-authentication-header");
-const SECRET_HEADER_VALUE: &str = "Seth-Value";
 
 /// Lets in whoever shows a secret in a header of the request.
 ///
@@ -37,7 +37,8 @@ impl Header {
         Self {
             secret_header,
             secret_header_value: Secret::new(secret_header_value),
-            is_default: secret_header_value == SECRET_HEADER_VALUE,
+            is_default: secret_header_value
+                == HeaderSettings::default().secret_header_value.reveal(),
         }
     }
 
@@ -58,7 +59,16 @@ impl Header {
 impl Default for Header {
     /// The header `Seth-Authentication-Header` with the value `Seth-Value`: for trying out.
     fn default() -> Self {
-        Self::new(SECRET_HEADER, SECRET_HEADER_VALUE)
+        Self::try_from(&HeaderSettings::default()).expect("the default is the name of a header")
+    }
+}
+
+impl TryFrom<&HeaderSettings> for Header {
+    type Error = Problem;
+
+    fn try_from(settings: &HeaderSettings) -> Result<Self, Problem> {
+        let secret = settings.secret_header_value.reveal();
+        Ok(Self::new(settings.name()?, secret))
     }
 }
 
