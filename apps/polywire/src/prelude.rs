@@ -8,8 +8,8 @@ pub use polywire_backends::{Memory, Redis, RedisHistory, RedisSettings};
 pub use polywire_core::{
     App, AppRunner, AuthenticationError, AuthenticationPolicy, BackendError, Builder, Channel,
     ClientId, Command, Credentials, Dispatcher, Draft, Durability, Event, Grant, Handler, Handlers,
-    History, HistoryError, Identity, JsonText, Kept, Kind, Limits, Listen, Listening, LocalNode,
-    Origin, Pattern, Payload, Permissions, PersistenceError, PersistencePolicy, Position,
+    History, HistoryError, Identity, JsonText, Kind, Limits, Listen, Listening, LocalNode, Origin,
+    Pattern, Payload, Permissions, PersistResult, PersistenceError, PersistencePolicy, Position,
     PubSubBackend, Publication, Receipt, Refusal, Rule, Rules, Scope, Server, Space,
     StandardDispatcher, StartError, Target, TlsOptions, Verdict, transport::sockjs::SockJsOptions,
 };

@@ -98,7 +98,7 @@ impl Context {
         self.registries
             .open(&self.space, &self.streams, revoked)
             .await;
-        self.space.tap(self.streams.clone()).await;
+        self.space.subscribe_all(self.streams.clone()).await;
         // After it: what is stored later arrives.
         if let Some(history) = self.space.history() {
             match history.last_timetoken().await {

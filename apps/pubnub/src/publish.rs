@@ -137,7 +137,7 @@ impl<'p> Publish<'p> {
             .meta(options.meta)
             .label(options.label)
             .retention(options.retention);
-        // Whoever polls for it later must find it: the queues are there before the message is.
+        // Whoever polls for it later must find it: the streams are there before the message is.
         context.streams().await;
         match context.space.publish(&caller.origin, draft).await {
             Ok(Some(receipt)) => Ok(receipt.position.timetoken.0),

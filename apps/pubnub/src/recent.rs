@@ -1,4 +1,4 @@
-//! Who has just come or left.
+//! Recent changes of presence: who has just come or left.
 
 use std::{
     collections::{HashMap, VecDeque},

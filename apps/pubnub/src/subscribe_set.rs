@@ -1,4 +1,4 @@
-//! What a poll subscribes to: channels, channel groups and wildcards, and the presence of each.
+//! The subscribe set of a request: channels, channel groups and wildcards, and the presence of each.
 
 use std::sync::Arc;
 

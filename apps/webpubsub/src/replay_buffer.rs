@@ -189,3 +189,119 @@ impl ReplayBuffer {
         self.ended
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use polywire_core::{
+        AppRunner, Server,
+        delivery::{Outbox, OutboxOptions},
+        testkit,
+        transport::{Framing, Socket},
+    };
+    use tokio::{
+        io::AsyncReadExt,
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+
+    const LIMITS: BufferLimits = BufferLimits {
+        messages_max: 4,
+        bytes_max: 10_000,
+    };
+
+    /// Its tasks write what is sent.
+    async fn server() -> Server {
+        let server = AppRunner::builder(testkit::LocalBackend::default());
+        server
+            .authentication(testkit::AllowAll)
+            .build()
+            .await
+            .unwrap()
+    }
+
+    async fn client(server: &Server) -> (Link, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (accepted, connected) = tokio::join!(listener.accept(), TcpStream::connect(address));
+        let options = OutboxOptions {
+            bytes_max: 1 << 20,
+            stall: Duration::from_secs(60),
+            farewell: Bytes::new(),
+        };
+        let flusher = server.space().runtime().flusher();
+        let socket = Arc::new(Socket::new(accepted.unwrap().0));
+        let outbox = Outbox::new(socket, Arc::new(options));
+        let link = Link::socket(outbox, Framing::WebSocket, flusher.clone());
+        (link, connected.unwrap())
+    }
+
+    /// The next frame, which is short: a text, or the code of a close.
+    async fn next(client: &mut TcpStream) -> String {
+        let mut head = [0; 2];
+        client.read_exact(&mut head).await.unwrap();
+        let mut text = vec![0; usize::from(head[1])];
+        client.read_exact(&mut text).await.unwrap();
+        match head[0] & 15 {
+            8 => format!("close {}", u16::from_be_bytes([text[0], text[1]])),
+            _ => String::from_utf8(text).unwrap(),
+        }
+    }
+
+    fn send(buffer: &mut ReplayBuffer, text: &str, ttl: Option<Duration>) -> Delivered {
+        buffer.deliver(Arc::new(format!("{{{text}").into()), ttl, None)
+    }
+
+    fn numbered(text: &str, id: u64) -> String {
+        format!(r#"{{{text},"sequenceId":{id}}}"#)
+    }
+
+    #[tokio::test]
+    async fn a_new_socket_gets_what_was_not_acknowledged_and_has_not_expired() {
+        let server = server().await;
+        let ((link, mut old), (next_link, mut new)) =
+            (client(&server).await, client(&server).await);
+        let mut buffer = ReplayBuffer::new(link, Dialect::Json, LIMITS);
+        for text in ["a", "b"] {
+            assert_eq!(send(&mut buffer, text, None), Delivered::Kept);
+        }
+        send(&mut buffer, "short-lived", Some(Duration::ZERO));
+        assert_eq!(next(&mut old).await, numbered("a", 1));
+        assert_eq!(next(&mut old).await, numbered("b", 2));
+        buffer.acknowledged(1);
+        // Ids that were never given, or are acknowledged already, say nothing.
+        buffer.acknowledged(1);
+        buffer.acknowledged(9);
+        let hello = Message::Text("hello".into());
+        assert_eq!(buffer.recover(next_link, &hello), Some(2));
+        send(&mut buffer, "c", None);
+        for expected in ["hello".to_owned(), numbered("b", 2), numbered("c", 4)] {
+            assert_eq!(next(&mut new).await, expected);
+        }
+        assert_eq!(next(&mut old).await, numbered("short-lived", 3));
+        assert_eq!(next(&mut old).await, "close 1001");
+        // The end of the socket that was taken over is no end of the connection.
+        assert!(!buffer.lost(1) && !buffer.is_lost_since(1) && buffer.socket() == 2);
+        assert!(buffer.lost(2) && buffer.is_lost_since(2));
+    }
+
+    #[tokio::test]
+    async fn too_much_ends_the_connection_for_good() {
+        let server = server().await;
+        let ((link, mut old), (next_link, _new)) = (client(&server).await, client(&server).await);
+        let mut buffer = ReplayBuffer::new(link, Dialect::Json, LIMITS);
+        for id in 1..=4 {
+            assert_eq!(send(&mut buffer, "m", None), Delivered::Kept);
+            assert_eq!(next(&mut old).await, numbered("m", id));
+        }
+        assert_eq!(send(&mut buffer, "m", None), Delivered::Overflown);
+        assert_eq!(send(&mut buffer, "m", None), Delivered::Ended);
+        assert_eq!(next(&mut old).await, numbered("m", 5));
+        assert_eq!(next(&mut old).await, "close 1008");
+        assert!(buffer.has_ended() && !buffer.lost(1));
+        assert_eq!(
+            buffer.recover(next_link, &Message::Text("hello".into())),
+            None
+        );
+    }
+}

@@ -1,4 +1,4 @@
-//! One socket of a connection.
+//! The session of one socket of a connection.
 
 use std::sync::Arc;
 

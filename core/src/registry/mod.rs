@@ -1,4 +1,4 @@
-//! Small documents that all nodes share.
+//! Registries: small documents that all nodes share.
 
 mod message;
 mod table;
@@ -20,15 +20,16 @@ use self::{
     table::{Digest, Table},
 };
 use crate::{
-    backend::{BackendError, Interest},
-    channel::Channel,
+    backend::BackendError,
+    channel::{Channel, RESERVED},
     delivery::{Fanout, Receiver},
     hub::JoinNumber,
     identity::{ClientId, ConnectionId},
+    interest::Interest,
     persistence::{HistoryError, Query, Span},
     publication::{Draft, JsonText, Payload, Publication, Retention, Target, Timetoken},
     receipt::Receipt,
-    space::{RESERVED, Space},
+    space::Space,
 };
 
 /// How often nodes compare what they have.

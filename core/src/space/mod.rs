@@ -1,21 +1,20 @@
 //! The channel space that all apps share.
 
 mod attachment;
-mod nodes;
-mod presence;
-mod reading;
+mod connectionless;
+mod public_history;
 mod replay;
-mod visible;
 
-use self::visible::Visible;
+use self::public_history::PublicHistory;
 pub use self::{
     attachment::{Attachment, Subscribed},
-    nodes::Nodes,
-    presence::{Member, Presence, Stay, Touched},
     replay::Replay,
 };
-
-pub(crate) use self::presence::Sharing;
+pub use crate::{
+    channel::{RESERVED, SYSTEM},
+    cluster::Nodes,
+    presence::{Lease, Member, Presence, TouchOutcome},
+};
 
 use std::{fmt, future::ready, sync::Arc};
 
@@ -23,25 +22,19 @@ use futures_util::{FutureExt, future::Either};
 
 use crate::{
     authentication::{AuthenticationError, AuthenticationPolicy, Credentials},
-    backend::{Attempt, BackendError, BackendStatus, Interest, PubSubBackend},
+    backend::{Attempt, BackendError, BackendStatus, PubSubBackend},
     channel::Channel,
     delivery::Receiver,
     dispatcher::{Command, Dispatcher, Event, Origin, Refusal, RefusalKind, Verdict},
     hub::Hub,
     identity::{ClientId, Permissions},
+    interest::Interest,
     limits::Limits,
     persistence::{History, PersistencePolicy},
     publication::{Draft, Kind, Payload, PresenceEvent, Retention, Target},
     receipt::Receipt,
-    runner::Runtime,
+    runtime::Runtime,
 };
-
-/// What the names of channels begin with that apps use among themselves. No client publishes or subscribes there.
-pub const RESERVED: &str = "$polywire/";
-
-/// What the names of channels begin with on which a server says something of itself. Clients may subscribe there, and
-/// do not publish.
-pub const SYSTEM: &str = "$SYS/";
 
 /// The channel space: what apps publish to and subscribe on. It applies limits, grants and the dispatcher,
 /// and hands what passes to the backend and the hub.
@@ -49,7 +42,7 @@ pub struct Space {
     hub: Arc<Hub>,
     backend: Arc<dyn PubSubBackend>,
     authentication: Arc<dyn AuthenticationPolicy>,
-    history: Visible,
+    history: PublicHistory,
     dispatcher: Arc<dyn Dispatcher>,
     presence: Presence,
     nodes: Nodes,
@@ -68,7 +61,7 @@ impl Space {
         let changes = backend.is_shared().then(Arc::default);
         let presence = Presence::new(runtime.limits().members_max, changes);
         let nodes = Nodes::new(hub.node(), !backend.is_shared());
-        let history = Visible {
+        let history = PublicHistory {
             backend: backend.clone(),
             persistence,
         };
@@ -226,7 +219,7 @@ impl Space {
         self.announce_at_once(channel, event, except).await;
     }
 
-    async fn announce_at_once(
+    pub(crate) async fn announce_at_once(
         &self,
         channel: &Channel,
         event: PresenceEvent,
@@ -277,11 +270,6 @@ impl Space {
     /// True when there may be other nodes.
     pub fn is_shared(&self) -> bool {
         self.backend.is_shared()
-    }
-
-    /// Makes a connection known; what it joins is left when the attachment is dropped.
-    pub fn attach(self: &Arc<Self>, origin: Origin, receiver: Arc<dyn Receiver>) -> Attachment {
-        Attachment::new(self.clone(), origin, receiver)
     }
 
     fn check_target(&self, target: &Target) -> Result<(), Refusal> {

@@ -5,8 +5,11 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use socket2::{Domain, Protocol, Type};
 use tokio::net::TcpListener;
 
-use super::{arrival, slots::Slots, socket::Socket, tcp::Speakers};
-use crate::runner::Runtime;
+use super::{arrival, tcp::Speakers};
+use crate::{
+    net::{Slots, Socket},
+    runtime::Runtime,
+};
 
 /// Connections that the kernel keeps for us until they are accepted.
 const BACKLOG: i32 = 4096;

@@ -1,4 +1,4 @@
-//! Where history is kept on disk, and within which bounds.
+//! Settings: where history is kept on disk, and within which bounds.
 
 use std::path::PathBuf;
 

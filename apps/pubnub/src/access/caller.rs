@@ -1,4 +1,4 @@
-//! Who asks, and what they may do with the channels of a key set.
+//! The caller: who asks, and what it may do with the channels of a key set.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What rights are about, and how tokens count them.
+//! Resources that rights are about, and the bits by which tokens count rights.
 
 /// Rights, one bit each.
 pub(crate) mod bits {

@@ -1,4 +1,4 @@
-//! From text to tokens.
+//! The lexer of filter expressions: from text to tokens.
 
 use super::invalid::InvalidFilter;
 

@@ -1,4 +1,4 @@
-//! From tokens to an expression.
+//! The parser of filter expressions: from tokens to an expression.
 
 use super::{
     expression::{Expression, Field, Operator, Root, Step},

@@ -1,4 +1,4 @@
-//! Backfill: messages that a poll asks for and that are not in the queues any more, from the store.
+//! Backfill: messages that a poll asks for and that are not in the streams any more, from the store.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub(crate) async fn backfill(space: &Space, after: u64, gaps: &[Gap]) -> Found {
             GapScope::Below(above) => read_below(store, above, after, gap.index, &mut found).await,
         };
         if let Err(error) = read {
-            // What is in the queues is better than nothing.
+            // What is in the streams is better than nothing.
             let error = &error as &dyn std::error::Error;
             tracing::debug!(error, "history could not be read for a poll");
         }

@@ -1,4 +1,4 @@
-//! One message of the history, as the answers write it.
+//! Items of history answers: one message each.
 
 use std::collections::BTreeMap;
 

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use polywire_core::{Channel, ClientId, http::Answer, space::Member};
 
-use super::calls::{places, readable};
+use super::named::{places, readable};
 use crate::{
     call::Call,
     query::Query,

@@ -1,8 +1,11 @@
 //! Presence, who is there: heartbeats, leaving, state, and lists of members.
 
-mod calls;
+mod heartbeat;
 mod here_now;
+mod leave;
+mod named;
 mod route;
+mod state;
 mod states;
 mod timeout;
 

@@ -3,7 +3,7 @@
 use http::Method;
 use polywire_core::http::Answer;
 
-use super::{calls, here_now};
+use super::{heartbeat, here_now, leave, state};
 use crate::{call::Call, reply, service};
 
 /// Everything below `/v2/presence/sub-key/{key}`.
@@ -13,10 +13,10 @@ pub(crate) async fn route(call: &Call<'_>, path: &[&str]) -> Result<Answer, repl
     }
     call.caller.check_known()?;
     match path {
-        ["channel", channels, "heartbeat"] => calls::heartbeat(call, channels).await,
-        ["channel", channels, "leave"] => calls::leave(call, channels).await,
-        ["channel", channels, "uuid", uuid, "data"] => calls::set_state(call, channels, uuid).await,
-        ["channel", channels, "uuid", uuid] => calls::state(call, channels, uuid).await,
+        ["channel", channels, "heartbeat"] => heartbeat::heartbeat(call, channels).await,
+        ["channel", channels, "leave"] => leave::leave(call, channels).await,
+        ["channel", channels, "uuid", uuid, "data"] => state::set_state(call, channels, uuid).await,
+        ["channel", channels, "uuid", uuid] => state::state(call, channels, uuid).await,
         ["channel", channels] => here_now::here_now(call, channels).await,
         [] | [""] => here_now::everywhere(call).await,
         ["uuid", uuid] => here_now::where_now(call, uuid),

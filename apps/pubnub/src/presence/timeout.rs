@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use polywire_core::space::Stay;
+use polywire_core::space::Lease;
 
 use crate::settings::Parameters;
 
@@ -19,8 +19,8 @@ pub(crate) fn parse_timeout(seconds: Option<&str>) -> Result<Option<Duration>, (
 }
 
 /// How long a sign of life counts that asks for so long.
-pub(crate) fn stay(settings: &Parameters, timeout: Option<Duration>) -> Stay {
-    Stay {
+pub(crate) fn stay(settings: &Parameters, timeout: Option<Duration>) -> Lease {
+    Lease {
         timeout,
         otherwise: settings.presence_timeout,
         is_held: false,

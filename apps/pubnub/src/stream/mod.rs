@@ -1,4 +1,4 @@
-//! What was published, for a while, and who waits for more.
+//! Streams: what was published, for a while, and who waits for more.
 //!
 //! # Cursors
 //!

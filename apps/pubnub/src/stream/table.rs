@@ -432,7 +432,7 @@ mod tests {
     use super::*;
     use crate::keys::KeySets;
 
-    fn state() -> StreamTable {
+    fn table() -> StreamTable {
         StreamTable::new(
             Bounds {
                 bytes_max: 1 << 20,
@@ -457,9 +457,9 @@ mod tests {
         })
     }
 
-    fn arrive(state: &mut StreamTable, publication: &Publication, clock: &mut u64) {
+    fn arrive(table: &mut StreamTable, publication: &Publication, clock: &mut u64) {
         let channel = publication.target.channel().unwrap();
-        state.arrive(channel, publication, || {
+        table.arrive(channel, publication, || {
             *clock += 1;
             Some(*clock)
         });
@@ -479,53 +479,53 @@ mod tests {
 
     #[test]
     fn a_late_arrival_is_behind_every_cursor_that_was_handed_out() {
-        let (mut state, both, waiter) = (state(), subscribe_set("a,b"), Waiter::new());
+        let (mut table, both, waiter) = (table(), subscribe_set("a,b"), Waiter::new());
         let mut clock = 100;
-        arrive(&mut state, &publication("b", 1, 11), &mut clock);
-        let batch = state.read(&both, 5, &waiter, Vec::new());
+        arrive(&mut table, &publication("b", 1, 11), &mut clock);
+        let batch = table.read(&both, 5, &waiter, Vec::new());
         assert_eq!((batch.cursor, places(&batch)), (11, vec![("b".into(), 1)]));
         // It had its time before, and comes only now.
-        arrive(&mut state, &publication("a", 1, 10), &mut clock);
-        let batch = state.read(&both, 11, &waiter, Vec::new());
+        arrive(&mut table, &publication("a", 1, 10), &mut clock);
+        let batch = table.read(&both, 11, &waiter, Vec::new());
         assert_eq!((batch.cursor, places(&batch)), (101, vec![("a".into(), 1)]));
-        assert!(state.read(&both, 101, &waiter, Vec::new()).found.is_empty());
+        assert!(table.read(&both, 101, &waiter, Vec::new()).found.is_empty());
         // Its publisher resumes behind it.
-        let batch = state.read(&subscribe_set("a"), 10, &waiter, Vec::new());
+        let batch = table.read(&subscribe_set("a"), 10, &waiter, Vec::new());
         assert!(batch.found.is_empty());
     }
 
     #[test]
     fn the_newest_hundred_are_kept_and_what_is_missing_is_known() {
-        let (mut state, room, waiter) = (state(), subscribe_set("room"), Waiter::new());
+        let (mut table, room, waiter) = (table(), subscribe_set("room"), Waiter::new());
         let mut clock = 1000;
         for number in 1..=130 {
-            arrive(&mut state, &publication("room", number, number), &mut clock);
+            arrive(&mut table, &publication("room", number, number), &mut clock);
         }
-        let batch = state.read(&room, 0, &waiter, Vec::new());
+        let batch = table.read(&room, 0, &waiter, Vec::new());
         assert_eq!(batch.found.len(), 100);
         assert_eq!(places(&batch)[0], ("room".into(), 31));
         assert_eq!(batch.gaps.len(), 1);
-        assert!(state.read(&room, 30, &waiter, Vec::new()).gaps.is_empty());
+        assert!(table.read(&room, 30, &waiter, Vec::new()).gaps.is_empty());
     }
 
     #[test]
     fn one_answer_holds_a_hundred_and_the_next_goes_on_there() {
-        let (mut state, both, waiter) = (state(), subscribe_set("a,b"), Waiter::new());
+        let (mut table, both, waiter) = (table(), subscribe_set("a,b"), Waiter::new());
         let mut clock = 1000;
         for number in 1..=80 {
             arrive(
-                &mut state,
+                &mut table,
                 &publication("a", number, 2 * number),
                 &mut clock,
             );
             arrive(
-                &mut state,
+                &mut table,
                 &publication("b", number, 2 * number + 1),
                 &mut clock,
             );
         }
-        let first = state.read(&both, 1, &waiter, Vec::new());
-        let second = state.read(&both, first.cursor, &waiter, Vec::new());
+        let first = table.read(&both, 1, &waiter, Vec::new());
+        let second = table.read(&both, first.cursor, &waiter, Vec::new());
         assert_eq!((first.found.len(), second.found.len()), (100, 60));
         let orders = first.found.iter().chain(&second.found);
         assert!(orders.map(|(entry, _)| entry.order).is_sorted());
@@ -533,33 +533,33 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_for_those_who_went_away() {
-        let (mut state, waiter) = (state(), Waiter::new());
+        let (mut table, waiter) = (table(), Waiter::new());
         let names = subscribe_set("a,b-pnpres,c.*,d.e");
-        state.read(&names, 5, &waiter, Vec::new());
-        assert_eq!(state.streams.len(), 3);
-        state.forget(&names, &waiter);
-        assert!(state.streams.is_empty() && state.levels.is_empty());
+        table.read(&names, 5, &waiter, Vec::new());
+        assert_eq!(table.streams.len(), 3);
+        table.forget(&names, &waiter);
+        assert!(table.streams.is_empty() && table.levels.is_empty());
     }
 
     #[test]
     fn the_oldest_go_when_there_is_too_much() {
-        let (mut state, waiter) = (state(), Waiter::new());
-        state.bounds.bytes_max = 10_000;
+        let (mut table, waiter) = (table(), Waiter::new());
+        table.bounds.bytes_max = 10_000;
         let mut clock = 10_000;
         for number in 1..=2000 {
             let name = format!("c{}.x", number % 50);
-            arrive(&mut state, &publication(&name, number, number), &mut clock);
-            assert!(state.bytes <= 10_000);
+            arrive(&mut table, &publication(&name, number, number), &mut clock);
+            assert!(table.bytes <= 10_000);
         }
         assert!(
-            state
+            table
                 .arrivals
                 .oldest()
                 .is_some_and(|oldest| oldest.order > 1900)
         );
-        assert!(state.streams.len() <= 40 && state.levels.len() <= 40);
+        assert!(table.streams.len() <= 40 && table.levels.len() <= 40);
         assert_eq!(
-            state
+            table
                 .read(&subscribe_set("c0.x"), 1, &waiter, Vec::new())
                 .gaps
                 .len(),
@@ -574,14 +574,14 @@ mod tests {
         fn nothing_is_lost_and_nothing_comes_twice(
             steps in prop::collection::vec((0..5u8, 0..4usize), 1..300),
         ) {
-            let mut state = state();
+            let mut table = table();
             let (all, waiter) = (subscribe_set("c0,c1,c2,c3"), Waiter::new());
             let mut clock = 1000;
             let mut under_way: [VecDeque<Publication>; 4] = Default::default();
             let (mut sent, mut came) = ([0; 4], [0; 4]);
             let mut cursor = 1;
-            let mut read = |state: &mut StreamTable, lost: bool| {
-                let batch = state.read(&all, cursor, &waiter, Vec::new());
+            let mut read = |table: &mut StreamTable, lost: bool| {
+                let batch = table.read(&all, cursor, &waiter, Vec::new());
                 if lost {
                     return Ok(true);
                 }
@@ -604,19 +604,19 @@ mod tests {
                     }
                     2 => {
                         if let Some(publication) = under_way[channel].pop_front() {
-                            arrive(&mut state, &publication, &mut clock);
+                            arrive(&mut table, &publication, &mut clock);
                         }
                     }
                     step => {
                         // One in two answers is lost on the way.
-                        read(&mut state, step == 3)?;
+                        read(&mut table, step == 3)?;
                     }
                 }
             }
             for publication in under_way.iter_mut().flatten() {
-                arrive(&mut state, publication, &mut clock);
+                arrive(&mut table, publication, &mut clock);
             }
-            while !read(&mut state, false)? {}
+            while !read(&mut table, false)? {}
             prop_assert_eq!(sent, came);
         }
     }

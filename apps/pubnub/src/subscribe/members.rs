@@ -1,6 +1,6 @@
-//! Where a client is present by a poll.
+//! Members by a poll: where a client is present as long as its poll is open, and for its time afterwards.
 
-use polywire_core::{Channel, JsonText, space::Stay};
+use polywire_core::{Channel, JsonText, space::Lease};
 use tokio::time::Instant;
 
 use super::request::SubscribeRequest;
@@ -9,7 +9,7 @@ use crate::{call::Call, presence::stay, stream::Streams, subscribe_set::Location
 /// Where a client is present by a poll.
 pub(super) struct Members<'m> {
     call: &'m Call<'m>,
-    stay: Stay,
+    stay: Lease,
     /// Where it is to be, with the state that it is to have.
     wanted: Vec<(Channel, Option<JsonText>)>,
     /// Where it is as long as the poll is open, and for its time afterwards.
@@ -41,7 +41,7 @@ impl<'m> Members<'m> {
         }
         Self {
             call,
-            stay: Stay {
+            stay: Lease {
                 is_held: !is_handshake,
                 ..stay(&call.context.settings, request.timeout)
             },
@@ -63,13 +63,13 @@ impl<'m> Members<'m> {
                 continue;
             }
             let (space, origin) = (self.call.space(), &self.call.caller.origin);
-            let touched = space.presence().touch(&channel, client, self.stay);
-            if touched.is_held {
+            let outcome = space.presence().touch(&channel, client, self.stay);
+            if outcome.is_held {
                 self.held.push(channel.clone());
             }
             // What is held is released wherever this ends.
             space
-                .tell_of_touch(origin, &channel, client, touched, state)
+                .tell_of_touch(origin, &channel, client, outcome, state)
                 .await;
         }
         self.wanted = later;

@@ -1,4 +1,4 @@
-//! From bytes to frames and back, in each dialect.
+//! The codec of frames: from bytes to frames and back, in each dialect.
 
 use polywire_core::delivery::Message;
 

@@ -1,4 +1,4 @@
-//! Sending.
+//! Sends of services.
 
 use bytes::Bytes;
 use http::StatusCode;

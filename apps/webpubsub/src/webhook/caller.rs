@@ -1,4 +1,4 @@
-//! One event handler: posts to it, and reads what it answers within bounds.
+//! The caller of one event handler: posts to it, and reads what it answers within bounds.
 
 use std::{error::Error, fmt::Write, time::Duration};
 

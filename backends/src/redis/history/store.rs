@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use polywire_core::{
-    Annotation, BackendError, Durability, Epoch, History, HistoryError, Kept, Order, Page,
+    Annotation, BackendError, Durability, Epoch, History, HistoryError, Order, Page, PersistResult,
     PersistenceError, PersistencePolicy, Position, Publication, Query, Rules, Seq, Span, Stored,
     Target, Timetoken,
 };
@@ -419,14 +419,14 @@ impl History for RedisHistory {
 
 #[async_trait]
 impl PersistencePolicy for RedisHistory {
-    async fn persist(&self, publication: &Arc<Publication>) -> Kept {
+    async fn persist(&self, publication: &Arc<Publication>) -> PersistResult {
         let kept = self.persist_all(std::slice::from_ref(publication)).await;
         kept.into_iter()
             .next()
             .unwrap_or(Err(PersistenceError::Closed))
     }
 
-    async fn persist_all(&self, batch: &[Arc<Publication>]) -> Vec<Kept> {
+    async fn persist_all(&self, batch: &[Arc<Publication>]) -> Vec<PersistResult> {
         let mut pipeline = Pipeline::with_capacity(batch.len() + 1);
         pipeline
             .cmd("SCRIPT")

@@ -6,7 +6,10 @@ use bytes::{Bytes, BytesMut};
 use rustls::ServerConfig;
 
 use super::{Recognition, TcpProtocol};
-use crate::transport::{Socket, http::Site, read_buffer::with_read_buffer, tls::HandshakeFailure};
+use crate::{
+    net::{Socket, tls::HandshakeFailure, with_read_buffer},
+    transport::http::Site,
+};
 
 /// Bytes within which every protocol is recognised.
 const FIRST_BYTES_MAX: usize = 64;

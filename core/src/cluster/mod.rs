@@ -1,0 +1,9 @@
+//! The nodes that share one channel space: which are there, and what they tell each other.
+
+mod gossip;
+mod message;
+mod peers;
+mod roster;
+
+pub(crate) use self::gossip::Gossip;
+pub use self::roster::Nodes;
