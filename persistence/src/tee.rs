@@ -7,7 +7,7 @@ use polywire_core::{
     Durability, History, PersistResult, PersistenceError, PersistencePolicy, Publication, Target,
 };
 
-use crate::Retry;
+use crate::retry::Retry;
 
 /// Ways to combine policies; every policy has them.
 pub trait PersistencePolicyExt: PersistencePolicy + Sized {

@@ -29,7 +29,7 @@ use crate::{
     keys::{self, Keyring, Licence, OwnKeys, Pattern, Permissions},
     retained::Retained,
     sessions::Sessions,
-    settings::{InvalidSetting, SessionLimits},
+    settings::{EmitterSettings, InvalidSetting, SessionLimits, check_master_key},
     shared::{NAME, Shared},
     sys::Sys,
     version::Version,
@@ -40,9 +40,6 @@ const PACKET_BYTES_MORE: usize = 8 << 10;
 
 /// How long a start waits for what was there before.
 const START: Duration = Duration::from_secs(10);
-
-/// How often the server says something of itself.
-const SYS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The Emitter app: MQTT, with topics that begin with a key, and with topics as they are.
 #[derive(Clone)]
@@ -71,16 +68,17 @@ enum Secret {
 impl Default for Emitter {
     /// With both faces, and a random master key, which the server shows when it starts.
     fn default() -> Self {
+        let settings = EmitterSettings::default();
         Self {
-            authenticate: false,
+            authenticate: settings.authenticate,
             token_place: TokenPlace::Query("api_key".into()),
             faces: Faces::Both,
             secret: Secret::Random(Alphanumeric.sample_string(&mut rand::rng(), 32)),
             licence: None,
             refused_filters: Arc::new([]),
             sessions: SessionLimits::default(),
-            keep_alive_secs_max: 0,
-            sys_interval: SYS_INTERVAL,
+            keep_alive_secs_max: settings.keep_alive_secs_max,
+            sys_interval: Duration::from_secs(settings.sys_interval_secs.into()),
             shared: Arc::default(),
         }
     }
@@ -111,6 +109,11 @@ impl Emitter {
         self
     }
 
+    pub(crate) fn token_place(mut self, place: TokenPlace) -> Self {
+        self.token_place = place;
+        self
+    }
+
     /// Sets which faces are shown. Default both.
     #[must_use]
     pub fn faces(mut self, faces: Faces) -> Self {
@@ -124,10 +127,7 @@ impl Emitter {
     /// [`InvalidSetting::MasterKey`]
     pub fn master_key(mut self, key: impl Into<String>) -> Result<Self, InvalidSetting> {
         let key = key.into();
-        let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        if !(16..=256).contains(&key.len()) || !key.bytes().all(is_safe) {
-            return Err(InvalidSetting::MasterKey);
-        }
+        check_master_key(&key)?;
         self.secret = Secret::Given(key);
         Ok(self)
     }

@@ -13,6 +13,7 @@ mod contact;
 mod door;
 mod encoder;
 mod face;
+mod from_settings;
 #[doc(hidden)]
 pub mod fuzzing;
 mod in_flight;
@@ -36,5 +37,5 @@ mod version;
 pub use self::{
     app::{Emitter, PlainMqtt},
     face::Faces,
-    settings::{InvalidSetting, SessionLimits},
+    settings::{EmitterSettings, FaceChoice, InvalidSetting, SessionLimits},
 };

@@ -1,4 +1,4 @@
-//! What the writer, the readers and the keeper share.
+//! The store: what the writer, the readers and the keeper share.
 
 use std::{
     sync::{

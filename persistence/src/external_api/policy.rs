@@ -1,4 +1,4 @@
-//! The policy itself.
+//! The policy that posts every publication to an HTTP API.
 
 use std::{fmt, sync::Arc};
 
@@ -8,7 +8,7 @@ use polywire_core::{
 };
 use reqwest::{Client, Url};
 
-use super::{ExternalApiSettings, client::Poster, dead_letters::DeadLetters};
+use super::{client::Poster, dead_letters::DeadLetters, settings::ExternalApiSettings};
 use crate::{background::Background, losses::Losses, record::Record};
 
 /// Posts every publication to an HTTP API, as `{"data":…,"channel":…}` or `{"data":…,"user":…}`.

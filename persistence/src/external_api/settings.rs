@@ -1,4 +1,4 @@
-//! How to reach the API.
+//! Settings: how to reach the API.
 
 use std::{fmt, path::PathBuf, time::Duration};
 

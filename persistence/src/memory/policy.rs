@@ -1,4 +1,4 @@
-//! The policy itself.
+//! The policy that keeps history in memory.
 
 use std::{
     fmt,

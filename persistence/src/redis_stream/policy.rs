@@ -1,4 +1,4 @@
-//! The policy itself.
+//! The policy that appends every publication to a capped stream in Redis.
 
 use std::{fmt, sync::Arc};
 
@@ -8,7 +8,7 @@ use polywire_core::{
 };
 use redis::Client;
 
-use super::{RedisStreamSettings, writer::Writer};
+use super::{settings::RedisStreamSettings, writer::Writer};
 use crate::{background::Background, losses::Losses, record::Record};
 
 /// Appends every publication to a capped stream in Redis, one stream for each channel and each user.

@@ -1,4 +1,4 @@
-//! How to reach Redis, and how much to keep there.
+//! Settings: how to reach Redis, and how much to keep there.
 
 use std::{fmt, path::PathBuf};
 

@@ -1,4 +1,4 @@
-//! One event handler: posts to it, and reads what it answers within bounds.
+//! The caller of one event handler: posts to it, and reads what it answers within bounds.
 
 use std::{error::Error, fmt::Write, time::Duration};
 
@@ -11,9 +11,10 @@ use reqwest::{
 };
 
 use super::{
-    Webhook, WebhookError,
     address::PublicOnly,
+    error::WebhookError,
     post::{ORIGIN, Post, STATE, VERSION},
+    settings::Webhook,
     validation::{Validation, allows},
 };
 
@@ -170,11 +171,11 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 fn no_answer(error: reqwest::Error) -> NoAnswer {
-    match error.is_timeout() {
-        true => NoAnswer::Late,
-        // Without the URL, which may hold a secret.
-        false => NoAnswer::Unreachable(causes(&error.without_url())),
+    if error.is_timeout() {
+        return NoAnswer::Late;
     }
+    // Without the URL, which may hold a secret.
+    NoAnswer::Unreachable(causes(&error.without_url()))
 }
 
 /// An error and what caused it.
