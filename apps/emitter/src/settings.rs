@@ -1,4 +1,13 @@
-//! What can be wrong with settings.
+//! Settings, what can be wrong with them, and what cannot be set.
+
+/// The short name of the app.
+pub(crate) const NAME: &str = "emitter";
+
+/// Messages of QoS 1 and 2 that are on their way in one direction, at most (Receive Maximum).
+pub(crate) const RECEIVE_MAX: u16 = 1000;
+
+/// Topic aliases in one direction, at most (Topic Alias Maximum).
+pub(crate) const TOPIC_ALIAS_MAX: u16 = 32;
 
 /// A setting cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -33,4 +42,18 @@ impl Default for SessionLimits {
             bytes_max: 256 << 20,
         }
     }
+}
+
+/// Which faces an address shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Faces {
+    /// Both: the first topic of a connection decides. With [`authenticate`](crate::Emitter::authenticate), clients
+    /// with a password are shown the plain one and others the Emitter one.
+    #[default]
+    Both,
+    /// The Emitter protocol alone.
+    Emitter,
+    /// MQTT with topics as they are.
+    Plain,
 }
