@@ -5,7 +5,16 @@ use std::net::SocketAddr;
 use polywire_core::settings::{Problem, Secret, Settings};
 use serde::Deserialize;
 
-use crate::keys::Licence;
+use crate::emitter_mode::keys::Licence;
+
+/// The short name of the app.
+pub(crate) const NAME: &str = "emitter";
+
+/// Messages of QoS 1 and 2 that are on their way in one direction, at most (Receive Maximum).
+pub(crate) const RECEIVE_MAX: u16 = 1000;
+
+/// Topic aliases in one direction, at most (Topic Alias Maximum).
+pub(crate) const TOPIC_ALIAS_MAX: u16 = 32;
 
 /// A setting cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -51,7 +60,7 @@ pub struct EmitterSettings {
     pub authenticate: bool,
     /// What is shown on the addresses of the app: topics with keys (`emitter`), topics as they are (`plain`), or both:
     /// see [Emitter and MQTT](protocols/emitter.md). Default `both`.
-    pub face: FaceChoice,
+    pub face: Faces,
     /// Makes the keys of channels: 16 to 256 letters, digits, `-` and `_`; the same on all nodes. Another one ends all
     /// keys that were made. Default: a random one, shown at the start, or the `license`.
     pub master_key: Option<Secret>,
@@ -77,16 +86,18 @@ pub struct EmitterSettings {
     pub sys_interval_secs: u32,
 }
 
-/// Which faces of MQTT the app shows.
+/// Which faces an address shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum FaceChoice {
-    /// Topics with keys, and topics as they are: the first topic of a connection decides.
+#[non_exhaustive]
+pub enum Faces {
+    /// Both: the first topic of a connection decides. With [`authenticate`](crate::Emitter::authenticate), clients
+    /// with a password are shown the plain one and others the Emitter one.
     #[default]
     Both,
-    /// Topics with keys.
+    /// The Emitter protocol alone.
     Emitter,
-    /// Topics as they are.
+    /// MQTT with topics as they are.
     Plain,
 }
 
@@ -94,7 +105,7 @@ impl Default for EmitterSettings {
     fn default() -> Self {
         Self {
             authenticate: false,
-            face: FaceChoice::default(),
+            face: Faces::default(),
             master_key: None,
             license: None,
             plain_listen: None,
@@ -133,8 +144,9 @@ impl Settings for EmitterSettings {
 /// What a master key looks like, so that it can stand in addresses.
 pub(crate) fn check_master_key(key: &str) -> Result<(), InvalidSetting> {
     let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    match (16..=256).contains(&key.len()) && key.bytes().all(is_safe) {
-        true => Ok(()),
-        false => Err(InvalidSetting::MasterKey),
+    if (16..=256).contains(&key.len()) && key.bytes().all(is_safe) {
+        Ok(())
+    } else {
+        Err(InvalidSetting::MasterKey)
     }
 }
