@@ -5,6 +5,7 @@
 
 pub mod cryptography;
 pub mod delivery;
+pub mod settings;
 pub mod space;
 #[cfg(any(test, doctest, feature = "testkit"))]
 pub mod testkit;
@@ -64,7 +65,9 @@ pub use self::{
     },
     receipt::Receipt,
     registry::{LazyRegistry, OnChange, Registry, RegistryError},
-    runner::{AppRunner, BindFailure, Builder, Listen, Server, StartError},
+    runner::{
+        AppRunner, BindFailure, Builder, Composition, FromSettings, Listen, Server, StartError,
+    },
     runtime::Runtime,
     space::Space,
     token_place::TokenPlace,

@@ -7,8 +7,9 @@ use std::{
 
 use async_trait::async_trait;
 use polywire_core::{
-    App, Listening, Space,
+    App, Composition, FromSettings, Listening, Space, TokenPlace,
     http::{Request, Response, direct::Responder, request_even_cut},
+    settings::Problem,
 };
 use warp::{Filter, filters::BoxedFilter};
 
@@ -16,18 +17,33 @@ use crate::{
     context::Context,
     keys::{KeySet, KeySets},
     route::{self, FastPath},
-    settings::Settings,
+    settings::{Parameters, PubNubSettings},
 };
 
 /// The PubNub app.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct PubNub {
     key_sets: Vec<KeySet>,
-    settings: Settings,
+    settings: Parameters,
     context: OnceLock<Arc<Context>>,
 }
 
+impl Default for PubNub {
+    fn default() -> Self {
+        Self::new(&PubNubSettings::default())
+    }
+}
+
 impl PubNub {
+    /// With these settings.
+    pub fn new(settings: &PubNubSettings) -> Self {
+        Self {
+            key_sets: settings.key_sets.iter().map(Into::into).collect(),
+            settings: settings.into(),
+            context: OnceLock::new(),
+        }
+    }
+
     /// Adds a tenant. Without any there is one with the vendor's keys `demo` and `demo`, on loopback.
     #[must_use]
     pub fn key_set(mut self, keys: KeySet) -> Self {
@@ -50,67 +66,63 @@ impl PubNub {
         self
     }
 
-    /// Sets how long a poll is held when nothing comes; the SDKs give up after 310 s. Default 280 s.
+    /// Sets [`hold_secs`](PubNubSettings::hold_secs).
     #[must_use]
     pub fn hold(mut self, time: Duration) -> Self {
         self.settings.hold = time;
         self
     }
 
-    /// Sets how many bytes of messages are kept for clients that ask later; the oldest go first. Default
-    /// 64 MiB.
+    /// Sets [`queue_bytes_max`](PubNubSettings::queue_bytes_max).
     #[must_use]
     pub fn queue_bytes_max(mut self, bytes: usize) -> Self {
         self.settings.queue_bytes_max = bytes;
         self
     }
 
-    /// Sets how long messages are kept for clients that ask later. Default 20 minutes.
+    /// Sets [`queue_secs`](PubNubSettings::queue_secs).
     #[must_use]
     pub fn queue_age_max(mut self, time: Duration) -> Self {
         self.settings.queue_age_max = time;
         self
     }
 
-    /// Sets whether clients that ask for what is not kept in memory any more get it from history, where there
-    /// is one. Default true.
+    /// Sets [`catch_up`](PubNubSettings::catch_up).
     #[must_use]
     pub fn catch_up(mut self, on: bool) -> Self {
         self.settings.catch_up = on;
         self
     }
 
-    /// Sets how many bytes a message may have, with the name of its channel. Default 32 KiB.
+    /// Sets [`message_bytes_max`](PubNubSettings::message_bytes_max).
     #[must_use]
     pub fn message_bytes_max(mut self, bytes: usize) -> Self {
         self.settings.message_bytes_max = bytes;
         self
     }
 
-    /// Sets whether it is known who is there. Default true.
+    /// Sets [`presence`](PubNubSettings::presence).
     #[must_use]
     pub fn presence(mut self, on: bool) -> Self {
         self.settings.presence = on;
         self
     }
 
-    /// Sets how long a client that says nothing of it is present after its last sign of life. Default
-    /// 300 s.
+    /// Sets [`presence_timeout_secs`](PubNubSettings::presence_timeout_secs).
     #[must_use]
     pub fn presence_timeout(mut self, time: Duration) -> Self {
         self.settings.presence_timeout = time;
         self
     }
 
-    /// Sets up to how many members every coming and going is told of at once; beyond that they are summed
-    /// up. Default 20.
+    /// Sets [`presence_announce_max`](PubNubSettings::presence_announce_max).
     #[must_use]
     pub fn presence_announce_max(mut self, members: usize) -> Self {
         self.settings.announce_max = members;
         self
     }
 
-    /// Sets how often comings and goings that are summed up are told of. Default 10 s.
+    /// Sets [`presence_interval_secs`](PubNubSettings::presence_interval_secs).
     #[must_use]
     pub fn presence_interval(mut self, time: Duration) -> Self {
         self.settings.interval = time;
@@ -120,6 +132,22 @@ impl PubNub {
     fn context(&self, space: &Arc<Space>) -> &Arc<Context> {
         self.context
             .get_or_init(|| Context::new(space, self.key_sets.clone(), self.settings.clone()))
+    }
+}
+
+impl FromSettings for PubNub {
+    type Settings = PubNubSettings;
+
+    fn from_settings(
+        settings: &PubNubSettings,
+        composition: &Composition,
+    ) -> Result<Self, Problem> {
+        let app = Self::new(settings);
+        Ok(match &composition.token_place {
+            TokenPlace::Query(name) => app.auth_as_query(name),
+            // Its clients have no header to set.
+            TokenPlace::Header(_) => app,
+        })
     }
 }
 

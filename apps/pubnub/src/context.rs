@@ -13,7 +13,7 @@ use crate::{
     recent::Recent,
     registries::Registries,
     reply::Refused,
-    settings::Settings,
+    settings::Parameters,
     stream::{Bounds, Streams},
 };
 
@@ -22,7 +22,7 @@ pub(crate) struct Context {
     pub(crate) space: Arc<Space>,
     pub(crate) keys: KeySets,
     pub(crate) access: Access,
-    pub(crate) settings: Settings,
+    pub(crate) settings: Parameters,
     /// Who has just left.
     pub(crate) leaves: Recent<()>,
     /// Who has just come by a heartbeat, with the cursor from before that.
@@ -34,7 +34,11 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(space: &Arc<Space>, key_sets: Vec<KeySet>, settings: Settings) -> Arc<Self> {
+    pub(crate) fn new(
+        space: &Arc<Space>,
+        key_sets: Vec<KeySet>,
+        settings: Parameters,
+    ) -> Arc<Self> {
         let bounds = Bounds {
             bytes_max: settings.queue_bytes_max,
             age_max: settings.queue_age_max,

@@ -41,4 +41,8 @@ mod subscribe;
 mod subscribe_set;
 mod text;
 
-pub use self::{app::PubNub, keys::KeySet};
+pub use self::{
+    app::PubNub,
+    keys::KeySet,
+    settings::{KeySetSettings, PubNubSettings},
+};

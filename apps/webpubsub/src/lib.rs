@@ -31,11 +31,13 @@ mod replay_buffer;
 mod rest;
 mod rights;
 mod session;
+mod settings;
 mod webhook;
 
 pub use self::{
     app::{ClientAccess, WebPubSub},
     event::{ConnectRequest, Connection, Event, EventFailure, EventHandler, Reply, Welcome},
     fuzzing::{read_filter, read_frame},
+    settings::{EventHandlerSettings, HubSettings, WebPubSubSettings},
     webhook::{SystemEvent, Webhook, WebhookError},
 };

@@ -12,7 +12,7 @@ pub struct LazyRegistry {
     space: Arc<Space>,
     name: &'static str,
     bytes_max: usize,
-    on_change: Arc<dyn Fn(&str, Option<&crate::JsonText>) + Send + Sync>,
+    on_change: Arc<OnChange>,
     registry: OnceCell<Arc<Registry>>,
 }
 
@@ -29,7 +29,7 @@ impl Registry {
             space: space.clone(),
             name,
             bytes_max,
-            on_change: on_change.into(),
+            on_change: Arc::new(on_change),
             registry: OnceCell::new(),
         }
     }

@@ -2,6 +2,7 @@
 
 mod builder;
 mod error;
+mod from_settings;
 mod listen;
 mod listeners;
 mod server;
@@ -9,6 +10,7 @@ mod server;
 pub use self::{
     builder::{AppRunner, Builder},
     error::{BindFailure, StartError},
+    from_settings::{Composition, FromSettings},
     listen::Listen,
     server::Server,
 };

@@ -12,7 +12,7 @@ use super::{
     signature::{BadSignature, Signed},
     token::{self, Token},
 };
-use crate::{keys::KeySet, query::Query, reply, service, settings::Settings};
+use crate::{keys::KeySet, query::Query, reply, service, settings::Parameters};
 
 /// Who may come in.
 pub(crate) struct Access {
@@ -25,7 +25,7 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    pub(crate) fn new(space: &Arc<Space>, settings: &Settings) -> Self {
+    pub(crate) fn new(space: &Arc<Space>, settings: &Parameters) -> Self {
         Self {
             space: space.clone(),
             authenticate: settings.authenticate,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use polywire_core::space::Lease;
 
-use crate::settings::Settings;
+use crate::settings::Parameters;
 
 /// Reads the seconds that a client wants to count as present.
 pub(crate) fn parse_timeout(seconds: Option<&str>) -> Result<Option<Duration>, ()> {
@@ -19,7 +19,7 @@ pub(crate) fn parse_timeout(seconds: Option<&str>) -> Result<Option<Duration>, (
 }
 
 /// How long a sign of life counts that asks for so long.
-pub(crate) fn stay(settings: &Settings, timeout: Option<Duration>) -> Lease {
+pub(crate) fn stay(settings: &Parameters, timeout: Option<Duration>) -> Lease {
     Lease {
         timeout,
         otherwise: settings.presence_timeout,
