@@ -44,12 +44,12 @@ impl Default for SessionLimits {
     }
 }
 
-/// Which faces an address shows.
+/// Which protocols an address offers: the setting `face`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Faces {
     /// Both: the first topic of a connection decides. With [`authenticate`](crate::Emitter::authenticate), clients
-    /// with a password are shown the plain one and others the Emitter one.
+    /// with a password speak plain MQTT and others the Emitter protocol.
     #[default]
     Both,
     /// The Emitter protocol alone.

@@ -176,7 +176,7 @@ impl Subscriber {
         self.state.lock().subscriptions.clone()
     }
 
-    /// The route formats of the face that the client sees: before that it is subscribed to nothing.
+    /// Sets the wire formats of the mode that the client speaks: before that it is subscribed to nothing.
     pub(crate) fn set_encoders(&self, encoders: Encoders) {
         self.route.set_encoders(encoders);
     }
@@ -270,11 +270,13 @@ impl Subscriber {
     /// Sends stored messages, and what came meanwhile.
     pub(crate) fn open_gate(&self, read: Vec<Arc<Publication>>, flusher: &Flusher) {
         let known = read.iter().map(|one| one.position().timetoken).collect();
-        self.gate
-            .open(read, known, |publication, was_read| match was_read {
-                true => self.replay(publication),
-                false => self.deliver_held(publication, flusher),
-            });
+        self.gate.open(read, known, |publication, was_read| {
+            if was_read {
+                self.replay(publication);
+            } else {
+                self.deliver_held(publication, flusher);
+            }
+        });
     }
 
     fn replay(&self, publication: &Publication) {

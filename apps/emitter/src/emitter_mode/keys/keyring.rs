@@ -1,4 +1,4 @@
-//! What a text in the place of a key is.
+//! The keyring: what a text in the place of a key is.
 
 use std::sync::Arc;
 
@@ -110,6 +110,7 @@ impl Keyring {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::now;
 
     fn ring() -> Keyring {
         Keyring::new(OwnKeys::new("a master key of tests"), None)
