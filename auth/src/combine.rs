@@ -109,9 +109,12 @@ mod tests {
     #[async_trait]
     impl AuthenticationPolicy for Says {
         async fn authenticate(&self, _: &Credentials) -> Result<Identity, AuthenticationError> {
-            self.0.clone().map_err(|unavailable| match unavailable {
-                true => AuthenticationError::Unavailable("down".into()),
-                false => AuthenticationError::Refused,
+            self.0.clone().map_err(|unavailable| {
+                if unavailable {
+                    AuthenticationError::Unavailable("down".into())
+                } else {
+                    AuthenticationError::Refused
+                }
             })
         }
     }

@@ -1,4 +1,4 @@
-//! What two identities may both do.
+//! Intersection of two identities: what both may do.
 
 use polywire_core::{Grant, Identity, Level, Pattern, Permissions, Scope};
 

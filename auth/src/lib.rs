@@ -21,8 +21,8 @@ mod intersection;
 mod secret;
 
 pub use self::{
-    api_key::ApiKey,
+    api_key::{ApiKey, ApiKeySettings},
     combine::{And, AuthenticationPolicyExt, Or},
     echo::Echo,
-    header::Header,
+    header::{Header, HeaderSettings},
 };

@@ -5,5 +5,5 @@ mod redis;
 
 pub use self::{
     memory::Memory,
-    redis::{Redis, RedisHistory, RedisSettings},
+    redis::{Redis, RedisHistory, RedisSection, RedisSettings},
 };

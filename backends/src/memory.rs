@@ -36,7 +36,10 @@ impl PubSubBackend for Memory {
 
     fn publish_now(&self, draft: Draft) -> Attempt {
         match self.node.get() {
-            Some(node) => node.publish_now(draft),
+            Some(node) => match node.publish_now(draft) {
+                Ok(receipt) => Attempt::Done(Ok(receipt)),
+                Err(draft) => Attempt::Waits(draft),
+            },
             None => Attempt::Done(Err(BackendError::NotRunning)),
         }
     }

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use warp::filters::BoxedFilter;
 
 use crate::{
-    runner::Listening,
     space::Space,
     transport::{
+        Listening,
         http::{Response, direct::Responder},
         tcp::TcpProtocol,
     },
@@ -78,8 +78,8 @@ pub trait App: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Who answers those requests of the app that wait for long, or are many, on a [shorter
-    /// way](crate::http::direct) than the routes. Called once, before the server listens.
+    /// Who answers those requests of the app that wait for long, or are many, on a [faster
+    /// path](crate::http::direct) than the routes. Called once, before the server listens.
     fn responder(&self, space: &Arc<Space>) -> Option<Arc<dyn Responder>> {
         let _ = space;
         None

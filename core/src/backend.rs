@@ -5,12 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
-    channel::Channel,
     hub::LocalNode,
-    identity::ClientId,
-    pattern::Pattern,
+    interest::Interest,
     persistence::{History, PersistenceError},
-    publication::{Draft, Target},
+    publication::Draft,
     receipt::Receipt,
 };
 
@@ -164,44 +162,6 @@ pub enum Attempt {
     Done(Result<Receipt, BackendError>),
     /// It would have to wait; nothing was done.
     Waits(Draft),
-}
-
-/// What a node wants to be told of.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Interest {
-    /// A channel.
-    Channel(Channel),
-    /// Private messages of a client.
-    Client(ClientId),
-    /// Every channel that matches.
-    Pattern(Pattern),
-}
-
-impl From<Target> for Interest {
-    fn from(target: Target) -> Self {
-        match target {
-            Target::Channel(channel) => Self::Channel(channel),
-            Target::Client(client) => Self::Client(client),
-        }
-    }
-}
-
-impl From<&Channel> for Interest {
-    fn from(channel: &Channel) -> Self {
-        Self::Channel(channel.clone())
-    }
-}
-
-impl From<&ClientId> for Interest {
-    fn from(client: &ClientId) -> Self {
-        Self::Client(client.clone())
-    }
-}
-
-impl From<&Pattern> for Interest {
-    fn from(pattern: &Pattern) -> Self {
-        Self::Pattern(pattern.clone())
-    }
 }
 
 /// How a backend fares.

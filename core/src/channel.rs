@@ -2,6 +2,13 @@
 
 use std::{borrow::Borrow, fmt, sync::Arc};
 
+/// What the names of channels begin with that apps use among themselves. No client publishes or subscribes there.
+pub const RESERVED: &str = "$polywire/";
+
+/// What the names of channels begin with on which a server says something of itself. Clients may subscribe there, and
+/// do not publish.
+pub const SYSTEM: &str = "$SYS/";
+
 /// The name of a channel, kept byte for byte.
 ///
 /// Two protocols mean the same channel when their names are equal after each protocol's own syntax
@@ -31,14 +38,19 @@ impl Channel {
         }
     }
 
-    /// True when it is one of those that apps use among themselves: see [`space::RESERVED`](crate::space::RESERVED).
-    pub fn is_reserved(&self) -> bool {
-        self.0.starts_with(crate::space::RESERVED)
+    /// The channel of this name among those that apps use among themselves: see [`RESERVED`].
+    pub fn reserved(name: &str) -> Self {
+        Self(format!("{RESERVED}{name}").into())
     }
 
-    /// True when the server says something of itself there: see [`space::SYSTEM`](crate::space::SYSTEM).
+    /// True when it is one of those that apps use among themselves: see [`RESERVED`].
+    pub fn is_reserved(&self) -> bool {
+        self.0.starts_with(RESERVED)
+    }
+
+    /// True when the server says something of itself there: see [`SYSTEM`].
     pub fn is_system(&self) -> bool {
-        self.0.starts_with(crate::space::SYSTEM)
+        self.0.starts_with(SYSTEM)
     }
 
     /// The name.

@@ -3,7 +3,9 @@
 //!
 //! It knows no protocol of any app and no store: those are other crates that depend on this one.
 
+pub mod cryptography;
 pub mod delivery;
+pub mod settings;
 pub mod space;
 #[cfg(any(test, doctest, feature = "testkit"))]
 pub mod testkit;
@@ -13,23 +15,32 @@ mod app;
 mod authentication;
 mod backend;
 mod channel;
+mod cluster;
 mod dispatcher;
+mod framing;
 mod hub;
 mod identity;
+mod interest;
 mod limits;
+mod log_limiter;
+mod net;
 mod pattern;
 mod persistence;
+mod presence;
 mod publication;
 mod receipt;
 mod registry;
 mod runner;
+mod runtime;
 mod token_place;
+mod wheel;
 
 pub use self::{
     app::App,
     authentication::{AuthenticationError, AuthenticationPolicy, Credentials},
-    backend::{Attempt, BackendError, BackendStatus, Interest, PubSubBackend},
+    backend::{Attempt, BackendError, BackendStatus, PubSubBackend},
     channel::{Channel, InvalidChannel},
+    cluster::{Asked, Cluster, ClusterHandler, ClusterService, Unanswered},
     dispatcher::{
         Command, Dispatcher, Event, Handler, Handlers, Origin, Refusal, RefusalKind,
         StandardDispatcher, Verdict,
@@ -38,12 +49,14 @@ pub use self::{
     identity::{
         ClientId, ConnectionId, Grant, Identity, InvalidClientId, NodeId, Permissions, Scope,
     },
+    interest::Interest,
     limits::Limits,
+    log_limiter::LogLimiter,
     pattern::{InvalidPattern, Level, Pattern},
     persistence::{
-        Annotation, Continuation, Durability, DurabilitySetting, History, HistoryError, Kept,
-        Order, Page, PersistenceError, PersistencePolicy, Query, Rule, RuleSettings, Rules, Span,
-        Stored, read_after,
+        Annotation, Continuation, Durability, DurabilitySetting, History, HistoryError, Order,
+        Page, PersistResult, PersistenceError, PersistencePolicy, Query, Rule, RuleSettings, Rules,
+        Span, Stored, read_after,
     },
     publication::{
         BinaryError, Clock, Draft, Epoch, InvalidJson, JsonText, Kind, Payload, Position,
@@ -51,9 +64,12 @@ pub use self::{
         decode_draft, encode_draft,
     },
     receipt::Receipt,
-    registry::{OnChange, Registry, RegistryError},
-    runner::{AppRunner, BindFailure, Builder, Listen, Listening, Runtime, Server, StartError},
+    registry::{LazyRegistry, OnChange, Registry, RegistryError},
+    runner::{
+        AppRunner, BindFailure, Builder, Composition, FromSettings, Listen, Server, StartError,
+    },
+    runtime::Runtime,
     space::Space,
     token_place::TokenPlace,
-    transport::{http, tls::TlsOptions},
+    transport::{Listening, http, tls::TlsOptions},
 };

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::settings::{Problem, Settings};
+
 /// What one client may take. Every bound has a default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -54,6 +56,31 @@ impl Default for Limits {
             body_secs: 30,
             keep_alive_secs: 75,
         }
+    }
+}
+
+impl Settings for Limits {
+    fn problems(&self) -> Vec<Problem> {
+        Problem::zeros([
+            ("message_bytes_max", self.message_bytes_max == 0),
+            ("name_bytes_max", self.name_bytes_max == 0),
+            (
+                "channels_per_connection_max",
+                self.channels_per_connection_max == 0,
+            ),
+            ("members_max", self.members_max == 0),
+            ("connections_max", self.connections_max == 0),
+            (
+                "connections_per_address_max",
+                self.connections_per_address_max == 0,
+            ),
+            ("outbound_bytes_max", self.outbound_bytes_max == 0),
+            ("outbound_stall_secs", self.outbound_stall_secs == 0),
+            ("header_secs", self.header_secs == 0),
+            ("tls_handshakes_max", self.tls_handshakes_max == 0),
+            ("body_secs", self.body_secs == 0),
+            ("keep_alive_secs", self.keep_alive_secs == 0),
+        ])
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
 
 use async_trait::async_trait;
 use polywire_core::{
-    BackendError, Channel, Draft, Durability, Hub, Interest, Kept, LocalNode, Payload,
+    BackendError, Channel, Draft, Durability, Hub, Interest, LocalNode, Payload, PersistResult,
     PersistenceError, PersistencePolicy, PubSubBackend, Publication, Receipt, Retention, Seq,
     delivery::Flusher,
     testkit::{LocalBackend, Recorder, until, within},
@@ -48,11 +48,11 @@ fn text(publication: &Publication) -> String {
 
 #[async_trait]
 impl PersistencePolicy for Gate {
-    async fn persist(&self, _: &Arc<Publication>) -> Kept {
+    async fn persist(&self, _: &Arc<Publication>) -> PersistResult {
         panic!("batches are wanted")
     }
 
-    async fn persist_all(&self, batch: &[Arc<Publication>]) -> Vec<Kept> {
+    async fn persist_all(&self, batch: &[Arc<Publication>]) -> Vec<PersistResult> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         self.open.acquire().await.unwrap().forget();
         let texts: Vec<_> = batch.iter().map(|p| text(p)).collect();

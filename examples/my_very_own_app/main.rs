@@ -16,7 +16,7 @@ struct MyPersistence;
 
 #[async_trait]
 impl PersistencePolicy for MyPersistence {
-    async fn persist(&self, publication: &Arc<Publication>) -> Kept {
+    async fn persist(&self, publication: &Arc<Publication>) -> PersistResult {
         println!("{:?}", publication.payload);
         println!("{:?}", publication.target);
         println!("KABOOM !");

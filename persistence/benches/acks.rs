@@ -12,8 +12,8 @@ use std::{
 };
 
 use polywire_core::{
-    Channel, Clock, Draft, Epoch, Kept, Payload, PersistencePolicy, Position, Publication, Rules,
-    Seq, Target,
+    Channel, Clock, Draft, Epoch, Payload, PersistResult, PersistencePolicy, Position, Publication,
+    Rules, Seq, Target,
 };
 use polywire_persistence::{DiskHistory, DiskSettings};
 use tokio::sync::{mpsc, oneshot};
@@ -27,7 +27,7 @@ const PAYLOAD: usize = 200;
 /// What a record has besides its payload and the name.
 const OVERHEAD: usize = 70;
 
-type Entry = (Arc<Publication>, oneshot::Sender<Kept>);
+type Entry = (Arc<Publication>, oneshot::Sender<PersistResult>);
 
 /// Each publisher has `window` publications under way on a channel of its own. Returns how long each waited,
 /// and how large the batches were.

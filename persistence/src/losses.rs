@@ -1,4 +1,4 @@
-//! What was not stored: counted, and logged now and then.
+//! Losses: what was not stored, counted, and logged now and then.
 
 use std::time::{Duration, Instant};
 

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use polywire_core::{
-    Annotation, Durability, History, HistoryError, Kept, Page, Pattern, PersistenceError,
+    Annotation, Durability, History, HistoryError, Page, Pattern, PersistResult, PersistenceError,
     PersistencePolicy, Position, Publication, Query, Span, Target, Timetoken,
 };
 
@@ -73,7 +73,7 @@ impl Namespaced {
 
 #[async_trait]
 impl PersistencePolicy for Namespaced {
-    async fn persist(&self, publication: &Arc<Publication>) -> Kept {
+    async fn persist(&self, publication: &Arc<Publication>) -> PersistResult {
         let policy = self.of(&publication.target);
         if !policy.stores() {
             return Ok(Durability::Delivered);
@@ -81,7 +81,7 @@ impl PersistencePolicy for Namespaced {
         policy.persist(publication).await
     }
 
-    async fn persist_all(&self, batch: &[Arc<Publication>]) -> Vec<Kept> {
+    async fn persist_all(&self, batch: &[Arc<Publication>]) -> Vec<PersistResult> {
         let places: Vec<_> = batch.iter().map(|p| self.place(&p.target)).collect();
         let parts = self.policies().enumerate().map(|(place, policy)| {
             let part: Vec<_> = (0..batch.len()).filter(|n| places[*n] == place).collect();
@@ -109,7 +109,7 @@ impl PersistencePolicy for Namespaced {
         policy.stores() && policy.waits(target)
     }
 
-    fn persist_now(&self, publication: &Arc<Publication>) -> Kept {
+    fn persist_now(&self, publication: &Arc<Publication>) -> PersistResult {
         let policy = self.of(&publication.target);
         if !policy.stores() {
             return Ok(Durability::Delivered);

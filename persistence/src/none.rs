@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use polywire_core::{Durability, Kept, PersistencePolicy, Publication};
+use polywire_core::{Durability, PersistResult, PersistencePolicy, Publication};
 
 /// Keeps nothing.
 #[derive(Debug, Clone, Copy, Default)]
@@ -11,7 +11,7 @@ pub struct NoPersistence;
 
 #[async_trait]
 impl PersistencePolicy for NoPersistence {
-    async fn persist(&self, _: &Arc<Publication>) -> Kept {
+    async fn persist(&self, _: &Arc<Publication>) -> PersistResult {
         Ok(Durability::Delivered)
     }
 

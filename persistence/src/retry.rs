@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use polywire_core::{History, Kept, PersistenceError, PersistencePolicy, Publication, Target};
+use polywire_core::{
+    History, PersistResult, PersistenceError, PersistencePolicy, Publication, Target,
+};
 
 /// The longest pause between two attempts.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -38,20 +40,20 @@ impl<P> Retry<P> {
 }
 
 /// Trying again may help.
-fn may_help(kept: &Kept) -> bool {
+fn may_help(kept: &PersistResult) -> bool {
     matches!(kept, Err(PersistenceError::Store(_)))
 }
 
 #[async_trait]
 impl<P: PersistencePolicy> PersistencePolicy for Retry<P> {
-    async fn persist(&self, publication: &Arc<Publication>) -> Kept {
+    async fn persist(&self, publication: &Arc<Publication>) -> PersistResult {
         let kept = self.persist_all(std::slice::from_ref(publication)).await;
         kept.into_iter()
             .next()
             .unwrap_or(Err(PersistenceError::Closed))
     }
 
-    async fn persist_all(&self, batch: &[Arc<Publication>]) -> Vec<Kept> {
+    async fn persist_all(&self, batch: &[Arc<Publication>]) -> Vec<PersistResult> {
         let mut kept = self.policy.persist_all(batch).await;
         kept.resize(batch.len(), Err(PersistenceError::Closed));
         let mut pause = self.pause;
@@ -76,7 +78,7 @@ impl<P: PersistencePolicy> PersistencePolicy for Retry<P> {
         self.policy.waits(target)
     }
 
-    fn persist_now(&self, publication: &Arc<Publication>) -> Kept {
+    fn persist_now(&self, publication: &Arc<Publication>) -> PersistResult {
         self.policy.persist_now(publication)
     }
 
@@ -113,7 +115,7 @@ mod tests {
 
     #[async_trait]
     impl PersistencePolicy for Fails {
-        async fn persist(&self, _: &Arc<Publication>) -> Kept {
+        async fn persist(&self, _: &Arc<Publication>) -> PersistResult {
             let left = self
                 .left
                 .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
@@ -124,7 +126,7 @@ mod tests {
         }
     }
 
-    async fn kept(times: usize, error: PersistenceError) -> Kept {
+    async fn kept(times: usize, error: PersistenceError) -> PersistResult {
         let draft = Draft::new(Channel::new("room").unwrap(), Payload::text("hello"));
         let policy = Fails {
             left: times.into(),

@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use polywire_core::{
-    Durability, History, Kept, PersistenceError, PersistencePolicy, Publication, Target,
+    Durability, History, PersistResult, PersistenceError, PersistencePolicy, Publication, Target,
 };
 
-use crate::Retry;
+use crate::retry::Retry;
 
 /// Ways to combine policies; every policy has them.
 pub trait PersistencePolicyExt: PersistencePolicy + Sized {
@@ -50,13 +50,13 @@ pub struct Tee<A, B> {
 
 #[async_trait]
 impl<A: PersistencePolicy, B: PersistencePolicy> PersistencePolicy for Tee<A, B> {
-    async fn persist(&self, publication: &Arc<Publication>) -> Kept {
+    async fn persist(&self, publication: &Arc<Publication>) -> PersistResult {
         let batch = std::slice::from_ref(publication);
         let kept = self.persist_all(batch).await.pop();
         kept.unwrap_or(Err(PersistenceError::Closed))
     }
 
-    async fn persist_all(&self, batch: &[Arc<Publication>]) -> Vec<Kept> {
+    async fn persist_all(&self, batch: &[Arc<Publication>]) -> Vec<PersistResult> {
         let (first, second) = tokio::join!(
             persist_all(&self.first, batch),
             persist_all(&self.second, batch)
@@ -72,7 +72,7 @@ impl<A: PersistencePolicy, B: PersistencePolicy> PersistencePolicy for Tee<A, B>
         waits(&self.first, target) || waits(&self.second, target)
     }
 
-    fn persist_now(&self, publication: &Arc<Publication>) -> Kept {
+    fn persist_now(&self, publication: &Arc<Publication>) -> PersistResult {
         both(
             persist_now(&self.first, publication),
             persist_now(&self.second, publication),
@@ -93,7 +93,7 @@ impl<A: PersistencePolicy, B: PersistencePolicy> PersistencePolicy for Tee<A, B>
 }
 
 /// The safer of two answers; an error where one is.
-fn both(first: Kept, second: Kept) -> Kept {
+fn both(first: PersistResult, second: PersistResult) -> PersistResult {
     Ok(first?.max(second?))
 }
 
@@ -101,7 +101,7 @@ fn waits<P: PersistencePolicy>(policy: &P, target: &Target) -> bool {
     policy.stores() && policy.waits(target)
 }
 
-fn persist_now<P: PersistencePolicy>(policy: &P, publication: &Arc<Publication>) -> Kept {
+fn persist_now<P: PersistencePolicy>(policy: &P, publication: &Arc<Publication>) -> PersistResult {
     if policy.stores() {
         policy.persist_now(publication)
     } else {
@@ -110,7 +110,10 @@ fn persist_now<P: PersistencePolicy>(policy: &P, publication: &Arc<Publication>)
 }
 
 /// One answer for each, also from a policy that does not wait.
-async fn persist_all<P: PersistencePolicy>(policy: &P, batch: &[Arc<Publication>]) -> Vec<Kept> {
+async fn persist_all<P: PersistencePolicy>(
+    policy: &P,
+    batch: &[Arc<Publication>],
+) -> Vec<PersistResult> {
     if !policy.stores() {
         return batch.iter().map(|_| Ok(Durability::Delivered)).collect();
     }
@@ -133,7 +136,7 @@ mod tests {
 
     #[async_trait]
     impl PersistencePolicy for Broken {
-        async fn persist(&self, _: &Arc<Publication>) -> Kept {
+        async fn persist(&self, _: &Arc<Publication>) -> PersistResult {
             Err(PersistenceError::Full)
         }
     }

@@ -41,7 +41,7 @@ use crate::{
     server::{tcp::TcpEndpoint, websocket::WebSocketEndpoint},
     session::context::SessionContext,
     sessions::manager::SessionManager,
-    settings::{Faces, InvalidSetting, NAME, SessionLimits},
+    settings::{EmitterSettings, Faces, InvalidSetting, NAME, SessionLimits, check_master_key},
 };
 
 /// What a packet may be longer than a message: its topic and the rest.
@@ -49,9 +49,6 @@ const PACKET_BYTES_MORE: usize = 8 << 10;
 
 /// How long a start waits for what was there before.
 const START: Duration = Duration::from_secs(10);
-
-/// How often the server says something of itself.
-const SYS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The Emitter app: MQTT, with topics that begin with a key, and with topics as they are.
 #[derive(Clone)]
@@ -80,16 +77,17 @@ enum Secret {
 impl Default for Emitter {
     /// With both protocols, and a random master key, which the server shows when it starts.
     fn default() -> Self {
+        let settings = EmitterSettings::default();
         Self {
-            authenticate: false,
+            authenticate: settings.authenticate,
             token_place: TokenPlace::Query("api_key".into()),
             faces: Faces::Both,
             secret: Secret::Random(Alphanumeric.sample_string(&mut rand::rng(), 32)),
             licence: None,
             refused_filters: RefusedFilters::default(),
             session_limits: SessionLimits::default(),
-            keep_alive_secs_max: 0,
-            sys_interval: SYS_INTERVAL,
+            keep_alive_secs_max: settings.keep_alive_secs_max,
+            sys_interval: Duration::from_secs(settings.sys_interval_secs.into()),
             started: Arc::default(),
         }
     }
@@ -120,6 +118,11 @@ impl Emitter {
         self
     }
 
+    pub(crate) fn token_place(mut self, place: TokenPlace) -> Self {
+        self.token_place = place;
+        self
+    }
+
     /// Sets which protocols are offered. Default both.
     #[must_use]
     pub fn faces(mut self, faces: Faces) -> Self {
@@ -133,10 +136,7 @@ impl Emitter {
     /// [`InvalidSetting::MasterKey`]
     pub fn master_key(mut self, key: impl Into<String>) -> Result<Self, InvalidSetting> {
         let key = key.into();
-        let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        if !(16..=256).contains(&key.len()) || !key.bytes().all(is_safe) {
-            return Err(InvalidSetting::MasterKey);
-        }
+        check_master_key(&key)?;
         self.secret = Secret::Given(key);
         Ok(self)
     }

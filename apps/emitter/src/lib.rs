@@ -7,6 +7,7 @@ mod clock;
 mod codec;
 mod delivery;
 mod emitter_mode;
+mod from_settings;
 #[doc(hidden)]
 pub mod fuzzing;
 mod server;
@@ -16,5 +17,5 @@ mod settings;
 
 pub use self::{
     app::{Emitter, PlainMqtt},
-    settings::{Faces, InvalidSetting, SessionLimits},
+    settings::{EmitterSettings, Faces, InvalidSetting, SessionLimits},
 };

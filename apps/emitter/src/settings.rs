@@ -1,4 +1,11 @@
-//! Settings, what can be wrong with them, and what cannot be set.
+//! What can be set, and what can be wrong with it.
+
+use std::net::SocketAddr;
+
+use polywire_core::settings::{Problem, Secret, Settings};
+use serde::Deserialize;
+
+use crate::emitter_mode::keys::Licence;
 
 /// The short name of the app.
 pub(crate) const NAME: &str = "emitter";
@@ -37,15 +44,51 @@ pub struct SessionLimits {
 
 impl Default for SessionLimits {
     fn default() -> Self {
+        let settings = EmitterSettings::default();
         Self {
-            expiry_secs_max: 7 * 24 * 60 * 60,
-            bytes_max: 256 << 20,
+            expiry_secs_max: settings.session_expiry_secs_max,
+            bytes_max: settings.session_bytes_max,
         }
     }
 }
 
+/// `[apps.emitter]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "struct EmitterSection")]
+pub struct EmitterSettings {
+    /// Asks the authentication policy for every client of the plain face, with its password. Default false.
+    pub authenticate: bool,
+    /// What is shown on the addresses of the app: topics with keys (`emitter`), topics as they are (`plain`), or both:
+    /// see [Emitter and MQTT](protocols/emitter.md). Default `both`.
+    pub face: Faces,
+    /// Makes the keys of channels: 16 to 256 letters, digits, `-` and `_`; the same on all nodes. Another one ends all
+    /// keys that were made. Default: a random one, shown at the start, or the `license`.
+    pub master_key: Option<Secret>,
+    /// The license of an existing Emitter installation, whose keys are accepted; without a `master_key` it signs new
+    /// ones. Default none.
+    pub license: Option<Secret>,
+    /// An IP address and a port for MQTT with topics as they are, such as `127.0.0.1:1883`. Default none.
+    pub plain_listen: Option<SocketAddr>,
+    /// Topic filters that nobody may subscribe to, such as `#`: as they are written, without the key and the last slash
+    /// on the Emitter face. Default none.
+    pub refused_filters: Vec<String>,
+    /// Seconds that a session of MQTT lasts without a connection, at most, whatever its client asks for; 0 for none.
+    /// Default a week.
+    pub session_expiry_secs_max: u32,
+    /// Bytes that wait for all clients that are away; when there are more, the oldest for a client make room for what
+    /// comes, and no further session begins. Default 256 MiB.
+    pub session_bytes_max: usize,
+    /// Seconds between two packets that clients of MQTT 5.0 are told to keep to where they would take longer; 0 for
+    /// what they say. Default 0.
+    pub keep_alive_secs_max: u16,
+    /// Seconds between two reports on the `$SYS` topics that somebody subscribed to; 0 is never, and there are none.
+    /// Default 10.
+    pub sys_interval_secs: u32,
+}
+
 /// Which protocols an address offers: the setting `face`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Faces {
     /// Both: the first topic of a connection decides. With [`authenticate`](crate::Emitter::authenticate), clients
@@ -56,4 +99,54 @@ pub enum Faces {
     Emitter,
     /// MQTT with topics as they are.
     Plain,
+}
+
+impl Default for EmitterSettings {
+    fn default() -> Self {
+        Self {
+            authenticate: false,
+            face: Faces::default(),
+            master_key: None,
+            license: None,
+            plain_listen: None,
+            refused_filters: Vec::new(),
+            session_expiry_secs_max: 7 * 24 * 60 * 60,
+            session_bytes_max: 256 << 20,
+            keep_alive_secs_max: 0,
+            sys_interval_secs: 10,
+        }
+    }
+}
+
+impl Settings for EmitterSettings {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if let Some(key) = &self.master_key
+            && let Err(error) = check_master_key(key.reveal())
+        {
+            problems.push(Problem::new("master_key", error.to_string()));
+        }
+        if let Some(license) = &self.license
+            && Licence::parse(license.reveal()).is_err()
+        {
+            let message = InvalidSetting::Licence.to_string();
+            problems.push(Problem::new("license", message));
+        }
+        problems
+    }
+
+    fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+        let address = self.plain_listen.map(|address| ("plain_listen", address));
+        address.into_iter().collect()
+    }
+}
+
+/// What a master key looks like, so that it can stand in addresses.
+pub(crate) fn check_master_key(key: &str) -> Result<(), InvalidSetting> {
+    let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if (16..=256).contains(&key.len()) && key.bytes().all(is_safe) {
+        Ok(())
+    } else {
+        Err(InvalidSetting::MasterKey)
+    }
 }

@@ -7,9 +7,10 @@ use futures_util::stream;
 use http::{HeaderValue, Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use polywire_core::{
-    App, AuthenticationError, Channel, ConnectionId, HistoryError, Identity, Listening, Origin,
-    Permissions, Query, RefusalKind, Space, Span, Target, Timetoken,
+    App, AuthenticationError, Channel, Composition, ConnectionId, FromSettings, HistoryError,
+    Identity, Listening, Origin, Permissions, Query, RefusalKind, Space, Span, Target, Timetoken,
     http::{Request, Response, request_under, stream as streamed},
+    settings::Problem,
 };
 use warp::{Filter, filters::BoxedFilter};
 
@@ -38,6 +39,14 @@ const NOT_KEPT: &str =
 /// An answer that breaks off ends with a line that has an `error` and nothing else.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HistoryApi;
+
+impl FromSettings for HistoryApi {
+    type Settings = ();
+
+    fn from_settings((): &(), _: &Composition) -> Result<Self, Problem> {
+        Ok(Self)
+    }
+}
 
 #[async_trait]
 impl App for HistoryApi {

@@ -72,13 +72,13 @@ struct LineAnnotation {
     author: Option<Id>,
 }
 
-/// Why a line is not a stored publication.
+/// Why a line is not a stored publication. Its text says the cause too, so that nothing is left for a source.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidLine {
     /// It is not JSON of the right shape.
     #[error("the line is not valid: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(serde_json::Error),
     /// It names no channel and no user, or both.
     #[error("the line must name either a channel or a user")]
     Target,
@@ -90,7 +90,7 @@ pub enum InvalidLine {
     Payload,
     /// Its base64 is not valid.
     #[error("the base64 is not valid: {0}")]
-    Base64(#[from] base64::DecodeError),
+    Base64(base64::DecodeError),
 }
 
 impl Id {
@@ -172,7 +172,8 @@ impl<'l> Line<'l> {
     /// # Errors
     /// See [`InvalidLine`].
     pub fn read(line: &'l str) -> Result<Stored, InvalidLine> {
-        serde_json::from_str::<Line<'l>>(line)?.stored()
+        let read = serde_json::from_str::<Line<'l>>(line);
+        read.map_err(InvalidLine::Json)?.stored()
     }
 
     fn stored(self) -> Result<Stored, InvalidLine> {
@@ -185,7 +186,10 @@ impl<'l> Line<'l> {
         };
         let payload = match (&self.data, &self.base64) {
             (Some(data), None) => Payload::json(json(data)?),
-            (None, Some(base64)) => Payload::Binary(BASE64_STANDARD.decode(base64)?.into()),
+            (None, Some(base64)) => {
+                let bytes = BASE64_STANDARD.decode(base64);
+                Payload::Binary(bytes.map_err(InvalidLine::Base64)?.into())
+            }
             _ => return Err(InvalidLine::Payload),
         };
         let mut draft = Draft::new(target, payload).retention(Retention {

@@ -1,4 +1,4 @@
-//! What a request asks for.
+//! The query of a request: what it asks for.
 
 use polywire_core::Timetoken;
 

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use http::HeaderName;
 use memchr::memchr;
 use polywire_core::{
-    App, Identity, Listening, Space, TokenPlace,
+    App, Composition, FromSettings, Identity, Listening, Space, TokenPlace,
     delivery::OutboxOptions,
     http::Response,
+    settings::Problem,
     transport::{
         Socket,
         tcp::{Recognition, StreamOptions, TcpProtocol, serve_stream},
@@ -22,37 +23,33 @@ use crate::{
     encoder::LineEncoder,
     gate::{admit, begin},
     session::{Session, Shared},
+    settings::KnSockSettings,
 };
-
-/// Bytes of a line: messages of 500 kB must pass.
-const LINE_BYTES_MAX: usize = 1 << 20;
-
-/// Bytes of a topic.
-const TOPIC_BYTES_MAX: usize = 512;
 
 /// The kn-sock app.
 #[derive(Clone)]
 pub struct KnSock {
     hook: Option<Arc<dyn Hook>>,
-    authenticate: bool,
     token_place: TokenPlace,
-    line_bytes_max: usize,
-    topic_bytes_max: usize,
+    settings: KnSockSettings,
 }
 
 impl Default for KnSock {
     fn default() -> Self {
-        Self {
-            hook: None,
-            authenticate: false,
-            token_place: TokenPlace::Query("api_key".into()),
-            line_bytes_max: LINE_BYTES_MAX,
-            topic_bytes_max: TOPIC_BYTES_MAX,
-        }
+        Self::new(KnSockSettings::default())
     }
 }
 
 impl KnSock {
+    /// With these settings, and without a hook.
+    pub fn new(settings: KnSockSettings) -> Self {
+        Self {
+            hook: None,
+            token_place: TokenPlace::Query("api_key".into()),
+            settings,
+        }
+    }
+
     /// Shows every valid line to `hook` before it has an effect.
     #[must_use]
     pub fn hook(mut self, hook: impl Hook) -> Self {
@@ -67,7 +64,7 @@ impl KnSock {
     /// token: see [`token_as_query`](Self::token_as_query). Who is refused is closed and told nothing.
     #[must_use]
     pub fn authenticate(mut self, on: bool) -> Self {
-        self.authenticate = on;
+        self.settings.authenticate = on;
         self
     }
 
@@ -85,18 +82,31 @@ impl KnSock {
         self
     }
 
-    /// Sets how many bytes a line may have; a longer one ends its connection. Default 1 MiB.
+    /// Sets [`line_bytes_max`](KnSockSettings::line_bytes_max).
     #[must_use]
     pub fn line_bytes_max(mut self, bytes: usize) -> Self {
-        self.line_bytes_max = bytes;
+        self.settings.line_bytes_max = bytes;
         self
     }
 
-    /// Sets how many bytes a topic may have; lines with a longer one are ignored. Default 512.
+    /// Sets [`topic_bytes_max`](KnSockSettings::topic_bytes_max).
     #[must_use]
     pub fn topic_bytes_max(mut self, bytes: usize) -> Self {
-        self.topic_bytes_max = bytes;
+        self.settings.topic_bytes_max = bytes;
         self
+    }
+}
+
+impl FromSettings for KnSock {
+    type Settings = KnSockSettings;
+
+    fn from_settings(
+        settings: &KnSockSettings,
+        composition: &Composition,
+    ) -> Result<Self, Problem> {
+        let mut app = Self::new(settings.clone());
+        app.token_place = composition.token_place.clone();
+        Ok(app)
     }
 }
 
@@ -117,7 +127,7 @@ impl App for KnSock {
     }
 
     fn weakness(&self) -> Option<String> {
-        (!self.authenticate).then(|| {
+        (!self.settings.authenticate).then(|| {
             "kn-sock lets whoever reaches it subscribe and publish: listen on 127.0.0.1, or serve it on an \
              address of its own that only trusted programs reach."
                 .to_owned()
@@ -131,10 +141,10 @@ impl App for KnSock {
                 space: space.clone(),
                 encoder: Arc::new(LineEncoder),
                 hook: self.hook.clone(),
-                line_bytes_max: self.line_bytes_max,
-                topic_bytes_max: self.topic_bytes_max,
+                line_bytes_max: self.settings.line_bytes_max,
+                topic_bytes_max: self.settings.topic_bytes_max,
             }),
-            gate: self.authenticate.then(|| self.token_place.clone()),
+            gate: self.settings.authenticate.then(|| self.token_place.clone()),
             outbox: Arc::new(OutboxOptions {
                 bytes_max: limits.outbound_bytes_max,
                 stall: limits.outbound_stall(),
@@ -164,10 +174,8 @@ impl fmt::Debug for KnSock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KnSock")
             .field("hook", &self.hook.is_some())
-            .field("authenticate", &self.authenticate)
-            .field("line_bytes_max", &self.line_bytes_max)
-            .field("topic_bytes_max", &self.topic_bytes_max)
-            .finish()
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,4 +1,4 @@
-//! What clients send.
+//! Commands of clients.
 
 use std::borrow::Cow;
 

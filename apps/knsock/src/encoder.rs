@@ -1,4 +1,4 @@
-//! What clients are sent.
+//! Encoders: what clients are sent.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Who may come in, where that is asked.
+//! The gate: who may come in, where that is asked.
 
 use std::{io, time::Duration};
 

@@ -8,10 +8,12 @@ mod hook;
 mod line;
 mod plain;
 mod session;
+mod settings;
 mod surrogate;
 
 pub use self::{
     app::KnSock,
     command::Command,
     hook::{Action, Hook},
+    settings::KnSockSettings,
 };

@@ -1,4 +1,4 @@
-//! One connection.
+//! The session of one connection.
 
 use std::{net::SocketAddr, ops::ControlFlow, sync::Arc};
 

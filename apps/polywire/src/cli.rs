@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
+use crate::apps::AppName;
+
 mod bench;
 mod duration;
 mod history;
@@ -95,8 +97,8 @@ impl Default for Command {
 #[derive(Debug, Clone, Default, Args, Serialize)]
 #[non_exhaustive]
 pub struct ServeFlags {
-    /// An app to serve; may be repeated. Known: seth, knsock, history, pubnub, webpubsub, emitter. Without it: all of them.
-    #[arg(long, value_name = "NAME")]
+    /// An app to serve; may be repeated. Without it: all of them.
+    #[arg(long, value_name = "NAME", help = help_of_app())]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub app: Vec<String>,
 
@@ -164,6 +166,12 @@ pub struct ServeFlags {
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
+}
+
+/// Says which apps there are.
+fn help_of_app() -> String {
+    let known = AppName::list();
+    format!("An app to serve; may be repeated. Known: {known}. Without it: all of them")
 }
 
 /// Flags of TLS on the common port.

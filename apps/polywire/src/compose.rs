@@ -1,23 +1,17 @@
 //! From a configuration to parts.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use polywire_core::{
-    AppRunner, BackendError, Builder, Listen, PersistenceError, PersistencePolicy, StartError,
-    transport::sockjs::SockJsOptions,
+    AppRunner, BackendError, Builder, Composition, Listen, PersistenceError, PersistencePolicy,
+    StartError, TokenPlace,
 };
 
 use crate::{
-    apps::{
-        Emitter, HistoryApi, KeySet, KnSock, PubNub, Seth, WebPubSub,
-        emitter::{Faces, SessionLimits},
-    },
     auth::{ApiKey, Echo, Header},
-    backends::{Memory, Redis, RedisHistory, RedisSettings},
-    config::{AppName, AuthChoice, BackendChoice, Config, FaceChoice, PersistenceChoice, webhook},
-    persistence::{
-        DiskHistory, DiskSettings, ExternalApi, ExternalApiSettings, MemoryHistory, NoPersistence,
-    },
+    backends::{Memory, Redis, RedisHistory},
+    config::{AuthChoice, BackendChoice, Config, PersistenceChoice},
+    persistence::{DiskHistory, DiskSettings, ExternalApi, MemoryHistory, NoPersistence},
 };
 
 /// The composition that a configuration asks for.
@@ -37,30 +31,12 @@ pub fn builder(config: &Config) -> Result<Builder, StartError> {
             Err(error) => problems.push(error.to_string()),
         }
     }
-    for app in &config.apps {
-        builder = match app {
-            AppName::Seth => builder.app(seth(config)),
-            AppName::KnSock => builder.app(knsock(config)),
-            AppName::PubNub => builder.app(pubnub(config)),
-            AppName::WebPubSub => match webpubsub(config) {
-                Ok(app) => builder.app(app),
-                Err(problem) => {
-                    problems.push(problem);
-                    builder
-                }
-            },
-            AppName::Emitter => match emitter(config) {
-                Ok(app) => match config.app.emitter.plain_listen {
-                    Some(_) => builder.app(app.plain()).app(app),
-                    None => builder.app(app),
-                },
-                Err(problem) => {
-                    problems.push(problem);
-                    builder
-                }
-            },
-            AppName::History => builder.app(HistoryApi),
-        };
+    let composition = composition(config);
+    for app in &config.app_names {
+        match config.sections.make(*app, &composition) {
+            Ok(add) => builder = add(builder),
+            Err(problem) => problems.push(problem.to_string()),
+        }
     }
     if problems.is_empty() {
         Ok(builder)
@@ -95,9 +71,6 @@ fn listen(mut builder: Builder, config: &Config) -> Builder {
         }
         builder = builder.listen_on(listen);
     }
-    if let Some(address) = config.app.emitter.plain_listen {
-        builder = builder.listen_on(Listen::new(address).apps(["mqtt"]));
-    }
     builder
 }
 
@@ -105,7 +78,7 @@ fn backend(config: &Config, problems: &mut Vec<String>) -> Builder {
     let BackendChoice::Redis(url) = &config.backend else {
         return AppRunner::builder(Memory::default());
     };
-    let mut redis = Redis::new(redis_settings(config, url));
+    let mut redis = Redis::new(config.redis.settings(url));
     if keeps_itself(config) {
         redis = redis.and_then(|redis| match config.history.rules() {
             Ok(rules) => redis.with_history(rules),
@@ -127,40 +100,31 @@ fn keeps_itself(config: &Config) -> bool {
     matches!(backend, BackendChoice::Redis(_)) && matches!(persistence, PersistenceChoice::Redis(_))
 }
 
-fn redis_settings(config: &Config, url: &str) -> RedisSettings {
-    let mut settings = RedisSettings::url(url).prefix(&config.redis.prefix);
-    // Without TLS nobody is asked.
-    settings.ca_file = config.redis.ca_file.clone();
-    settings.ca_file.take_if(|_| !url.starts_with("rediss://"));
-    settings
-}
-
 fn authentication(builder: Builder, config: &Config, problems: &mut Vec<String>) -> Builder {
     match config.auth {
         AuthChoice::Echo => builder.authentication(Echo),
-        AuthChoice::ApiKey => {
-            let section = &config.api_key;
-            builder.authentication(ApiKey::new(
-                &section.key_name,
-                section.key_secret_value.reveal(),
-            ))
-        }
-        AuthChoice::Header => {
-            let section = &config.header;
-            match section.secret_header.parse() {
-                Ok(name) => {
-                    builder.authentication(Header::new(name, section.secret_header_value.reveal()))
-                }
-                Err(_) => {
-                    problems.push(
-                        "header.secret_header: use a header name, such as Seth-Authentication-Header"
-                            .into(),
-                    );
-                    builder
-                }
+        AuthChoice::ApiKey => builder.authentication(ApiKey::from(&config.api_key)),
+        AuthChoice::Header => match Header::try_from(&config.header) {
+            Ok(policy) => builder.authentication(policy),
+            Err(problem) => {
+                problems.push(problem.within("header").to_string());
+                builder
             }
-        }
+        },
     }
+}
+
+/// What every app is told of the server that a configuration asks for.
+pub fn composition(config: &Config) -> Composition {
+    let mut composition = Composition::default();
+    composition.address = SocketAddr::new(config.host, config.port);
+    composition.debug = config.debug;
+    // A secret is shown where the chosen policy looks for it.
+    composition.token_place = match (config.auth, config.header.name()) {
+        (AuthChoice::Header, Ok(name)) => TokenPlace::Header(name),
+        _ => TokenPlace::Query(config.api_key.key_name.clone()),
+    };
+    composition
 }
 
 /// The persistence policy that a configuration asks for.
@@ -184,149 +148,11 @@ pub fn store(config: &Config) -> Result<Arc<dyn PersistencePolicy>, PersistenceE
                 (Some(url), _) | (None, BackendChoice::Redis(url)) => url,
                 (None, BackendChoice::Memory) => config.redis.url.reveal(),
             };
-            let history = RedisHistory::new(&redis_settings(config, url), config.history.rules()?);
+            let history = RedisHistory::new(&config.redis.settings(url), config.history.rules()?);
             Arc::new(history.map_err(|error| PersistenceError::Configuration(error.to_string()))?)
         }
         PersistenceChoice::ExternalApi(url) => {
-            Arc::new(ExternalApi::with(external_api_settings(config, url))?)
+            Arc::new(ExternalApi::with(config.external_api.settings(url))?)
         }
     })
-}
-
-fn external_api_settings(config: &Config, url: &str) -> ExternalApiSettings {
-    let section = &config.external_api;
-    let mut settings = ExternalApiSettings::new(url);
-    settings.timeout_ms = section.timeout_secs.saturating_mul(1000);
-    settings.attempts_max = section.retries_max.saturating_add(1);
-    settings.batch_max = section.batch_max;
-    settings
-        .dead_letter_file
-        .clone_from(&section.dead_letter_file);
-    settings.queue_entries_max = section.queue_messages_max;
-    settings.queue_bytes_max = section.queue_bytes_max;
-    settings
-}
-
-fn seth(config: &Config) -> Seth {
-    let settings = &config.app.seth;
-    let mut sockjs = SockJsOptions::default()
-        .cookie(settings.cookie)
-        .same_address(settings.same_address);
-    if let Some(url) = &settings.client_url {
-        sockjs = sockjs.client_url(url);
-    }
-    Seth::default()
-        .debug(config.debug)
-        .authenticate_connect(settings.authenticate_connect)
-        .name_bytes_max(settings.name_bytes_max)
-        .sockjs(sockjs)
-}
-
-fn knsock(config: &Config) -> KnSock {
-    let settings = &config.app.knsock;
-    let app = KnSock::default();
-    // A token is shown where the chosen policy looks for its secret.
-    let app = match (config.auth, config.header.secret_header.parse()) {
-        (AuthChoice::Header, Ok(name)) => app.token_as_header(name),
-        _ => app.token_as_query(&config.api_key.key_name),
-    };
-    app.authenticate(settings.authenticate)
-        .line_bytes_max(settings.line_bytes_max)
-        .topic_bytes_max(settings.topic_bytes_max)
-}
-
-/// The Emitter app that a configuration asks for.
-///
-/// # Errors
-/// What the app finds wrong with its settings.
-pub fn emitter(config: &Config) -> Result<Emitter, String> {
-    let settings = &config.app.emitter;
-    let app = Emitter::default();
-    // A password is shown where the chosen policy looks for its secret.
-    let app = match (config.auth, config.header.secret_header.parse()) {
-        (AuthChoice::Header, Ok(name)) => app.password_as_header(name),
-        _ => app.password_as_query(&config.api_key.key_name),
-    };
-    let mut app = app
-        .authenticate(settings.authenticate)
-        .refused_filters(&settings.refused_filters)
-        .sessions(SessionLimits {
-            expiry_secs_max: settings.session_expiry_secs_max,
-            bytes_max: settings.session_bytes_max,
-        })
-        .keep_alive_secs_max(settings.keep_alive_secs_max)
-        .sys_interval(Duration::from_secs(settings.sys_interval_secs.into()))
-        .faces(match settings.face {
-            FaceChoice::Both => Faces::Both,
-            FaceChoice::Emitter => Faces::Emitter,
-            FaceChoice::Plain => Faces::Plain,
-        });
-    if let Some(licence) = &settings.license {
-        let licensed = app.licence(licence.reveal());
-        app = licensed.map_err(|error| format!("apps.emitter.license: {error}"))?;
-    }
-    if let Some(key) = &settings.master_key {
-        let keyed = app.master_key(key.reveal());
-        app = keyed.map_err(|error| format!("apps.emitter.master_key: {error}"))?;
-    }
-    Ok(app)
-}
-
-fn webpubsub(config: &Config) -> Result<WebPubSub, String> {
-    let settings = &config.app.webpubsub;
-    let mut app = match &settings.access_key {
-        Some(key) => WebPubSub::new(key.reveal()),
-        None => WebPubSub::default(),
-    };
-    if let Some(key) = &settings.secondary_access_key {
-        app = app.secondary_access_key(key.reveal());
-    }
-    let origin = settings.webhook_origin.clone();
-    app = app
-        .default_hub(&settings.default_hub)
-        .recovery(Duration::from_secs(settings.recovery_secs))
-        .buffer(settings.buffer_messages_max, settings.buffer_bytes_max)
-        .webhook_origin(
-            origin.unwrap_or_else(|| SocketAddr::new(config.host, config.port).to_string()),
-        );
-    for (name, hub) in &settings.hubs {
-        if hub.anonymous {
-            app = app.anonymous(name);
-        }
-        if hub.event_handlers.is_empty() {
-            continue;
-        }
-        let setting = format!("apps.webpubsub.hubs.{name}.event_handlers");
-        let webhooks: Result<Vec<_>, _> = hub.event_handlers.iter().map(webhook).collect();
-        let webhooks = webhooks.map_err(|(_, problem)| format!("{setting}: {problem}"))?;
-        app = app
-            .webhooks(name, webhooks)
-            .map_err(|problem| format!("{setting}: {problem}"))?;
-    }
-    Ok(app)
-}
-
-fn pubnub(config: &Config) -> PubNub {
-    let settings = &config.app.pubnub;
-    let mut app = PubNub::default()
-        .authenticate(settings.authenticate)
-        .auth_as_query(&config.api_key.key_name)
-        .hold(Duration::from_secs(settings.hold_secs))
-        .message_bytes_max(settings.message_bytes_max)
-        .queue_bytes_max(settings.queue_bytes_max)
-        .queue_age_max(Duration::from_secs(settings.queue_secs))
-        .catch_up(settings.catch_up)
-        .presence(settings.presence)
-        .presence_timeout(Duration::from_secs(settings.presence_timeout_secs))
-        .presence_announce_max(settings.presence_announce_max)
-        .presence_interval(Duration::from_secs(settings.presence_interval_secs));
-    for set in &settings.key_sets {
-        let mut keys =
-            KeySet::new(&set.publish_key, &set.subscribe_key).access_manager(set.access_manager);
-        if let Some(secret) = &set.secret_key {
-            keys = keys.secret(secret.reveal());
-        }
-        app = app.key_set(keys);
-    }
-    app
 }

@@ -19,6 +19,7 @@
 //! }
 //! ```
 
+pub mod apps;
 pub mod cli;
 pub mod compose;
 pub mod config;
@@ -32,16 +33,6 @@ pub use polywire_core as core;
 pub use polywire_persistence as persistence;
 
 pub use self::signal::{on_hangup, stop_signal};
-
-/// The bundled apps.
-pub mod apps {
-    pub use polywire_emitter::{self as emitter, Emitter};
-    pub use polywire_history::{self as history, HistoryApi};
-    pub use polywire_knsock::{self as knsock, KnSock};
-    pub use polywire_pubnub::{KeySet, PubNub};
-    pub use polywire_seth::Seth;
-    pub use polywire_webpubsub::{self as webpubsub, WebPubSub};
-}
 
 /// The code in the guide, as tests.
 #[cfg(doctest)]

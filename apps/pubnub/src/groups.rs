@@ -1,17 +1,15 @@
-//! Channel groups.
+//! Channel groups: listing them, and their channels; adding and removing.
 
 use http::{Method, StatusCode};
 use polywire_core::{Channel, http::Answer};
 
 use crate::{
     access::{Resource, bits},
-    remembered::{group_change, not_remembered},
-    reply,
-    route::Call,
-    text::{decode, parameter, quote},
+    call::Call,
+    registries::{group_change, not_remembered},
+    reply, service,
+    text::{decode, quote},
 };
-
-pub(crate) const SERVICE: &str = "channel-registry";
 
 /// Channels that one call adds.
 const ADD_MAX: usize = 200;
@@ -28,7 +26,7 @@ pub(crate) async fn route(call: &Call<'_>, path: &[&str]) -> Result<Answer, repl
             if !call.caller.may_everything() {
                 return Err(reply::error(
                     StatusCode::FORBIDDEN,
-                    reply::ACCESS_MANAGER,
+                    service::ACCESS_MANAGER,
                     "Forbidden",
                 ));
             }
@@ -45,28 +43,28 @@ pub(crate) async fn route(call: &Call<'_>, path: &[&str]) -> Result<Answer, repl
             let name = name(group)?;
             call.caller.check(Resource::Group(&name), bits::MANAGE)?;
             let group = call.set.qualify(&name);
-            let channels = call.shared.streams().await.group(&group);
+            let channels = call.context.streams().await.group(&group);
             put(call, &group, &channels, false).await?;
             Ok(reply::ok(DONE))
         }
-        _ => Err(reply::not_found(SERVICE)),
+        _ => Err(reply::not_found(service::CHANNEL_GROUPS)),
     }
 }
 
 fn name(raw: &str) -> Result<String, reply::Refused> {
     let name = decode(raw).filter(|name| !name.is_empty() && !name.contains('\0'));
     name.map(|name| name.into_owned())
-        .ok_or_else(|| reply::bad_request(SERVICE, "Invalid Channel Group"))
+        .ok_or_else(|| reply::bad_request(service::CHANNEL_GROUPS, "Invalid Channel Group"))
 }
 
 /// The channels that a parameter names; none when it is not there.
-fn channels(call: &Call<'_>, parameter_name: &str) -> Result<Option<Vec<Channel>>, reply::Refused> {
-    let bad = || reply::bad_request(SERVICE, "Invalid Channel");
-    let Some(list) = parameter(call.query(), parameter_name).ok_or_else(bad)? else {
+fn channels(call: &Call<'_>, parameter: &str) -> Result<Option<Vec<Channel>>, reply::Refused> {
+    let bad = || reply::bad_request(service::CHANNEL_GROUPS, "Invalid Channel");
+    let Some(list) = call.query.get(parameter).ok_or_else(bad)? else {
         return Ok(None);
     };
     let names = list.split(',').filter(|name| !name.is_empty());
-    let channels = names.map(|name| call.shared.keys.channel(call.set, name));
+    let channels = names.map(|name| call.context.keys.channel(call.set, name));
     let channels = channels.collect::<Option<Vec<_>>>().ok_or_else(bad)?;
     let limit = call.space().limits().name_bytes_max;
     if channels
@@ -74,7 +72,7 @@ fn channels(call: &Call<'_>, parameter_name: &str) -> Result<Option<Vec<Channel>
         .any(|channel| channel.as_str().len() > limit)
     {
         let message = format!("A channel name is longer than {limit} bytes.");
-        return Err(reply::bad_request(SERVICE, &message));
+        return Err(reply::bad_request(service::CHANNEL_GROUPS, &message));
     }
     Ok(Some(channels))
 }
@@ -88,9 +86,9 @@ async fn change(
     let limit = call.space().limits().name_bytes_max;
     if name.len() > limit {
         let message = format!("The channel group's name is longer than {limit} bytes.");
-        return Err(reply::bad_request(SERVICE, &message));
+        return Err(reply::bad_request(service::CHANNEL_GROUPS, &message));
     }
-    let (streams, group) = (call.shared.streams().await, call.set.qualify(name));
+    let (streams, group) = (call.context.streams().await, call.set.qualify(name));
     if add.is_none() && remove.is_none() {
         let channels = streams.group(&group);
         let names = channels
@@ -105,10 +103,13 @@ async fn change(
     if let Some(channels) = add {
         if channels.len() > ADD_MAX {
             let message = format!("One call may add {ADD_MAX} channels to a channel group.");
-            return Err(reply::bad_request(SERVICE, &message));
+            return Err(reply::bad_request(service::CHANNEL_GROUPS, &message));
         }
         if !streams.has_room_in_group(&group, &channels) {
-            return Err(reply::bad_request(SERVICE, "The channel group is full."));
+            return Err(reply::bad_request(
+                service::CHANNEL_GROUPS,
+                "The channel group is full.",
+            ));
         }
         put(call, &group, &channels, true).await?;
     }
@@ -132,14 +133,14 @@ async fn put(
     if changes.is_empty() {
         return Ok(());
     }
-    let changed = call.shared.remembered.change_groups(changes).await;
-    changed.map_err(|error| not_remembered(&error, SERVICE))
+    let changed = call.context.registries.change_groups(changes).await;
+    changed.map_err(|error| not_remembered(&error, service::CHANNEL_GROUPS))
 }
 
 async fn list_groups(call: &Call<'_>) -> Answer {
-    let groups = call.shared.streams().await.groups();
+    let groups = call.context.streams().await.groups();
     let ours = groups.iter().filter(|group| {
-        let (owner, _) = call.shared.keys.owner(group);
+        let (owner, _) = call.context.keys.owner(group);
         owner.subscribe_key() == call.set.subscribe_key()
     });
     let names = ours

@@ -18,19 +18,31 @@
 
 mod access;
 mod app;
+mod call;
 mod compression;
+mod context;
 mod filter;
+mod grant;
 mod groups;
 mod history;
 mod keys;
 mod names;
 mod presence;
 mod publish;
-mod remembered;
+mod query;
+mod recent;
+mod registries;
 mod reply;
 mod route;
+mod service;
+mod settings;
 mod stream;
 mod subscribe;
+mod subscribe_set;
 mod text;
 
-pub use self::{app::PubNub, keys::KeySet};
+pub use self::{
+    app::PubNub,
+    keys::KeySet,
+    settings::{KeySetSettings, PubNubSettings},
+};

@@ -11,16 +11,15 @@ use polywire_core::{
 };
 
 use crate::{
-    access::{self, Resource, bits},
-    app::Shared,
+    access::{Resource, bits},
     compression::{UnpackError, unpack},
+    context::Context,
     keys::KeySet,
-    reply,
-    text::{decode, parameter, quote},
+    names,
+    query::Query,
+    reply, service,
+    text::{decode, quote},
 };
-
-/// Who speaks in errors that are not those of publishing.
-const SERVICE: &str = "Publish";
 
 /// Bytes of a signal.
 const SIGNAL_BYTES_MAX: usize = 64;
@@ -78,50 +77,54 @@ impl<'p> Publish<'p> {
     /// Publishes; the answer is the timetoken that resumes right behind it.
     pub(crate) async fn run(
         self,
-        shared: &Arc<Shared>,
+        context: &Arc<Context>,
         request: &mut Request,
+        query: &Query<'_>,
         subscribe_key: &str,
     ) -> Result<Answer, reply::Refused> {
         // Failures have a status too: the SDKs take everything with 200 for a success.
-        let set = shared.keys.find(subscribe_key);
-        match self.publish(shared, request, set).await {
+        let set = context.keys.find(subscribe_key);
+        match self.publish(context, request, query, set).await {
             Ok(timetoken) => Ok(reply::ok(format!(r#"[1,"Sent","{timetoken}"]"#))),
             Err(Problem::Answer(answer)) => Err(answer),
-            Err(Problem::Publish(status, message)) => Err(self::answer(shared, status, message)),
+            Err(Problem::Publish(status, message)) => Err(self::answer(context, status, message)),
         }
     }
 
     async fn publish(
         &self,
-        shared: &Arc<Shared>,
+        context: &Arc<Context>,
         request: &mut Request,
+        query: &Query<'_>,
         set: Option<&KeySet>,
     ) -> Result<u64, Problem> {
         let set = set.filter(|set| set.publish_key() == self.publish_key);
         let set = set.ok_or(bad("Invalid Key"))?;
-        let caller = access::admit(shared, set, request, SERVICE).await?;
+        let caller = context
+            .admit(set, request, query, b"", service::PUBLISH)
+            .await?;
         let name = decode(self.channel).ok_or(bad("Invalid Channel"))?;
         caller.check(Resource::Channel(&name), bits::WRITE)?;
-        let channel = shared
+        let channel = context
             .keys
             .channel(set, &name)
             .ok_or(bad("Invalid Channel"))?;
-        if crate::names::pattern(&name).is_some() {
+        if names::pattern(&name).is_some() {
             return Err(bad("Publishing to a wildcard is not allowed"));
         }
-        let text = self.text(shared, request).await?;
+        let text = self.text(context, request).await?;
         if self.is_signal {
             if text.len() > SIGNAL_BYTES_MAX {
                 return Err(bad("Signal size too large"));
             }
-        } else if text.len() + name.len() > shared.settings.message_bytes_max {
+        } else if text.len() + name.len() > context.settings.message_bytes_max {
             return Err(TOO_LARGE);
         }
         let message = JsonText::parse(text).map_err(|_| INVALID_JSON)?;
-        let query = Options::parse(&request.query, self.is_signal)?;
-        if !query.is_delivered {
+        let options = Options::parse(query, self.is_signal)?;
+        if !options.is_delivered {
             // Fired: there are no functions here that it could run.
-            return Ok(shared.space.hub().clock().tick().0);
+            return Ok(context.space.hub().clock().tick().0);
         }
         let kind = if self.is_signal {
             Kind::Signal
@@ -131,21 +134,21 @@ impl<'p> Publish<'p> {
         let draft = Draft::new(channel, Payload::json(message))
             .publisher(caller.client().cloned())
             .kind(kind)
-            .meta(query.meta)
-            .label(query.label)
-            .retention(query.retention);
-        // Whoever polls for it later must find it: the queues are there before the message is.
-        shared.streams().await;
-        match shared.space.publish(&caller.origin, draft).await {
+            .meta(options.meta)
+            .label(options.label)
+            .retention(options.retention);
+        // Whoever polls for it later must find it: the streams are there before the message is.
+        context.streams().await;
+        match context.space.publish(&caller.origin, draft).await {
             Ok(Some(receipt)) => Ok(receipt.position.timetoken.0),
             // Dropped by the dispatcher, and the client is to believe otherwise.
-            Ok(None) => Ok(shared.space.hub().clock().tick().0),
-            Err(refusal) => Err(refused(shared, &refusal, &name)),
+            Ok(None) => Ok(context.space.hub().clock().tick().0),
+            Err(refusal) => Err(refused(context, &refusal, &name)),
         }
     }
 
     /// The text of the message, from the address or from the body.
-    async fn text(&self, shared: &Shared, request: &mut Request) -> Result<Bytes, Problem> {
+    async fn text(&self, context: &Context, request: &mut Request) -> Result<Bytes, Problem> {
         if !self.message.is_empty() {
             let raw = self.message.join("/");
             let text = decode(&raw).ok_or(INVALID_JSON)?;
@@ -154,8 +157,8 @@ impl<'p> Publish<'p> {
         if request.method != Method::POST || self.is_signal {
             return Err(INVALID_JSON);
         }
-        let limit = shared.settings.message_bytes_max;
-        let timeout = shared.space.limits().body_timeout();
+        let limit = context.settings.message_bytes_max;
+        let timeout = context.space.limits().body_timeout();
         let body = request.body.read(limit, timeout).await.map_err(|error| {
             let (status, message) = reply::body_problem(error);
             Problem::Publish(status, message)
@@ -179,8 +182,8 @@ struct Options {
 }
 
 impl Options {
-    fn parse(query: &str, is_signal: bool) -> Result<Self, Problem> {
-        let value = |name, problem| match parameter(query, name) {
+    fn parse(query: &Query<'_>, is_signal: bool) -> Result<Self, Problem> {
+        let value = |name, problem| match query.get(name) {
             Some(value) => Ok(value.filter(|value| !value.is_empty())),
             None => Err(bad(problem)),
         };
@@ -226,23 +229,23 @@ impl Options {
     }
 }
 
-fn refused(shared: &Shared, refusal: &Refusal, channel: &str) -> Problem {
+fn refused(context: &Context, refusal: &Refusal, channel: &str) -> Problem {
     Problem::Answer(match refusal.kind {
         RefusalKind::Forbidden => reply::forbidden("channels", channel),
         RefusalKind::LimitExceeded | RefusalKind::Invalid => {
-            answer(shared, StatusCode::BAD_REQUEST, &refusal.message)
+            answer(context, StatusCode::BAD_REQUEST, &refusal.message)
         }
-        _ => answer(shared, StatusCode::SERVICE_UNAVAILABLE, &refusal.message),
+        _ => answer(context, StatusCode::SERVICE_UNAVAILABLE, &refusal.message),
     })
 }
 
 /// The message is too long.
-pub(crate) fn too_large(shared: &Shared) -> reply::Refused {
-    answer(shared, StatusCode::PAYLOAD_TOO_LARGE, "Message Too Large")
+pub(crate) fn too_large(context: &Context) -> reply::Refused {
+    answer(context, StatusCode::PAYLOAD_TOO_LARGE, "Message Too Large")
 }
 
 /// An error in the form of publishing.
-fn answer(shared: &Shared, status: StatusCode, message: &str) -> reply::Refused {
-    let timetoken = shared.space.hub().clock().tick().0;
+fn answer(context: &Context, status: StatusCode, message: &str) -> reply::Refused {
+    let timetoken = context.space.hub().clock().tick().0;
     reply::refuse(status, format!(r#"[0,{},"{timetoken}"]"#, quote(message)))
 }

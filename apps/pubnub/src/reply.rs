@@ -7,16 +7,13 @@ use polywire_core::{
     http::{Answer, BodyError},
 };
 
-use crate::text::quote;
+use crate::{service, text::quote};
 
 /// What the vendor's service says; the SDKs look for `javascript` or `json` in it.
 const CONTENT_TYPE: &str = "text/javascript; charset=\"UTF-8\"";
 
 /// An answer that says what is wrong; boxed, so that carrying it costs little where nothing is.
 pub(crate) type Refused = Box<Answer>;
-
-/// Who speaks in an error.
-pub(crate) const ACCESS_MANAGER: &str = "Access Manager";
 
 /// JSON that is written already.
 pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Answer {
@@ -79,7 +76,7 @@ pub(crate) fn bad_request(service: &str, message: &str) -> Refused {
 
 /// The subscribe key belongs to nobody here.
 pub(crate) fn invalid_subscribe_key() -> Refused {
-    bad_request(ACCESS_MANAGER, "Invalid Subscribe Key")
+    bad_request(service::ACCESS_MANAGER, "Invalid Subscribe Key")
 }
 
 /// No right to do this on a channel or group; `kind` is `channels` or `channel-groups`.
@@ -106,7 +103,7 @@ pub(crate) fn not_found(service: &str) -> Refused {
 pub(crate) fn method_not_allowed(allow: &'static str) -> Refused {
     let mut answer = error(
         StatusCode::METHOD_NOT_ALLOWED,
-        "Balancer",
+        service::BALANCER,
         "Method Not Allowed",
     );
     answer

@@ -1,22 +1,21 @@
-//! From addresses to what they do.
+//! Routes: from addresses to what they do.
 
 use std::sync::Arc;
 
 use http::{HeaderMap, Method, StatusCode};
-use polywire_core::{
-    Space,
-    http::{
-        Answer, Request,
-        direct::{Responder, Responding},
-    },
+use polywire_core::http::{
+    Answer, Request,
+    direct::{Responder, Responding},
 };
 
 use crate::{
-    access::{self, Caller},
-    app::Shared,
-    groups, history,
-    keys::KeySet,
-    presence, publish, reply, subscribe,
+    call::Call,
+    context::Context,
+    grant, groups, history, presence,
+    publish::{self, Publish},
+    query::Query,
+    reply, service,
+    subscribe::{self, SubscribeRequest},
 };
 
 /// What the addresses of the protocol begin with; what comes most often first.
@@ -43,11 +42,11 @@ pub(crate) fn is_ours(path: &str) -> bool {
     PREFIXES.iter().any(|prefix| path.starts_with(prefix))
 }
 
-/// Everything without a body comes on the short way: polls are not only many, their connections also carry
+/// Everything without a body comes on the fast path: polls are not only many, their connections also carry
 /// whatever else a client asks for.
-pub(crate) struct ShortWay(pub(crate) Arc<Shared>);
+pub(crate) struct FastPath(pub(crate) Arc<Context>);
 
-impl Responder for ShortWay {
+impl Responder for FastPath {
     fn takes(&self, path: &str) -> bool {
         is_ours(path)
     }
@@ -59,36 +58,19 @@ impl Responder for ShortWay {
     }
 }
 
-/// A request whose key set is known and whose sender was let in.
-pub(crate) struct Call<'c> {
-    pub(crate) shared: &'c Shared,
-    pub(crate) set: &'c KeySet,
-    pub(crate) caller: Caller,
-    pub(crate) request: &'c mut Request,
-}
-
-impl Call<'_> {
-    pub(crate) fn space(&self) -> &Arc<Space> {
-        &self.shared.space
-    }
-
-    pub(crate) fn query(&self) -> &str {
-        &self.request.query
-    }
-}
-
-pub(crate) async fn route(shared: &Arc<Shared>, request: &mut Request) -> Answer {
+pub(crate) async fn route(context: &Arc<Context>, request: &mut Request) -> Answer {
     if request.method == Method::OPTIONS {
         return reply::preflight();
     }
     if request.is_cut {
-        return cut(shared, &request.path);
+        return cut(context, &request.path);
     }
-    let path = request.path.clone();
+    let (path, query) = (request.path.clone(), request.query.clone());
+    let query = Query::parse(&query);
     let answered = match poll(&path) {
-        Some((key, channels)) => subscribe(shared, request, key, channels).await,
+        Some((key, channels)) => subscribe(context, request, query, key, channels).await,
         // Boxed, so that a poll that is held does not carry room for it.
-        None => Box::pin(dispatch(shared, request, &path)).await,
+        None => Box::pin(dispatch(context, request, query, &path)).await,
     };
     answered.unwrap_or_else(|refused| *refused)
 }
@@ -103,36 +85,44 @@ fn poll(path: &str) -> Option<(&str, &str)> {
 }
 
 async fn subscribe(
-    shared: &Shared,
+    context: &Context,
     request: &mut Request,
+    query: Query<'_>,
     key: &str,
     channels: &str,
 ) -> Result<Answer, reply::Refused> {
-    let call = call(shared, request, key, subscribe::SERVICE).await?;
+    let mut call = Call::admit(context, request, query, key, service::SUBSCRIBE).await?;
+    let request = SubscribeRequest::parse(&call, channels)?;
     // A poll may be held for minutes, and nobody asks for them any more.
     call.request.headers = HeaderMap::new();
-    subscribe::subscribe(&call, channels).await
+    call.query = Query::default();
+    subscribe::subscribe(&call, request).await
 }
 
 /// The answer to an address that is longer than a message may be.
-fn cut(shared: &Shared, path: &str) -> Answer {
+fn cut(context: &Context, path: &str) -> Answer {
     if path.starts_with("/publish/") || path.starts_with("/signal/") {
-        return *publish::too_large(shared);
+        return *publish::too_large(context);
     }
-    *reply::error(StatusCode::URI_TOO_LONG, "Balancer", "Request URI Too Long")
+    *reply::error(
+        StatusCode::URI_TOO_LONG,
+        service::BALANCER,
+        "Request URI Too Long",
+    )
 }
 
 /// Everything but polls.
 async fn dispatch(
-    shared: &Arc<Shared>,
+    context: &Arc<Context>,
     request: &mut Request,
+    query: Query<'_>,
     path: &str,
 ) -> Result<Answer, reply::Refused> {
     // Split first and decoded afterwards: a name may hold a slash.
     let segments: Vec<_> = path[1..].split('/').collect();
     let path = &segments[..];
     match path {
-        ["time", "0"] => Ok(time(shared)),
+        ["time", "0"] => Ok(time(context)),
         [
             "publish",
             publish,
@@ -142,8 +132,8 @@ async fn dispatch(
             _callback,
             message @ ..,
         ] => {
-            let draft = publish::Publish::message(publish, channel, message);
-            draft.run(shared, request, subscribe).await
+            let draft = Publish::message(publish, channel, message);
+            draft.run(context, request, &query, subscribe).await
         }
         [
             "signal",
@@ -154,11 +144,11 @@ async fn dispatch(
             _callback,
             message @ ..,
         ] => {
-            let draft = publish::Publish::signal(publish, channel, message);
-            draft.run(shared, request, subscribe).await
+            let draft = Publish::signal(publish, channel, message);
+            draft.run(context, request, &query, subscribe).await
         }
         ["v2", "presence", "sub-key" | "sub_key", key, rest @ ..] => {
-            let call = call(shared, request, key, presence::SERVICE).await?;
+            let call = Call::admit(context, request, query, key, service::PRESENCE).await?;
             presence::route(&call, rest).await
         }
         [
@@ -169,12 +159,12 @@ async fn dispatch(
             "channel-group",
             rest @ ..,
         ] => {
-            let call = call(shared, request, key, groups::SERVICE).await?;
+            let call = Call::admit(context, request, query, key, service::CHANNEL_GROUPS).await?;
             groups::route(&call, rest).await
         }
         ["v2", "history", "sub-key", key, "channel", channel] => {
-            let call = call(shared, request, key, history::SERVICE).await?;
-            history::v2(&call, channel).await
+            let call = Call::admit(context, request, query, key, service::HISTORY).await?;
+            history::route_v2(&call, channel).await
         }
         [
             "v3",
@@ -183,50 +173,31 @@ async fn dispatch(
             key,
             rest @ ..,
         ] => {
-            let call = call(shared, request, key, history::SERVICE).await?;
-            history::v3(&call, rest, *version != "history").await
+            let call = Call::admit(context, request, query, key, service::HISTORY).await?;
+            history::route_v3(&call, rest, *version != "history").await
         }
         ["v1", "message-actions", key, rest @ ..] => {
-            let mut call = call(shared, request, key, history::SERVICE).await?;
-            history::actions(&mut call, rest).await
+            let mut call = Call::admit(context, request, query, key, service::HISTORY).await?;
+            history::route_actions(&mut call, rest).await
         }
-        ["v3", "pam", key, rest @ ..] => access::route(shared, request, key, rest).await,
-        _ => Err(reply::not_found(service(path))),
+        ["v3", "pam", key, rest @ ..] => grant::route(context, request, &query, key, rest).await,
+        _ => Err(reply::not_found(service_of(path))),
     }
 }
 
-/// Finds the key set of a request, and who asks.
-async fn call<'c>(
-    shared: &'c Shared,
-    request: &'c mut Request,
-    key: &str,
-    service: &str,
-) -> Result<Call<'c>, reply::Refused> {
-    let Some(set) = shared.keys.find(key) else {
-        return Err(reply::invalid_subscribe_key());
-    };
-    let caller = access::admit(shared, set, request, service).await?;
-    Ok(Call {
-        shared,
-        set,
-        caller,
-        request,
-    })
-}
-
 /// Who would have answered, in the vendor's words.
-fn service(path: &[&str]) -> &'static str {
+fn service_of(path: &[&str]) -> &'static str {
     match path {
-        ["v1", "files", ..] => "Files",
-        ["v1" | "v2", "push", ..] => "Push",
-        ["v2", "objects", ..] => "Objects",
-        ["v2", "auth", ..] | ["v3", "pam", ..] => reply::ACCESS_MANAGER,
-        _ => "Balancer",
+        ["v1", "files", ..] => service::FILES,
+        ["v1" | "v2", "push", ..] => service::PUSH,
+        ["v2", "objects", ..] => service::OBJECTS,
+        ["v2", "auth", ..] | ["v3", "pam", ..] => service::ACCESS_MANAGER,
+        _ => service::BALANCER,
     }
 }
 
 /// A bare integer in an array.
-fn time(shared: &Shared) -> Answer {
-    let now = shared.space.hub().clock().tick();
+fn time(context: &Context) -> Answer {
+    let now = context.space.hub().clock().tick();
     reply::ok(format!("[{}]", now.0))
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use polywire_core::{
-    App, Listening, Space,
+    App, Composition, FromSettings, Listening, Space,
     http::{Request, Response, request},
+    settings::Problem,
     transport::{
         Endpoint,
         sockjs::{SockJs, SockJsOptions},
@@ -18,10 +19,8 @@ use crate::{
     encoder::SethEncoder,
     reply,
     session::Connect,
+    settings::SethSettings,
 };
-
-/// Bytes of an id or a channel name that a client may choose.
-const NAME_BYTES_MAX: usize = 256;
 
 /// The Seth-Pusher app.
 #[derive(Debug, Clone)]
@@ -34,16 +33,27 @@ pub struct Seth {
 
 impl Default for Seth {
     fn default() -> Self {
-        Self {
-            debug: false,
-            authenticate_connect: false,
-            name_bytes_max: NAME_BYTES_MAX,
-            sockjs: SockJsOptions::default(),
-        }
+        Self::new(&SethSettings::default())
     }
 }
 
 impl Seth {
+    /// With these settings, and without the debug API.
+    pub fn new(settings: &SethSettings) -> Self {
+        let mut sockjs = SockJsOptions::default()
+            .cookie(settings.cookie)
+            .same_address(settings.same_address);
+        if let Some(url) = &settings.client_url {
+            sockjs = sockjs.client_url(url);
+        }
+        Self {
+            debug: false,
+            authenticate_connect: settings.authenticate_connect,
+            name_bytes_max: settings.name_bytes_max,
+            sockjs,
+        }
+    }
+
     /// Serves the debug API. Default: it answers 404.
     #[must_use]
     pub fn debug(mut self, on: bool) -> Self {
@@ -51,15 +61,14 @@ impl Seth {
         self
     }
 
-    /// Asks the authentication policy for connections to `/connect` too. Default: anybody may connect,
-    /// as in Seth-Pusher.
+    /// Sets [`authenticate_connect`](SethSettings::authenticate_connect).
     #[must_use]
     pub fn authenticate_connect(mut self, on: bool) -> Self {
         self.authenticate_connect = on;
         self
     }
 
-    /// Sets how many bytes an id or a channel name may have that a client chooses. Default 256.
+    /// Sets [`name_bytes_max`](SethSettings::name_bytes_max).
     #[must_use]
     pub fn name_bytes_max(mut self, bytes: usize) -> Self {
         self.name_bytes_max = bytes;
@@ -71,6 +80,14 @@ impl Seth {
     pub fn sockjs(mut self, options: SockJsOptions) -> Self {
         self.sockjs = options;
         self
+    }
+}
+
+impl FromSettings for Seth {
+    type Settings = SethSettings;
+
+    fn from_settings(settings: &SethSettings, composition: &Composition) -> Result<Self, Problem> {
+        Ok(Self::new(settings).debug(composition.debug))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Asks the policy, for the API and for connections.
+//! Authentication: the policy is asked, for the API and for connections.
 
 use http::StatusCode;
 use polywire_core::{AuthenticationError, Credentials, Identity, Space};

@@ -1,4 +1,4 @@
-//! What clients send.
+//! Commands of clients.
 
 use polywire_core::{Channel, ClientId};
 use serde_json::Value;

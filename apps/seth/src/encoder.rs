@@ -1,4 +1,4 @@
-//! What clients are sent.
+//! Encoders: what clients are sent.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use polywire_core::{

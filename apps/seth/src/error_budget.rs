@@ -1,4 +1,4 @@
-//! How many errors a client is told of.
+//! The error budget of a client: how many errors it is told of.
 
 use std::time::Instant;
 

@@ -25,5 +25,6 @@ mod encoder;
 mod error_budget;
 mod reply;
 mod session;
+mod settings;
 
-pub use self::app::Seth;
+pub use self::{app::Seth, settings::SethSettings};

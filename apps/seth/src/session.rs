@@ -1,4 +1,4 @@
-//! One client on `/connect`.
+//! The session of one client on `/connect`.
 
 use std::sync::{Arc, OnceLock};
 

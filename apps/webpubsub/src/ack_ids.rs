@@ -1,4 +1,4 @@
-//! The requests of a connection that were executed.
+//! Ack ids: the requests of a connection that were executed, so that none is executed twice.
 
 use std::collections::BTreeMap;
 

@@ -9,18 +9,21 @@ use std::{
 
 use async_trait::async_trait;
 use polywire_core::{
-    App, Listening, Space,
+    App, Composition, FromSettings, Listening, Space,
     http::{Request, Response, request},
+    settings::{Problem, Secret},
 };
 use warp::{Filter, filters::BoxedFilter};
 
 use crate::{
+    broker::{Broker, NewBroker},
     endpoint::{self, Sockets},
     event::EventHandler,
     keys::{Claims, Keys, Many, now},
-    output::BufferLimits,
+    names::NAME,
+    replay_buffer::BufferLimits,
     rest,
-    state::{NAME, NewState, State},
+    settings::WebPubSubSettings,
     webhook::{Caller, Webhook, WebhookError, Webhooks},
 };
 
@@ -48,19 +51,7 @@ enum Behind {
 impl Default for WebPubSub {
     /// With a random access key, which the server shows when it starts.
     fn default() -> Self {
-        Self {
-            keys: Keys::new(None, None),
-            shows_key: true,
-            default_hub: "default".into(),
-            handlers: BTreeMap::new(),
-            anonymous: BTreeSet::new(),
-            webhook_origin: "localhost".into(),
-            buffer: BufferLimits {
-                messages_max: 10_000,
-                bytes_max: 16 << 20,
-            },
-            recovery: Duration::from_secs(30),
-        }
+        Self::without_hubs(&WebPubSubSettings::default())
     }
 }
 
@@ -74,6 +65,30 @@ impl WebPubSub {
         }
     }
 
+    /// What is set, but for what is behind hubs.
+    fn without_hubs(settings: &WebPubSubSettings) -> Self {
+        let key = |key: &Option<Secret>| key.as_ref().map(|key| key.reveal().to_owned());
+        let origin = settings.webhook_origin.clone();
+        let hubs = settings.hubs.iter();
+        let anonymous = hubs.filter(|(_, hub)| hub.anonymous);
+        Self {
+            keys: Keys::new(
+                key(&settings.access_key),
+                key(&settings.secondary_access_key),
+            ),
+            shows_key: settings.access_key.is_none(),
+            default_hub: settings.default_hub.clone(),
+            handlers: BTreeMap::new(),
+            anonymous: anonymous.map(|(hub, _)| hub.to_ascii_lowercase()).collect(),
+            webhook_origin: origin.unwrap_or_else(|| "localhost".into()),
+            buffer: BufferLimits {
+                messages_max: settings.buffer_messages_max,
+                bytes_max: settings.buffer_bytes_max,
+            },
+            recovery: Duration::from_secs(settings.recovery_secs),
+        }
+    }
+
     /// Sets a second access key, which is as good as the first.
     #[must_use]
     pub fn secondary_access_key(mut self, key: impl Into<String>) -> Self {
@@ -81,8 +96,7 @@ impl WebPubSub {
         self
     }
 
-    /// Sets the hub whose groups are channels as they are. The groups of another hub are channels that begin with
-    /// its name and a colon. Default `default`.
+    /// Sets [`default_hub`](WebPubSubSettings::default_hub).
     #[must_use]
     pub fn default_hub(mut self, hub: impl Into<String>) -> Self {
         self.default_hub = hub.into();
@@ -139,15 +153,15 @@ impl WebPubSub {
         }
     }
 
-    /// Sets how long a reliable connection waits for its client. Default 30 s.
+    /// Sets [`recovery_secs`](WebPubSubSettings::recovery_secs).
     #[must_use]
     pub fn recovery(mut self, time: Duration) -> Self {
         self.recovery = time;
         self
     }
 
-    /// Sets what is kept of a reliable connection until the client has acknowledged it. When there is more, the
-    /// connection ends. Default 10,000 messages and 16 MiB.
+    /// Sets [`buffer_messages_max`](WebPubSubSettings::buffer_messages_max) and
+    /// [`buffer_bytes_max`](WebPubSubSettings::buffer_bytes_max).
     #[must_use]
     pub fn buffer(mut self, messages_max: usize, bytes_max: usize) -> Self {
         self.buffer = BufferLimits {
@@ -197,6 +211,33 @@ impl Default for ClientAccess {
     }
 }
 
+impl FromSettings for WebPubSub {
+    type Settings = WebPubSubSettings;
+
+    fn from_settings(
+        settings: &WebPubSubSettings,
+        composition: &Composition,
+    ) -> Result<Self, Problem> {
+        let mut app = Self::without_hubs(settings);
+        if settings.webhook_origin.is_none() {
+            app.webhook_origin = composition.address.to_string();
+        }
+        for (name, hub) in &settings.hubs {
+            if hub.event_handlers.is_empty() {
+                continue;
+            }
+            let wrong = |error: String| Problem::new(format!("hubs.{name}.event_handlers"), error);
+            let webhooks = hub.event_handlers.iter().map(|handler| handler.webhook());
+            let webhooks: Result<Vec<_>, _> = webhooks.collect();
+            let webhooks = webhooks.map_err(|problem| wrong(problem.message))?;
+            app = app
+                .webhooks(name, webhooks)
+                .map_err(|error| wrong(error.to_string()))?;
+        }
+        Ok(app)
+    }
+}
+
 #[async_trait]
 impl App for WebPubSub {
     fn name(&self) -> &'static str {
@@ -207,7 +248,7 @@ impl App for WebPubSub {
         let bytes_max = space.limits().message_bytes_max;
         let handlers = self.handlers.iter();
         let handlers = handlers.map(|(hub, behind)| (hub.clone(), self.handler(behind, bytes_max)));
-        let state = State::new(NewState {
+        let broker = Broker::new(NewBroker {
             space: space.clone(),
             keys: self.keys.clone(),
             default_hub: self.default_hub.clone(),
@@ -216,15 +257,15 @@ impl App for WebPubSub {
             buffer: self.buffer,
             recovery: self.recovery,
         });
-        let sockets = Arc::new(Sockets::new(&state));
+        let sockets = Arc::new(Sockets::new(&broker));
         request(|path| endpoint::is_client(path) || rest::is_rest(path))
             .then(move |request: Request| {
-                let (state, sockets) = (state.clone(), sockets.clone());
+                let (broker, sockets) = (broker.clone(), sockets.clone());
                 async move {
                     if endpoint::is_client(&request.path) {
-                        endpoint::answer(&state, &sockets, &request).await
+                        endpoint::answer(&broker, &sockets, &request).await
                     } else {
-                        rest::answer(&state, request).await
+                        rest::answer(&broker, request).await
                     }
                 }
             })
@@ -233,9 +274,10 @@ impl App for WebPubSub {
 
     fn banner(&self, at: Listening) -> Vec<String> {
         let url = at.http_url();
-        let key = match self.shows_key {
-            true => self.keys.primary(),
-            false => "<the configured key>",
+        let key = if self.shows_key {
+            self.keys.primary()
+        } else {
+            "<the configured key>"
         };
         vec![
             "Azure Web PubSub: the SDKs connect with".into(),

@@ -1,11 +1,8 @@
-//! A connection, which may outlive its socket.
+//! Connections of clients, which may outlive their sockets.
 
 use std::{
     collections::BTreeSet,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -21,13 +18,14 @@ use tokio::sync::Notify;
 
 use crate::{
     ack_ids::AckIds,
-    control::{Audience, Note},
+    delivery_meta::DeliveryMeta,
     encoder::{self, Formats},
     event,
-    frame::Said,
+    frame::ServerFrame,
     names::HubName,
-    output::{Delivered, Output},
     protocol::Protocol,
+    recipients::Audience,
+    replay_buffer::{BufferLimits, Delivered, ReplayBuffer},
     rights::Rights,
 };
 
@@ -59,25 +57,34 @@ pub(crate) struct Connection {
 /// The way to the client.
 enum Wire {
     Plain(Plain),
-    Reliable(Mutex<Option<Output>>),
+    Reliable(Mutex<Option<ReplayBuffer>>),
 }
 
 /// The way to a client that is told what comes, and nothing again.
 #[derive(Default)]
 struct Plain {
     link: OnceLock<Link>,
-    /// The first frame is on its way.
-    opening: AtomicBool,
+    /// Held while the first frame is handed over.
+    opening: Mutex<()>,
 }
 
 impl Plain {
-    /// The way, once the first frame has gone it. Whoever comes while it is going waits that moment: what is sent
-    /// to a client that knows of its connection must not be missed.
+    /// Opens the way, which the first frame goes before anything else does.
+    fn open(&self, link: Link, greet: impl FnOnce(&Link)) {
+        let opening = self.opening.lock();
+        greet(&link);
+        // It is opened once.
+        let _ = self.link.set(link);
+        drop(opening);
+    }
+
+    /// The way, where it is open. What is sent to a client that knows of its connection must not be missed, so
+    /// whoever comes while it is being opened takes its turn behind that.
     fn link(&self) -> Option<&Link> {
-        match self.link.get() {
-            None if self.opening.load(Ordering::Acquire) => Some(self.link.wait()),
-            link => link,
+        if self.link.get().is_none() {
+            drop(self.opening.lock());
         }
+        self.link.get()
     }
 }
 
@@ -97,9 +104,10 @@ pub(crate) struct NewConnection {
 
 impl Connection {
     pub(crate) fn new(new: NewConnection) -> Arc<Self> {
-        let wire = match new.protocol.is_reliable() {
-            true => Wire::Reliable(Mutex::new(None)),
-            false => Wire::Plain(Plain::default()),
+        let wire = if new.protocol.is_reliable() {
+            Wire::Reliable(Mutex::new(None))
+        } else {
+            Wire::Plain(Plain::default())
         };
         Arc::new(Self {
             id: new.id,
@@ -122,7 +130,7 @@ impl Connection {
     }
 
     /// Opens the way to the client; the first frame goes out.
-    pub(crate) fn open(&self, link: Link, limits: crate::output::BufferLimits) {
+    pub(crate) fn open(&self, link: Link, limits: BufferLimits) {
         let hello = self.hello();
         let greet = |link: &Link| {
             if let Some(hello) = &hello {
@@ -130,30 +138,25 @@ impl Connection {
             }
         };
         match (&self.wire, self.protocol.dialect()) {
-            (Wire::Reliable(output), Some(dialect)) => {
-                let mut output = output.lock();
+            (Wire::Reliable(buffer), Some(dialect)) => {
+                let mut buffer = buffer.lock();
                 greet(&link);
-                *output = Some(Output::new(link, dialect, limits));
+                *buffer = Some(ReplayBuffer::new(link, dialect, limits));
             }
-            (Wire::Plain(plain), _) => {
-                plain.opening.store(true, Ordering::Release);
-                plain.link.get_or_init(|| {
-                    greet(&link);
-                    link
-                });
-            }
+            (Wire::Plain(plain), _) => plain.open(link, greet),
             // Simple clients are not reliable.
             (Wire::Reliable(_), None) => {}
         }
     }
 
     fn hello(&self) -> Option<Message> {
-        let hello = Said::Connected {
+        let hello = ServerFrame::Connected {
             connection: &self.id,
             user: self.user.as_deref(),
-            reconnection_token: match self.protocol.is_reliable() {
-                true => Some(&self.reconnection_token),
-                false => None,
+            reconnection_token: if self.protocol.is_reliable() {
+                Some(&self.reconnection_token)
+            } else {
+                None
             },
         };
         Some(hello.write(self.protocol.dialect()?))
@@ -161,17 +164,17 @@ impl Connection {
 
     /// Goes on with another socket; its number. `None` when the connection has ended, or cannot do that.
     pub(crate) fn recover(&self, link: Link) -> Option<u64> {
-        let (Wire::Reliable(output), Some(hello)) = (&self.wire, self.hello()) else {
+        let (Wire::Reliable(buffer), Some(hello)) = (&self.wire, self.hello()) else {
             return None;
         };
-        output.lock().as_mut()?.recover(link, &hello)
+        buffer.lock().as_mut()?.recover(link, &hello)
     }
 
     /// The number of the socket in use.
     pub(crate) fn socket(&self) -> u64 {
         match &self.wire {
             Wire::Plain(_) => 0,
-            Wire::Reliable(output) => output.lock().as_ref().map_or(0, Output::socket),
+            Wire::Reliable(buffer) => buffer.lock().as_ref().map_or(0, ReplayBuffer::socket),
         }
     }
 
@@ -179,7 +182,7 @@ impl Connection {
     pub(crate) fn lost(&self, socket: u64) -> bool {
         match &self.wire {
             Wire::Plain(_) => false,
-            Wire::Reliable(output) => output.lock().as_mut().is_some_and(|o| o.lost(socket)),
+            Wire::Reliable(buffer) => buffer.lock().as_mut().is_some_and(|b| b.lost(socket)),
         }
     }
 
@@ -192,18 +195,18 @@ impl Connection {
     pub(crate) fn is_lost_since(&self, socket: u64) -> bool {
         match &self.wire {
             Wire::Plain(_) => true,
-            Wire::Reliable(output) => {
-                let output = output.lock();
-                output.as_ref().is_none_or(|o| o.is_lost_since(socket))
+            Wire::Reliable(buffer) => {
+                let buffer = buffer.lock();
+                buffer.as_ref().is_none_or(|b| b.is_lost_since(socket))
             }
         }
     }
 
     pub(crate) fn acknowledged(&self, id: u64) {
-        if let Wire::Reliable(output) = &self.wire
-            && let Some(output) = output.lock().as_mut()
+        if let Wire::Reliable(buffer) = &self.wire
+            && let Some(buffer) = buffer.lock().as_mut()
         {
-            output.acknowledged(id);
+            buffer.acknowledged(id);
         }
     }
 
@@ -215,27 +218,27 @@ impl Connection {
                     link.send(message);
                 }
             }
-            Wire::Reliable(output) => {
-                if let Some(output) = output.lock().as_ref() {
-                    output.send(message);
+            Wire::Reliable(buffer) => {
+                if let Some(buffer) = buffer.lock().as_ref() {
+                    buffer.send(message);
                 }
             }
         }
     }
 
     /// Says something that only clients with a subprotocol of the service understand.
-    pub(crate) fn say(&self, said: Said<'_>) {
+    pub(crate) fn say(&self, frame: ServerFrame<'_>) {
         if let Some(dialect) = self.protocol.dialect() {
-            self.send(&said.write(dialect));
+            self.send(&frame.write(dialect));
         }
     }
 
     /// Sends a message of the server that is for this connection only.
     pub(crate) fn send_from_server(&self, payload: &Payload) {
         match (&self.wire, self.protocol.dialect()) {
-            (Wire::Reliable(output), Some(dialect)) => {
+            (Wire::Reliable(buffer), Some(dialect)) => {
                 let body = Arc::new(encoder::server_body(dialect, payload));
-                self.deliver_reliably(output, body, None, None);
+                self.deliver_reliably(buffer, body, None, None);
             }
             (_, Some(dialect)) => self.send(&encoder::server_message(dialect, payload)),
             (_, None) => self.send(&encoder::plain(payload)),
@@ -245,7 +248,7 @@ impl Connection {
     /// Ends the socket, and with it the connection: its client is told why.
     pub(crate) fn end(&self, message: Option<&str>, reason: &CloseReason) {
         if let Some(message) = message {
-            self.say(Said::Disconnected(message));
+            self.say(ServerFrame::Disconnected(message));
         }
         match &self.wire {
             Wire::Plain(plain) => {
@@ -253,9 +256,9 @@ impl Connection {
                     link.close(reason);
                 }
             }
-            Wire::Reliable(output) => {
-                if let Some(output) = output.lock().as_mut() {
-                    output.end(reason);
+            Wire::Reliable(buffer) => {
+                if let Some(buffer) = buffer.lock().as_mut() {
+                    buffer.end(reason);
                 }
             }
         }
@@ -264,7 +267,7 @@ impl Connection {
     pub(crate) fn has_ended(&self) -> bool {
         match &self.wire {
             Wire::Plain(_) => false,
-            Wire::Reliable(output) => output.lock().as_ref().is_none_or(Output::has_ended),
+            Wire::Reliable(buffer) => buffer.lock().as_ref().is_none_or(ReplayBuffer::has_ended),
         }
     }
 
@@ -280,7 +283,7 @@ impl Connection {
                     link.deliver(fanout, encoder);
                 }
             }
-            Wire::Reliable(output) => {
+            Wire::Reliable(buffer) => {
                 let Some(dialect) = self.protocol.dialect() else {
                     return;
                 };
@@ -289,20 +292,20 @@ impl Connection {
                     return;
                 };
                 let ttl = fanout.publication().retention.ttl;
-                self.deliver_reliably(output, body, ttl, Some((fanout, encoder)));
+                self.deliver_reliably(buffer, body, ttl, Some((fanout, encoder)));
             }
         }
     }
 
     fn deliver_reliably(
         &self,
-        output: &Mutex<Option<Output>>,
+        buffer: &Mutex<Option<ReplayBuffer>>,
         body: Arc<Bytes>,
         ttl: Option<Duration>,
         fanout: Option<(&mut Fanout<'_>, &Arc<dyn Encoder>)>,
     ) {
-        if let Some(output) = output.lock().as_mut()
-            && output.deliver(body, ttl, fanout) == Delivered::Overflown
+        if let Some(buffer) = buffer.lock().as_mut()
+            && buffer.deliver(body, ttl, fanout) == Delivered::Overflown
         {
             self.overflown.notify_one();
         }
@@ -340,8 +343,8 @@ impl Receiver for Connection {
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {
         let meta: Option<&JsonText> = fanout.publication().meta.as_ref();
-        if let Some(note) = meta.and_then(Note::read)
-            && !self.is_among(&note.audience)
+        if let Some(meta) = meta.and_then(DeliveryMeta::read)
+            && !self.is_among(&meta.audience)
         {
             return;
         }

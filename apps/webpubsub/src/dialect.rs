@@ -1,4 +1,4 @@
-//! How the frames of subprotocols are written.
+//! Dialects: how the frames of subprotocols are written.
 
 use polywire_core::delivery::{Around, Few, Numbering};
 

@@ -1,29 +1,28 @@
-//! From a request to a socket of a connection.
+//! The client endpoint: from a request to a socket of a connection.
 
 use std::sync::Arc;
 
 use http::{StatusCode, header};
 use percent_encoding::percent_decode_str;
 use polywire_core::{
-    ClientId, ConnectionId, Identity, Origin,
+    Identity,
     delivery::{Link, OutboxOptions},
     http::{Request, Response, text},
     transport::{
         CloseReason, Endpoint, Framing, Handshake, SessionHandler,
-        websocket::{WebSocketOptions, serve, upgrade},
+        websocket::{WebSocketOptions, serve},
     },
 };
-use rand::distr::{Alphanumeric, SampleString};
 
 use crate::{
-    connection::{Connection, NewConnection},
-    event::ConnectRequest,
+    bearer::bearer,
+    broker::Broker,
+    connection::Connection,
+    create_connection::create_connection,
     keys::Claims,
-    names::HubName,
+    names::NAME,
     protocol::Protocol,
-    rights::{Right, Rights},
     session::{Refused, Session},
-    state::{NAME, State},
 };
 
 const CLIENT: &str = "/client";
@@ -39,8 +38,8 @@ pub(crate) struct Sockets {
 }
 
 impl Sockets {
-    pub(crate) fn new(state: &State) -> Self {
-        let runtime = state.space.runtime();
+    pub(crate) fn new(broker: &Broker) -> Self {
+        let runtime = broker.space.runtime();
         let mut options = WebSocketOptions::new(runtime, Framing::WebSocket);
         options.heartbeat_secs = PING_SECS;
         options.go_away = CloseReason::new(1012, "The server stops");
@@ -49,7 +48,7 @@ impl Sockets {
         // What was kept for a client is sent to it at once.
         let own = &options.outbox;
         options.outbox = Arc::new(OutboxOptions {
-            bytes_max: own.bytes_max + 2 * state.buffer.bytes_max,
+            bytes_max: own.bytes_max + 2 * broker.buffer.bytes_max,
             ..OutboxOptions::clone(own)
         });
         Self {
@@ -87,7 +86,7 @@ impl Opening {
 
 /// One socket that is to be opened.
 struct Door {
-    state: Arc<State>,
+    broker: Arc<Broker>,
     opening: Opening,
 }
 
@@ -95,7 +94,7 @@ impl Endpoint for Door {
     fn open(&self, link: Link, _: &Handshake, _: Arc<Identity>) -> Box<dyn SessionHandler> {
         match &self.opening {
             Opening::New(connection, groups) => Box::new(Session {
-                state: self.state.clone(),
+                broker: self.broker.clone(),
                 connection: connection.clone(),
                 socket: 0,
                 beginning: Some((link, groups.clone())),
@@ -106,7 +105,7 @@ impl Endpoint for Door {
                     .and_then(|connection| Some((connection, connection.recover(link.clone())?)));
                 match recovered {
                     Some((connection, socket)) => Box::new(Session {
-                        state: self.state.clone(),
+                        broker: self.broker.clone(),
                         connection: connection.clone(),
                         socket,
                         beginning: None,
@@ -119,14 +118,14 @@ impl Endpoint for Door {
 }
 
 /// Answers a client that wants a socket.
-pub(crate) async fn answer(state: &Arc<State>, sockets: &Sockets, request: &Request) -> Response {
-    match open(state, sockets, request).await {
+pub(crate) async fn answer(broker: &Arc<Broker>, sockets: &Sockets, request: &Request) -> Response {
+    match open(broker, sockets, request).await {
         Ok(response) | Err(response) => response,
     }
 }
 
 async fn open(
-    state: &Arc<State>,
+    broker: &Arc<Broker>,
     sockets: &Sockets,
     request: &Request,
 ) -> Result<Response, Response> {
@@ -140,7 +139,7 @@ async fn open(
             .map(|name| name.into_owned()),
         None => query("hub"),
     };
-    let hub = named.as_deref().and_then(|name| state.hub(name));
+    let hub = named.as_deref().and_then(|name| broker.hub(name));
     let hub = hub.ok_or_else(|| {
         refuse(
             StatusCode::NOT_FOUND,
@@ -154,7 +153,7 @@ async fn open(
         query("awps_reconnection_token"),
     ) {
         (Some(id), Some(token)) => {
-            let found = state.find(&hub, &id).filter(|connection| {
+            let found = broker.find(&hub, &id).filter(|connection| {
                 let same: bool = subtle::ConstantTimeEq::ct_eq(
                     connection.reconnection_token.as_bytes(),
                     token.as_bytes(),
@@ -167,32 +166,35 @@ async fn open(
         }
         _ => {
             let token = query("access_token").or_else(|| bearer(request));
-            let path = match request.path.starts_with(HUBS) {
-                true => request.path.to_string(),
-                false => format!("{HUBS}{}", hub.as_str()),
+            let path = if request.path.starts_with(HUBS) {
+                request.path.to_string()
+            } else {
+                format!("{HUBS}{}", hub.as_str())
             };
             let claims = match token {
-                Some(token) => state.keys.verify(&token, &path),
-                None => state.is_anonymous(&hub).then(Claims::default),
+                Some(token) => broker.keys.verify(&token, &path),
+                None => broker.is_anonymous(&hub).then(Claims::default),
             };
             let claims = claims.ok_or_else(|| {
                 let message =
                     "The access token is missing, expired, wrongly signed, or for another hub.";
                 refuse(StatusCode::UNAUTHORIZED, message)
             })?;
-            welcome(state, request, hub, protocol.clone(), offered, claims).await?
+            let created =
+                create_connection(broker, request, hub, protocol.clone(), offered, claims).await?;
+            Opening::New(created.0, created.1)
         }
     };
     let spoken = opening.subprotocol();
     let door: Arc<dyn Endpoint> = Arc::new(Door {
-        state: state.clone(),
+        broker: broker.clone(),
         opening,
     });
     let options = match protocol {
         Some(_) => &sockets.spoken,
         None => &sockets.simple,
     };
-    let served = serve(state.space.runtime(), request, NAME, &door, options).await;
+    let served = serve(broker.space.runtime(), request, NAME, &door, options).await;
     let mut response = served.map_err(|error| error.response())?;
     if let Some(spoken) = spoken.and_then(|name| name.parse().ok())
         && response.status() == StatusCode::SWITCHING_PROTOCOLS
@@ -201,100 +203,6 @@ async fn open(
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, spoken);
     }
     Ok(response)
-}
-
-/// Makes the connection of somebody whose token is good.
-async fn welcome(
-    state: &Arc<State>,
-    request: &Request,
-    hub: HubName,
-    protocol: Option<Protocol>,
-    offered: Vec<String>,
-    claims: Claims,
-) -> Result<Opening, Response> {
-    let refuse = |status, message: &str| text(status, format!("{message}\n"));
-    let credentials = request.credentials(NAME);
-    let mut protocol = match protocol {
-        Some(protocol) => protocol,
-        None => {
-            let mode = credentials.query_value("webpubsub_mode");
-            let send_to = match mode.as_deref() {
-                Some(mode) if mode.eq_ignore_ascii_case("sendToGroup") => {
-                    let group = credentials.query_value("group");
-                    let message = "webpubsub_mode=sendToGroup needs the name of a group.";
-                    Some(group.ok_or_else(|| refuse(StatusCode::BAD_REQUEST, message))?)
-                }
-                _ => None,
-            };
-            Protocol::Simple {
-                send_to,
-                subprotocol: None,
-            }
-        }
-    };
-    let random = |length| Alphanumeric.sample_string(&mut rand::rng(), length);
-    let id = random(24);
-    let mut user = claims.sub.clone().filter(|user| !user.is_empty());
-    let mut roles = claims.role.as_slice().to_vec();
-    let mut groups = claims.group.as_slice().to_vec();
-    let mut kept = None;
-    if let Some(handler) = state.handler(&hub) {
-        // Nobody is asked about a request that cannot become a connection.
-        upgrade(request, None).map_err(|error| error.response())?;
-        let asked = ConnectRequest::new(
-            crate::event::Connection::new(
-                id.clone(),
-                hub.as_str().to_owned(),
-                user.clone(),
-                protocol.subprotocol().map(str::to_owned),
-                None,
-            ),
-            claims.to_json(),
-            without_token(&request.query),
-            request.headers.clone(),
-            offered.clone(),
-        );
-        let welcome = handler.connect(&asked).await.map_err(|failure| {
-            let status = StatusCode::from_u16(failure.status);
-            refuse(status.unwrap_or(StatusCode::UNAUTHORIZED), &failure.message)
-        })?;
-        user = welcome.user.or(user);
-        roles.extend(welcome.roles);
-        groups.extend(welcome.groups);
-        kept = welcome.state;
-        if let Protocol::Simple { subprotocol, .. } = &mut protocol {
-            // A browser would not take one that it did not offer.
-            *subprotocol = welcome.subprotocol.filter(|name| offered.contains(name));
-        }
-    }
-    let client = user.as_deref().and_then(|user| ClientId::new(user).ok());
-    let rights = Rights::of_roles(roles.iter().map(String::as_str));
-    if let Protocol::Simple {
-        send_to: Some(group),
-        ..
-    } = &protocol
-        && !rights.allows(Right::Send, group)
-    {
-        let message = "The token has no role to send to this group.";
-        return Err(refuse(StatusCode::FORBIDDEN, message));
-    }
-    let mut origin = Origin::new(NAME, Identity::anybody()).peer(request.peer);
-    let connection = ConnectionId::next(state.space.hub().node());
-    origin.connection = Some(connection);
-    origin.client = client;
-    let connection = Connection::new(NewConnection {
-        id,
-        formats: state.formats(&hub),
-        hub,
-        user,
-        protocol,
-        connection,
-        reconnection_token: random(48),
-        origin,
-        rights,
-        state: kept,
-    });
-    Ok(Opening::New(connection, groups))
 }
 
 fn offers(request: &Request) -> Vec<String> {
@@ -306,21 +214,4 @@ fn offers(request: &Request) -> Vec<String> {
         .map(|offer| offer.trim().to_owned())
         .filter(|offer| !offer.is_empty())
         .collect()
-}
-
-/// The token of an `Authorization` header.
-pub(crate) fn bearer(request: &Request) -> Option<String> {
-    let value = request.header("authorization")?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then(|| token.trim().to_owned())
-}
-
-fn without_token(query: &str) -> String {
-    let pairs = query.split('&');
-    let others: Vec<_> = pairs
-        .filter(|pair| !pair.starts_with("access_token="))
-        .collect();
-    others.join("&")
 }

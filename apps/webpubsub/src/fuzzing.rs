@@ -1,4 +1,4 @@
-//! What a fuzzer drives: everything that reads what clients and services send.
+//! Fuzzing: everything that reads what clients and services send, as a fuzzer drives it.
 
 use bytes::Bytes;
 use polywire_core::{Payload, delivery::Message};

@@ -3,30 +3,41 @@
 
 mod ack_ids;
 mod app;
+mod bearer;
+mod broker;
 mod connection;
-mod control;
+mod connection_index;
+mod create_connection;
+mod delivery_meta;
 mod dialect;
 mod encoder;
 mod endpoint;
 mod event;
+mod event_handlers;
 mod filter;
 mod frame;
 mod fuzzing;
+mod hubs;
 mod keys;
+mod local_connections;
 mod names;
 mod nodes;
+mod notices;
 mod operation;
-mod output;
+mod perform;
 mod protocol;
+mod recipients;
+mod replay_buffer;
 mod rest;
 mod rights;
 mod session;
-mod state;
+mod settings;
 mod webhook;
 
 pub use self::{
     app::{ClientAccess, WebPubSub},
     event::{ConnectRequest, Connection, Event, EventFailure, EventHandler, Reply, Welcome},
     fuzzing::{read_filter, read_frame},
+    settings::{EventHandlerSettings, HubSettings, WebPubSubSettings},
     webhook::{SystemEvent, Webhook, WebhookError},
 };

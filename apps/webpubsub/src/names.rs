@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use polywire_core::{Channel, space::RESERVED};
 
+/// The name of the app.
+pub(crate) const NAME: &str = "webpubsub";
+
 /// Bytes of a group's name: four for each of its 1,024 characters at most.
 const GROUP_CHARS_MAX: usize = 1024;
 
@@ -24,9 +27,10 @@ impl HubName {
         if !first.is_ascii_alphabetic() || !chars.all(good) || name.len() > 128 {
             return None;
         }
-        let prefix = match name == default {
-            true => "".into(),
-            false => format!("{name}:").into(),
+        let prefix = if name == default {
+            "".into()
+        } else {
+            format!("{name}:").into()
         };
         Some(Self {
             name: name.into(),

@@ -1,16 +1,11 @@
-//! What can be done with connections by services, wherever the connections are.
-
-use std::sync::Arc;
+//! Operations that services do with connections, wherever the connections are; and what becomes of them. They travel
+//! between nodes.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    connection::Connection,
-    control::{Audience, Whose},
-    names::HubName,
-    nodes::Unanswered,
+    recipients::{Audience, Recipients},
     rights::Right,
-    state::State,
 };
 
 /// Something to do with connections, on every node.
@@ -18,22 +13,28 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Operation {
     /// Only looks whether there are any.
-    Find { whose: Whose },
+    Find {
+        #[serde(rename = "whose")]
+        recipients: Recipients,
+    },
     /// They join groups.
     Join {
-        whose: Whose,
+        #[serde(rename = "whose")]
+        recipients: Recipients,
         audience: Audience,
         groups: Vec<String>,
     },
     /// They leave groups; all of them when none is named.
     Leave {
-        whose: Whose,
+        #[serde(rename = "whose")]
+        recipients: Recipients,
         audience: Audience,
         groups: Vec<String>,
     },
     /// They are closed.
     Close {
-        whose: Whose,
+        #[serde(rename = "whose")]
+        recipients: Recipients,
         audience: Audience,
         reason: Option<String>,
     },
@@ -88,8 +89,10 @@ impl Operation {
         match self {
             // One connection of a group or user is as good as another.
             Self::Find { .. } | Self::Permission { .. } => true,
-            Self::Join { whose, .. } | Self::Leave { whose, .. } | Self::Close { whose, .. } => {
-                matches!(whose, Whose::Connection(_))
+            Self::Join { recipients, .. }
+            | Self::Leave { recipients, .. }
+            | Self::Close { recipients, .. } => {
+                matches!(recipients, Recipients::Connection(_))
             }
             Self::List { .. } => false,
         }
@@ -102,132 +105,5 @@ impl Outcome {
         self.found += other.found;
         self.is_allowed |= other.is_allowed;
         self.members.extend(other.members);
-    }
-}
-
-impl State {
-    /// Does it on every node.
-    pub(crate) async fn everywhere(
-        self: &Arc<Self>,
-        hub: &HubName,
-        operation: Operation,
-    ) -> Result<Outcome, Unanswered> {
-        let mut outcome = self.perform(hub, &operation).await;
-        if operation.is_about_one() && outcome.found > 0 {
-            return Ok(outcome);
-        }
-        let count_max = match &operation {
-            Operation::List { count_max, .. } => *count_max,
-            _ => 0,
-        };
-        outcome.add(self.nodes.ask(hub, operation).await?);
-        let id = |member: &Member| member.connection_id.clone();
-        outcome.members.sort_by_cached_key(id);
-        outcome.members.truncate(count_max);
-        Ok(outcome)
-    }
-
-    /// Does it on this node.
-    pub(crate) async fn perform(self: &Arc<Self>, hub: &HubName, operation: &Operation) -> Outcome {
-        match operation {
-            Operation::Find { whose } => found(self.those(hub, whose).len()),
-            Operation::Join {
-                whose,
-                audience,
-                groups,
-            } => {
-                let mut joined = 0;
-                for connection in self.meant(hub, whose, audience) {
-                    let mut all = true;
-                    for group in groups {
-                        all &= self.join(&connection, group).await;
-                    }
-                    joined += usize::from(all);
-                }
-                found(joined)
-            }
-            Operation::Leave {
-                whose,
-                audience,
-                groups,
-            } => {
-                let meant = self.meant(hub, whose, audience);
-                for connection in &meant {
-                    let all: Vec<String> = match groups.is_empty() {
-                        true => connection.groups.lock().iter().cloned().collect(),
-                        false => groups.clone(),
-                    };
-                    for group in &all {
-                        self.leave(connection, group).await;
-                    }
-                }
-                found(meant.len())
-            }
-            Operation::Close {
-                whose,
-                audience,
-                reason,
-            } => {
-                let meant = self.meant(hub, whose, audience);
-                let said = reason.clone().unwrap_or_default();
-                for connection in &meant {
-                    self.close(connection, &said).await;
-                }
-                found(meant.len())
-            }
-            Operation::Permission {
-                connection,
-                change,
-                right,
-                group,
-            } => {
-                let Some(connection) = self.find(hub, connection) else {
-                    return Outcome::default();
-                };
-                let mut rights = connection.rights.lock();
-                let group = group.as_deref();
-                match change {
-                    Change::Grant => rights.grant(*right, group),
-                    Change::Revoke => rights.revoke(*right, group),
-                    Change::Check => {}
-                }
-                Outcome {
-                    is_allowed: rights.has(*right, group),
-                    ..found(1)
-                }
-            }
-            Operation::List {
-                group,
-                after,
-                count_max,
-            } => {
-                let mut all = self.those(hub, &Whose::Group(group.clone()));
-                if let Some(after) = after {
-                    all.retain(|connection| connection.id > *after);
-                }
-                all.truncate(*count_max);
-                let member = |connection: &Arc<Connection>| Member {
-                    connection_id: connection.id.clone(),
-                    user_id: connection.user.clone(),
-                };
-                Outcome {
-                    members: all.iter().map(member).collect(),
-                    ..found(all.len())
-                }
-            }
-        }
-    }
-
-    fn meant(&self, hub: &HubName, whose: &Whose, audience: &Audience) -> Vec<Arc<Connection>> {
-        let mut those = self.those(hub, whose);
-        those.retain(|connection| connection.is_among(audience));
-        those
-    }
-}
-
-fn found(count: usize) -> Outcome {
-    Outcome {
-        found: count,
-        ..Outcome::default()
     }
 }

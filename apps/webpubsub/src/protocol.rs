@@ -1,4 +1,4 @@
-//! What a client speaks.
+//! The protocol of a client: a subprotocol of the service, or none of them.
 
 use crate::dialect::Dialect;
 

@@ -1,4 +1,4 @@
-//! What a connection may do with groups.
+//! Rights of a connection on groups.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! One socket of a connection.
+//! The session of one socket of a connection.
 
 use std::sync::Arc;
 
@@ -10,13 +10,14 @@ use polywire_core::{
 };
 
 use crate::{
+    broker::Broker,
     connection::Connection,
-    control::Note,
+    delivery_meta::DeliveryMeta,
     event::{Event, EventFailure},
-    frame::{Action, DataType, Failure, Frame, Request, Said, not_invoked},
+    frame::{Action, DataType, Failure, Frame, Request, ServerFrame, not_invoked},
+    notices::Notice,
     protocol::Protocol,
     rights::Right,
-    state::{Notice, State},
 };
 
 /// What is refused: the client must begin anew.
@@ -41,7 +42,7 @@ impl SessionHandler for Refused {
 
 /// One socket of a connection.
 pub(crate) struct Session {
-    pub(crate) state: Arc<State>,
+    pub(crate) broker: Arc<Broker>,
     pub(crate) connection: Arc<Connection>,
     /// The number of this socket among those of its connection.
     pub(crate) socket: u64,
@@ -55,24 +56,28 @@ impl SessionHandler for Session {
         let Some((link, groups)) = self.beginning.take() else {
             return;
         };
-        let (state, connection) = (&self.state, &self.connection);
-        state.open_hub(&connection.hub).await;
-        let attachment = state
+        let (broker, connection) = (&self.broker, &self.connection);
+        broker.hubs.open(&connection.hub).await;
+        let attachment = broker
             .space
             .attach(connection.origin.clone(), connection.clone());
         *connection.attachment.lock().await = Some(attachment);
         for group in &groups {
-            state.join(connection, group).await;
+            broker.local.join(connection, group).await;
         }
         // Whoever hears that it is connected is in its groups.
-        state.insert(connection);
-        connection.open(link, state.buffer);
+        broker.local.index.insert(connection);
+        connection.open(link, broker.buffer);
         self.socket = connection.socket();
-        if state.find(&connection.hub, &connection.id).is_none() {
+        if broker.find(&connection.hub, &connection.id).is_none() {
             // It was closed before there was anything to close.
             return connection.end(None, &CloseReason::new(1000, ""));
         }
-        state.tell(connection, Notice::Connected).await;
+        broker
+            .local
+            .notices
+            .tell(connection, Notice::Connected)
+            .await;
     }
 
     async fn on_message(&mut self, message: Message) {
@@ -88,45 +93,45 @@ impl SessionHandler for Session {
         match Frame::parse(dialect, &message) {
             Ok(Frame::Request(request)) => self.request(request).await,
             Ok(Frame::SequenceAck(id)) => self.connection.acknowledged(id),
-            Ok(Frame::Ping) => self.connection.say(Said::Pong),
+            Ok(Frame::Ping) => self.connection.say(ServerFrame::Pong),
             Ok(Frame::Invoke(id)) => self.connection.send(&not_invoked(&id)),
             Ok(Frame::Unknown { name, ack_id }) => {
                 if let Some(id) = ack_id {
                     let message = format!("Frames of the type {name:?} are not served here.");
                     let failure = Failure::new("BadRequest", message);
-                    self.connection.say(Said::Ack(id, &Err(failure)));
+                    self.connection.say(ServerFrame::Ack(id, &Err(failure)));
                 }
             }
             Err(wrong) => {
                 self.connection.end(Some(&wrong), &BAD_FRAME);
-                self.state.ended(&self.connection, &wrong).await;
+                self.broker.local.ended(&self.connection, &wrong).await;
             }
         }
     }
 
     async fn on_close(&mut self, ending: Ending) {
-        let (state, connection) = (&self.state, &self.connection);
+        let (broker, connection) = (&self.broker, &self.connection);
         if connection.protocol.is_reliable() {
             if connection.is_taken_over(self.socket) {
                 return;
             }
             if ending == Ending::Lost && connection.lost(self.socket) {
-                return wait_for_client(state.clone(), connection.clone(), self.socket);
+                return wait_for_client(broker.clone(), connection.clone(), self.socket);
             }
             // Whoever comes back to it is told that it is over.
             connection.end(None, &CloseReason::new(1000, ""));
         }
-        state.ended(connection, "The client has left").await;
+        broker.local.ended(connection, "The client has left").await;
     }
 }
 
 /// Ends a connection whose client does not come back in time.
-fn wait_for_client(state: Arc<State>, connection: Arc<Connection>, socket: u64) {
-    let runtime = state.space.runtime().clone();
+fn wait_for_client(broker: Arc<Broker>, connection: Arc<Connection>, socket: u64) {
+    let runtime = broker.space.runtime().clone();
     let stopping = runtime.stopping();
     runtime.spawn(async move {
         tokio::select! {
-            () = tokio::time::sleep(state.recovery) => {}
+            () = tokio::time::sleep(broker.recovery) => {}
             // More waits for it than is kept.
             () = connection.overflown.notified() => {}
             // It cannot come back to this process.
@@ -134,7 +139,7 @@ fn wait_for_client(state: Arc<State>, connection: Arc<Connection>, socket: u64) 
         }
         if connection.has_ended() || connection.is_lost_since(socket) {
             connection.end(None, &CloseReason::new(1000, ""));
-            state.ended(&connection, "The client was lost").await;
+            broker.local.ended(&connection, "The client was lost").await;
         }
     });
 }
@@ -154,7 +159,10 @@ impl Session {
             if let (true, Err(failure)) = (is_event && self.has_handler(), outcome) {
                 // The service does so: the client could not learn of it in another way.
                 self.connection.end(Some(&failure.message), &EVENT_FAILED);
-                self.state.ended(&self.connection, &failure.message).await;
+                self.broker
+                    .local
+                    .ended(&self.connection, &failure.message)
+                    .await;
             }
             return;
         };
@@ -162,11 +170,11 @@ impl Session {
             // One that failed may be repeated under its id.
             self.connection.acks.lock().insert(id);
         }
-        self.connection.say(Said::Ack(id, &outcome));
+        self.connection.say(ServerFrame::Ack(id, &outcome));
     }
 
     fn has_handler(&self) -> bool {
-        self.state.handler(&self.connection.hub).is_some()
+        self.broker.handlers.of(&self.connection.hub).is_some()
     }
 
     async fn execute(&self, action: Action) -> Result<(), Failure> {
@@ -183,13 +191,17 @@ impl Session {
             Action::Join(group) => {
                 self.check(Right::JoinLeave, &group)?;
                 let channel = channel(&group)?;
-                let joined = self.state.subscribe(connection, &group, channel).await;
+                let joined = self
+                    .broker
+                    .local
+                    .subscribe(connection, &group, channel)
+                    .await;
                 joined.map_err(failure)
             }
             Action::Leave(group) => {
                 self.check(Right::JoinLeave, &group)?;
                 channel(&group)?;
-                self.state.leave(connection, &group).await;
+                self.broker.local.leave(connection, &group).await;
                 Ok(())
             }
             Action::Send {
@@ -202,16 +214,16 @@ impl Session {
                 let mut draft = Draft::new(channel(&group)?, payload)
                     .publisher(connection.origin.client.clone());
                 if data_type == DataType::Protobuf {
-                    let note = Note {
+                    let meta = DeliveryMeta {
                         is_protobuf: true,
-                        ..Note::default()
+                        ..DeliveryMeta::default()
                     };
-                    draft.meta = note.write();
+                    draft.meta = meta.write();
                 }
                 if no_echo {
                     draft = draft.except(connection.connection);
                 }
-                let sent = self.state.space.publish(&connection.origin, draft).await;
+                let sent = self.broker.space.publish(&connection.origin, draft).await;
                 sent.map(|_| ()).map_err(failure)
             }
             Action::Event {
@@ -240,7 +252,7 @@ impl Session {
     }
 
     async fn event(&self, event: Event) -> Result<(), EventFailure> {
-        let Some(handler) = self.state.handler(&self.connection.hub) else {
+        let Some(handler) = self.broker.handlers.of(&self.connection.hub) else {
             let message = "There is no handler for the events of this hub.".into();
             let status = 404;
             return Err(EventFailure { status, message });
@@ -295,4 +307,104 @@ fn failure(refusal: polywire_core::Refusal) -> Failure {
         _ => "BadRequest",
     };
     Failure::new(name, refusal.message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        time::Duration,
+    };
+
+    use polywire_core::{AppRunner, ConnectionId, Identity, Origin, testkit};
+
+    use super::*;
+    use crate::{
+        broker::NewBroker,
+        connection::NewConnection,
+        event::{self, EventHandler, Reply},
+        keys::Keys,
+        names::NAME,
+        replay_buffer::BufferLimits,
+        rights::Rights,
+    };
+
+    /// Counts events, and fails those that are called so.
+    #[derive(Default)]
+    struct Counter(Arc<AtomicUsize>);
+
+    #[async_trait]
+    impl EventHandler for Counter {
+        async fn event(&self, _: &event::Connection, event: Event) -> Result<Reply, EventFailure> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            if event.name == "fails" {
+                return Err(EventFailure {
+                    status: 500,
+                    message: "No.".into(),
+                });
+            }
+            Ok(Reply::default())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_is_done_once_on_whatever_socket_it_is_repeated() {
+        let server = AppRunner::builder(testkit::LocalBackend::default())
+            .authentication(testkit::AllowAll)
+            .listen(([127, 0, 0, 1], 0).into())
+            .build()
+            .await
+            .unwrap();
+        let counter = Counter::default();
+        let count = counter.0.clone();
+        let handler: Arc<dyn EventHandler> = Arc::new(counter);
+        let broker = Broker::new(NewBroker {
+            space: server.space().clone(),
+            keys: Keys::new(None, None),
+            default_hub: "default".into(),
+            handlers: [("default".to_owned(), handler)].into(),
+            buffer: BufferLimits {
+                messages_max: 10,
+                bytes_max: 10_000,
+            },
+            recovery: Duration::from_secs(1),
+            anonymous: Default::default(),
+        });
+        let hub = broker.hub("default").unwrap();
+        let connection = Connection::new(NewConnection {
+            id: "C".into(),
+            formats: broker.hubs.formats(&hub),
+            hub,
+            user: None,
+            protocol: Protocol::named("json.reliable.webpubsub.azure.v1").unwrap(),
+            connection: ConnectionId::next(broker.space.hub().node()),
+            reconnection_token: String::new(),
+            origin: Origin::new(NAME, Identity::anybody()),
+            rights: Rights::default(),
+            state: None,
+        });
+        let session = || Session {
+            broker: broker.clone(),
+            connection: connection.clone(),
+            socket: 0,
+            beginning: None,
+        };
+        let event = |name: &str, id: u64| {
+            let frame = format!(
+                r#"{{"type":"event","event":"{name}","ackId":{id},"dataType":"text","data":"x"}}"#
+            );
+            Message::Text(frame.into())
+        };
+        let (mut one, mut other) = (session(), session());
+        one.on_message(event("e", 1)).await;
+        one.on_message(event("e", 1)).await;
+        other.on_message(event("e", 1)).await;
+        assert_eq!(count.load(Ordering::SeqCst), 1);
+        other.on_message(event("e", 2)).await;
+        assert_eq!(count.load(Ordering::SeqCst), 2);
+        // What failed was not done, and may be repeated under its id.
+        one.on_message(event("fails", 3)).await;
+        one.on_message(event("fails", 3)).await;
+        assert_eq!(count.load(Ordering::SeqCst), 4);
+    }
 }

@@ -10,8 +10,11 @@ mod inbox;
 mod names;
 mod publishing;
 mod script;
+mod section;
 mod seldom;
 mod settings;
 mod subscriptions;
 
-pub use self::{backend::Redis, history::RedisHistory, settings::RedisSettings};
+pub use self::{
+    backend::Redis, history::RedisHistory, section::RedisSection, settings::RedisSettings,
+};

@@ -31,7 +31,7 @@ pub(super) struct Keep {
 /// that were given. It runs under another id, and each channel begins a new epoch.
 ///
 /// A timetoken has 17 digits and a Lua number 15: it is handled as microseconds and a last digit.
-const SOURCE: &str = include_str!("place.lua");
+const SOURCE: &str = include_str!("assign_position.lua");
 
 /// The script and its hash.
 pub(super) struct PlaceScript {

@@ -7,10 +7,10 @@ use smallvec::SmallVec;
 
 use super::{
     Encoder, Flush, Flusher, Numbering, Outbox, Pushed,
+    batch_buffer::BatchSlice,
     numbered::{Numbered, length_before},
-    sheet::Placed,
 };
-use crate::{publication::Publication, transport::Framing};
+use crate::{framing::Framing, publication::Publication};
 
 /// One publication on its way to the receivers of this node: keeps what was encoded, so that each
 /// wire format is encoded once, and who has to be flushed.
@@ -31,7 +31,7 @@ struct Encoded {
     /// How many connections got it so far, up to what matters.
     uses: Uses,
     /// The same bytes beside the other frames of the batch, once several connections want them.
-    placed: Option<Placed>,
+    placed: Option<BatchSlice>,
 }
 
 /// What becomes of what an encoder wrote.
@@ -102,7 +102,7 @@ impl<'a> Fanout<'a> {
 
     /// Puts the publication, as `encoder` writes it and with the number that it has there, into the queue of a
     /// WebSocket.
-    pub(super) fn send_numbered(
+    pub(crate) fn send_numbered(
         &mut self,
         outbox: &Arc<Outbox>,
         encoder: &Arc<dyn Encoder>,
@@ -174,7 +174,7 @@ impl Encoded {
     }
 
     #[cold]
-    fn place(&self, flusher: &Flusher) -> Option<Placed> {
+    fn place(&self, flusher: &Flusher) -> Option<BatchSlice> {
         let frame = self.frame.as_ref()?;
         match self.shape {
             Shape::Framed(_) => flusher.place(&[frame]),

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::sheet::{Placed, Sheets};
+use super::batch_buffer::{BatchBuffers, BatchSlice};
 
 /// Something that holds enqueued output.
 pub trait Flush: Send + Sync + 'static {
@@ -35,7 +35,7 @@ pub struct Flusher {
 #[repr(align(128))]
 struct Lane {
     dirty: Mutex<Vec<Arc<dyn Flush>>>,
-    sheets: Sheets,
+    buffers: BatchBuffers,
     wake: Notify,
 }
 
@@ -130,8 +130,8 @@ impl Flusher {
     }
 
     /// Puts a frame, of which these are the parts, beside the others of this thread's batch.
-    pub(super) fn place(&self, parts: &[&[u8]]) -> Option<Placed> {
-        self.lane().sheets.place(parts)
+    pub(super) fn place(&self, parts: &[&[u8]]) -> Option<BatchSlice> {
+        self.lane().buffers.place(parts)
     }
 
     /// Hands over one.

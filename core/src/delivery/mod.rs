@@ -1,24 +1,23 @@
 //! The delivery engine: encode once per wire format, enqueue per connection, flush per batch.
 
+mod batch_buffer;
 mod encoder;
 mod fanout;
 mod flusher;
-mod held;
-mod link;
 mod numbered;
 mod numbering;
 mod outbox;
-mod piece;
+mod queued_bytes;
 mod receiver;
-mod sheet;
+mod replay_gate;
 
 pub use self::{
-    encoder::{Encoder, Message},
+    encoder::Encoder,
     fanout::Fanout,
     flusher::{Flush, Flusher},
-    link::Link,
     numbering::{Around, Few, Numbering},
     outbox::{Outbox, OutboxOptions, Pushed},
     receiver::Receiver,
 };
-pub(crate) use self::{flusher::thread_number, held::Held};
+pub(crate) use self::{flusher::thread_number, numbered::Numbered, replay_gate::ReplayGate};
+pub use crate::{framing::Message, transport::Link};

@@ -2,27 +2,27 @@
 
 use bytes::Bytes;
 
-use super::{Around, Numbering, sheet::Placed};
+use super::{Around, Numbering, batch_buffer::BatchSlice};
 
 /// A message that is the same for all but for its number.
 #[derive(Clone, Copy)]
-pub(super) struct Numbered<'b> {
-    pub(super) body: &'b [u8],
-    pub(super) number: u64,
-    pub(super) numbering: Numbering,
+pub(crate) struct Numbered<'b> {
+    pub(crate) body: &'b [u8],
+    pub(crate) number: u64,
+    pub(crate) numbering: Numbering,
 }
 
 impl Numbered<'_> {
-    pub(super) fn around(&self) -> Around {
+    pub(crate) fn around(&self) -> Around {
         (self.numbering)(self.body.len(), self.number)
     }
 
-    pub(super) fn frame_length(&self) -> usize {
+    pub(crate) fn frame_length(&self) -> usize {
         self.around().frame_length(self.body.len())
     }
 
     /// As a frame of its own.
-    pub(super) fn frame(&self) -> Bytes {
+    pub(crate) fn frame(&self) -> Bytes {
         let around = self.around();
         let mut frame = Vec::with_capacity(around.frame_length(self.body.len()));
         around.write_frame(self.body, &mut frame);
@@ -30,22 +30,22 @@ impl Numbered<'_> {
     }
 }
 
-/// Bytes of the length that stands before a body on a sheet.
+/// Bytes of the length that stands before a body on a buffer.
 const LENGTH_BYTES: usize = size_of::<u32>();
 
-/// What stands before a body on a sheet.
-pub(super) fn length_before(body: &[u8]) -> Option<[u8; LENGTH_BYTES]> {
+/// What stands before a body on a buffer.
+pub(crate) fn length_before(body: &[u8]) -> Option<[u8; LENGTH_BYTES]> {
     Some(u32::try_from(body.len()).ok()?.to_le_bytes())
 }
 
-/// Messages of one connection whose numbers follow each other, and whose bodies lie side by side on a sheet.
+/// Messages of one connection whose numbers follow each other, and whose bodies lie side by side on a buffer.
 ///
 /// The numbers are put in when the messages are written, in a buffer that all connections of a thread use one
 /// after another. Frames that are made when they are queued lie in as many buffers as there are connections, and
 /// each is in no cache any more when it is written.
 #[derive(Debug)]
-pub(super) struct NumberedRun {
-    bodies: Placed,
+pub(crate) struct NumberedRun {
+    bodies: BatchSlice,
     numbering: Numbering,
     first: u64,
     count: u32,
@@ -55,27 +55,27 @@ pub(super) struct NumberedRun {
 
 impl NumberedRun {
     /// One message, whose body and its length are `placed`.
-    pub(super) fn new(message: &Numbered<'_>, length: usize, placed: &Placed) -> Self {
+    pub(crate) fn new(message: &Numbered<'_>, length: usize, placed: &BatchSlice) -> Self {
         Self {
             bodies: placed.clone(),
             numbering: message.numbering,
             first: message.number,
             count: 1,
-            // What is placed on a sheet is far shorter than that.
+            // What is placed on a buffer is far shorter than that.
             length: length as u32,
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.length as usize
     }
 
     /// Takes a message in, if it follows.
-    pub(super) fn extend(
+    pub(crate) fn extend(
         &mut self,
         message: &Numbered<'_>,
         length: usize,
-        placed: &Placed,
+        placed: &BatchSlice,
     ) -> bool {
         let follows = self.first + u64::from(self.count) == message.number
             && std::ptr::fn_addr_eq(self.numbering, message.numbering)
@@ -87,8 +87,8 @@ impl NumberedRun {
         follows
     }
 
-    /// Writes the frames; the sheet takes no more from now on.
-    pub(super) fn write(&self, to: &mut Vec<u8>) {
+    /// Writes the frames; the buffer takes no more from now on.
+    pub(crate) fn write(&self, to: &mut Vec<u8>) {
         to.reserve(self.len());
         let mut rest = self.bodies.bytes();
         let mut number = self.first;
@@ -105,7 +105,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::delivery::{Few, sheet::Sheets};
+    use crate::delivery::{Few, batch_buffer::BatchBuffers};
 
     fn numbering(body: usize, number: u64) -> Around {
         let (mut before, mut behind) = (Few::default(), Few::default());
@@ -122,25 +122,25 @@ mod tests {
         }
     }
 
-    fn place(sheets: &Sheets, body: &[u8]) -> Placed {
-        sheets
+    fn place(buffers: &BatchBuffers, body: &[u8]) -> BatchSlice {
+        buffers
             .place(&[&length_before(body).unwrap(), body])
             .unwrap()
     }
 
-    fn run(sheets: &Sheets, message: &Numbered<'_>) -> NumberedRun {
+    fn run(buffers: &BatchBuffers, message: &Numbered<'_>) -> NumberedRun {
         NumberedRun::new(
             message,
             message.frame_length(),
-            &place(sheets, message.body),
+            &place(buffers, message.body),
         )
     }
 
     #[test]
     fn only_what_follows_is_taken_in() {
-        let sheets = Sheets::default();
-        let mut first = run(&sheets, &message(b"a", 7));
-        let placed = place(&sheets, b"b");
+        let buffers = BatchBuffers::default();
+        let mut first = run(&buffers, &message(b"a", 7));
+        let placed = place(&buffers, b"b");
         let length = message(b"b", 8).frame_length();
         assert!(
             !first.extend(&message(b"b", 9), length, &placed),
@@ -155,7 +155,7 @@ mod tests {
             "it is numbered otherwise"
         );
         assert!(first.extend(&message(b"b", 8), length, &placed));
-        let elsewhere = place(&Sheets::default(), b"c");
+        let elsewhere = place(&BatchBuffers::default(), b"c");
         assert!(!first.extend(&message(b"c", 9), length, &elsewhere));
         let mut bytes = Vec::new();
         first.write(&mut bytes);
@@ -169,11 +169,11 @@ mod tests {
             bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 1..20),
             first in 0..u64::MAX - 20,
         ) {
-            let sheets = Sheets::default();
+            let buffers = BatchBuffers::default();
             let messages: Vec<_> = bodies.iter().zip(first..).map(|(body, n)| message(body, n)).collect();
-            let mut whole = run(&sheets, &messages[0]);
+            let mut whole = run(&buffers, &messages[0]);
             for next in &messages[1..] {
-                prop_assert!(whole.extend(next, next.frame_length(), &place(&sheets, next.body)));
+                prop_assert!(whole.extend(next, next.frame_length(), &place(&buffers, next.body)));
             }
             let mut bytes = Vec::new();
             whole.write(&mut bytes);

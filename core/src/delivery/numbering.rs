@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::Message;
-use crate::transport::websocket::FrameHead;
+use crate::framing::{Message, websocket::FrameHead};
 
 /// How a protocol puts a number, which differs from connection to connection, into a message that is the same for
 /// all: for a body of this length and this number, what stands around the body.

@@ -15,11 +15,11 @@ use tokio::sync::Notify;
 
 use super::{
     Flush,
+    batch_buffer::BatchSlice,
     numbered::{Numbered, NumberedRun},
-    piece::{Numbers, Piece},
-    sheet::Placed,
+    queued_bytes::{Numbers, QueuedBytes},
 };
-use crate::transport::Socket;
+use crate::net::Socket;
 
 /// Pieces that one vectored write takes at most: enough that the system call is not what costs.
 const SLICES_MAX: usize = 64;
@@ -69,7 +69,7 @@ pub struct Outbox {
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<Piece>,
+    queue: VecDeque<QueuedBytes>,
     /// Bytes in `queue` that are not written yet.
     bytes: usize,
     /// Bytes of the first piece that are written already.
@@ -99,9 +99,13 @@ impl Outbox {
         self.push_shared(&frame, None)
     }
 
-    /// [`push`](Self::push) for a frame that many connections get; `placed` is the same frame on the sheet of
+    /// [`push`](Self::push) for a frame that many connections get; `placed` is the same frame on the buffer of
     /// the batch.
-    pub(super) fn push_shared(self: &Arc<Self>, frame: &Bytes, placed: Option<&Placed>) -> Pushed {
+    pub(super) fn push_shared(
+        self: &Arc<Self>,
+        frame: &Bytes,
+        placed: Option<&BatchSlice>,
+    ) -> Pushed {
         let mut state = self.state.lock();
         if state.closing {
             return Pushed::Closed;
@@ -132,12 +136,12 @@ impl Outbox {
         true
     }
 
-    /// [`push`](Self::push) for a message that has a number on this connection; `placed` is its body on the sheet of
+    /// [`push`](Self::push) for a message that has a number on this connection; `placed` is its body on the buffer of
     /// the batch.
-    pub(super) fn push_numbered(
+    pub(crate) fn push_numbered(
         self: &Arc<Self>,
         message: &Numbered<'_>,
-        placed: Option<&Placed>,
+        placed: Option<&BatchSlice>,
     ) -> Pushed {
         let mut state = self.state.lock();
         if state.closing {
@@ -160,7 +164,7 @@ impl Outbox {
         // An empty one would be written as nothing, which a socket takes for its end.
         if !last.is_empty() {
             state.bytes += last.len();
-            state.queue.push_back(Piece::Own(last));
+            state.queue.push_back(QueuedBytes::Own(last));
         }
         state.closing = true;
         self.closing.notify_one();
@@ -187,14 +191,14 @@ impl Outbox {
     /// Writes until the queue is empty and all of it is with the system, or the socket is full.
     fn write(&self, state: &mut State) -> io::Result<()> {
         while let Some(first) = state.queue.front() {
-            let pieces = state.queue.iter().take(SLICES_MAX);
-            let numbers = Numbers::of(pieces.clone());
+            let queued = state.queue.iter().take(SLICES_MAX);
+            let numbers = Numbers::of(queued.clone());
             let numbered = &mut numbers.as_slice();
             let result = if state.queue.len() == 1 {
                 let bytes = first.bytes(numbered);
                 self.socket.try_write(&bytes[state.written..])
             } else {
-                let mut slices: SmallVec<[IoSlice<'_>; SLICES_MAX]> = pieces
+                let mut slices: SmallVec<[IoSlice<'_>; SLICES_MAX]> = queued
                     .map(|piece| IoSlice::new(piece.bytes(numbered)))
                     .collect();
                 slices[0].advance(state.written);
@@ -224,7 +228,7 @@ impl Outbox {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 state.blocked = true;
-                state.queue.iter_mut().for_each(Piece::settle);
+                state.queue.iter_mut().for_each(QueuedBytes::settle);
                 tokio::spawn(self.clone().write_blocked());
             }
             Err(_) => self.fail(state),
@@ -274,29 +278,35 @@ impl Outbox {
 }
 
 impl State {
-    fn append(&mut self, frame: &Bytes, placed: Option<&Placed>) {
+    fn append(&mut self, frame: &Bytes, placed: Option<&BatchSlice>) {
         let Some(placed) = placed.filter(|_| !self.blocked) else {
-            return self.queue.push_back(Piece::Own(frame.clone()));
+            return self.queue.push_back(QueuedBytes::Own(frame.clone()));
         };
-        if let Some(Piece::Placed(last)) = self.queue.back_mut()
+        if let Some(QueuedBytes::BatchSlice(last)) = self.queue.back_mut()
             && last.extend(placed)
         {
             return;
         }
-        self.queue.push_back(Piece::Placed(placed.clone()));
+        self.queue
+            .push_back(QueuedBytes::BatchSlice(placed.clone()));
     }
 
-    fn append_numbered(&mut self, message: &Numbered<'_>, length: usize, placed: Option<&Placed>) {
+    fn append_numbered(
+        &mut self,
+        message: &Numbered<'_>,
+        length: usize,
+        placed: Option<&BatchSlice>,
+    ) {
         let Some(placed) = placed.filter(|_| !self.blocked) else {
-            return self.queue.push_back(Piece::Own(message.frame()));
+            return self.queue.push_back(QueuedBytes::Own(message.frame()));
         };
-        if let Some(Piece::Numbered(last)) = self.queue.back_mut()
+        if let Some(QueuedBytes::Numbered(last)) = self.queue.back_mut()
             && last.extend(message, length, placed)
         {
             return;
         }
         let run = NumberedRun::new(message, length, placed);
-        self.queue.push_back(Piece::Numbered(run));
+        self.queue.push_back(QueuedBytes::Numbered(run));
     }
 
     fn advance(&mut self, mut written: usize) {
@@ -325,7 +335,7 @@ impl State {
         self.bytes = begun.as_ref().map_or(0, |piece| piece.len() - self.written) + farewell.len();
         self.queue.extend(begun);
         if !farewell.is_empty() {
-            self.queue.push_back(Piece::Own(farewell));
+            self.queue.push_back(QueuedBytes::Own(farewell));
         }
         self.closing = true;
     }

@@ -4,29 +4,22 @@ mod members;
 mod node;
 mod patterns;
 mod shards;
+mod sink;
 mod storing;
 mod topic;
 mod traffic;
 
 pub use self::{members::JoinNumber, node::LocalNode, traffic::Traffic};
 
-use std::{fmt, hash::Hash, sync::Arc};
+use std::{fmt, sync::Arc};
 
-use self::{
-    members::Members,
-    patterns::{Patterns, Unmatched},
-    shards::Shards,
-    storing::Storing,
-    topic::Retired,
-};
+use self::{patterns::Patterns, shards::Shards, sink::Sink};
 use crate::{
-    backend::Interest,
     channel::Channel,
-    delivery::{Fanout, Flusher, Receiver},
+    delivery::{Flusher, Receiver},
     identity::{ClientId, NodeId},
-    persistence::{HistoryError, PersistenceError},
-    publication::{Clock, Draft, Kind, Position, Publication, Target},
-    receipt::Receipt,
+    interest::Interest,
+    publication::{Clock, Draft, Position, Publication, Target},
 };
 
 /// All channels, clients and patterns that somebody on this node wants.
@@ -146,29 +139,6 @@ impl Hub {
         self.channels.occupied()
     }
 
-    /// Gives a draft its place, has it stored, and delivers it on this node.
-    ///
-    /// Publications of one channel are delivered in the order of their places. When the future is dropped, the
-    /// publication takes place or not, never half.
-    ///
-    /// # Errors
-    /// When it was to be stored and was not; then nobody gets it.
-    async fn publish(&self, draft: Draft, storing: &Storing) -> Result<Receipt, PersistenceError> {
-        if draft.retention.store && storing.policy.stores() {
-            return match draft.target.clone() {
-                Target::Channel(channel) => {
-                    self.publish_stored(&self.channels, &channel, draft, storing)
-                        .await
-                }
-                Target::Client(client) => {
-                    self.publish_stored(&self.clients, &client, draft, storing)
-                        .await
-                }
-            };
-        }
-        Ok(Receipt::delivered(self.publish_unstored(draft)))
-    }
-
     /// Gives a draft its place and delivers it on this node.
     pub(crate) fn publish_unstored(&self, draft: Draft) -> Position {
         match &draft.target {
@@ -193,42 +163,6 @@ impl Hub {
         }
     }
 
-    async fn publish_stored<K: Hash + Eq + Clone>(
-        &self,
-        topics: &Shards<K>,
-        name: &K,
-        draft: Draft,
-        storing: &Storing,
-    ) -> Result<Receipt, PersistenceError> {
-        let waits = storing.policy.waits(&draft.target);
-        loop {
-            let topic = topics.get_or_make(name, &self.clock);
-            if !topic.is_rooted() {
-                topic.root(last_position(storing, &draft.target).await?);
-            }
-            if !waits {
-                let policy = &*storing.policy;
-                // A draft is cloned only where its topic is gone, which is seldom: it shares its bytes.
-                match topic.publish_kept(&self.clock, draft.clone(), policy, &self.sink()) {
-                    Err(Retired) => continue,
-                    Ok(outcome) => {
-                        topics.retire_if_empty(name, &topic);
-                        return outcome;
-                    }
-                }
-            }
-            let (room, told) = storing.room(draft.payload.len()).await?;
-            let (position, refused) =
-                match topic.take_turn(&self.clock, draft.clone(), storing, room) {
-                    Err(Retired) => continue,
-                    Ok(taken) => taken,
-                };
-            drop(refused);
-            let durability = told.await.unwrap_or(Err(PersistenceError::Closed))?;
-            return Ok(Receipt::new(position, durability));
-        }
-    }
-
     /// Delivers a publication that got its place elsewhere.
     pub(crate) fn deliver(&self, publication: &Publication) {
         let topic = match &publication.target {
@@ -246,63 +180,12 @@ impl Hub {
     }
 
     fn sink(&self) -> Sink<'_> {
-        Sink { hub: self }
-    }
-}
-
-/// Where the history of a target ends, if somebody keeps it.
-async fn last_position(
-    storing: &Storing,
-    target: &Target,
-) -> Result<Option<Position>, PersistenceError> {
-    let Some(history) = storing.policy.history() else {
-        return Ok(None);
-    };
-    match history.last_position(target).await {
-        Ok(last) => Ok(last),
-        Err(HistoryError::NotKept) => Ok(None),
-        Err(error) => Err(PersistenceError::store(error)),
-    }
-}
-
-/// Where a topic puts what it delivers.
-struct Sink<'h> {
-    hub: &'h Hub,
-}
-
-impl Sink<'_> {
-    /// Delivers to the members of a topic and to matching wildcard subscribers, each connection once.
-    fn fan_out(&self, publication: &Publication, members: &Members, unmatched: &mut Unmatched) {
-        let except = publication.except;
-        let wild = match &publication.target {
-            Target::Channel(channel) => self.hub.patterns.receivers(channel, unmatched),
-            Target::Client(_) => None,
-        };
-        let mut deliveries = 0;
-        self.hub.flusher.collect(|dirty| {
-            let mut fanout = Fanout::new(publication, &self.hub.flusher, dirty);
-            let mut deliver = |receiver: &Arc<dyn Receiver>| {
-                deliveries += 1;
-                receiver.deliver(&mut fanout);
-            };
-            let Some(mut wild) = wild else {
-                return members.each(except, deliver);
-            };
-            members.each(except, |receiver| {
-                wild.remove(receiver.connection());
-                deliver(receiver);
-            });
-            wild.each(except, deliver);
-        });
-        if is_message(publication) {
-            self.hub.traffic.add_delivered(deliveries);
+        Sink {
+            patterns: &self.patterns,
+            flusher: &self.flusher,
+            traffic: &self.traffic,
         }
     }
-}
-
-/// What clients say to each other.
-fn is_message(publication: &Publication) -> bool {
-    matches!(publication.kind, Kind::Message | Kind::Signal) && !publication.target.is_reserved()
 }
 
 impl fmt::Debug for Hub {

@@ -4,9 +4,9 @@ use std::{fmt, sync::Arc};
 
 use super::{Hub, storing::Storing};
 use crate::{
-    backend::{Attempt, Interest},
     identity::NodeId,
-    persistence::{Durability, Kept, PersistenceError, PersistencePolicy},
+    interest::Interest,
+    persistence::{Durability, PersistResult, PersistenceError, PersistencePolicy},
     publication::{Clock, Draft, Publication},
     receipt::Receipt,
 };
@@ -43,15 +43,20 @@ impl LocalNode {
     /// # Cancel safety
     /// A publication whose future is dropped is stored and delivered, or neither.
     pub async fn publish(&self, draft: Draft) -> Result<Receipt, PersistenceError> {
-        self.hub.publish(draft, &self.storing).await
+        self.storing.publish(draft).await
     }
 
     /// Publishes on this node only, like [`publish`](Self::publish), where nothing has to be stored.
-    pub fn publish_now(&self, draft: Draft) -> Attempt {
+    ///
+    /// # Errors
+    /// The draft, when it has to be stored: nothing was done.
+    // The draft comes back as it is: boxing it would cost what this is there to save.
+    #[allow(clippy::result_large_err)]
+    pub fn publish_now(&self, draft: Draft) -> Result<Receipt, Draft> {
         if draft.retention.store && self.storing.policy.stores() {
-            return Attempt::Waits(draft);
+            return Err(draft);
         }
-        Attempt::Done(Ok(Receipt::delivered(self.hub.publish_unstored(draft))))
+        Ok(Receipt::delivered(self.hub.publish_unstored(draft)))
     }
 
     /// Delivers on this node a publication that got its place elsewhere. Calls for one channel must come in
@@ -68,7 +73,7 @@ impl LocalNode {
     ///
     /// # Cancel safety
     /// A publication whose future is dropped is stored or not.
-    pub async fn persist(&self, publication: &Arc<Publication>) -> Kept {
+    pub async fn persist(&self, publication: &Arc<Publication>) -> PersistResult {
         let policy = &self.storing.policy;
         if !publication.retention.store || !policy.stores() {
             return Ok(Durability::Delivered);

@@ -1,13 +1,21 @@
 //! Has publications stored before anybody gets them.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    hash::Hash,
+    sync::{Arc, OnceLock},
+};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::{Hub, topic::Topic};
+use super::{
+    Hub,
+    shards::Shards,
+    topic::{Retired, Topic},
+};
 use crate::{
-    persistence::{Kept, PersistenceError, PersistencePolicy},
-    publication::{Publication, Target},
+    persistence::{HistoryError, PersistResult, PersistenceError, PersistencePolicy},
+    publication::{Draft, Position, Publication, Target},
+    receipt::Receipt,
 };
 
 /// Bytes that may wait for the policy; further publishers wait before they get their place.
@@ -33,18 +41,18 @@ pub(super) struct Entry {
     /// Where it is delivered once it is stored; nowhere when somebody else sees to that.
     topic: Option<Arc<Topic>>,
     hub: Arc<Hub>,
-    answer: Option<oneshot::Sender<Kept>>,
+    answer: Option<oneshot::Sender<PersistResult>>,
     _room: OwnedSemaphorePermit,
 }
 
 /// The right to stand in line with one publication.
 pub(super) struct Room {
     permit: OwnedSemaphorePermit,
-    answer: oneshot::Sender<Kept>,
+    answer: oneshot::Sender<PersistResult>,
 }
 
 /// Tells what became of a publication that stands in line.
-pub(super) type Told = oneshot::Receiver<Kept>;
+pub(super) type Told = oneshot::Receiver<PersistResult>;
 
 impl Storing {
     pub(super) fn new(policy: Arc<dyn PersistencePolicy>, hub: Arc<Hub>) -> Self {
@@ -53,6 +61,77 @@ impl Storing {
             hub,
             room: Arc::new(Semaphore::new(WAITING_BYTES_MAX)),
             line: OnceLock::new(),
+        }
+    }
+
+    /// Gives a draft its place, has it stored, and delivers it on this node.
+    ///
+    /// Publications of one channel are delivered in the order of their places. When the future is dropped, the
+    /// publication takes place or not, never half.
+    ///
+    /// # Errors
+    /// When it was to be stored and was not; then nobody gets it.
+    pub(super) async fn publish(&self, draft: Draft) -> Result<Receipt, PersistenceError> {
+        if draft.retention.store && self.policy.stores() {
+            return match draft.target.clone() {
+                Target::Channel(channel) => {
+                    self.publish_stored(&self.hub.channels, &channel, draft)
+                        .await
+                }
+                Target::Client(client) => {
+                    self.publish_stored(&self.hub.clients, &client, draft).await
+                }
+            };
+        }
+        Ok(Receipt::delivered(self.hub.publish_unstored(draft)))
+    }
+
+    async fn publish_stored<K: Hash + Eq + Clone>(
+        &self,
+        topics: &Shards<K>,
+        name: &K,
+        draft: Draft,
+    ) -> Result<Receipt, PersistenceError> {
+        let waits = self.policy.waits(&draft.target);
+        loop {
+            let topic = topics.get_or_make(name, &self.hub.clock);
+            if !topic.is_resumed() {
+                topic.resume(self.last_position(&draft.target).await?);
+            }
+            if !waits {
+                let policy = &*self.policy;
+                // A draft is cloned only where its topic is gone, which is seldom: it shares its bytes.
+                match topic.publish_kept(&self.hub.clock, draft.clone(), policy, &self.hub.sink()) {
+                    Err(Retired) => continue,
+                    Ok(outcome) => {
+                        topics.retire_if_empty(name, &topic);
+                        return outcome;
+                    }
+                }
+            }
+            let (room, told) = self.room(draft.payload.len()).await?;
+            let turn = topic.take_turn(&self.hub.clock, draft.clone(), |publication| {
+                self.stand_in_line(publication, Some(topic.clone()), room)
+            });
+            let (position, refused) = match turn {
+                Err(Retired) => continue,
+                Ok(taken) => taken,
+            };
+            drop(refused);
+            let durability = told.await.unwrap_or(Err(PersistenceError::Closed))?;
+            return Ok(Receipt::new(position, durability));
+        }
+    }
+
+    /// Where the history of a target ends, if somebody keeps it.
+    async fn last_position(&self, target: &Target) -> Result<Option<Position>, PersistenceError> {
+        let Some(history) = self.policy.history() else {
+            return Ok(None);
+        };
+        match history.last_position(target).await {
+            Ok(last) => Ok(last),
+            Err(HistoryError::NotKept) => Ok(None),
+            Err(error) => Err(PersistenceError::store(error)),
         }
     }
 
@@ -117,11 +196,11 @@ async fn serve(policy: Arc<dyn PersistencePolicy>, mut entries: mpsc::UnboundedR
 }
 
 impl Entry {
-    fn settle(mut self, kept: Kept) {
+    fn settle(mut self, kept: PersistResult) {
         self.finish(kept);
     }
 
-    fn finish(&mut self, kept: Kept) {
+    fn finish(&mut self, kept: PersistResult) {
         let Some(answer) = self.answer.take() else {
             return;
         };

@@ -5,10 +5,9 @@ use std::{collections::VecDeque, sync::Arc};
 use parking_lot::Mutex;
 
 use super::{
-    Sink,
     members::{JoinNumber, Members},
     patterns::Unmatched,
-    storing::{Entry, Room, Storing},
+    sink::Sink,
 };
 use crate::{
     delivery::Receiver,
@@ -30,7 +29,7 @@ struct State {
     /// The number of the last publication that was delivered.
     delivered: u64,
     /// Epoch and number go on from where the history of the channel ends, or nobody keeps one.
-    rooted: bool,
+    resumed: bool,
     members: Members,
     unmatched: Unmatched,
     /// Publications that have their place and are being stored, and what came after them, in order.
@@ -75,7 +74,7 @@ impl Topic {
                 epoch: Epoch(clock.tick().0),
                 seq: 0,
                 delivered: 0,
-                rooted: false,
+                resumed: false,
                 members: Members::default(),
                 unmatched: Unmatched::default(),
                 turns: VecDeque::new(),
@@ -121,17 +120,17 @@ impl Topic {
     }
 
     /// True when the places of this topic go on from where its history ends.
-    pub(super) fn is_rooted(&self) -> bool {
-        self.state.lock().rooted
+    pub(super) fn is_resumed(&self) -> bool {
+        self.state.lock().resumed
     }
 
     /// Lets places go on from `last`, where the history of the topic ends. Does nothing the second time.
-    pub(super) fn root(&self, last: Option<Position>) {
+    pub(super) fn resume(&self, last: Option<Position>) {
         let mut state = self.state.lock();
-        if state.rooted {
+        if state.resumed {
             return;
         }
-        state.rooted = true;
+        state.resumed = true;
         if let Some(last) = last {
             state.epoch = last.epoch;
             state.seq = last.seq.0;
@@ -189,15 +188,14 @@ impl Topic {
         Ok(Ok(Receipt::new(position, durability)))
     }
 
-    /// Gives a draft its place and puts it in line to be stored; [`settle`](Self::settle) delivers it. Comes
-    /// back with the entry when the line is closed.
-    pub(super) fn take_turn(
-        self: &Arc<Self>,
+    /// Gives a draft its place and puts it in line to be stored, by `stand_in_line`, whose answer comes back;
+    /// [`settle`](Self::settle) delivers it.
+    pub(super) fn take_turn<R>(
+        &self,
         clock: &Clock,
         draft: Draft,
-        storing: &Storing,
-        room: Room,
-    ) -> Result<(Position, Option<Entry>), Retired> {
+        stand_in_line: impl FnOnce(Arc<Publication>) -> R,
+    ) -> Result<(Position, R), Retired> {
         let mut state = self.state.lock();
         if state.retired {
             return Err(Retired);
@@ -209,8 +207,7 @@ impl Topic {
         });
         let position = publication.position();
         // While the topic is locked: the line has the order of the places.
-        let refused = storing.stand_in_line(publication, Some(self.clone()), room);
-        Ok((position, refused))
+        Ok((position, stand_in_line(publication)))
     }
 
     /// A publication was stored or not; delivers whatever has waited for that.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use crate::{backend::Interest, delivery::thread_number};
+use crate::{delivery::thread_number, interest::Interest};
 
 /// Threads that count for themselves; further ones share.
 const LANES: usize = 8;

@@ -25,7 +25,7 @@ use async_trait::async_trait;
 use crate::publication::{Publication, Target};
 
 /// What became of a publication that was to be kept.
-pub type Kept = Result<Durability, PersistenceError>;
+pub type PersistResult = Result<Durability, PersistenceError>;
 
 /// Keeps publications.
 ///
@@ -45,7 +45,7 @@ pub type Kept = Result<Durability, PersistenceError>;
 ///
 /// # Examples
 /// ```
-/// use polywire_core::{Durability, Kept, PersistencePolicy, Publication};
+/// use polywire_core::{Durability, PersistResult, PersistencePolicy, Publication};
 /// use std::sync::Arc;
 ///
 /// /// Prints what is published.
@@ -53,7 +53,7 @@ pub type Kept = Result<Durability, PersistenceError>;
 ///
 /// #[async_trait::async_trait]
 /// impl PersistencePolicy for Print {
-///     async fn persist(&self, publication: &Arc<Publication>) -> Kept {
+///     async fn persist(&self, publication: &Arc<Publication>) -> PersistResult {
 ///         println!("{:?}: {:?}", publication.target, publication.payload);
 ///         Ok(Durability::Delivered)
 ///     }
@@ -65,11 +65,11 @@ pub trait PersistencePolicy: Send + Sync + 'static {
     ///
     /// # Errors
     /// When it was not kept.
-    async fn persist(&self, publication: &Arc<Publication>) -> Kept;
+    async fn persist(&self, publication: &Arc<Publication>) -> PersistResult;
 
     /// Keeps a batch, and says of each what became of it, in the same order. A publication without an answer
     /// counts as not kept. By default one after the other.
-    async fn persist_all(&self, batch: &[Arc<Publication>]) -> Vec<Kept> {
+    async fn persist_all(&self, batch: &[Arc<Publication>]) -> Vec<PersistResult> {
         let mut kept = Vec::with_capacity(batch.len());
         for publication in batch {
             kept.push(self.persist(publication).await);
@@ -89,7 +89,7 @@ pub trait PersistencePolicy: Send + Sync + 'static {
     ///
     /// # Errors
     /// When it was not kept; always where [`waits`](Self::waits) says true.
-    fn persist_now(&self, publication: &Arc<Publication>) -> Kept {
+    fn persist_now(&self, publication: &Arc<Publication>) -> PersistResult {
         let _ = publication;
         Err(PersistenceError::Closed)
     }
@@ -112,11 +112,11 @@ const _: fn(&dyn PersistencePolicy) = |_| ();
 
 #[async_trait]
 impl<P: PersistencePolicy + ?Sized> PersistencePolicy for Arc<P> {
-    async fn persist(&self, publication: &Arc<Publication>) -> Kept {
+    async fn persist(&self, publication: &Arc<Publication>) -> PersistResult {
         (**self).persist(publication).await
     }
 
-    async fn persist_all(&self, batch: &[Arc<Publication>]) -> Vec<Kept> {
+    async fn persist_all(&self, batch: &[Arc<Publication>]) -> Vec<PersistResult> {
         (**self).persist_all(batch).await
     }
 
@@ -124,7 +124,7 @@ impl<P: PersistencePolicy + ?Sized> PersistencePolicy for Arc<P> {
         (**self).waits(target)
     }
 
-    fn persist_now(&self, publication: &Arc<Publication>) -> Kept {
+    fn persist_now(&self, publication: &Arc<Publication>) -> PersistResult {
         (**self).persist_now(publication)
     }
 

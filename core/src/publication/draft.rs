@@ -56,7 +56,7 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// Kept as the persistence policy decides.
+    /// PersistResult as the persistence policy decides.
     pub const DEFAULT: Self = Self {
         store: true,
         ttl: None,

@@ -5,19 +5,21 @@ use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 use warp::{Filter, filters::BoxedFilter};
 
 use super::{
-    Listen, Runtime, Server, StartError,
-    doors::{AppParts, address_of, any_of, bind, load_certificates, open_doors},
+    Listen, Server, StartError,
+    listeners::{AppParts, address_of, any_of, bind, bind_apps, load_certificates},
 };
 use crate::{
     app::App,
     authentication::AuthenticationPolicy,
     backend::PubSubBackend,
+    cluster::Gossip,
     dispatcher::{Dispatcher, StandardDispatcher},
     hub::{Hub, LocalNode},
     limits::Limits,
     persistence::PersistencePolicy,
-    space::{Sharing, Space},
-    transport::http::{Response, status},
+    runtime::Runtime,
+    space::Space,
+    transport::http::Response,
 };
 
 /// How long a stop waits for sessions to close.
@@ -183,8 +185,8 @@ impl Builder {
             runtime.clone(),
         );
         tokio::spawn(space.clone().watch_presence());
-        if let Some(sharing) = Sharing::of(&space) {
-            tokio::spawn(sharing.run());
+        if let Some(gossip) = Gossip::of(&space) {
+            tokio::spawn(gossip.run());
         }
         let apps: Vec<_> = self
             .apps
@@ -195,7 +197,7 @@ impl Builder {
         for app in &self.apps {
             app.start(&space).await;
         }
-        let doors = open_doors(&self.listen, listeners, &certificates, &apps, &self.routes)?;
+        let listeners = bind_apps(&self.listen, listeners, &certificates, &apps, &self.routes)?;
         let mut certificates: Vec<_> = certificates.into_iter().flatten().collect();
         // Each is looked after once, on however many addresses it is shown.
         certificates.sort_by_key(Arc::as_ptr);
@@ -203,7 +205,7 @@ impl Builder {
         let banner = self
             .apps
             .iter()
-            .filter_map(|app| Some(app.banner(address_of(&self.listen, &doors, &**app)?)))
+            .filter_map(|app| Some(app.banner(address_of(&self.listen, &listeners, &**app)?)))
             .flatten()
             .collect();
         Ok(Server {
@@ -212,7 +214,7 @@ impl Builder {
             backend: self.backend,
             node,
             persistence,
-            doors,
+            listeners,
             certificates,
             look_at_certificates: Arc::default(),
             routes,
@@ -283,7 +285,7 @@ struct Nothing;
 
 #[async_trait::async_trait]
 impl PersistencePolicy for Nothing {
-    async fn persist(&self, _: &Arc<crate::Publication>) -> crate::Kept {
+    async fn persist(&self, _: &Arc<crate::Publication>) -> crate::PersistResult {
         Ok(crate::Durability::Delivered)
     }
 
@@ -303,18 +305,4 @@ impl AuthenticationPolicy for Nobody {
     ) -> Result<crate::Identity, crate::AuthenticationError> {
         Err(crate::AuthenticationError::Refused)
     }
-}
-
-/// What is asked for and is not there.
-pub(super) async fn not_found(
-    rejection: warp::Rejection,
-) -> Result<Response, std::convert::Infallible> {
-    Ok(if rejection.is_not_found() {
-        crate::transport::http::json(
-            http::StatusCode::NOT_FOUND,
-            r#"{"status":404,"message":"Not Found"}"#,
-        )
-    } else {
-        status(http::StatusCode::BAD_REQUEST)
-    })
 }

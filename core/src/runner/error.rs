@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr};
 
-use crate::backend::BackendError;
+use crate::{backend::BackendError, persistence::PersistenceError};
 
 /// Why a server does not start. The text is for the person who started it.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,9 @@ pub enum StartError {
     /// The backend refused to start.
     #[error("the backend does not start")]
     Backend(#[source] BackendError),
+    /// The store cannot be opened.
+    #[error("the store does not start")]
+    Persistence(#[from] PersistenceError),
 }
 
 /// An address that cannot be listened on.

@@ -1,16 +1,16 @@
 //! Composes the parts, listens, serves, and stops in order.
 
 mod builder;
-mod doors;
 mod error;
+mod from_settings;
 mod listen;
-mod runtime;
+mod listeners;
 mod server;
 
 pub use self::{
     builder::{AppRunner, Builder},
     error::{BindFailure, StartError},
-    listen::{Listen, Listening},
-    runtime::Runtime,
+    from_settings::{Composition, FromSettings},
+    listen::Listen,
     server::Server,
 };

@@ -5,17 +5,18 @@ use std::{fmt, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::sync::Notify;
 use warp::{Filter, Rejection, filters::BoxedFilter};
 
-use super::{Listening, Runtime, doors::Door};
+use super::listeners::BoundListener;
 use crate::{
     backend::PubSubBackend,
     hub::LocalNode,
-    persistence::PersistencePolicy,
-    space::Space,
-    transport::{
+    net::{
         Slots,
-        http::Response,
         tls::{self, Certificate},
     },
+    persistence::PersistencePolicy,
+    runtime::Runtime,
+    space::Space,
+    transport::{Listening, http::Response},
 };
 
 /// A composed server: its addresses are bound and its backend started.
@@ -26,7 +27,7 @@ pub struct Server {
     pub(super) backend: Arc<dyn PubSubBackend>,
     pub(super) node: LocalNode,
     pub(super) persistence: Arc<dyn PersistencePolicy>,
-    pub(super) doors: Vec<Door>,
+    pub(super) listeners: Vec<BoundListener>,
     pub(super) certificates: Vec<Arc<Certificate>>,
     pub(super) look_at_certificates: Arc<Notify>,
     pub(super) routes: BoxedFilter<(Response,)>,
@@ -42,7 +43,7 @@ impl Server {
 
     /// Every address that is listened on, in the order of the composition.
     pub fn addresses(&self) -> impl Iterator<Item = Listening> {
-        self.doors.iter().map(|door| door.listening)
+        self.listeners.iter().map(|bound| bound.listening)
     }
 
     /// To have the files of certificates read again at once, by `notify_one`; that they changed is found out
@@ -73,10 +74,10 @@ impl Server {
     /// protocol's own code, and waits a bounded time.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let slots = Arc::new(Slots::default());
-        for door in self.doors {
-            let serve = door
+        for bound in self.listeners {
+            let serve = bound
                 .listener
-                .serve(self.runtime.clone(), slots.clone(), door.speakers);
+                .serve(self.runtime.clone(), slots.clone(), bound.speakers);
             tokio::spawn(serve);
         }
         if !self.certificates.is_empty() {

@@ -4,12 +4,12 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 
 use super::{Replay, Space};
 use crate::{
-    backend::Interest,
     channel::Channel,
-    delivery::{Held, Receiver},
+    delivery::{Receiver, ReplayGate},
     dispatcher::{Command, Event, Origin, Refusal, Verdict},
     hub::JoinNumber,
     identity::{ClientId, ConnectionId, Identity, Permissions},
+    interest::Interest,
     pattern::Pattern,
     persistence::Query,
     publication::Draft,
@@ -39,8 +39,15 @@ pub struct Attachment {
     client: Option<JoinNumber>,
 }
 
+impl Space {
+    /// Makes a connection known; what it joins is left when the attachment is dropped.
+    pub fn attach(self: &Arc<Self>, origin: Origin, receiver: Arc<dyn Receiver>) -> Attachment {
+        Attachment::new(self.clone(), origin, receiver)
+    }
+}
+
 impl Attachment {
-    pub(super) fn new(space: Arc<Space>, mut origin: Origin, receiver: Arc<dyn Receiver>) -> Self {
+    fn new(space: Arc<Space>, mut origin: Origin, receiver: Arc<dyn Receiver>) -> Self {
         origin.connection = Some(receiver.connection());
         Self {
             space,
@@ -146,7 +153,7 @@ impl Attachment {
         let Some(channel) = self.permitted(channel).await? else {
             return Ok((Subscribed::Dropped, None));
         };
-        let held = Held::new(self.receiver.clone());
+        let held = ReplayGate::new(self.receiver.clone());
         let joined = self.join_as(channel.clone(), held.clone()).await;
         let replay = (joined == Subscribed::Joined)
             .then(|| Replay::new(self.space.clone(), channel, held, query));

@@ -1,21 +1,23 @@
 //! The channel space that all apps share.
 
+mod announce;
 mod attachment;
-mod nodes;
-mod presence;
-mod reading;
+mod connectionless;
+mod listen;
+mod public_history;
 mod replay;
-mod visible;
 
-use self::visible::Visible;
+use self::public_history::PublicHistory;
 pub use self::{
     attachment::{Attachment, Subscribed},
-    nodes::Nodes,
-    presence::{Member, Presence, Stay, Touched},
+    listen::ChannelListener,
     replay::Replay,
 };
-
-pub(crate) use self::presence::Sharing;
+pub use crate::{
+    channel::{RESERVED, SYSTEM},
+    cluster::Nodes,
+    presence::{Lease, Member, Presence, TouchOutcome},
+};
 
 use std::{fmt, future::ready, sync::Arc};
 
@@ -23,25 +25,17 @@ use futures_util::{FutureExt, future::Either};
 
 use crate::{
     authentication::{AuthenticationError, AuthenticationPolicy, Credentials},
-    backend::{Attempt, BackendError, BackendStatus, Interest, PubSubBackend},
+    backend::{Attempt, BackendError, BackendStatus, PubSubBackend},
     channel::Channel,
-    delivery::Receiver,
     dispatcher::{Command, Dispatcher, Event, Origin, Refusal, RefusalKind, Verdict},
     hub::Hub,
     identity::{ClientId, Permissions},
     limits::Limits,
     persistence::{History, PersistencePolicy},
-    publication::{Draft, Kind, Payload, PresenceEvent, Retention, Target},
+    publication::{Draft, Target},
     receipt::Receipt,
-    runner::Runtime,
+    runtime::Runtime,
 };
-
-/// What the names of channels begin with that apps use among themselves. No client publishes or subscribes there.
-pub const RESERVED: &str = "$polywire/";
-
-/// What the names of channels begin with on which a server says something of itself. Clients may subscribe there, and
-/// do not publish.
-pub const SYSTEM: &str = "$SYS/";
 
 /// The channel space: what apps publish to and subscribe on. It applies limits, grants and the dispatcher,
 /// and hands what passes to the backend and the hub.
@@ -49,7 +43,7 @@ pub struct Space {
     hub: Arc<Hub>,
     backend: Arc<dyn PubSubBackend>,
     authentication: Arc<dyn AuthenticationPolicy>,
-    history: Visible,
+    history: PublicHistory,
     dispatcher: Arc<dyn Dispatcher>,
     presence: Presence,
     nodes: Nodes,
@@ -68,7 +62,7 @@ impl Space {
         let changes = backend.is_shared().then(Arc::default);
         let presence = Presence::new(runtime.limits().members_max, changes);
         let nodes = Nodes::new(hub.node(), !backend.is_shared());
-        let history = Visible {
+        let history = PublicHistory {
             backend: backend.clone(),
             persistence,
         };
@@ -213,39 +207,6 @@ impl Space {
         Ok(Some(receipt))
     }
 
-    /// Tells the members of a channel of a change in who is there, once the other nodes know it too: who hears
-    /// of it and asks any node who is there is not contradicted. Where other nodes cannot be reached, members on
-    /// this node are told.
-    pub async fn announce(
-        &self,
-        channel: &Channel,
-        event: PresenceEvent,
-        except: Option<crate::ConnectionId>,
-    ) {
-        self.presence.told().await;
-        self.announce_at_once(channel, event, except).await;
-    }
-
-    async fn announce_at_once(
-        &self,
-        channel: &Channel,
-        event: PresenceEvent,
-        except: Option<crate::ConnectionId>,
-    ) {
-        let payload = Payload::text("");
-        let draft = Draft::new(channel.clone(), payload)
-            .publisher(event.client.clone())
-            .kind(Kind::Presence(event))
-            .except(except)
-            .retention(Retention::NONE);
-        if let Err(error) = self.backend.publish(draft).await {
-            tracing::debug!(
-                error = &error as &dyn std::error::Error,
-                "announced on this node only"
-            );
-        }
-    }
-
     /// Publishes to an app's own channel, whose name begins with [`RESERVED`], without asking anybody.
     ///
     /// # Errors
@@ -259,29 +220,9 @@ impl Space {
         self.hub.publish_unstored(draft);
     }
 
-    /// Gives a receiver what is published, from now on and until the server stops, without asking anybody. Returns
-    /// when publications of other nodes arrive too.
-    pub(crate) async fn follow(&self, interest: &Interest, receiver: Arc<dyn Receiver>) {
-        self.hub.join(interest, receiver);
-        self.follow_elsewhere(interest).await;
-    }
-
-    /// Returns when publications of other nodes arrive too, for what was joined on this one.
-    pub(crate) async fn follow_elsewhere(&self, interest: &Interest) {
-        if let Err(error) = self.backend.subscribe(interest).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::debug!(error, ?interest, "followed on this node only, for now");
-        }
-    }
-
     /// True when there may be other nodes.
     pub fn is_shared(&self) -> bool {
         self.backend.is_shared()
-    }
-
-    /// Makes a connection known; what it joins is left when the attachment is dropped.
-    pub fn attach(self: &Arc<Self>, origin: Origin, receiver: Arc<dyn Receiver>) -> Attachment {
-        Attachment::new(self.clone(), origin, receiver)
     }
 
     fn check_target(&self, target: &Target) -> Result<(), Refusal> {

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::{
     AuthenticationError, AuthenticationPolicy, BackendError, Credentials, Draft, Durability,
-    Identity, Kept, LocalNode, PersistencePolicy, PubSubBackend, Publication, Receipt,
+    Identity, LocalNode, PersistResult, PersistencePolicy, PubSubBackend, Publication, Receipt,
 };
 
 /// A backend of one node.
@@ -60,7 +60,7 @@ impl RecordingPolicy {
 
 #[async_trait]
 impl PersistencePolicy for RecordingPolicy {
-    async fn persist(&self, publication: &Arc<Publication>) -> Kept {
+    async fn persist(&self, publication: &Arc<Publication>) -> PersistResult {
         self.publications.lock().push((**publication).clone());
         Ok(Durability::Memory)
     }

@@ -7,12 +7,13 @@ use futures_util::{FutureExt, future::BoxFuture};
 
 use super::{
     http,
-    seldom::Seldom,
-    socket::Socket,
     tcp::{Speaker, Speakers, Unrecognised, recognise},
-    tls::handshake,
 };
-use crate::runner::Runtime;
+use crate::{
+    log_limiter::LogLimiter,
+    net::{Socket, tls::handshake},
+    runtime::Runtime,
+};
 
 /// Finds out who speaks, and hands the connection over.
 pub(super) fn serve(
@@ -90,11 +91,11 @@ async fn identify(
 
 /// Says why a connection was closed; what looks like a mistake of its operator, where it is seen.
 fn refuse(error: &Unrecognised, peer: SocketAddr, address: SocketAddr) {
-    static TLS: Seldom = Seldom::new();
-    static PLAIN: Seldom = Seldom::new();
+    static TLS: LogLimiter = LogLimiter::new();
+    static PLAIN: LogLimiter = LogLimiter::new();
     match error {
         Unrecognised::Tls => {
-            if let Some(times) = TLS.pass() {
+            if let Some(times) = TLS.allow() {
                 tracing::info!(
                     %peer, %address, times,
                     "closed a connection that speaks TLS: this address has no certificate; set \
@@ -103,7 +104,7 @@ fn refuse(error: &Unrecognised, peer: SocketAddr, address: SocketAddr) {
             }
         }
         Unrecognised::Plain => {
-            if let Some(times) = PLAIN.pass() {
+            if let Some(times) = PLAIN.allow() {
                 tracing::info!(
                     %peer, %address, times,
                     "closed a connection that does not speak TLS: this address serves nothing else; \

@@ -15,8 +15,8 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::{long_line::LongLine, socket::Socket};
-use crate::limits::Limits;
+use super::long_line::LongLine;
+use crate::{limits::Limits, net::Socket};
 
 /// A stream that fails when the head of a request dribbles in, or when the peer takes nothing of an
 /// answer.
@@ -228,7 +228,7 @@ impl fmt::Debug for GuardedSocket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::slots::Slots;
+    use crate::net::Slots;
     use tokio::{
         io::AsyncWriteExt,
         net::{TcpListener, TcpStream},

@@ -1,28 +1,25 @@
-//! How bytes come in and go out: sockets, HTTP, WebSocket, SockJS.
+//! How bytes come in and go out: listeners, HTTP, WebSocket, SockJS, protocols over bare TCP.
 
 mod arrival;
-mod close;
-mod framing;
 mod guarded;
 pub mod http;
+mod link;
 mod listener;
+mod listening;
 mod long_line;
-mod read_buffer;
-mod seldom;
 mod session;
-mod slots;
-mod socket;
 pub mod sockjs;
 pub mod tcp;
-pub mod tls;
 pub mod websocket;
-mod wheel;
 
 pub use self::{
-    close::CloseReason,
-    framing::Framing,
+    link::Link,
+    listening::Listening,
     session::{Ending, Endpoint, Handshake, HttpRefusal, SessionHandler},
-    socket::Socket,
+};
+pub(crate) use self::{listener::Listener, tcp::Speakers};
+pub use crate::{
+    framing::{CloseReason, Framing},
+    net::{Socket, tls},
     wheel::{Tick, Wheel},
 };
-pub(crate) use self::{listener::Listener, slots::Slots, tcp::Speakers};

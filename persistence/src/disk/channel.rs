@@ -1,4 +1,4 @@
-//! What the index knows of one channel, or of one client's private messages.
+//! One channel in the index, or the private messages of one client.
 
 use std::{collections::VecDeque, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! How records stand in a file, so that what is damaged is told from what is not.
+//! Frames of records in a file, so that what is damaged is told from what is not.
 //!
 //! ```text
 //! <magic: 4> <checksum: 4> <length of the content: 4> <kind: 1> <flags: 1> <0: 2>

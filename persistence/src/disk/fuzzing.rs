@@ -1,4 +1,4 @@
-//! What a fuzzer drives: everything that reads files.
+//! Fuzzing: everything that reads files, as a fuzzer drives it.
 
 use bytes::{Bytes, BytesMut};
 use polywire_core::{Epoch, Target};

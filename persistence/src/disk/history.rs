@@ -1,4 +1,4 @@
-//! Reads history on disk back.
+//! The reading side of the policy: history on disk.
 
 use async_trait::async_trait;
 use polywire_core::{

@@ -1,4 +1,4 @@
-//! Where everything is, in memory.
+//! The index in memory: where everything is.
 
 use std::{
     collections::{BTreeMap, VecDeque},

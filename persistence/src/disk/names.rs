@@ -1,4 +1,4 @@
-//! What the files of a data directory are called.
+//! Names of the files of a data directory.
 
 use std::path::{Path, PathBuf};
 

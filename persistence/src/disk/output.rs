@@ -1,4 +1,4 @@
-//! How the log is written, so that tests can let it fail.
+//! Output to the log, which tests can let fail.
 
 use std::{
     fmt,

@@ -1,4 +1,4 @@
-//! Where a publication lies in the log, as the index remembers it.
+//! Places of publications in the log, as the index remembers them.
 
 use std::time::Duration;
 

@@ -7,8 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 use polywire_core::{
-    Durability, History, HistoryError, Kept, PersistenceError, PersistencePolicy, Publication,
-    Rules, Target,
+    Durability, History, HistoryError, PersistResult, PersistenceError, PersistencePolicy,
+    Publication, Rules, Target,
 };
 use tokio::sync::oneshot;
 
@@ -101,12 +101,12 @@ impl DiskHistory {
 
 #[async_trait]
 impl PersistencePolicy for DiskHistory {
-    async fn persist(&self, publication: &Arc<Publication>) -> Kept {
+    async fn persist(&self, publication: &Arc<Publication>) -> PersistResult {
         let mut kept = self.persist_all(std::slice::from_ref(publication)).await;
         kept.pop().unwrap_or(Err(PersistenceError::Closed))
     }
 
-    async fn persist_all(&self, batch: &[Arc<Publication>]) -> Vec<Kept> {
+    async fn persist_all(&self, batch: &[Arc<Publication>]) -> Vec<PersistResult> {
         match self
             .ask(|answer| Job::Persist(batch.to_vec(), answer))
             .await
@@ -120,7 +120,7 @@ impl PersistencePolicy for DiskHistory {
         self.store.waits(target)
     }
 
-    fn persist_now(&self, publication: &Arc<Publication>) -> Kept {
+    fn persist_now(&self, publication: &Arc<Publication>) -> PersistResult {
         if self.store.waits(&publication.target) {
             return Err(PersistenceError::Closed);
         }

@@ -1,4 +1,4 @@
-//! Reads publications from the log.
+//! Reading of publications from the log.
 
 use std::{collections::BTreeMap, fs::File, io, os::unix::fs::FileExt, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! What records say.
+//! Records: what the log says.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use bytestring::ByteString;

@@ -1,8 +1,11 @@
-//! Where history is kept on disk, and within which bounds.
+//! Settings: where history is kept on disk, and within which bounds.
 
 use std::path::PathBuf;
 
-use polywire_core::PersistenceError;
+use polywire_core::{
+    PersistenceError,
+    settings::{Problem, Settings},
+};
 use serde::{Deserialize, Serialize};
 
 /// Where history is kept on disk, and within which bounds. Only the directory has no default.
@@ -16,7 +19,7 @@ pub struct DiskSettings {
     pub bounds: DiskBounds,
 }
 
-/// The bounds of history on disk. Every one has a default.
+/// `[disk]`: the bounds of history on disk. Every one has a default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DiskBounds {
@@ -45,6 +48,20 @@ impl Default for DiskBounds {
     }
 }
 
+impl Settings for DiskBounds {
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if !(64 << 10..=256 << 20).contains(&self.segment_bytes) {
+            let message = "must be between 65536 and 268435456";
+            problems.push(Problem::new("segment_bytes", message));
+        }
+        if self.index_bytes_max < 1 << 20 {
+            problems.push(Problem::new("index_bytes_max", "must be at least 1048576"));
+        }
+        problems
+    }
+}
+
 impl DiskSettings {
     /// History in `dir`, within the default bounds.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
@@ -55,16 +72,15 @@ impl DiskSettings {
     }
 
     pub(super) fn check(&self) -> Result<(), PersistenceError> {
-        let wrong = |what: &str| Err(PersistenceError::Configuration(what.to_owned()));
+        let wrong = |what: String| Err(PersistenceError::Configuration(what));
         if self.dir.as_os_str().is_empty() {
-            return wrong("The data directory has no name: give it one.");
+            return wrong("The data directory has no name: give it one.".into());
         }
-        if !(64 << 10..=256 << 20).contains(&self.bounds.segment_bytes) {
-            return wrong("The setting segment_bytes must be between 65536 and 268435456.");
+        match self.bounds.problems().into_iter().next() {
+            Some(Problem { setting, message }) => {
+                wrong(format!("The setting {setting} {message}."))
+            }
+            None => Ok(()),
         }
-        if self.bounds.index_bytes_max < 1 << 20 {
-            return wrong("The setting index_bytes_max must be at least 1048576.");
-        }
-        Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! What the writer, the readers and the keeper share.
+//! The store: what the writer, the readers and the keeper share.
 
 use std::{
     sync::{
@@ -10,8 +10,8 @@ use std::{
 
 use parking_lot::Mutex;
 use polywire_core::{
-    Annotation, Durability, HistoryError, Kept, PersistenceError, Position, Publication, Rules,
-    Span, Target, Timetoken,
+    Annotation, Durability, HistoryError, PersistResult, PersistenceError, Position, Publication,
+    Rules, Span, Target, Timetoken,
 };
 
 use super::{
@@ -228,4 +228,4 @@ pub(super) fn unchanged(error: &PersistenceError) -> HistoryError {
 }
 
 /// A publication that is kept.
-pub(super) const SYNCED: Kept = Ok(Durability::Synced);
+pub(super) const SYNCED: PersistResult = Ok(Durability::Synced);

@@ -12,7 +12,7 @@ use std::{
 };
 
 use polywire_core::{
-    Annotation, HistoryError, Kept, PersistenceError, Publication, Span, Target, Timetoken,
+    Annotation, HistoryError, PersistResult, PersistenceError, Publication, Span, Target, Timetoken,
 };
 use tokio::sync::oneshot;
 
@@ -34,7 +34,7 @@ const KEEPING_INTERVAL: Duration = Duration::from_secs(10);
 /// Something for the writer to do.
 #[derive(Debug)]
 pub(super) enum Job {
-    Persist(Vec<Arc<Publication>>, oneshot::Sender<Vec<Kept>>),
+    Persist(Vec<Arc<Publication>>, oneshot::Sender<Vec<PersistResult>>),
     /// Something is in memory that has to be written.
     Wake(Haste),
     Delete(Target, Span, oneshot::Sender<Result<u64, HistoryError>>),
@@ -148,7 +148,7 @@ impl Writer {
     }
 
     /// Writes `records`, and with them what is waiting. Answers for `records`.
-    fn write(&mut self, records: Vec<Record>) -> Vec<Kept> {
+    fn write(&mut self, records: Vec<Record>) -> Vec<PersistResult> {
         let store = self.log.store.clone();
         let found = std::mem::take(&mut *store.found.lock());
         let mut all: Vec<_> = found.iter().cloned().map(Record::Note).collect();
@@ -184,7 +184,7 @@ impl Writer {
         self.write(Vec::new());
     }
 
-    fn persist(&mut self, batch: Vec<Arc<Publication>>) -> Vec<Kept> {
+    fn persist(&mut self, batch: Vec<Arc<Publication>>) -> Vec<PersistResult> {
         let records = batch.into_iter().map(|p| Record::Publication(p, false));
         self.write(records.collect())
     }

@@ -1,4 +1,4 @@
-//! Posts records, and tries again.
+//! The poster of records, which tries again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use reqwest::{Client, StatusCode, Url, header::CONTENT_TYPE};
 use tokio_util::sync::CancellationToken;
 
-use super::{ExternalApiSettings, dead_letters::DeadLetters};
+use super::{dead_letters::DeadLetters, settings::ExternalApiSettings};
 use crate::{
     background::{Queued, Records},
     losses::Losses,

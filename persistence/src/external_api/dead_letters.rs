@@ -1,4 +1,4 @@
-//! What could not be posted, for a person to look at.
+//! Dead letters: what could not be posted, for a person to look at.
 
 use std::{
     fs::{File, OpenOptions},
@@ -10,7 +10,7 @@ use std::{
 use parking_lot::Mutex;
 use polywire_core::PersistenceError;
 
-use super::ExternalApiSettings;
+use super::settings::ExternalApiSettings;
 use crate::background::Queued;
 
 /// A file of JSON lines to which is appended what could not be posted.
@@ -54,10 +54,13 @@ impl DeadLetters {
         for queued in batch {
             // Between tokens an end of line is white space, and inside a string it cannot stand.
             let ends = |byte: &u8| matches!(byte, b'\n' | b'\r');
-            lines.extend(queued.record.json.iter().map(|byte| match ends(byte) {
-                true => b' ',
-                false => *byte,
-            }));
+            lines.extend(
+                queued
+                    .record
+                    .json
+                    .iter()
+                    .map(|byte| if ends(byte) { b' ' } else { *byte }),
+            );
             lines.push(b'\n');
         }
         let saved = tokio::task::spawn_blocking(move || {

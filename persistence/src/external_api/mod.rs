@@ -3,6 +3,7 @@
 mod client;
 mod dead_letters;
 mod policy;
+mod section;
 mod settings;
 
-pub use self::{policy::ExternalApi, settings::ExternalApiSettings};
+pub use self::{policy::ExternalApi, section::ExternalApiSection, settings::ExternalApiSettings};

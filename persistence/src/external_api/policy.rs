@@ -1,12 +1,14 @@
-//! The policy itself.
+//! The policy that posts every publication to an HTTP API.
 
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use polywire_core::{Durability, Kept, PersistenceError, PersistencePolicy, Publication, Target};
+use polywire_core::{
+    Durability, PersistResult, PersistenceError, PersistencePolicy, Publication, Target,
+};
 use reqwest::{Client, Url};
 
-use super::{ExternalApiSettings, client::Poster, dead_letters::DeadLetters};
+use super::{client::Poster, dead_letters::DeadLetters, settings::ExternalApiSettings};
 use crate::{background::Background, losses::Losses, record::Record};
 
 /// Posts every publication to an HTTP API, as `{"data":…,"channel":…}` or `{"data":…,"user":…}`.
@@ -82,7 +84,7 @@ impl ExternalApi {
 
 #[async_trait]
 impl PersistencePolicy for ExternalApi {
-    async fn persist(&self, publication: &Arc<Publication>) -> Kept {
+    async fn persist(&self, publication: &Arc<Publication>) -> PersistResult {
         self.persist_now(publication)
     }
 
@@ -90,7 +92,7 @@ impl PersistencePolicy for ExternalApi {
         false
     }
 
-    fn persist_now(&self, publication: &Arc<Publication>) -> Kept {
+    fn persist_now(&self, publication: &Arc<Publication>) -> PersistResult {
         // What apps remember is no message.
         if publication.target.is_reserved() {
             return Ok(Durability::Delivered);

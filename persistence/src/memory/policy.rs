@@ -1,4 +1,4 @@
-//! The policy itself.
+//! The policy that keeps history in memory.
 
 use std::{
     fmt,
@@ -13,8 +13,8 @@ use std::{
 use async_trait::async_trait;
 use foldhash::fast::RandomState;
 use polywire_core::{
-    Annotation, Durability, History, HistoryError, Kept, Page, PersistencePolicy, Position,
-    Publication, Query, Rules, Span, Target, Timetoken,
+    Annotation, Durability, History, HistoryError, Page, PersistResult, PersistencePolicy,
+    Position, Publication, Query, Rules, Span, Target, Timetoken,
 };
 
 use super::{
@@ -104,7 +104,7 @@ fn now() -> Timetoken {
 
 #[async_trait]
 impl PersistencePolicy for MemoryHistory {
-    async fn persist(&self, publication: &Arc<Publication>) -> Kept {
+    async fn persist(&self, publication: &Arc<Publication>) -> PersistResult {
         self.persist_now(publication)
     }
 
@@ -112,7 +112,7 @@ impl PersistencePolicy for MemoryHistory {
         false
     }
 
-    fn persist_now(&self, publication: &Arc<Publication>) -> Kept {
+    fn persist_now(&self, publication: &Arc<Publication>) -> PersistResult {
         let rule = self.rules.of(&publication.target);
         let change = self
             .shard(&publication.target)

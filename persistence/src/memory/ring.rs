@@ -1,4 +1,4 @@
-//! What is kept of one channel.
+//! The ring of one channel: what is kept of it.
 
 use std::{
     collections::{BTreeMap, VecDeque},

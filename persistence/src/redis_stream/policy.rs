@@ -1,12 +1,14 @@
-//! The policy itself.
+//! The policy that appends every publication to a capped stream in Redis.
 
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use polywire_core::{Durability, Kept, PersistenceError, PersistencePolicy, Publication, Target};
+use polywire_core::{
+    Durability, PersistResult, PersistenceError, PersistencePolicy, Publication, Target,
+};
 use redis::Client;
 
-use super::{RedisStreamSettings, writer::Writer};
+use super::{settings::RedisStreamSettings, writer::Writer};
 use crate::{background::Background, losses::Losses, record::Record};
 
 /// Appends every publication to a capped stream in Redis, one stream for each channel and each user.
@@ -68,7 +70,7 @@ impl RedisStream {
 
 #[async_trait]
 impl PersistencePolicy for RedisStream {
-    async fn persist(&self, publication: &Arc<Publication>) -> Kept {
+    async fn persist(&self, publication: &Arc<Publication>) -> PersistResult {
         self.persist_now(publication)
     }
 
@@ -76,7 +78,7 @@ impl PersistencePolicy for RedisStream {
         false
     }
 
-    fn persist_now(&self, publication: &Arc<Publication>) -> Kept {
+    fn persist_now(&self, publication: &Arc<Publication>) -> PersistResult {
         // What apps remember is no message.
         if publication.target.is_reserved() {
             return Ok(Durability::Delivered);

@@ -1,4 +1,4 @@
-//! Writes records in batches, and connects again.
+//! The writer of records: in batches, and it connects again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use redis::{
     aio::{ConnectionLike, MultiplexedConnection},
 };
 
-use super::RedisStreamSettings;
+use super::settings::RedisStreamSettings;
 use crate::{
     background::{Queued, Records},
     losses::Losses,

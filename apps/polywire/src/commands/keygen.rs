@@ -10,6 +10,7 @@ use polywire::{
     cli::{KeygenFlags, ServeFlags},
     compose, config,
 };
+use polywire_core::{FromSettings, settings::Problem};
 
 use crate::exit;
 
@@ -24,7 +25,7 @@ enum NoKey {
     #[error("{0}")]
     BadChannel(InvalidSetting),
     #[error("{0}")]
-    BadConfiguration(String),
+    BadConfiguration(Problem),
 }
 
 pub(crate) fn keygen(flags: &KeygenFlags) -> ExitCode {
@@ -35,9 +36,12 @@ pub(crate) fn keygen(flags: &KeygenFlags) -> ExitCode {
             serve.config.clone_from(&flags.config);
             match config::load(&serve) {
                 Ok(config) => {
-                    let section = &config.app.emitter;
+                    let section = &config.sections.emitter;
                     match section.master_key.is_some() || section.license.is_some() {
-                        true => compose::emitter(&config).map_err(NoKey::BadConfiguration),
+                        true => Emitter::from_settings(section, &compose::composition(&config))
+                            .map_err(|problem| {
+                                NoKey::BadConfiguration(problem.within("apps.emitter"))
+                            }),
                         false => Err(NoKey::NoMaster),
                     }
                 }

@@ -33,7 +33,7 @@ fn webpubsub(flags: &WebPubSubTokenFlags) -> ExitCode {
             serve.config.clone_from(&flags.config);
             match config::load(&serve) {
                 Ok(config) => {
-                    let key = config.app.webpubsub.access_key;
+                    let key = config.sections.webpubsub.access_key;
                     key.map(|key| key.reveal().to_owned())
                 }
                 Err(problems) => return exit::refused(&problems),

@@ -2,8 +2,6 @@
 
 use std::str::FromStr;
 
-use serde::Deserialize;
-
 /// What carries messages between processes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BackendChoice {
@@ -46,60 +44,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// A bundled app.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AppName {
-    /// Seth-Pusher.
-    Seth,
-    /// kn-sock.
-    KnSock,
-    /// The history of channels over HTTP.
-    History,
-    /// PubNub.
-    PubNub,
-    /// Azure Web PubSub.
-    WebPubSub,
-    /// Emitter and MQTT.
-    Emitter,
-}
-
-/// Which faces of MQTT the Emitter app shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FaceChoice {
-    /// Topics with keys, and topics as they are: the first topic of a connection decides.
-    #[default]
-    Both,
-    /// Topics with keys.
-    Emitter,
-    /// Topics as they are.
-    Plain,
-}
-
-impl AppName {
-    /// Every bundled app.
-    pub const ALL: [Self; 6] = [
-        Self::Seth,
-        Self::KnSock,
-        Self::History,
-        Self::PubNub,
-        Self::WebPubSub,
-        Self::Emitter,
-    ];
-
-    /// The name, as it is written.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Seth => "seth",
-            Self::KnSock => "knsock",
-            Self::History => "history",
-            Self::PubNub => "pubnub",
-            Self::WebPubSub => "webpubsub",
-            Self::Emitter => "emitter",
-        }
-    }
 }
 
 fn is_redis(text: &str) -> bool {
@@ -160,24 +104,6 @@ impl FromStr for LogFormat {
             "text" => Ok(Self::Text),
             "json" => Ok(Self::Json),
             _ => Err("use text or json".into()),
-        }
-    }
-}
-
-impl FromStr for AppName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "seth" => Ok(Self::Seth),
-            "knsock" => Ok(Self::KnSock),
-            "history" => Ok(Self::History),
-            "pubnub" => Ok(Self::PubNub),
-            "webpubsub" => Ok(Self::WebPubSub),
-            "emitter" => Ok(Self::Emitter),
-            _ => Err(format!(
-                "there is no app {text:?}; known: seth, knsock, history, pubnub, webpubsub, emitter"
-            )),
         }
     }
 }

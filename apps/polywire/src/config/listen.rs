@@ -4,10 +4,8 @@ use std::net::SocketAddr;
 
 use polywire_core::TlsOptions;
 
-use super::{
-    choice::AppName,
-    model::{ListenSection, WrittenListen, WrittenTls},
-};
+use super::model::{ListenSection, WrittenListen, WrittenTls};
+use crate::apps::{AppName, AppSections};
 
 /// Notes a problem of a setting.
 type Refuse<'r> = dyn FnMut(&str, String) + 'r;
@@ -40,10 +38,7 @@ pub(super) fn sections(
                 return None;
             };
             if address.port() != 0 && taken.contains(&address) {
-                refuse(
-                    &setting("address"),
-                    format!("{address} is listened on already; choose another port"),
-                );
+                refuse(&setting("address"), listened_on(address));
             }
             taken.push(address);
             Some(ListenSection {
@@ -53,6 +48,31 @@ pub(super) fn sections(
             })
         });
     sections.collect()
+}
+
+/// The addresses that apps listen on by themselves.
+pub(super) fn own(
+    sections: &AppSections,
+    apps: &[AppName],
+    taken: &[SocketAddr],
+    refuse: &mut Refuse<'_>,
+) {
+    for (app, setting, address) in sections.addresses() {
+        if !apps.contains(&app) {
+            refuse(&setting, not_served(app));
+        }
+        if address.port() != 0 && taken.contains(&address) {
+            refuse(&setting, listened_on(address));
+        }
+    }
+}
+
+fn not_served(app: AppName) -> String {
+    format!("{app} is not among the apps that are served; see app")
+}
+
+fn listened_on(address: SocketAddr) -> String {
+    format!("{address} is listened on already; choose another port")
 }
 
 /// The apps of these names, as far as they are served at all.
@@ -66,10 +86,7 @@ pub(super) fn known(
     for name in names {
         match name.parse() {
             Ok(name) if apps.contains(&name) => found.push(name),
-            Ok(_) => {
-                let message = format!("{name} is not among the apps that are served; see app");
-                refuse(setting, message);
-            }
+            Ok(name) => refuse(setting, not_served(name)),
             Err(message) => refuse(setting, message),
         }
     }

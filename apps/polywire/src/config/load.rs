@@ -11,15 +11,16 @@ use figment::{
     providers::{Env, Format, Serialized, Toml},
     value::{Dict, Value},
 };
+use polywire_core::settings::{self, Settings};
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    choice::{AppName, BackendChoice, PersistenceChoice},
-    emitter, event_handlers, key_sets, listen,
+    choice::{BackendChoice, PersistenceChoice},
+    listen,
     model::{Config, Written},
     problem::{Problem, Problems},
 };
-use crate::cli::ServeFlags;
+use crate::{apps::AppName, cli::ServeFlags};
 
 /// What the names of our environment variables begin with.
 const PREFIX: &str = "POLYWIRE_";
@@ -145,6 +146,21 @@ fn remove(settings: &mut Dict, path: &str) -> bool {
     }
 }
 
+/// What the parts find wrong with their sections. Bounds on disk are said when the store is opened.
+fn problems_of_parts(written: &Written) -> impl Iterator<Item = settings::Problem> {
+    let within = |section: &'static str, problems: Vec<settings::Problem>| {
+        let problems = problems.into_iter();
+        problems.map(move |problem| problem.within(section))
+    };
+    within("limits", written.limits.problems())
+        .chain(within("api_key", written.api_key.problems()))
+        .chain(within("header", written.header.problems()))
+        .chain(within("redis", written.redis.problems()))
+        .chain(within("external_api", written.external_api.problems()))
+        .chain(within("history", written.history.problems()))
+        .chain(written.sections.problems())
+}
+
 /// Turns texts into choices and checks numbers.
 fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Option<Config> {
     let mut refuse = |setting: &str, message: String| {
@@ -155,130 +171,8 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
             source,
         });
     };
-    let limits = &written.limits;
-    let bounds = [
-        ("limits.message_bytes_max", limits.message_bytes_max),
-        ("limits.name_bytes_max", limits.name_bytes_max),
-        (
-            "limits.channels_per_connection_max",
-            limits.channels_per_connection_max,
-        ),
-        ("limits.members_max", limits.members_max),
-        ("limits.connections_max", limits.connections_max),
-        (
-            "limits.connections_per_address_max",
-            limits.connections_per_address_max,
-        ),
-        ("limits.outbound_bytes_max", limits.outbound_bytes_max),
-        (
-            "limits.outbound_stall_secs",
-            limits.outbound_stall_secs as usize,
-        ),
-        ("limits.header_secs", limits.header_secs as usize),
-        ("limits.tls_handshakes_max", limits.tls_handshakes_max),
-        ("limits.body_secs", limits.body_secs as usize),
-        ("limits.keep_alive_secs", limits.keep_alive_secs as usize),
-        ("history.memory_bytes_max", written.history.memory_bytes_max),
-        (
-            "external_api.timeout_secs",
-            written.external_api.timeout_secs as usize,
-        ),
-        ("external_api.batch_max", written.external_api.batch_max),
-        (
-            "external_api.queue_messages_max",
-            written.external_api.queue_messages_max,
-        ),
-        (
-            "external_api.queue_bytes_max",
-            written.external_api.queue_bytes_max,
-        ),
-        ("apps.seth.name_bytes_max", written.apps.seth.name_bytes_max),
-        (
-            "apps.knsock.line_bytes_max",
-            written.apps.knsock.line_bytes_max,
-        ),
-        (
-            "apps.knsock.topic_bytes_max",
-            written.apps.knsock.topic_bytes_max,
-        ),
-        (
-            "apps.webpubsub.recovery_secs",
-            written.apps.webpubsub.recovery_secs as usize,
-        ),
-        (
-            "apps.webpubsub.buffer_messages_max",
-            written.apps.webpubsub.buffer_messages_max,
-        ),
-        (
-            "apps.webpubsub.buffer_bytes_max",
-            written.apps.webpubsub.buffer_bytes_max,
-        ),
-        (
-            "apps.pubnub.hold_secs",
-            written.apps.pubnub.hold_secs as usize,
-        ),
-        (
-            "apps.pubnub.message_bytes_max",
-            written.apps.pubnub.message_bytes_max,
-        ),
-        (
-            "apps.pubnub.queue_bytes_max",
-            written.apps.pubnub.queue_bytes_max,
-        ),
-        (
-            "apps.pubnub.queue_secs",
-            written.apps.pubnub.queue_secs as usize,
-        ),
-        (
-            "apps.pubnub.presence_timeout_secs",
-            written.apps.pubnub.presence_timeout_secs as usize,
-        ),
-        (
-            "apps.pubnub.presence_interval_secs",
-            written.apps.pubnub.presence_interval_secs as usize,
-        ),
-    ];
-    for (setting, value) in bounds {
-        if value == 0 {
-            refuse(setting, "must be at least 1".into());
-        }
-    }
-    for (setting, value) in [
-        ("api_key.key_name", written.api_key.key_name.as_str()),
-        (
-            "api_key.key_secret_value",
-            written.api_key.key_secret_value.reveal(),
-        ),
-        (
-            "header.secret_header",
-            written.header.secret_header.as_str(),
-        ),
-        (
-            "header.secret_header_value",
-            written.header.secret_header_value.reveal(),
-        ),
-    ] {
-        if value.is_empty() {
-            refuse(setting, "must not be empty".into());
-        }
-    }
-    key_sets::check(&written.apps.pubnub.key_sets, &mut refuse);
-    event_handlers::check(&written.apps.webpubsub.hubs, &mut refuse);
-    let keys = &written.apps.webpubsub;
-    for (setting, key) in [
-        ("apps.webpubsub.access_key", &keys.access_key),
-        (
-            "apps.webpubsub.secondary_access_key",
-            &keys.secondary_access_key,
-        ),
-    ] {
-        if key.as_ref().is_some_and(|key| key.reveal().is_empty()) {
-            refuse(setting, "must not be empty".into());
-        }
-    }
-    if keys.access_key.is_none() && keys.secondary_access_key.is_some() {
-        let message = "needs apps.webpubsub.access_key beside it";
-        refuse("apps.webpubsub.secondary_access_key", message.into());
+    for problem in problems_of_parts(&written) {
+        refuse(&problem.setting, problem.message);
     }
     if let Some(Err(error)) = written.log.as_deref().map(EnvFilter::try_new) {
         refuse(
@@ -295,7 +189,7 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
         .ok(),
     };
     let mut apps = Vec::new();
-    for name in written.app.into_vec() {
+    for name in written.app_names.into_vec() {
         match name.parse() {
             Ok(name) if apps.contains(&name) => {}
             Ok(name) => apps.push(name),
@@ -320,7 +214,7 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
     let listen = listen::sections(written.listen, common, &apps, &mut refuse);
     let taken = listen.iter().map(|section| section.address);
     let taken: Vec<_> = common.into_iter().chain(taken).collect();
-    emitter::check(&written.apps.emitter, &apps, &taken, &mut refuse);
+    listen::own(&written.sections, &apps, &taken, &mut refuse);
     let backend = written
         .backend
         .parse()
@@ -349,9 +243,6 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
             "Redis does not count bytes: use entries_max or age_max_s instead of bytes_max";
         refuse("history.rules", message.into());
     }
-    if let Err(error) = written.history.rules() {
-        refuse("history.rules", error.to_string());
-    }
     let log_format = written
         .log_format
         .parse()
@@ -365,7 +256,7 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
         listen,
         debug: written.debug,
         trust_network: written.trust_network,
-        apps,
+        app_names: apps,
         backend: backend?,
         auth: auth?,
         persistence: persistence?,
@@ -379,7 +270,7 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
         external_api: written.external_api,
         history: written.history,
         disk: written.disk,
-        app: written.apps,
+        sections: written.sections,
     })
 }
 

@@ -11,7 +11,6 @@ use parking_lot::Mutex;
 use polywire_core::JsonText;
 
 use super::token::Token;
-use crate::remembered::Change;
 
 /// Tokens that would have ended and are forgotten with each one that is taken back.
 const FORGOTTEN_AT_ONCE: usize = 100;
@@ -33,8 +32,8 @@ fn key(token: &Token) -> String {
 }
 
 impl Revoked {
-    /// All that were taken back before are known now.
-    pub(crate) fn is_complete(&self) {
+    /// Notes that all that were taken back before are known now.
+    pub(crate) fn mark_complete(&self) {
         self.is_complete.store(true, Ordering::Release);
     }
 
@@ -55,7 +54,7 @@ impl Revoked {
 
     /// What has to be changed for a token to be taken back: it is remembered, and some whose time is over are
     /// forgotten.
-    pub(super) fn changes(&self, token: &Token) -> Vec<Change> {
+    pub(crate) fn changes(&self, token: &Token) -> Vec<(String, Option<JsonText>)> {
         let now = SystemTime::now();
         let end = token.end.duration_since(UNIX_EPOCH).unwrap_or_default();
         // Rather too long than too short.

@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use subtle::ConstantTimeEq;
 
 use super::hmac::hmac;
-use crate::{keys::KeySet, text::decode};
+use crate::{keys::KeySet, query::Query, text::decode};
 
 /// How far a client's clock may be wrong.
 const SKEW: Duration = Duration::from_secs(60);
@@ -24,7 +24,7 @@ const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.'
 pub(super) struct Signed<'r> {
     pub(super) method: &'r Method,
     pub(super) path: &'r str,
-    pub(super) query: &'r str,
+    pub(super) query: &'r Query<'r>,
     pub(super) body: &'r [u8],
 }
 
@@ -80,8 +80,7 @@ impl Signed<'_> {
 
     /// All parameters but the signature, by name, each value encoded in one way.
     fn canonical_query(&self) -> String {
-        let pairs = self.query.split('&').filter(|pair| !pair.is_empty());
-        let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        let pairs = self.query.pairs().iter().copied();
         let mut pairs: Vec<_> = pairs.filter(|(name, _)| *name != "signature").collect();
         pairs.sort_by_key(|(name, _)| *name);
         let pairs = pairs.iter().map(|(name, value)| {
@@ -105,7 +104,7 @@ mod tests {
         let signed = Signed {
             method: &Method::GET,
             path: "/",
-            query: "uuid=a%20b&signature=v2.x&auth=%7E*!'()&b=%c3%bc&timestamp=1",
+            query: &Query::parse("uuid=a%20b&signature=v2.x&auth=%7E*!'()&b=%c3%bc&timestamp=1"),
             body: b"",
         };
         assert_eq!(
@@ -125,7 +124,7 @@ mod tests {
         let signed = Signed {
             method: &Method::POST,
             path: "/v3/pam/sub/grant",
-            query,
+            query: &Query::parse(query),
             body: b"{}",
         };
         let check = |secret, time, now| signed.check(&set, secret, &signature, time, now);

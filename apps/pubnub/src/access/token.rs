@@ -16,6 +16,7 @@ use subtle::ConstantTimeEq;
 use super::{
     cbor::{self, Value, Writer},
     hmac::{self, hmac},
+    resource::Resource,
 };
 
 /// With padding, which one of the SDKs needs; without it tokens are taken all the same.
@@ -33,53 +34,38 @@ const BYTES_MAX: usize = 32 << 10;
 /// Bytes that a compiled pattern may take.
 const PATTERN_BYTES_MAX: usize = 64 << 10;
 
-/// Rights, as tokens count them.
-pub(crate) mod bits {
-    pub(crate) const READ: u64 = 1;
-    pub(crate) const WRITE: u64 = 2;
-    pub(crate) const MANAGE: u64 = 4;
-    pub(crate) const DELETE: u64 = 8;
-}
-
 /// Rights by name, for channels, groups and clients.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Rights {
-    pub(super) channels: BTreeMap<String, u64>,
-    pub(super) groups: BTreeMap<String, u64>,
-    pub(super) clients: BTreeMap<String, u64>,
+pub(crate) struct TokenRights {
+    pub(crate) channels: BTreeMap<String, u64>,
+    pub(crate) groups: BTreeMap<String, u64>,
+    pub(crate) clients: BTreeMap<String, u64>,
 }
 
 /// What a token is to say.
 #[derive(Debug)]
-pub(super) struct Terms {
-    pub(super) minutes: u64,
-    pub(super) resources: Rights,
-    pub(super) patterns: Rights,
-    pub(super) meta: Json,
-    pub(super) client: Option<String>,
+pub(crate) struct Terms {
+    pub(crate) minutes: u64,
+    pub(crate) resources: TokenRights,
+    pub(crate) patterns: TokenRights,
+    pub(crate) meta: Json,
+    pub(crate) client: Option<String>,
 }
 
 /// A token that was checked.
 #[derive(Debug)]
 pub(crate) struct Token {
-    resources: Rights,
+    resources: TokenRights,
     channel_patterns: Vec<(Regex, u64)>,
     group_patterns: Vec<(Regex, u64)>,
     client: Option<String>,
-    pub(super) end: SystemTime,
+    pub(crate) end: SystemTime,
     /// What tells tokens apart.
     pub(super) signature: [u8; hmac::LENGTH],
 }
 
-/// What a right is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Resource<'n> {
-    Channel(&'n str),
-    Group(&'n str),
-}
-
 /// A pattern, ready to be matched; none when it is none.
-pub(super) fn pattern(text: &str) -> Option<Regex> {
+pub(crate) fn pattern(text: &str) -> Option<Regex> {
     RegexBuilder::new(text)
         .size_limit(PATTERN_BYTES_MAX)
         .dfa_size_limit(PATTERN_BYTES_MAX)
@@ -88,7 +74,7 @@ pub(super) fn pattern(text: &str) -> Option<Regex> {
 }
 
 /// Writes and signs a token.
-pub(super) fn write(terms: &Terms, secret: &str, now: SystemTime) -> String {
+pub(crate) fn write(terms: &Terms, secret: &str, now: SystemTime) -> String {
     let mut token = Writer::default();
     token.map(7 + usize::from(terms.client.is_some()));
     token.bytes(b"v");
@@ -113,7 +99,7 @@ pub(super) fn write(terms: &Terms, secret: &str, now: SystemTime) -> String {
     BASE64.encode(token.0)
 }
 
-fn write_rights(token: &mut Writer, rights: &Rights) {
+fn write_rights(token: &mut Writer, rights: &TokenRights) {
     token.map(3);
     for (sort, names) in [
         ("chan", &rights.channels),
@@ -136,7 +122,7 @@ fn seconds(time: SystemTime) -> u64 {
 }
 
 /// Reads a token; none when it is not one of ours.
-pub(super) fn read(text: &str, secret: &str) -> Option<Token> {
+pub(crate) fn read(text: &str, secret: &str) -> Option<Token> {
     if text.len() > BYTES_MAX {
         return None;
     }
@@ -166,7 +152,7 @@ pub(super) fn read(text: &str, secret: &str) -> Option<Token> {
     };
     let resources = |sort| rights(token.get("res"), sort);
     Some(Token {
-        resources: Rights {
+        resources: TokenRights {
             channels: resources("chan"),
             groups: resources("grp"),
             clients: BTreeMap::new(),
@@ -220,19 +206,20 @@ impl Token {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::resource::bits;
 
     fn terms() -> Terms {
         let rights = |name: &str, bits| BTreeMap::from([(name.to_owned(), bits)]);
         Terms {
             minutes: 15,
-            resources: Rights {
+            resources: TokenRights {
                 channels: rights("room", 3),
                 groups: rights("g", 5),
                 clients: rights("ann", 32),
             },
-            patterns: Rights {
+            patterns: TokenRights {
                 channels: rights("^chat-[a-z]+$", 1),
-                ..Rights::default()
+                ..TokenRights::default()
             },
             meta: serde_json::json!({"a": 1}),
             client: Some("ann".into()),

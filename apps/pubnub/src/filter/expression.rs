@@ -1,4 +1,4 @@
-//! What a filter says.
+//! Expressions: what a filter says.
 
 /// A part of a filter expression.
 #[derive(Debug, Clone, PartialEq)]

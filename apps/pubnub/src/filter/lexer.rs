@@ -1,6 +1,6 @@
-//! From text to tokens.
+//! The lexer of filter expressions: from text to tokens.
 
-use super::InvalidFilter;
+use super::invalid::InvalidFilter;
 
 /// A token of a filter expression.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,8 +1,8 @@
-//! From tokens to an expression.
+//! The parser of filter expressions: from tokens to an expression.
 
 use super::{
-    InvalidFilter,
     expression::{Expression, Field, Operator, Root, Step},
+    invalid::InvalidFilter,
     lexer::Token,
 };
 

@@ -1,4 +1,4 @@
-//! What the parts of an expression come to.
+//! Values that the parts of an expression come to.
 
 use std::borrow::Cow;
 

@@ -8,15 +8,14 @@ use polywire_core::{
 };
 use serde::Deserialize;
 
-use super::{failed, number, one_channel, store};
+use super::request::{failed, number, one_channel, store};
 use crate::{
     access::bits,
+    call::Call,
     reply::{self, Refused},
-    route::Call,
+    service,
     text::quote,
 };
-
-pub(crate) const SERVICE: &str = "Actions";
 
 /// Bytes of what is posted, and of a type or a value in it.
 const BODY_BYTES_MAX: usize = 4 << 10;
@@ -26,7 +25,7 @@ const TEXT_BYTES_MAX: usize = 256;
 const LIMIT: u64 = 100;
 
 #[derive(Debug, Deserialize)]
-struct Asked {
+struct ActionRequest {
     r#type: String,
     value: String,
 }
@@ -49,7 +48,7 @@ pub(crate) async fn route(call: &mut Call<'_>, path: &[&str]) -> Result<Answer, 
             remove(call, channel, message, action).await
         }
         (_, ["channel", _, ..]) => Err(reply::method_not_allowed("GET, POST, DELETE")),
-        _ => Err(reply::not_found(SERVICE)),
+        _ => Err(reply::not_found(service::ACTIONS)),
     }
 }
 
@@ -99,7 +98,7 @@ async fn add(
 ) -> Result<Answer, Refused> {
     let (channel, _) = one_channel(call, channel, bits::WRITE)?;
     let message = timetoken(message)?;
-    let asked: Asked = serde_json::from_slice(body)
+    let asked: ActionRequest = serde_json::from_slice(body)
         .map_err(|_| bad("Invalid JSON: give a type and a value, both texts."))?;
     for text in [&asked.r#type, &asked.value] {
         if text.is_empty() || text.len() > TEXT_BYTES_MAX {
@@ -179,7 +178,7 @@ async fn tell(
     let published = call.space().publish(&call.caller.origin, draft).await;
     match published {
         Ok(_) => Ok(()),
-        Err(refusal) => Err(reply::refused(&refusal, SERVICE, &name)),
+        Err(refusal) => Err(reply::refused(&refusal, service::ACTIONS, &name)),
     }
 }
 

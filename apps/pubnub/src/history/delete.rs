@@ -1,9 +1,13 @@
-//! Deleting.
+//! Deletion of messages from history.
 
 use polywire_core::{Span, Timetoken, http::Answer};
 
-use super::{failed, number, one_channel, store};
-use crate::{access::bits, reply, reply::Refused, route::Call};
+use super::request::{failed, number, one_channel, store};
+use crate::{
+    access::bits,
+    call::Call,
+    reply::{self, Refused},
+};
 
 /// `DELETE /v3/history/sub-key/{key}/channel/{channel}`: what is newer than `start` and not newer than `end`.
 pub(super) async fn delete(call: &Call<'_>, channel: &str) -> Result<Answer, Refused> {

@@ -1,4 +1,4 @@
-//! One message of the history, as the answers write it.
+//! Items of history answers: one message each.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,9 @@ use polywire_core::{Annotation, ClientId, Publication, Stored};
 
 use crate::{stream::push_payload, text::quote};
 
-/// What is to be said of a message.
+/// What an answer includes of a message.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Wish {
+pub(super) struct Include {
     pub(super) meta: bool,
     pub(super) client: bool,
     pub(super) kind: bool,
@@ -31,7 +31,7 @@ pub(super) fn meta(publication: &Publication) -> &str {
 }
 
 /// The message in an object.
-pub(super) fn object(stored: &Stored, wish: Wish) -> String {
+pub(super) fn object(stored: &Stored, include: Include) -> String {
     let publication = &stored.publication;
     let timetoken = publication.position().timetoken.0;
     let mut text = format!(
@@ -44,22 +44,22 @@ pub(super) fn object(stored: &Stored, wish: Wish) -> String {
         text.push_str("\":");
         text.push_str(value);
     };
-    if wish.meta {
+    if include.meta {
         add("meta", meta(publication));
     }
-    if wish.client {
+    if include.client {
         add("uuid", &author(publication.publisher.as_ref()));
     }
-    if wish.kind {
+    if include.kind {
         // An ordinary message has no type.
         add("message_type", "null");
     }
-    if wish.label
+    if include.label
         && let Some(label) = &publication.label
     {
         add("custom_message_type", &quote(label));
     }
-    if wish.actions && !stored.annotations.is_empty() {
+    if include.actions && !stored.annotations.is_empty() {
         add("actions", &actions(&stored.annotations));
     }
     text.push('}');

@@ -1,4 +1,4 @@
-//! From `start`, `end` and `reverse` to what is to be read.
+//! Ranges of history: from `start`, `end` and `reverse` to what is to be read.
 
 use polywire_core::{Query, Span, Timetoken};
 

@@ -2,8 +2,15 @@
 
 use polywire_core::http::Answer;
 
-use super::{bad, failed, is_on, item, number, one_channel, range, store};
-use crate::{access::bits, reply, reply::Refused, route::Call};
+use super::{
+    item, range,
+    request::{bad, failed, number, one_channel, store},
+};
+use crate::{
+    access::bits,
+    call::Call,
+    reply::{self, Refused},
+};
 
 /// Messages of one answer.
 const LIMIT: u64 = 100;
@@ -15,15 +22,18 @@ pub(super) async fn fetch(call: &Call<'_>, channel: &str) -> Result<Answer, Refu
         return Err(bad("Invalid count: use 1 to 100."));
     }
     let (start, end) = (number(call, "start")?, number(call, "end")?);
-    let reverse = is_on(call, "reverse");
+    let reverse = call.query.is_on("reverse");
     let query = range::query(start, end, reverse, limit.min(LIMIT) as usize);
     let page = store(call)?.read(&channel.into(), &query).await;
     let mut entries = page.map_err(|error| failed(&error))?.entries;
     if !reverse {
         entries.reverse();
     }
-    let (token, meta) = (is_on(call, "include_token"), is_on(call, "include_meta"));
-    let as_text = is_on(call, "string_message_token");
+    let (token, meta) = (
+        call.query.is_on("include_token"),
+        call.query.is_on("include_meta"),
+    );
+    let as_text = call.query.is_on("string_message_token");
     let items = entries.iter().map(|stored| {
         let publication = &stored.publication;
         let message = item::bare(publication);

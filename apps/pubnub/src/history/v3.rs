@@ -2,14 +2,16 @@
 
 use polywire_core::{Span, Timetoken, http::Answer};
 
-use super::{bad, channel, failed, is_on, item, number, range, store};
+use super::{
+    item, range,
+    request::{bad, channel, failed, number, store},
+};
 use crate::{
     access::bits,
+    call::Call,
     names::path_list,
-    reply,
-    reply::Refused,
-    route::Call,
-    text::{parameter, quote},
+    reply::{self, Refused},
+    text::quote,
 };
 
 /// Messages of an answer for one channel.
@@ -54,11 +56,11 @@ pub(super) async fn fetch(
         .filter(|max| *max > 0)
         .unwrap_or(limit)
         .min(limit);
-    let wish = item::Wish {
-        meta: is_on(call, "include_meta"),
-        client: is_on(call, "include_uuid"),
-        kind: is_on(call, "include_message_type"),
-        label: is_on(call, "include_custom_message_type"),
+    let include = item::Include {
+        meta: call.query.is_on("include_meta"),
+        client: call.query.is_on("include_uuid"),
+        kind: call.query.is_on("include_message_type"),
+        label: call.query.is_on("include_custom_message_type"),
         actions,
     };
     let (start, end) = (number(call, "start")?, number(call, "end")?);
@@ -80,7 +82,10 @@ pub(super) async fn fetch(
                 r#","more":{{"url":"/v3/history-with-actions/sub-key/{key}/channel/{channel}?start={start}&max={limit}","start":"{start}","max":{limit}}}"#
             );
         }
-        let items = page.entries.iter().map(|stored| item::object(stored, wish));
+        let items = page
+            .entries
+            .iter()
+            .map(|stored| item::object(stored, include));
         let items = items.collect::<Vec<_>>().join(",");
         parts.push(format!("{}:[{items}]", quote(name)));
     }
@@ -120,7 +125,7 @@ fn times(call: &Call<'_>, channels: usize) -> Result<Vec<u64>, Refused> {
     if let Some(time) = number(call, "timetoken")? {
         return Ok(vec![time]);
     }
-    let list = parameter(call.query(), "channelsTimetoken").flatten();
+    let list = call.query.get("channelsTimetoken").flatten();
     let list = list.ok_or_else(|| bad(INVALID))?;
     let times = list.split(',').map(|digits| digits.parse().ok());
     let times: Option<Vec<u64>> = times.collect();

@@ -1,11 +1,11 @@
-//! What clients say about themselves.
+//! States: what clients say about themselves.
 
 use std::collections::BTreeMap;
 
 use polywire_core::JsonText;
 use serde_json::Value;
 
-use crate::text::parameter;
+use crate::query::Query;
 
 /// Bytes of one state.
 pub(super) const STATE_BYTES_MAX: usize = 16 << 10;
@@ -16,9 +16,9 @@ pub(crate) struct States(BTreeMap<String, JsonText>);
 
 impl States {
     /// Reads the `state` of a subscribe or a heartbeat: an object for each channel or group.
-    pub(crate) fn parse(query: &str) -> Result<Self, &'static str> {
+    pub(crate) fn parse(query: &Query<'_>) -> Result<Self, &'static str> {
         const INVALID: &str = "Invalid JSON specified.";
-        let text = parameter(query, "state").ok_or(INVALID)?;
+        let text = query.get("state").ok_or(INVALID)?;
         let Some(text) = text.filter(|text| !text.is_empty()) else {
             return Ok(Self::default());
         };
@@ -59,21 +59,26 @@ mod tests {
 
     #[test]
     fn states_are_read_by_name() {
-        let states = States::parse(
+        let states = States::parse(&Query::parse(
             "a=1&state=%7B%22c%22%3A%7B%22b%22%3A1%2C%20%22a%22%3A2%7D%2C%22d%22%3A%7B%7D%7D",
-        );
+        ));
         let states = states.unwrap();
         assert_eq!(states.of("c").unwrap().as_str(), r#"{"a":2,"b":1}"#);
         assert_eq!(states.of("d"), None);
-        assert!(States::parse("state=%7B%7D").unwrap().0.is_empty());
-        assert!(States::parse("").unwrap().0.is_empty());
+        assert!(
+            States::parse(&Query::parse("state=%7B%7D"))
+                .unwrap()
+                .0
+                .is_empty()
+        );
+        assert!(States::parse(&Query::parse("")).unwrap().0.is_empty());
         for bad in [
             "state=%7B",
             "state=1",
             "state=%7B%22c%22%3A1%7D",
             "state=%FF",
         ] {
-            assert!(States::parse(bad).is_err(), "{bad}");
+            assert!(States::parse(&Query::parse(bad)).is_err(), "{bad}");
         }
     }
 }

@@ -33,9 +33,9 @@ impl Arrivals {
         self.notes.pop_front()
     }
 
-    /// One thing is not there any more. True when more notes are stale than not, so that going through
+    /// Notes that one thing is not there any more. True when more notes are stale than not, so that going through
     /// them all is worth it.
-    pub(super) fn outlived(&mut self) -> bool {
+    pub(super) fn note_stale(&mut self) -> bool {
         self.stale += 1;
         self.stale > self.notes.len() / 2 + 1024
     }

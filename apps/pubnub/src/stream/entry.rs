@@ -1,4 +1,4 @@
-//! One thing that arrived.
+//! An entry of a stream: one thing that arrived.
 
 use std::sync::OnceLock;
 

@@ -1,4 +1,4 @@
-//! What was published, for a while, and who waits for more.
+//! Streams: what was published, for a while, and who waits for more.
 //!
 //! # Cursors
 //!
@@ -26,198 +26,19 @@
 //! horizon and not the time of day, which would differ from node to node.
 
 mod arrival;
+mod batch;
+mod bounds;
 mod entry;
-mod group;
+mod groups;
 mod intervals;
-mod state;
+mod streams;
+mod table;
 mod waiter;
 
 pub(crate) use self::{
+    batch::{Gap, GapScope},
+    bounds::{Bounds, MESSAGES_MAX},
     entry::{Entry, push_payload},
+    streams::Streams,
     waiter::Waiter,
 };
-
-use std::{
-    sync::{Arc, Weak},
-    time::Duration,
-};
-
-use parking_lot::Mutex;
-use polywire_core::{
-    Channel, ClientId, Clock, ConnectionId, Space, Target, Timetoken,
-    delivery::{Fanout, Flush, Receiver},
-};
-
-use self::state::State;
-use crate::names::Subject;
-
-/// Messages that one answer holds at most, and that are kept of each channel.
-pub(crate) const MESSAGES_MAX: usize = 100;
-
-/// A time that is over for every clock that is only somewhat wrong: 60 s.
-const SKEW: u64 = 600_000_000;
-
-/// How much is kept, and for how long.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Bounds {
-    pub(crate) bytes_max: usize,
-    pub(crate) age_max: Duration,
-    /// Members up to which every coming and going is told of by itself.
-    pub(crate) announce_max: usize,
-}
-
-/// What was published, for a while, and who waits for more.
-pub(crate) struct Streams {
-    connection: ConnectionId,
-    space: Weak<Space>,
-    this: Weak<Self>,
-    state: Mutex<State>,
-}
-
-/// What a read found.
-#[derive(Debug)]
-pub(crate) struct Batch {
-    /// The cursor behind it.
-    pub(crate) cursor: u64,
-    /// In order: an entry, and by which name of the subject it was found.
-    pub(crate) found: Vec<(Arc<Entry>, usize)>,
-    /// Where something that came after the cursor is, or may be, not here any more.
-    pub(crate) gaps: Vec<Gap>,
-}
-
-/// Where something is not here any more.
-#[derive(Debug)]
-pub(crate) struct Gap {
-    pub(crate) place: Place,
-    /// The name of the subject that led there.
-    pub(crate) index: usize,
-}
-
-#[derive(Debug)]
-pub(crate) enum Place {
-    Channel(Channel),
-    /// Some of the channels below this level: which ones is not known here any more either.
-    Below(String),
-}
-
-impl Streams {
-    pub(crate) fn new(space: &Arc<Space>, bounds: Bounds) -> Arc<Self> {
-        Arc::new_cyclic(|this| Self {
-            connection: ConnectionId::next(space.hub().node()),
-            space: Arc::downgrade(space),
-            this: this.clone(),
-            state: Mutex::new(State::new(bounds, space.hub().clock().tick().0)),
-        })
-    }
-
-    /// What was stored up to here may not have arrived, and is to be read from the store.
-    pub(crate) fn begin_behind(&self, last: Timetoken) {
-        self.state.lock().begin_behind(last.0);
-    }
-
-    /// The cursor behind everything that has arrived.
-    pub(crate) fn horizon(&self, clock: &Clock) -> u64 {
-        match self.state.lock().horizon() {
-            // Nothing has arrived: whatever does will be later than that.
-            0 => clock.tick().0.saturating_sub(SKEW),
-            horizon => horizon,
-        }
-    }
-
-    /// What came after a cursor. Where there is nothing, `waiter` is woken when something comes.
-    pub(crate) fn read(&self, subject: &Subject, after: u64, waiter: &Arc<Waiter>) -> Batch {
-        self.state.lock().read(subject, after, waiter, Vec::new())
-    }
-
-    /// Like [`read`](Self::read), with messages of the store that fill gaps: the oldest, and one more than fit into an
-    /// answer if there are so many.
-    pub(crate) fn read_with(
-        &self,
-        subject: &Subject,
-        after: u64,
-        waiter: &Arc<Waiter>,
-        older: Vec<(Arc<Entry>, usize)>,
-    ) -> Batch {
-        self.state.lock().read(subject, after, waiter, older)
-    }
-
-    /// Nobody waits with `waiter` any more.
-    pub(crate) fn forget(&self, subject: &Subject, waiter: &Waiter) {
-        self.state.lock().forget(subject, waiter);
-    }
-
-    /// Wakes everybody who waits: the server stops.
-    pub(crate) fn wake_all(&self) {
-        self.state.lock().wake_all();
-        self.wake();
-    }
-
-    /// Tells of comings and goings that were summed up.
-    pub(crate) fn end_interval(&self) {
-        self.state.lock().end_interval();
-        self.wake();
-    }
-
-    /// A channel is in a group, or is not any more.
-    pub(crate) fn set_in_group(&self, group: &str, channel: Channel, is_in: bool) {
-        self.state.lock().set_in_group(group, channel, is_in);
-        self.wake();
-    }
-
-    /// False when these would be too many for a group, or the group one too many.
-    pub(crate) fn has_room_in_group(&self, group: &str, channels: &[Channel]) -> bool {
-        self.state.lock().has_room_in_group(group, channels)
-    }
-
-    /// The channels of a group, by name.
-    pub(crate) fn group(&self, group: &str) -> Vec<Channel> {
-        self.state.lock().group(group)
-    }
-
-    /// The groups whose names begin so, by name.
-    pub(crate) fn groups(&self) -> Vec<Arc<str>> {
-        self.state.lock().group_names()
-    }
-
-    fn wake(&self) {
-        let woken = self.state.lock().take_woken();
-        for waiter in woken {
-            waiter.wake();
-        }
-    }
-}
-
-impl Receiver for Streams {
-    fn connection(&self) -> ConnectionId {
-        self.connection
-    }
-
-    fn client(&self) -> Option<ClientId> {
-        None
-    }
-
-    fn deliver(&self, fanout: &mut Fanout<'_>) {
-        let publication = fanout.publication();
-        let Target::Channel(channel) = &publication.target else {
-            return;
-        };
-        if channel.is_reserved() {
-            return;
-        }
-        let late = || {
-            let space = self.space.upgrade()?;
-            Some(space.hub().clock().tick().0)
-        };
-        let woke = self.state.lock().arrive(channel, publication, late);
-        if woke && let Some(this) = self.this.upgrade() {
-            fanout.flush_later(this);
-        }
-    }
-}
-
-impl Flush for Streams {
-    /// Wakes together whoever waited for something in the batch.
-    fn flush(self: Arc<Self>) {
-        self.wake();
-    }
-}

@@ -1,4 +1,4 @@
-//! Who waits for something to come.
+//! Waiters: polls that wait for something to come.
 
 use std::{
     collections::HashMap,

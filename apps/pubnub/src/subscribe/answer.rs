@@ -4,8 +4,8 @@ use std::{fmt::Write, sync::Arc};
 
 use crate::{
     keys::KeySet,
-    names::{At, Subject},
     stream::Entry,
+    subscribe_set::{Location, SubscribeSet},
     text::quote,
 };
 
@@ -15,7 +15,7 @@ const AROUND_BYTES: usize = 48;
 /// Writes the messages that were found, each with the index of the name that led to it.
 pub(super) fn write(
     set: &KeySet,
-    subject: &Subject,
+    subscribe_set: &SubscribeSet,
     cursor: u64,
     found: &[(Arc<Entry>, usize)],
 ) -> String {
@@ -32,11 +32,11 @@ pub(super) fn write(
         text.push_str(r#"{"a":"1","f":0,"k":"#);
         text.push_str(key);
         text.push(',');
-        let wanted = &subject.names[*by];
+        let target = &subscribe_set.targets[*by];
         // A message that was found by its own name says nothing of it: the SDKs would take it for a group.
-        if wanted.presence || !matches!(wanted.at, At::Channel(_)) {
+        if target.presence || !matches!(target.location, Location::Channel(_)) {
             text.push_str(r#""b":"#);
-            text.push_str(&quote(&wanted.shown));
+            text.push_str(&quote(&target.shown));
             text.push(',');
         }
         text.push_str(entry.written(set));

@@ -1,15 +1,15 @@
-//! Where a client is present by a poll.
+//! Members by a poll: where a client is present as long as its poll is open, and for its time afterwards.
 
-use polywire_core::{Channel, JsonText, space::Stay};
+use polywire_core::{Channel, JsonText, space::Lease};
 use tokio::time::Instant;
 
-use super::Wish;
-use crate::{names::At, route::Call, stream::Streams};
+use super::request::SubscribeRequest;
+use crate::{call::Call, presence::stay, stream::Streams, subscribe_set::Location};
 
 /// Where a client is present by a poll.
 pub(super) struct Members<'m> {
     call: &'m Call<'m>,
-    stay: Stay,
+    stay: Lease,
     /// Where it is to be, with the state that it is to have.
     wanted: Vec<(Channel, Option<JsonText>)>,
     /// Where it is as long as the poll is open, and for its time afterwards.
@@ -21,29 +21,29 @@ impl<'m> Members<'m> {
     pub(super) fn of(
         call: &'m Call<'m>,
         streams: &Streams,
-        wish: &Wish,
+        request: &SubscribeRequest,
         is_handshake: bool,
     ) -> Self {
         let mut wanted = Vec::new();
-        if call.shared.settings.presence && call.caller.client().is_some() {
-            for name in wish.subject.names.iter().filter(|name| !name.presence) {
-                let state = wish.states.of(&name.shown);
-                match &name.at {
-                    At::Channel(channel) => wanted.push((channel.clone(), state)),
-                    At::Group(group) => {
+        if call.context.settings.presence && call.caller.client().is_some() {
+            for target in request.set.targets.iter().filter(|target| !target.presence) {
+                let state = request.states.of(&target.shown);
+                match &target.location {
+                    Location::Channel(channel) => wanted.push((channel.clone(), state)),
+                    Location::Group(group) => {
                         let channels = streams.group(group).into_iter();
                         wanted.extend(channels.map(|channel| (channel, state.clone())));
                     }
                     // A pattern is no place to be.
-                    At::Below(_) => {}
+                    Location::Below(_) => {}
                 }
             }
         }
         Self {
             call,
-            stay: Stay {
+            stay: Lease {
                 is_held: !is_handshake,
-                ..call.shared.stay(wish.timeout)
+                ..stay(&call.context.settings, request.timeout)
             },
             wanted,
             held: Vec::new(),
@@ -58,18 +58,18 @@ impl<'m> Members<'m> {
         };
         let mut later = Vec::new();
         for (channel, state) in std::mem::take(&mut self.wanted) {
-            if self.stay.is_held && self.call.shared.leaves.get(&channel, client).is_some() {
+            if self.stay.is_held && self.call.context.leaves.get(&channel, client).is_some() {
                 later.push((channel, state));
                 continue;
             }
             let (space, origin) = (self.call.space(), &self.call.caller.origin);
-            let touched = space.presence().touch(&channel, client, self.stay);
-            if touched.is_held {
+            let outcome = space.presence().touch(&channel, client, self.stay);
+            if outcome.is_held {
                 self.held.push(channel.clone());
             }
             // What is held is released wherever this ends.
             space
-                .tell_of_touch(origin, &channel, client, touched, state)
+                .tell_of_touch(origin, &channel, client, outcome, state)
                 .await;
         }
         self.wanted = later;
@@ -80,7 +80,7 @@ impl<'m> Members<'m> {
         let Some(client) = self.call.caller.client() else {
             return cursor;
         };
-        let joins = &self.call.shared.joins;
+        let joins = &self.call.context.joins;
         let joins = self
             .wanted
             .iter()
@@ -93,7 +93,7 @@ impl<'m> Members<'m> {
         let (channel, _) = self.wanted.first()?;
         let grace = self
             .call
-            .shared
+            .context
             .leaves
             .get(channel, self.call.caller.client()?);
         Some(grace.map_or_else(Instant::now, |(end, ())| end))
@@ -104,7 +104,7 @@ impl Drop for Members<'_> {
     fn drop(&mut self) {
         if let Some(client) = self.call.caller.client() {
             for channel in &self.held {
-                self.call.shared.space.presence().release(channel, client);
+                self.call.context.space.presence().release(channel, client);
             }
         }
     }

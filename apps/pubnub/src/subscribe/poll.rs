@@ -7,19 +7,18 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{answer::write, members::Members};
 use crate::{
+    call::Call,
     filter::Filter,
-    history,
-    names::Subject,
-    reply,
-    route::Call,
+    history, reply,
     stream::{Entry, Streams, Waiter},
+    subscribe_set::SubscribeSet,
 };
 
 /// A poll that is to be held.
 pub(super) struct Poll<'p> {
     pub(super) call: &'p Call<'p>,
     pub(super) streams: &'p Streams,
-    pub(super) subject: &'p Subject,
+    pub(super) set: &'p SubscribeSet,
     pub(super) filter: Option<&'p Filter>,
     pub(super) after: u64,
 }
@@ -27,32 +26,32 @@ pub(super) struct Poll<'p> {
 impl Poll<'_> {
     /// Waits for something to come after the cursor, as long as polls are held.
     pub(super) async fn run(self, members: &mut Members<'_>) -> Result<Answer, reply::Refused> {
-        let (call, streams, subject) = (self.call, self.streams, self.subject);
-        let shared = call.shared;
+        let (call, streams, set) = (self.call, self.streams, self.set);
+        let context = call.context;
         let mut after = self.after;
         let waiting = Waiting {
             streams,
-            subject,
+            set,
             waiter: Waiter::new(),
         };
-        let end = Instant::now() + shared.settings.hold;
+        let end = Instant::now() + context.settings.hold;
         let mut is_last = false;
         loop {
             // The token may have expired, or been revoked, meanwhile.
-            call.caller.check_again(&shared.access)?;
-            let mut batch = streams.read(subject, after, &waiting.waiter);
-            if !batch.gaps.is_empty() && shared.settings.catch_up {
-                let older = Box::pin(history::older(call.space(), after, &batch.gaps)).await;
-                batch = streams.read_with(subject, after, &waiting.waiter, older);
+            context.access.check_again(&call.caller)?;
+            let mut batch = streams.read(set, after, &waiting.waiter);
+            if !batch.gaps.is_empty() && context.settings.catch_up {
+                let backfill = Box::pin(history::backfill(call.space(), after, &batch.gaps)).await;
+                batch = streams.read_with(set, after, &waiting.waiter, backfill);
             }
             let came = !batch.found.is_empty();
             if let Some(filter) = self.filter {
                 let wanted = |entry: &Entry| entry.message().is_none_or(|m| filter.wants(m));
                 batch.found.retain(|(entry, _)| wanted(entry));
             }
-            let is_over = is_last || shared.is_stopping();
+            let is_over = is_last || context.is_stopping();
             if !batch.found.is_empty() || is_over {
-                let answer = write(call.set, subject, batch.cursor, &batch.found);
+                let answer = write(call.set, set, batch.cursor, &batch.found);
                 return Ok(reply::ok(answer));
             }
             after = batch.cursor;
@@ -72,12 +71,12 @@ impl Poll<'_> {
 /// A poll that waits; when the client goes away it does not any more.
 struct Waiting<'w> {
     streams: &'w Streams,
-    subject: &'w Subject,
+    set: &'w SubscribeSet,
     waiter: Arc<Waiter>,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.streams.forget(self.subject, &self.waiter);
+        self.streams.forget(self.set, &self.waiter);
     }
 }

@@ -3,14 +3,14 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use polywire_core::Payload;
 
-use super::From;
+use super::sender::Sender;
 
 /// A message up to its last brace.
-pub(super) fn body(from: From<'_>, payload: &Payload, is_protobuf: bool) -> String {
+pub(super) fn body(from: Sender<'_>, payload: &Payload, is_protobuf: bool) -> String {
     let mut to = String::with_capacity(payload.len() + 128);
     match from {
-        From::Server => to.push_str(r#"{"type":"message","from":"server""#),
-        From::Group { group, publisher } => {
+        Sender::Server => to.push_str(r#"{"type":"message","from":"server""#),
+        Sender::Group { group, publisher } => {
             to.push_str(r#"{"type":"message","from":"group","group":"#);
             push_string(&mut to, group);
             if let Some(publisher) = publisher {
@@ -40,9 +40,10 @@ fn push_data(to: &mut String, payload: &Payload, is_protobuf: bool) {
             to.push_str(text.to_json().as_str());
         }
         Payload::Binary(bytes) => {
-            to.push_str(match is_protobuf {
-                true => r#","dataType":"protobuf","data":""#,
-                false => r#","dataType":"binary","data":""#,
+            to.push_str(if is_protobuf {
+                r#","dataType":"protobuf","data":""#
+            } else {
+                r#","dataType":"binary","data":""#
             });
             BASE64_STANDARD.encode_string(bytes, to);
             to.push('"');

@@ -4,14 +4,14 @@ use bytes::Bytes;
 use polywire_core::Payload;
 use prost::Message;
 
-use super::From;
+use super::sender::Sender;
 use crate::frame::{Data, DataMessage, Down, Downstream};
 
 /// A message without a sequence id.
-pub(super) fn message(from: From<'_>, payload: &Payload, is_protobuf: bool) -> DataMessage {
+pub(super) fn message(from: Sender<'_>, payload: &Payload, is_protobuf: bool) -> DataMessage {
     let (from, group) = match from {
-        From::Server => ("server", None),
-        From::Group { group, .. } => ("group", Some(group.to_owned())),
+        Sender::Server => ("server", None),
+        Sender::Group { group, .. } => ("group", Some(group.to_owned())),
     };
     let mut data = Data::default();
     match payload {

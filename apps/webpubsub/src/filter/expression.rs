@@ -1,4 +1,4 @@
-//! What a filter means.
+//! Expressions: what a filter means.
 
 use std::{cmp::Ordering, collections::BTreeSet};
 

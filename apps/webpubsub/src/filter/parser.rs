@@ -1,4 +1,4 @@
-//! From words to an expression. Loosest first: `or`, `and`, comparisons, `not`.
+//! The parser of filters: from words to an expression. Loosest first: `or`, `and`, comparisons, `not`.
 
 use super::{
     expression::{Comparison, Expression, Function, Type},

@@ -7,7 +7,11 @@ use polywire_core::{JsonText, Payload, delivery::Message};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
-use super::{Action, DataType, Failure, Frame, Request, Said, wire::any_payload};
+use super::{
+    request::{Action, DataType, Frame, Request},
+    server_frame::{Failure, ServerFrame},
+    wire::any_payload,
+};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -127,34 +131,34 @@ fn text(value: &serde_json::Value) -> Message {
     Message::Text(value.to_string().into())
 }
 
-pub(super) fn write(said: Said<'_>) -> Message {
-    match said {
-        Said::Connected {
+pub(super) fn write(frame: ServerFrame<'_>) -> Message {
+    match frame {
+        ServerFrame::Connected {
             connection,
             user,
             reconnection_token,
         } => {
-            let mut frame =
+            let mut connected =
                 json!({"type": "system", "event": "connected", "connectionId": connection});
             if let Some(user) = user {
-                frame["userId"] = user.into();
+                connected["userId"] = user.into();
             }
             if let Some(token) = reconnection_token {
-                frame["reconnectionToken"] = token.into();
+                connected["reconnectionToken"] = token.into();
             }
-            text(&frame)
+            text(&connected)
         }
-        Said::Disconnected(message) => {
+        ServerFrame::Disconnected(message) => {
             text(&json!({"type": "system", "event": "disconnected", "message": message}))
         }
-        Said::Ack(id, Ok(())) => {
+        ServerFrame::Ack(id, Ok(())) => {
             Message::Text(format!(r#"{{"type":"ack","ackId":{id},"success":true}}"#).into())
         }
-        Said::Ack(id, Err(Failure { name, message })) => text(&json!({
+        ServerFrame::Ack(id, Err(Failure { name, message })) => text(&json!({
             "type": "ack", "ackId": id, "success": false,
             "error": {"name": name, "message": message},
         })),
-        Said::Pong => Message::Text(ByteString::from_static(r#"{"type":"pong"}"#)),
+        ServerFrame::Pong => Message::Text(ByteString::from_static(r#"{"type":"pong"}"#)),
     }
 }
 

@@ -5,8 +5,9 @@ use polywire_core::{Payload, delivery};
 use prost::Message;
 
 use super::{
-    Action, DataType, Failure, Frame, Request, Said,
     json::json_payload,
+    request::{Action, DataType, Frame, Request},
+    server_frame::{Failure, ServerFrame},
     wire::{
         Ack, AckError, Connected, Disconnected, Down, Downstream, Nothing, Sent, SentData, System,
         SystemEvent, Up, Upstream, any_payload,
@@ -72,10 +73,10 @@ fn payload(data: Option<SentData>) -> Result<(Payload, DataType), String> {
     }
 }
 
-pub(super) fn write(said: Said<'_>) -> delivery::Message {
+pub(super) fn write(frame: ServerFrame<'_>) -> delivery::Message {
     let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-    let down = match said {
-        Said::Connected {
+    let down = match frame {
+        ServerFrame::Connected {
             connection,
             user,
             reconnection_token,
@@ -84,15 +85,15 @@ pub(super) fn write(said: Said<'_>) -> delivery::Message {
             user_id: text(user),
             reconnection_token: text(reconnection_token),
         })),
-        Said::Disconnected(reason) => system(SystemEvent::Disconnected(Disconnected {
+        ServerFrame::Disconnected(reason) => system(SystemEvent::Disconnected(Disconnected {
             reason: reason.to_owned(),
         })),
-        Said::Ack(ack_id, outcome) => Down::Ack(Ack {
+        ServerFrame::Ack(ack_id, outcome) => Down::Ack(Ack {
             ack_id,
             success: outcome.is_ok(),
             error: outcome.as_ref().err().map(error),
         }),
-        Said::Pong => Down::Pong(Nothing {}),
+        ServerFrame::Pong => Down::Pong(Nothing {}),
     };
     let message = Some(down);
     let bytes: Bytes = Downstream { message }.encode_to_vec().into();

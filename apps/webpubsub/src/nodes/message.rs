@@ -1,4 +1,4 @@
-//! What nodes say to each other.
+//! Messages between nodes.
 
 use polywire_core::JsonText;
 use serde::{Deserialize, Serialize};

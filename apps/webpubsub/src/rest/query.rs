@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use polywire_core::http::Response;
 
 use super::error::bad;
-use crate::{control::Audience, filter::Filter};
+use crate::{filter::Filter, recipients::Audience};
 
 /// The query of a request, decoded. Lists are repeated parameters.
 pub(super) struct Query(Vec<(String, String)>);

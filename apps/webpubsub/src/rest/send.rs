@@ -1,4 +1,4 @@
-//! Sending.
+//! Sends of services.
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -8,16 +8,18 @@ use polywire_core::{
 };
 
 use super::{
-    Call,
+    call::Call,
     error::{bad, error},
 };
-use crate::control::Whose;
+use crate::recipients::Recipients;
 
 /// Sends the body.
-pub(super) async fn send(call: Call<'_>, whose: Whose) -> Result<Response, Response> {
+pub(super) async fn send(call: Call<'_>, recipients: Recipients) -> Result<Response, Response> {
     let (audience, ttl) = (call.query.audience()?, call.query.ttl()?);
     let payload = payload(&call)?;
-    let sent = call.state.send(&call.hub, whose, audience, payload, ttl);
+    let sent = call
+        .broker
+        .send(&call.hub, recipients, audience, payload, ttl);
     match sent.await {
         Ok(()) => Ok(status(StatusCode::ACCEPTED)),
         // Not 5xx where it may have been sent: SDKs would send it again.
@@ -29,7 +31,7 @@ pub(super) async fn send(call: Call<'_>, whose: Whose) -> Result<Response, Respo
 pub(super) fn body(call: &Call<'_>) -> Result<Bytes, Response> {
     call.body.clone().map_err(|wrong| match wrong {
         BodyError::TooLong => {
-            let bytes_max = call.state.space.limits().message_bytes_max;
+            let bytes_max = call.broker.space.limits().message_bytes_max;
             let message = format!("The body is longer than {bytes_max} bytes.");
             let code = "PayloadTooLarge";
             error(StatusCode::PAYLOAD_TOO_LARGE, code, &message, None)

@@ -7,23 +7,23 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Call,
+    call::Call,
     error::{bad, error, no_connection, unanswered},
     send,
 };
 use crate::{
-    control::{Audience, Whose},
     filter::Filter,
     operation::{Change, Operation, Outcome},
+    recipients::{Audience, Recipients},
     rights::Right,
 };
 
 /// Connections on a page, unless fewer are asked for.
 const PAGE_MAX: u64 = 200;
 
-pub(super) async fn close(call: Call<'_>, whose: Whose) -> Result<Response, Response> {
+pub(super) async fn close(call: Call<'_>, recipients: Recipients) -> Result<Response, Response> {
     let operation = Operation::Close {
-        whose,
+        recipients,
         audience: call.query.audience()?,
         reason: call.query.one("reason").map(str::to_owned),
     };
@@ -32,12 +32,12 @@ pub(super) async fn close(call: Call<'_>, whose: Whose) -> Result<Response, Resp
 }
 
 async fn everywhere(call: &Call<'_>, operation: Operation) -> Result<Outcome, Response> {
-    let done = call.state.everywhere(&call.hub, operation).await;
+    let done = call.broker.everywhere(&call.hub, operation).await;
     done.map_err(unanswered)
 }
 
-pub(super) async fn exists(call: &Call<'_>, whose: Whose) -> Result<Response, Response> {
-    let outcome = everywhere(call, Operation::Find { whose }).await?;
+pub(super) async fn exists(call: &Call<'_>, recipients: Recipients) -> Result<Response, Response> {
+    let outcome = everywhere(call, Operation::Find { recipients }).await?;
     Ok(status(match outcome.found {
         0 => StatusCode::NOT_FOUND,
         _ => StatusCode::OK,
@@ -101,7 +101,7 @@ pub(super) async fn add_connection(
         return Err(bad_group());
     }
     let operation = Operation::Join {
-        whose: Whose::Connection(id.to_owned()),
+        recipients: Recipients::Connection(id.to_owned()),
         audience: Audience::default(),
         groups: vec![group.to_owned()],
     };
@@ -117,7 +117,7 @@ fn bad_group() -> Response {
 
 pub(super) async fn join(
     call: &Call<'_>,
-    whose: Whose,
+    recipients: Recipients,
     groups: Vec<String>,
 ) -> Result<Response, Response> {
     if groups.iter().any(|group| call.hub.channel(group).is_none()) {
@@ -125,7 +125,7 @@ pub(super) async fn join(
     }
     let audience = Audience::default();
     let operation = Operation::Join {
-        whose,
+        recipients,
         audience,
         groups,
     };
@@ -136,12 +136,12 @@ pub(super) async fn join(
 /// Takes connections out of groups; out of all when none is named.
 pub(super) async fn leave(
     call: &Call<'_>,
-    whose: Whose,
+    recipients: Recipients,
     groups: Vec<String>,
 ) -> Result<Response, Response> {
     let audience = Audience::default();
     let operation = Operation::Leave {
-        whose,
+        recipients,
         audience,
         groups,
     };
@@ -169,18 +169,19 @@ pub(super) async fn change_groups(call: Call<'_>, adds: bool) -> Result<Response
         filter: filter.map_err(|wrong| bad(&wrong))?,
         ..Audience::default()
     };
-    let whose = Whose::All;
-    let operation = match adds {
-        true => Operation::Join {
-            whose,
+    let recipients = Recipients::All;
+    let operation = if adds {
+        Operation::Join {
+            recipients,
             audience,
             groups,
-        },
-        false => Operation::Leave {
-            whose,
+        }
+    } else {
+        Operation::Leave {
+            recipients,
             audience,
             groups,
-        },
+        }
     };
     everywhere(&call, operation).await?;
     Ok(status(StatusCode::OK))

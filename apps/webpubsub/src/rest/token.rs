@@ -4,7 +4,7 @@ use http::StatusCode;
 use polywire_core::http::{Response, json};
 use serde_json::json;
 
-use super::{Call, error::bad};
+use super::{call::Call, error::bad};
 use crate::keys::{Claims, Many, now};
 
 /// Minutes for which a token is good, unless the request says otherwise; and at most.
@@ -32,7 +32,7 @@ pub(super) fn generate(call: &Call<'_>) -> Result<Response, Response> {
         group: several("group"),
         ..Claims::default()
     };
-    let token = call.state.keys.sign(&claims);
+    let token = call.broker.keys.sign(&claims);
     let token = token.ok_or_else(|| bad("No token can be made of this."))?;
     Ok(json(StatusCode::OK, json!({ "token": token }).to_string()))
 }

@@ -1,4 +1,4 @@
-//! One event handler: posts to it, and reads what it answers within bounds.
+//! The caller of one event handler: posts to it, and reads what it answers within bounds.
 
 use std::{error::Error, fmt::Write, time::Duration};
 
@@ -11,9 +11,10 @@ use reqwest::{
 };
 
 use super::{
-    Webhook, WebhookError,
     address::PublicOnly,
+    error::WebhookError,
     post::{ORIGIN, Post, STATE, VERSION},
+    settings::Webhook,
     validation::{Validation, allows},
 };
 
@@ -63,8 +64,7 @@ impl Caller {
         if template.has_private_address() && !webhook.allow_private_addresses {
             return Err(WebhookError::PrivateAddress);
         }
-        // An error only says that the program has chosen a provider already, which is as good.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        polywire_core::cryptography::install();
         let mut builder = Client::builder()
             // A redirect or a proxy could lead to an address that was not checked.
             .redirect(redirect::Policy::none())
@@ -171,11 +171,11 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 fn no_answer(error: reqwest::Error) -> NoAnswer {
-    match error.is_timeout() {
-        true => NoAnswer::Late,
-        // Without the URL, which may hold a secret.
-        false => NoAnswer::Unreachable(causes(&error.without_url())),
+    if error.is_timeout() {
+        return NoAnswer::Late;
     }
+    // Without the URL, which may hold a secret.
+    NoAnswer::Unreachable(causes(&error.without_url()))
 }
 
 /// An error and what caused it.

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    SystemEvent, Webhook,
     caller::{Answer, Caller, NoAnswer},
     post::{BINARY, JSON, Post, TEXT, What},
+    settings::{SystemEvent, Webhook},
 };
 use crate::{
     event::{ConnectRequest, Connection, Event, EventFailure, EventHandler, Reply, Welcome},
@@ -76,13 +76,14 @@ impl EventHandler for Webhooks {
         let answer = self
             .ask(caller, &what, &request.connection, body.into())
             .await?;
-        let said: ConnectAnswer = match answer.body.is_empty() {
-            true => ConnectAnswer::default(),
-            false => serde_json::from_slice(&answer.body).map_err(|error| {
+        let said: ConnectAnswer = if answer.body.is_empty() {
+            ConnectAnswer::default()
+        } else {
+            serde_json::from_slice(&answer.body).map_err(|error| {
                 let hub = &request.connection.hub;
                 tracing::warn!(hub, %error, "the answer to connect is not valid");
                 failed("The event handler gave an answer that is not valid.")
-            })?,
+            })?
         };
         Ok(Welcome {
             user: said.user_id.filter(|user| !user.is_empty()),
@@ -116,9 +117,10 @@ impl EventHandler for Webhooks {
         let what = What::User(&event.name, media_type);
         let answer = self.ask(caller, &what, connection, body).await?;
         let state = answer.state.clone();
-        let payload = match answer.body.is_empty() {
-            true => None,
-            false => Some(payload(answer)?),
+        let payload = if answer.body.is_empty() {
+            None
+        } else {
+            Some(payload(answer)?)
         };
         Ok(Reply { payload, state })
     }

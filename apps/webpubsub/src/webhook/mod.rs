@@ -2,6 +2,7 @@
 
 mod address;
 mod caller;
+mod error;
 mod handler;
 mod post;
 mod settings;
@@ -10,5 +11,8 @@ mod template;
 mod tests;
 mod validation;
 
-pub use self::settings::{SystemEvent, Webhook, WebhookError};
 pub(crate) use self::{caller::Caller, handler::Webhooks};
+pub use self::{
+    error::WebhookError,
+    settings::{SystemEvent, Webhook},
+};

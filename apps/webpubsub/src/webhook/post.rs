@@ -7,7 +7,7 @@ use rand::distr::{Alphanumeric, SampleString};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use sha2::Sha256;
 
-use super::SystemEvent;
+use super::settings::SystemEvent;
 use crate::{event::Connection, keys::Keys};
 
 /// What CloudEvents has escaped in a header.

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use reqwest::header::HeaderValue;
 
-use super::template::Template;
+use super::{error::WebhookError, template::Template};
 
 /// Seconds that an event handler has for its answer.
 const TIMEOUT_SECS: u64 = 30;
@@ -99,9 +99,10 @@ impl Webhook {
     pub fn user_events(mut self, names: &str) -> Self {
         let names = names.split(',').map(str::trim);
         let names: Vec<_> = names.filter(|name| !name.is_empty()).collect();
-        self.user_events = match names.contains(&"*") {
-            true => UserEvents::All,
-            false => UserEvents::Named(names.into_iter().map(str::to_owned).collect()),
+        self.user_events = if names.contains(&"*") {
+            UserEvents::All
+        } else {
+            UserEvents::Named(names.into_iter().map(str::to_owned).collect())
         };
         self
     }
@@ -154,32 +155,4 @@ impl fmt::Debug for Webhook {
             .field("user_events", &self.user_events)
             .finish_non_exhaustive()
     }
-}
-
-/// What is wrong with an event handler.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum WebhookError {
-    /// Not a URL of HTTP.
-    #[error("the url is not valid; write it as https://host/path or http://host/path")]
-    Url,
-    /// A place in the host.
-    #[error(
-        "the host of the url must be fixed; {{hub}} and {{event}} may stand in its path and query"
-    )]
-    PlaceInHost,
-    /// A place that nothing fills.
-    #[error("the url has a place that is not known; there are {{hub}} and {{event}}")]
-    UnknownPlace,
-    /// An address that is not public.
-    #[error(
-        "the host of the url is a private address; set allow_private_addresses if that is meant"
-    )]
-    PrivateAddress,
-    /// An `Authorization` that cannot stand in a header.
-    #[error("the authorization has characters that a header cannot hold")]
-    Authorization,
-    /// No HTTP client.
-    #[error("no HTTPS client can be made; are the system's certificates installed?")]
-    Client,
 }

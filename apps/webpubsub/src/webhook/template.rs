@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 
-use super::{WebhookError, address::is_public};
+use super::{address::is_public, error::WebhookError};
 
 /// What stands in a path or a query as it is.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC

@@ -1,4 +1,4 @@
-//! Whether a server may post to a URL, which it asks once.
+//! Validation of a webhook: whether this server may post to it, asked once.
 
 use std::{future::Future, sync::OnceLock, time::Duration};
 

@@ -1,7 +1,7 @@
 //! What Redis keeps, to be read again from every node.
 
+mod annotation_codec;
 mod connection;
-mod says;
 mod store;
 
 pub use self::store::RedisHistory;

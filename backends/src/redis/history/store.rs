@@ -9,15 +9,15 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use polywire_core::{
-    Annotation, BackendError, Durability, Epoch, History, HistoryError, Kept, Order, Page,
+    Annotation, BackendError, Durability, Epoch, History, HistoryError, Order, Page, PersistResult,
     PersistenceError, PersistencePolicy, Position, Publication, Query, Rules, Seq, Span, Stored,
     Target, Timetoken,
 };
 use redis::{Pipeline, RedisError, Script, Value};
 
 use super::{
+    annotation_codec,
     connection::{Ask, Connection},
-    says,
 };
 use crate::redis::{
     envelope::{self, PublishId, number},
@@ -122,11 +122,11 @@ impl RedisHistory {
             .ask(Ask::Script(&invocation))
             .await
             .map_err(failed)?;
-        for (place, at, says) in found {
+        for (place, at, text) in found {
             if let (Some(entry), Some(at)) = (entries.get_mut(place), number(&at)) {
                 entry
                     .annotations
-                    .extend(says::read(Timetoken(at), says.into()));
+                    .extend(annotation_codec::read(Timetoken(at), text.into()));
             }
         }
         Ok(())
@@ -353,7 +353,7 @@ impl History for RedisHistory {
         invocation.key(self.names.annotations(target));
         invocation.arg(id(publication)).arg(digits(publication));
         invocation.arg(digits(annotation.at));
-        invocation.arg(&says::write(&annotation)[..]);
+        invocation.arg(&annotation_codec::write(&annotation)[..]);
         invocation
             .arg(Annotation::PER_PUBLICATION_MAX)
             .arg(now_micros());
@@ -379,12 +379,12 @@ impl History for RedisHistory {
         let mut invocation = self.scripts.remove.key(self.names.annotated(target));
         invocation.key(self.names.annotations(target));
         invocation.arg(digits(publication)).arg(digits(at));
-        let says: Option<Vec<u8>> = self
+        let text: Option<Vec<u8>> = self
             .connection
             .ask(Ask::Script(&invocation))
             .await
             .map_err(failed)?;
-        Ok(says.and_then(|says| says::read(at, says.into())))
+        Ok(text.and_then(|text| annotation_codec::read(at, text.into())))
     }
 
     async fn annotations(
@@ -408,9 +408,9 @@ impl History for RedisHistory {
             .ask(Ask::Script(&invocation))
             .await
             .map_err(failed)?;
-        let found = found.into_iter().filter_map(|(message, at, says)| {
+        let found = found.into_iter().filter_map(|(message, at, text)| {
             let at = Timetoken(number(&at)?);
-            let annotation = says::read(at, says.into())?;
+            let annotation = annotation_codec::read(at, text.into())?;
             Some((Timetoken(number(&message)?), annotation))
         });
         Ok(found.collect())
@@ -419,14 +419,14 @@ impl History for RedisHistory {
 
 #[async_trait]
 impl PersistencePolicy for RedisHistory {
-    async fn persist(&self, publication: &Arc<Publication>) -> Kept {
+    async fn persist(&self, publication: &Arc<Publication>) -> PersistResult {
         let kept = self.persist_all(std::slice::from_ref(publication)).await;
         kept.into_iter()
             .next()
             .unwrap_or(Err(PersistenceError::Closed))
     }
 
-    async fn persist_all(&self, batch: &[Arc<Publication>]) -> Vec<Kept> {
+    async fn persist_all(&self, batch: &[Arc<Publication>]) -> Vec<PersistResult> {
         let mut pipeline = Pipeline::with_capacity(batch.len() + 1);
         pipeline
             .cmd("SCRIPT")

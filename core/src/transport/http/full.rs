@@ -10,7 +10,7 @@ use tower_service::Service;
 use warp::{Filter, filters::BoxedFilter};
 
 use super::{Peer, Response, json, request::Cut, text};
-use crate::{runner::Runtime, transport::guarded::GuardedSocket};
+use crate::{runtime::Runtime, transport::guarded::GuardedSocket};
 
 /// Bytes of a request head: PubNub puts messages of 32 KiB, percent-encoded, into the request line.
 const HEAD_BYTES_MAX: usize = 160 << 10;

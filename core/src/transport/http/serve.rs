@@ -1,4 +1,4 @@
-//! One HTTP connection: on the short way while that goes, and by hyper from then on.
+//! One HTTP connection: on the fast path while that goes, and by hyper from then on.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -10,7 +10,7 @@ use super::{
     full,
 };
 use crate::{
-    runner::Runtime,
+    runtime::Runtime,
     transport::{Socket, guarded::GuardedSocket},
 };
 
@@ -34,6 +34,6 @@ pub(in crate::transport) async fn serve(
             Outcome::Ended => return,
         }
     };
-    // Boxed, so that a connection on the short way does not carry room for it.
+    // Boxed, so that a connection on the fast path does not carry room for it.
     Box::pin(full::serve(runtime, site.routes, io, peer)).await;
 }

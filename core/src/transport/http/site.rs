@@ -11,6 +11,6 @@ use super::{Response, direct::Responder};
 pub(crate) struct Site {
     /// Everything.
     pub(crate) routes: BoxedFilter<(Response,)>,
-    /// Who takes requests on the short way, asked in this order.
+    /// Who takes requests on the fast path, asked in this order.
     pub(crate) responders: Arc<[Arc<dyn Responder>]>,
 }

@@ -1,6 +1,5 @@
 //! SockJS 0.3.x: a WebSocket-like channel of texts over whatever the client can do.
 
-mod codec;
 mod headers;
 mod options;
 mod pages;
@@ -13,11 +12,8 @@ mod table;
 mod task;
 
 pub(crate) use self::session::HttpSession;
-pub use self::{
-    codec::{
-        BrokenFraming, HEARTBEAT, OPEN, PayloadError, close_frame, incoming, message_frame,
-        payload, quote,
-    },
-    options::SockJsOptions,
-    service::SockJs,
+pub use self::{options::SockJsOptions, service::SockJs};
+pub use crate::framing::sockjs::{
+    BrokenFraming, HEARTBEAT, OPEN, PayloadError, close_frame, incoming, message_frame, payload,
+    quote,
 };

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     delivery::{Link, OutboxOptions},
-    runner::Runtime,
+    runtime::Runtime,
     transport::{
         CloseReason, Endpoint, Framing, Handshake, HttpRefusal,
         http::{BodyError, Request, Response, request_under, response, status, stream, text},
@@ -103,7 +103,7 @@ struct Service {
     endpoint: Arc<dyn Endpoint>,
     options: SockJsOptions,
     runtime: Arc<Runtime>,
-    sessions: Arc<SessionTable>,
+    sessions: Arc<SessionTable<HttpSession>>,
     bounds: Arc<SessionBounds>,
     framed: Arc<WebSocketOptions>,
     raw: Arc<WebSocketOptions>,

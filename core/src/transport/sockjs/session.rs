@@ -14,10 +14,13 @@ use bytestring::ByteString;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::{HEARTBEAT, OPEN, close_frame, message_frame, table::SessionTable};
+use super::{
+    HEARTBEAT, OPEN, close_frame, message_frame,
+    table::{Identified, SessionTable},
+};
 use crate::{
     delivery::{Flush, Pushed},
-    runner::Runtime,
+    runtime::Runtime,
     transport::{CloseReason, Tick},
 };
 
@@ -45,7 +48,7 @@ pub(crate) struct SessionBounds {
 pub(crate) struct HttpSession {
     id: Box<str>,
     address: Option<IpAddr>,
-    table: Weak<SessionTable>,
+    table: Weak<SessionTable<Self>>,
     bounds: Arc<SessionBounds>,
     runtime: Arc<Runtime>,
     /// Bytes that the app's queue has room for.
@@ -115,12 +118,18 @@ pub(super) struct Receiver {
     number: u64,
 }
 
+impl Identified for HttpSession {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
 impl HttpSession {
     /// An open session, and what comes in for its app.
     pub(super) fn new(
         id: &str,
         address: Option<IpAddr>,
-        table: &Arc<SessionTable>,
+        table: &Arc<SessionTable<Self>>,
         bounds: Arc<SessionBounds>,
         runtime: Arc<Runtime>,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<Inbound>) {
@@ -149,10 +158,6 @@ impl HttpSession {
             runtime,
         });
         (session, messages)
-    }
-
-    pub(super) fn id(&self) -> &str {
-        &self.id
     }
 
     /// Where the client came from that opened the session.
@@ -438,7 +443,7 @@ mod tests {
 
     struct Fixture {
         session: Arc<HttpSession>,
-        table: Arc<SessionTable>,
+        table: Arc<SessionTable<HttpSession>>,
         inbound: mpsc::UnboundedReceiver<Inbound>,
     }
 

@@ -10,9 +10,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::{
-    delivery::{Link, Outbox, OutboxOptions},
-    runner::Runtime,
-    transport::{Framing, Socket, Tick, read_buffer::with_read_buffer},
+    delivery::{Outbox, OutboxOptions},
+    framing::Framing,
+    net::{Socket, with_read_buffer},
+    runtime::Runtime,
+    transport::Link,
+    wheel::Tick,
 };
 
 /// Seconds between two looks at a connection that is closing.

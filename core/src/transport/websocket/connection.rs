@@ -13,8 +13,10 @@ use bytes::Bytes;
 use super::{Decoder, Incoming, WebSocketOptions, ping_frame, text_frame};
 use crate::{
     delivery::{Outbox, Pushed},
-    runner::Runtime,
-    transport::{CloseReason, Framing, Socket, Tick, read_buffer::with_read_buffer, sockjs},
+    framing::{CloseReason, Framing, sockjs},
+    net::{Socket, with_read_buffer},
+    runtime::Runtime,
+    wheel::Tick,
 };
 
 /// Seconds that a peer has to answer a ping, or a close.

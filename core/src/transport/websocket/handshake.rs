@@ -8,10 +8,12 @@ use hyper_util::{rt::TokioIo, server::conn::auto::upgrade::downcast as downcast_
 use sha1::{Digest, Sha1};
 use tokio::net::TcpStream;
 
-use crate::transport::{
-    guarded::GuardedSocket,
-    http::{Request, Response, text},
-    socket::Socket,
+use crate::{
+    net::Socket,
+    transport::{
+        guarded::GuardedSocket,
+        http::{Request, Response, text},
+    },
 };
 
 /// Section 1.3: what the accept hash is made with.

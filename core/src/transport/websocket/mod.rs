@@ -2,17 +2,17 @@
 
 mod connection;
 mod decoder;
-mod frame;
 mod handshake;
 mod options;
 mod pump;
 mod serve;
 
-pub(crate) use self::frame::FrameHead;
 pub use self::{
     decoder::{Decoder, Incoming, ProtocolError},
-    frame::{close_frame, message_frame, ping_frame, pong_frame, text_frame},
     handshake::{HandshakeError, negotiate, upgrade},
     options::WebSocketOptions,
     serve::serve,
+};
+pub use crate::framing::websocket::{
+    close_frame, message_frame, ping_frame, pong_frame, text_frame,
 };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     delivery::OutboxOptions,
-    runner::Runtime,
+    runtime::Runtime,
     transport::{CloseReason, Framing},
 };
 

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::{Decoder, Incoming, close_frame, connection::Connection, pong_frame, text_frame};
 use crate::{
-    delivery::Message,
-    transport::{CloseReason, Ending, Framing, SessionHandler, sockjs},
+    framing::{CloseReason, Framing, Message, sockjs},
+    transport::{Ending, SessionHandler},
 };
 
 /// Serves one connection from open to close. `read_ahead` came together with the handshake.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     delivery::Link,
-    runner::Runtime,
+    runtime::Runtime,
     transport::{
         Endpoint, Handshake,
         http::{Request, Response, response},

@@ -1,4 +1,4 @@
-//! What is kept, and that space comes back.
+//! Retention: what is kept, and that space comes back.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The short way from a socket to an app: requests without a body and answers in one piece, without hyper and
+//! The fast path from a socket to an app: requests without a body and answers in one piece, without hyper and
 //! without warp.
 //!
 //! A long poll is one request after another, each of which waits for minutes and is then answered with a few

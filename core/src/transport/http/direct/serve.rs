@@ -1,4 +1,4 @@
-//! One connection on the short way.
+//! One connection on the fast path.
 
 use std::{
     future::poll_fn,
@@ -25,11 +25,11 @@ use super::{
 };
 use crate::{
     limits::Limits,
-    runner::Runtime,
+    net::with_read_buffer,
+    runtime::Runtime,
     transport::{
         Socket,
         http::{Answer, Body, Request},
-        read_buffer::with_read_buffer,
     },
 };
 
@@ -37,7 +37,7 @@ use crate::{
 pub(in crate::transport::http) enum Outcome {
     /// The connection is over.
     Ended,
-    /// A request came that is not for the short way.
+    /// A request came that is not for the fast path.
     Other {
         /// The connection.
         socket: Socket,
@@ -48,7 +48,7 @@ pub(in crate::transport::http) enum Outcome {
     },
 }
 
-/// Serves a connection as long as what comes is for the short way.
+/// Serves a connection as long as what comes is for the fast path.
 pub(in crate::transport::http) async fn serve(
     runtime: &Runtime,
     responders: &[Arc<dyn Responder>],

@@ -1,0 +1,36 @@
+//! What can be set.
+
+use polywire_core::settings::{Problem, Settings};
+use serde::Deserialize;
+
+/// `[apps.knsock]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "struct KnSockSection")]
+pub struct KnSockSettings {
+    /// Asks the authentication policy for every connection, with the token of its first line: see
+    /// [kn-sock](protocols/kn-sock.md). Default false, as with kn-sock.
+    pub authenticate: bool,
+    /// Bytes of a line; a longer one ends its connection. Default 1 MiB: messages of 500 kB must pass.
+    pub line_bytes_max: usize,
+    /// Bytes of a topic; lines with a longer one are ignored. Default 512.
+    pub topic_bytes_max: usize,
+}
+
+impl Default for KnSockSettings {
+    fn default() -> Self {
+        Self {
+            authenticate: false,
+            line_bytes_max: 1 << 20,
+            topic_bytes_max: 512,
+        }
+    }
+}
+
+impl Settings for KnSockSettings {
+    fn problems(&self) -> Vec<Problem> {
+        Problem::zeros([
+            ("line_bytes_max", self.line_bytes_max == 0),
+            ("topic_bytes_max", self.topic_bytes_max == 0),
+        ])
+    }
+}

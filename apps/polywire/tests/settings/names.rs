@@ -1,0 +1,274 @@
+//! Every section and every setting.
+
+/// The sections, each with a document whose `@` stands in it.
+pub(crate) const SECTIONS: &[(&str, &str)] = &[
+    ("", "@"),
+    ("tls", "[tls]\n@"),
+    ("listen", "[[listen]]\naddress = \"127.0.0.1:9\"\n@"),
+    (
+        "listen.tls",
+        "[[listen]]\naddress = \"127.0.0.1:9\"\n[listen.tls]\n@",
+    ),
+    ("limits", "[limits]\n@"),
+    ("api_key", "[api_key]\n@"),
+    ("header", "[header]\n@"),
+    ("redis", "[redis]\n@"),
+    ("external_api", "[external_api]\n@"),
+    ("history", "[history]\n@"),
+    ("history.rules", "[[history.rules]]\n@"),
+    ("disk", "[disk]\n@"),
+    ("apps", "[apps]\n@"),
+    ("apps.seth", "[apps.seth]\n@"),
+    ("apps.knsock", "[apps.knsock]\n@"),
+    ("apps.history", "[apps.history]\n@"),
+    ("apps.pubnub", "[apps.pubnub]\n@"),
+    ("apps.pubnub.key_sets", KEY_SET),
+    ("apps.webpubsub", "[apps.webpubsub]\n@"),
+    ("apps.webpubsub.hubs", "[apps.webpubsub.hubs.chat]\n@"),
+    ("apps.webpubsub.hubs.event_handlers", EVENT_HANDLER),
+    ("apps.emitter", "[apps.emitter]\n@"),
+];
+
+const KEY_SET: &str =
+    "[[apps.pubnub.key_sets]]\npublish_key = \"pub-a\"\nsubscribe_key = \"sub-a\"\n@";
+
+const EVENT_HANDLER: &str =
+    "[[apps.webpubsub.hubs.chat.event_handlers]]\nurl = \"http://example.org/{event}\"\n@";
+
+/// What every setting is set to, in TOML.
+pub(crate) const VALUES: &[&str] = &[
+    "true",
+    "0",
+    "1",
+    "-1",
+    "1.5",
+    "70000",
+    "\"\"",
+    "\"a text\"",
+    "[]",
+    "[\"a\"]",
+    "{ nope = 1 }",
+];
+
+/// What every setting is set to in the environment.
+pub(crate) const TEXTS: &[&str] = &["", "true", "0", "-1", "a text", "[a]", "{nope=1}"];
+
+/// One setting.
+pub(crate) struct Setting {
+    pub(crate) name: &'static str,
+    document: Option<&'static str>,
+}
+
+impl Setting {
+    /// The environment variable; a setting of a list has none.
+    pub(crate) fn variable(&self) -> Option<String> {
+        let variable = || format!("POLYWIRE_{}", self.name.replace('.', "__").to_uppercase());
+        self.document.is_none().then(variable)
+    }
+
+    /// A file where it has this value.
+    pub(crate) fn document(&self, value: &str) -> String {
+        match (self.document, self.name.rsplit_once('.')) {
+            (Some(document), _) => document.replace('@', value),
+            (None, Some((section, name))) => format!("[{section}]\n{name} = {value}\n"),
+            (None, None) => format!("{} = {value}\n", self.name),
+        }
+    }
+}
+
+const fn plain(name: &'static str) -> Setting {
+    Setting {
+        name,
+        document: None,
+    }
+}
+
+const fn listed(name: &'static str, document: &'static str) -> Setting {
+    Setting {
+        name,
+        document: Some(document),
+    }
+}
+
+/// Every setting.
+pub(crate) const SETTINGS: &[Setting] = &[
+    plain("host"),
+    plain("port"),
+    plain("port_apps"),
+    plain("tls"),
+    plain("tls.certificate"),
+    plain("tls.key"),
+    plain("tls.only"),
+    plain("listen"),
+    listed("listen.0.address", "[[listen]]\naddress = @\n"),
+    listed(
+        "listen.0.apps",
+        "[[listen]]\naddress = \"127.0.0.1:9\"\napps = @\n",
+    ),
+    listed(
+        "listen.0.tls",
+        "[[listen]]\naddress = \"127.0.0.1:9\"\ntls = @\n",
+    ),
+    listed(
+        "listen.0.tls.certificate",
+        "[[listen]]\naddress = \"127.0.0.1:9\"\ntls.certificate = @\n",
+    ),
+    listed(
+        "listen.0.tls.key",
+        "[[listen]]\naddress = \"127.0.0.1:9\"\ntls.key = @\n",
+    ),
+    listed(
+        "listen.0.tls.only",
+        "[[listen]]\naddress = \"127.0.0.1:9\"\ntls.only = @\n",
+    ),
+    plain("debug"),
+    plain("trust_network"),
+    plain("app"),
+    plain("backend"),
+    plain("auth"),
+    plain("persistence"),
+    plain("data_dir"),
+    plain("log"),
+    plain("log_format"),
+    plain("limits"),
+    plain("limits.message_bytes_max"),
+    plain("limits.name_bytes_max"),
+    plain("limits.channels_per_connection_max"),
+    plain("limits.members_max"),
+    plain("limits.connections_max"),
+    plain("limits.connections_per_address_max"),
+    plain("limits.outbound_bytes_max"),
+    plain("limits.outbound_stall_secs"),
+    plain("limits.header_secs"),
+    plain("limits.tls_handshakes_max"),
+    plain("limits.body_secs"),
+    plain("limits.keep_alive_secs"),
+    plain("api_key"),
+    plain("api_key.key_name"),
+    plain("api_key.key_secret_value"),
+    plain("header"),
+    plain("header.secret_header"),
+    plain("header.secret_header_value"),
+    plain("redis"),
+    plain("redis.prefix"),
+    plain("redis.url"),
+    plain("redis.ca_file"),
+    plain("external_api"),
+    plain("external_api.timeout_secs"),
+    plain("external_api.retries_max"),
+    plain("external_api.batch_max"),
+    plain("external_api.dead_letter_file"),
+    plain("external_api.queue_messages_max"),
+    plain("external_api.queue_bytes_max"),
+    plain("history"),
+    plain("history.memory_bytes_max"),
+    plain("history.rules"),
+    listed(
+        "history.rules.0.channels",
+        "[[history.rules]]\nchannels = @\n",
+    ),
+    listed(
+        "history.rules.0.entries_max",
+        "[[history.rules]]\nentries_max = @\n",
+    ),
+    listed(
+        "history.rules.0.bytes_max",
+        "[[history.rules]]\nbytes_max = @\n",
+    ),
+    listed(
+        "history.rules.0.age_max_s",
+        "[[history.rules]]\nage_max_s = @\n",
+    ),
+    listed(
+        "history.rules.0.durability",
+        "[[history.rules]]\ndurability = @\n",
+    ),
+    plain("disk"),
+    plain("disk.segment_bytes"),
+    plain("disk.index_bytes_max"),
+    plain("disk.behind_bytes_max"),
+    plain("disk.verify_bytes"),
+    plain("apps"),
+    plain("apps.seth"),
+    plain("apps.seth.authenticate_connect"),
+    plain("apps.seth.name_bytes_max"),
+    plain("apps.seth.cookie"),
+    plain("apps.seth.same_address"),
+    plain("apps.seth.client_url"),
+    plain("apps.knsock"),
+    plain("apps.knsock.authenticate"),
+    plain("apps.knsock.line_bytes_max"),
+    plain("apps.knsock.topic_bytes_max"),
+    plain("apps.history"),
+    plain("apps.pubnub"),
+    plain("apps.pubnub.key_sets"),
+    listed(
+        "apps.pubnub.key_sets.0.publish_key",
+        "[[apps.pubnub.key_sets]]\npublish_key = @\nsubscribe_key = \"sub-a\"\n",
+    ),
+    listed(
+        "apps.pubnub.key_sets.0.subscribe_key",
+        "[[apps.pubnub.key_sets]]\npublish_key = \"pub-a\"\nsubscribe_key = @\n",
+    ),
+    listed(
+        "apps.pubnub.key_sets.0.secret_key",
+        "[[apps.pubnub.key_sets]]\npublish_key = \"pub-a\"\nsubscribe_key = \"sub-a\"\nsecret_key = @\n",
+    ),
+    listed(
+        "apps.pubnub.key_sets.0.access_manager",
+        "[[apps.pubnub.key_sets]]\npublish_key = \"pub-a\"\nsubscribe_key = \"sub-a\"\naccess_manager = @\n",
+    ),
+    plain("apps.pubnub.authenticate"),
+    plain("apps.pubnub.hold_secs"),
+    plain("apps.pubnub.message_bytes_max"),
+    plain("apps.pubnub.queue_bytes_max"),
+    plain("apps.pubnub.queue_secs"),
+    plain("apps.pubnub.catch_up"),
+    plain("apps.pubnub.presence"),
+    plain("apps.pubnub.presence_timeout_secs"),
+    plain("apps.pubnub.presence_announce_max"),
+    plain("apps.pubnub.presence_interval_secs"),
+    plain("apps.webpubsub"),
+    plain("apps.webpubsub.access_key"),
+    plain("apps.webpubsub.secondary_access_key"),
+    plain("apps.webpubsub.default_hub"),
+    plain("apps.webpubsub.recovery_secs"),
+    plain("apps.webpubsub.buffer_messages_max"),
+    plain("apps.webpubsub.buffer_bytes_max"),
+    plain("apps.webpubsub.webhook_origin"),
+    plain("apps.webpubsub.hubs"),
+    plain("apps.webpubsub.hubs.chat"),
+    plain("apps.webpubsub.hubs.chat.anonymous"),
+    plain("apps.webpubsub.hubs.chat.event_handlers"),
+    listed(
+        "apps.webpubsub.hubs.chat.event_handlers.0.url",
+        "[[apps.webpubsub.hubs.chat.event_handlers]]\nurl = @\n",
+    ),
+    listed(
+        "apps.webpubsub.hubs.chat.event_handlers.0.system_events",
+        "[[apps.webpubsub.hubs.chat.event_handlers]]\nurl = \"http://a.example/\"\nsystem_events = @\n",
+    ),
+    listed(
+        "apps.webpubsub.hubs.chat.event_handlers.0.user_events",
+        "[[apps.webpubsub.hubs.chat.event_handlers]]\nurl = \"http://a.example/\"\nuser_events = @\n",
+    ),
+    listed(
+        "apps.webpubsub.hubs.chat.event_handlers.0.allow_private_addresses",
+        "[[apps.webpubsub.hubs.chat.event_handlers]]\nurl = \"http://a.example/\"\nallow_private_addresses = @\n",
+    ),
+    listed(
+        "apps.webpubsub.hubs.chat.event_handlers.0.authorization",
+        "[[apps.webpubsub.hubs.chat.event_handlers]]\nurl = \"http://a.example/\"\nauthorization = @\n",
+    ),
+    plain("apps.emitter"),
+    plain("apps.emitter.authenticate"),
+    plain("apps.emitter.face"),
+    plain("apps.emitter.master_key"),
+    plain("apps.emitter.license"),
+    plain("apps.emitter.plain_listen"),
+    plain("apps.emitter.refused_filters"),
+    plain("apps.emitter.session_expiry_secs_max"),
+    plain("apps.emitter.session_bytes_max"),
+    plain("apps.emitter.keep_alive_secs_max"),
+    plain("apps.emitter.sys_interval_secs"),
+];

@@ -1,0 +1,49 @@
+//! A call of the API: a request whose key set is known and whose sender was let in.
+
+use std::sync::Arc;
+
+use polywire_core::{Space, http::Request};
+
+use crate::{
+    access::Caller,
+    context::Context,
+    keys::KeySet,
+    query::Query,
+    reply::{self, Refused},
+};
+
+/// A request whose key set is known and whose sender was let in.
+pub(crate) struct Call<'c> {
+    pub(crate) context: &'c Context,
+    pub(crate) set: &'c KeySet,
+    pub(crate) caller: Caller,
+    pub(crate) query: Query<'c>,
+    pub(crate) request: &'c mut Request,
+}
+
+impl<'c> Call<'c> {
+    /// Finds the key set of a request, and who asks.
+    pub(crate) async fn admit(
+        context: &'c Context,
+        request: &'c mut Request,
+        query: Query<'c>,
+        key: &str,
+        service: &str,
+    ) -> Result<Self, Refused> {
+        let Some(set) = context.keys.find(key) else {
+            return Err(reply::invalid_subscribe_key());
+        };
+        let caller = context.admit(set, request, &query, b"", service).await?;
+        Ok(Self {
+            context,
+            set,
+            caller,
+            query,
+            request,
+        })
+    }
+
+    pub(crate) fn space(&self) -> &Arc<Space> {
+        &self.context.space
+    }
+}

@@ -1,0 +1,156 @@
+//! Grants of the access manager: tokens are given, and taken back.
+
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use polywire_core::http::{Answer, Request};
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use crate::{
+    access::token::{self, Terms, TokenRights},
+    context::Context,
+    query::Query,
+    registries::not_remembered,
+    reply, service,
+    text::{decode, quote},
+};
+
+/// Bytes of what is asked for.
+const BYTES_MAX: usize = 64 << 10;
+
+/// Minutes that a token may count.
+const MINUTES: std::ops::RangeInclusive<u64> = 1..=43_200;
+
+#[derive(Debug, Deserialize)]
+struct GrantRequest {
+    ttl: u64,
+    permissions: Permissions,
+}
+
+#[derive(Debug, Deserialize)]
+struct Permissions {
+    #[serde(default)]
+    resources: Names,
+    #[serde(default)]
+    patterns: Names,
+    #[serde(default)]
+    meta: Option<Json>,
+    #[serde(default)]
+    uuid: Option<String>,
+}
+
+/// Rights by name. What the SDKs say twice under other names is left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Names {
+    channels: BTreeMap<String, u64>,
+    groups: BTreeMap<String, u64>,
+    uuids: BTreeMap<String, u64>,
+}
+
+impl From<Names> for TokenRights {
+    fn from(names: Names) -> Self {
+        Self {
+            channels: names.channels,
+            groups: names.groups,
+            clients: names.uuids,
+        }
+    }
+}
+
+/// Everything below `/v3/pam/{key}`.
+pub(crate) async fn route(
+    context: &Arc<Context>,
+    request: &mut Request,
+    query: &Query<'_>,
+    key: &str,
+    rest: &[&str],
+) -> Result<Answer, reply::Refused> {
+    let set = context.keys.find(key);
+    let set = set.ok_or_else(reply::invalid_subscribe_key)?;
+    let body = body(context, request).await?;
+    let caller = context
+        .admit(set, request, query, &body, service::ACCESS_MANAGER)
+        .await?;
+    let Some(secret) = set.secret_key().filter(|_| caller.is_signed()) else {
+        return Err(reply::error(
+            StatusCode::FORBIDDEN,
+            service::ACCESS_MANAGER,
+            "Only requests that are signed with the secret key may grant access.",
+        ));
+    };
+    match (&request.method, rest) {
+        (&Method::POST, ["grant"]) => grant(secret, &body),
+        (&Method::DELETE, ["grant", token]) => revoke(context, secret, token).await,
+        _ => Err(reply::not_found(service::ACCESS_MANAGER)),
+    }
+}
+
+async fn body(context: &Context, request: &mut Request) -> Result<Bytes, reply::Refused> {
+    let timeout = context.space.limits().body_timeout();
+    let body = request.body.read(BYTES_MAX, timeout).await;
+    body.map_err(|error| {
+        let (status, message) = reply::body_problem(error);
+        reply::error(status, service::ACCESS_MANAGER, message)
+    })
+}
+
+fn grant(secret: &str, body: &[u8]) -> Result<Answer, reply::Refused> {
+    let bad = |message: &str| reply::bad_request(service::ACCESS_MANAGER, message);
+    let asked: GrantRequest = serde_json::from_slice(body).map_err(|_| bad("Invalid JSON"))?;
+    if !MINUTES.contains(&asked.ttl) {
+        return Err(bad("Invalid ttl: use 1 to 43200 minutes."));
+    }
+    let permissions = asked.permissions;
+    let meta = permissions
+        .meta
+        .unwrap_or_else(|| Json::Object(Default::default()));
+    if !meta.is_object() {
+        return Err(bad("Invalid meta: use a JSON object."));
+    }
+    let patterns = &permissions.patterns;
+    let mut all = patterns.channels.keys().chain(patterns.groups.keys());
+    if let Some(pattern) = all.find(|text| token::pattern(text).is_none()) {
+        return Err(bad(&format!("Invalid RegExp: {pattern}")));
+    }
+    let terms = Terms {
+        minutes: asked.ttl,
+        resources: permissions.resources.into(),
+        patterns: permissions.patterns.into(),
+        meta,
+        client: permissions.uuid,
+    };
+    let token = quote(&token::write(&terms, secret, SystemTime::now()));
+    Ok(reply::ok(format!(
+        r#"{{"data":{{"message":"Success","token":{token}}},"service":"Access Manager","status":200}}"#
+    )))
+}
+
+async fn revoke(context: &Context, secret: &str, token: &str) -> Result<Answer, reply::Refused> {
+    let text = decode(token).unwrap_or_default();
+    let Some(token) = token::read(&text, secret) else {
+        return Err(invalid("Invalid token."));
+    };
+    if token.end <= SystemTime::now() {
+        return Err(invalid("Token is expired."));
+    }
+    context.streams().await;
+    let changes = context.access.revoked().changes(&token);
+    let changed = context.registries.change_revoked(changes).await;
+    changed.map_err(|error| not_remembered(&error, service::ACCESS_MANAGER))?;
+    Ok(reply::ok(
+        r#"{"data":{"message":"Success"},"service":"Access Manager","status":200}"#,
+    ))
+}
+
+fn invalid(message: &str) -> reply::Refused {
+    let message = quote(message);
+    reply::refuse(
+        StatusCode::BAD_REQUEST,
+        format!(
+            r#"{{"error":{{"message":"Invalid token","source":"revoke","details":[{{"message":{message},"location":"token","locationType":"path"}}]}},"service":"Access Manager","status":400}}"#
+        ),
+    )
+}

@@ -1,0 +1,76 @@
+//! Requests to history: the store, the channels and the parameters that they name, and what is answered when it fails.
+
+use http::StatusCode;
+use polywire_core::{Channel, History, HistoryError, Permissions};
+
+use crate::{
+    access::{Resource, bits},
+    call::Call,
+    reply::{self, Refused},
+    service,
+    text::decode,
+};
+
+pub(super) fn bad(message: &str) -> Refused {
+    reply::bad_request(service::HISTORY, message)
+}
+
+/// The store, where there is one that can be read.
+pub(super) fn store<'c>(call: &'c Call<'_>) -> Result<&'c dyn History, Refused> {
+    let history = call.space().history();
+    history.ok_or_else(|| bad("No history is kept here: start the server with --persistence."))
+}
+
+/// The channel that is called so, if the caller may do this with its history.
+pub(super) fn channel(call: &Call<'_>, name: &str, bit: u64) -> Result<Channel, Refused> {
+    call.caller.check(Resource::Channel(name), bit)?;
+    let channel = call.context.keys.channel(call.set, name);
+    let channel = channel.ok_or_else(|| bad("Invalid Channel"))?;
+    let limit = call.space().limits().name_bytes_max;
+    if channel.as_str().len() > limit {
+        return Err(bad(&format!(
+            "The channel name is longer than {limit} bytes."
+        )));
+    }
+    let needed = match bit {
+        bits::READ => Permissions::HISTORY,
+        bits::WRITE => Permissions::WRITE,
+        _ => Permissions::MANAGE,
+    };
+    if !call.caller.origin.identity.allows(needed, &channel) {
+        return Err(reply::forbidden("channels", name));
+    }
+    Ok(channel)
+}
+
+/// The one channel of a path.
+pub(super) fn one_channel(
+    call: &Call<'_>,
+    raw: &str,
+    bit: u64,
+) -> Result<(Channel, String), Refused> {
+    let name = decode(raw).ok_or_else(|| bad("Invalid Channel"))?;
+    Ok((channel(call, &name, bit)?, name.into_owned()))
+}
+
+/// A number in the query.
+pub(super) fn number(call: &Call<'_>, name: &str) -> Result<Option<u64>, Refused> {
+    let invalid = || bad(&format!("Invalid {name}: it must be a number."));
+    match call.query.get(name).ok_or_else(invalid)?.as_deref() {
+        None | Some("") => Ok(None),
+        Some(digits) => digits.parse().map(Some).map_err(|_| invalid()),
+    }
+}
+
+/// What a store answers that could not do it.
+pub(super) fn failed(error: &HistoryError) -> Refused {
+    match error {
+        HistoryError::NotKept => bad("No history is kept for this channel."),
+        error => {
+            let cause = error as &dyn std::error::Error;
+            tracing::warn!(error = cause, "history could not be read or changed");
+            let message = "History cannot be read or changed now; try again later.";
+            reply::error(StatusCode::SERVICE_UNAVAILABLE, service::HISTORY, message)
+        }
+    }
+}

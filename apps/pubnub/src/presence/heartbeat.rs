@@ -1,0 +1,38 @@
+//! Heartbeats: signs of life without a poll.
+
+use polywire_core::http::Answer;
+
+use super::{
+    named::{bad, places, readable},
+    states::States,
+    timeout::{parse_timeout, stay},
+};
+use crate::{call::Call, reply};
+
+/// `GET …/channel/{channels}/heartbeat`
+pub(super) async fn heartbeat(call: &Call<'_>, channels: &str) -> Result<Answer, reply::Refused> {
+    let subscribe_set = readable(call, channels)?;
+    let seconds = call
+        .query
+        .get("heartbeat")
+        .ok_or_else(|| bad("Invalid Heartbeat"))?;
+    let timeout = parse_timeout(seconds.as_deref()).map_err(|()| bad("Invalid Heartbeat"))?;
+    let states = States::parse(&call.query).map_err(bad)?;
+    if call.context.settings.presence
+        && let Some(client) = call.caller.client()
+    {
+        let streams = call.context.streams().await;
+        for (channel, name) in places(call, &subscribe_set).await {
+            let before = streams.horizon(call.space().hub().clock());
+            let (stay, state) = (stay(&call.context.settings, timeout), states.of(&name));
+            let origin = &call.caller.origin;
+            let space = call.space();
+            if space.touch(origin, &channel, client, stay, state).await {
+                call.context.joins.note(&channel, client, before);
+            }
+        }
+    }
+    Ok(reply::ok(
+        r#"{"status":200,"message":"OK","service":"Presence"}"#,
+    ))
+}

@@ -1,0 +1,70 @@
+//! The handler of a subscribe: it checks what may be read, answers a handshake at once, and holds a poll.
+
+use polywire_core::{Channel, http::Answer};
+
+use super::{answer::write, members::Members, poll::Poll, request::SubscribeRequest};
+use crate::{
+    access::bits,
+    call::Call,
+    reply, service,
+    subscribe_set::{Location, SubscribeSet},
+};
+
+/// `GET /v2/subscribe/{key}/{channels}/0`
+pub(crate) async fn subscribe(
+    call: &Call<'_>,
+    request: SubscribeRequest,
+) -> Result<Answer, reply::Refused> {
+    check(call, &request.set).await?;
+    let streams = call.context.streams().await;
+    // The cursor is taken before the client joins, so that it sees itself come.
+    let first = (request.after == 0).then(|| streams.horizon(call.space().hub().clock()));
+    let mut members = Members::of(call, streams, &request, first.is_some());
+    let first = first.map(|cursor| members.before(cursor));
+    members.join().await;
+    let Some(cursor) = first else {
+        let poll = Poll {
+            call,
+            streams,
+            set: &request.set,
+            filter: request.filter.as_ref(),
+            after: request.after,
+        };
+        return poll.run(&mut members).await;
+    };
+    Ok(reply::ok(write(call.set, &request.set, cursor, &[])))
+}
+
+/// Asks whether the caller may read all of it.
+async fn check(call: &Call<'_>, set: &SubscribeSet) -> Result<(), reply::Refused> {
+    let targets = &set.targets;
+    if targets.is_empty() {
+        let message = "Name at least one channel or channel group.";
+        return Err(reply::bad_request(service::SUBSCRIBE, message));
+    }
+    let limit = call.space().limits().channels_per_connection_max;
+    if targets.len() > limit {
+        let message = format!(
+            "One subscribe may name {limit} channels and channel groups: use channel groups for more."
+        );
+        return Err(reply::bad_request(service::SUBSCRIBE, &message));
+    }
+    for target in targets {
+        call.caller.check(target.resource(), bits::READ)?;
+        let channels = match &target.location {
+            Location::Channel(channel) => vec![channel.clone()],
+            // Whoever may read the channel that is called like a pattern may read what matches.
+            Location::Below(above) => Channel::new(&format!("{above}.*")).into_iter().collect(),
+            Location::Group(group) => call.context.streams().await.group(group),
+        };
+        for channel in channels {
+            let checked = call
+                .space()
+                .validate_subscribe(&call.caller.origin, channel);
+            if let Err(refusal) = checked.await {
+                return Err(reply::refused(&refusal, service::SUBSCRIBE, &target.shown));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! The request of a subscribe: what it names, from which cursor on, and what it says of its client.
+
+use std::time::Duration;
+
+use crate::{
+    call::Call,
+    filter::{Filter, InvalidFilter},
+    names::BadName,
+    presence::{States, parse_timeout},
+    reply, service,
+    subscribe_set::SubscribeSet,
+};
+
+const FILTER_PROBLEM: &str = "Filter syntax error";
+
+/// What a subscribe asks for.
+pub(crate) struct SubscribeRequest {
+    pub(super) set: SubscribeSet,
+    /// The cursor; 0 for a handshake.
+    pub(super) after: u64,
+    /// How long the client wants to count as present.
+    pub(super) timeout: Option<Duration>,
+    pub(super) states: States,
+    pub(super) filter: Option<Filter>,
+}
+
+impl SubscribeRequest {
+    pub(crate) fn parse(call: &Call<'_>, channels: &str) -> Result<Self, reply::Refused> {
+        let bad = |message| reply::bad_request(service::SUBSCRIBE, message);
+        let query = &call.query;
+        let value = |name, problem| query.get(name).ok_or_else(|| bad(problem));
+        let groups = value("channel-group", "Invalid Channel Group")?.unwrap_or_default();
+        let set = SubscribeSet::parse(&call.context.keys, call.set, channels, &groups);
+        let set = set.map_err(|error| {
+            bad(match error {
+                BadName::Encoding => "A channel name is not valid UTF-8.",
+                BadName::Invalid => "Invalid Channel",
+            })
+        })?;
+        let after = match value("tt", "Invalid Timetoken")?.as_deref() {
+            None | Some("") => 0,
+            Some(digits) => digits.parse().map_err(|_| bad("Invalid Timetoken"))?,
+        };
+        let timeout = value("heartbeat", "Invalid Heartbeat")?;
+        let timeout = parse_timeout(timeout.as_deref()).map_err(|()| bad("Invalid Heartbeat"))?;
+        let states = States::parse(query).map_err(bad)?;
+        let filter = match value("filter-expr", FILTER_PROBLEM)? {
+            Some(text) if !text.is_empty() => {
+                let filter = Filter::parse(&text);
+                Some(filter.map_err(|InvalidFilter| bad(FILTER_PROBLEM))?)
+            }
+            _ => None,
+        };
+        Ok(Self {
+            set,
+            after,
+            timeout,
+            states,
+            filter,
+        })
+    }
+}

@@ -1,0 +1,174 @@
+//! The subscribe set of a request: channels, channel groups and wildcards, and the presence of each.
+
+use std::sync::Arc;
+
+use polywire_core::Channel;
+
+use crate::{
+    access::Resource,
+    keys::{KeySet, KeySets},
+    names::{BadName, path_names, pattern, split},
+};
+
+/// Everything that one request names.
+#[derive(Debug, Default)]
+pub(crate) struct SubscribeSet {
+    /// In the order in which a message that several of them match is ascribed: channels, groups, patterns.
+    pub(crate) targets: Vec<SubscribeTarget>,
+}
+
+/// One name of a request.
+#[derive(Debug)]
+pub(crate) struct SubscribeTarget {
+    /// Where it leads.
+    pub(crate) location: Location,
+    /// Who is there, and not what is said.
+    pub(crate) presence: bool,
+    /// The name as the client wrote it.
+    pub(crate) shown: Arc<str>,
+}
+
+/// Where a name leads in the channel space.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Location {
+    /// A channel.
+    Channel(Channel),
+    /// A group of channels.
+    Group(Arc<str>),
+    /// All channels that are this, a dot, and one more level.
+    Below(Arc<str>),
+}
+
+impl SubscribeSet {
+    /// Reads the channels of a path and the groups of a query.
+    pub(crate) fn parse(
+        keys: &KeySets,
+        set: &KeySet,
+        channels: &str,
+        groups: &str,
+    ) -> Result<Self, BadName> {
+        let mut targets = Vec::with_capacity(1);
+        for name in path_names(channels) {
+            targets.push(SubscribeTarget::channel(keys, set, &name?)?);
+        }
+        for name in groups.split(',').filter(|name| !name.is_empty()) {
+            targets.push(SubscribeTarget::group(set, name));
+        }
+        // A message that several match is ascribed to the first: to a channel before a group before a pattern.
+        targets.sort_by_key(|target| match target.location {
+            Location::Channel(_) => 0,
+            Location::Group(_) => 1,
+            Location::Below(_) => 2,
+        });
+        Ok(Self { targets })
+    }
+}
+
+impl SubscribeTarget {
+    /// What somebody who reads it must have a right to.
+    pub(crate) fn resource(&self) -> Resource<'_> {
+        match self.location {
+            Location::Group(_) => Resource::Group(&self.shown),
+            Location::Channel(_) | Location::Below(_) => Resource::Channel(&self.shown),
+        }
+    }
+
+    fn channel(keys: &KeySets, set: &KeySet, name: &str) -> Result<Self, BadName> {
+        let (base, presence) = split(name);
+        let location = match pattern(base) {
+            // Of whom a pattern is, its first level says.
+            Some(above) => keys
+                .channel(set, base)
+                .map(|_| Location::Below(set.qualify(above).into())),
+            None => keys.channel(set, base).map(Location::Channel),
+        };
+        Ok(Self {
+            location: location.ok_or(BadName::Invalid)?,
+            presence,
+            shown: name.into(),
+        })
+    }
+
+    fn group(set: &KeySet, name: &str) -> Self {
+        let (base, presence) = split(name);
+        Self {
+            location: Location::Group(set.qualify(base).into()),
+            presence,
+            shown: name.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(channels: &str, groups: &str) -> Vec<(String, bool, String)> {
+        let keys = KeySets::new(Vec::new());
+        let subscribe_set = SubscribeSet::parse(&keys, keys.first(), channels, groups).unwrap();
+        let names = subscribe_set.targets.into_iter().map(|target| {
+            let at = match target.location {
+                Location::Channel(channel) => channel.to_string(),
+                Location::Group(group) => format!("group {group}"),
+                Location::Below(above) => format!("below {above}"),
+            };
+            (at, target.presence, target.shown.to_string())
+        });
+        names.collect()
+    }
+
+    fn wanted(at: &str, presence: bool, shown: &str) -> (String, bool, String) {
+        (at.into(), presence, shown.into())
+    }
+
+    #[test]
+    fn names_are_split_before_they_are_decoded() {
+        assert_eq!(
+            parse("a%2Cb,c%20d-pnpres", ""),
+            [
+                wanted("a,b", false, "a,b"),
+                wanted("c d", true, "c d-pnpres")
+            ]
+        );
+        assert_eq!(
+            parse(",", "g,g-pnpres"),
+            [
+                wanted("group g", false, "g"),
+                wanted("group g", true, "g-pnpres")
+            ]
+        );
+    }
+
+    #[test]
+    fn wildcards_end_in_a_dot_and_a_star() {
+        assert_eq!(
+            parse("a.%2A,a.*-pnpres,b", ""),
+            [
+                wanted("b", false, "b"),
+                wanted("below a", false, "a.*"),
+                wanted("below a", true, "a.*-pnpres"),
+            ]
+        );
+        for plain in ["*", "a*", "a.*.b", ".*", "a.b.c.*", "a.b"] {
+            assert_eq!(parse(plain, ""), [wanted(plain, false, plain)]);
+        }
+    }
+
+    #[test]
+    fn presence_is_taken_off_once() {
+        assert_eq!(
+            parse("x-pnpres-pnpres,-pnpres", ""),
+            [
+                wanted("x-pnpres", true, "x-pnpres-pnpres"),
+                wanted("-pnpres", false, "-pnpres"),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_utf8_is_no_name() {
+        let keys = KeySets::new(Vec::new());
+        let bad = SubscribeSet::parse(&keys, keys.first(), "a,%FF", "");
+        assert_eq!(bad.unwrap_err(), BadName::Encoding);
+    }
+}

@@ -1,0 +1,162 @@
+//! Broker: what all connections and all requests of the app share.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use polywire_core::{Draft, Identity, Origin, Payload, Space};
+
+use crate::{
+    connection::Connection,
+    delivery_meta::DeliveryMeta,
+    event::EventHandler,
+    event_handlers::EventHandlers,
+    hubs::Hubs,
+    keys::Keys,
+    local_connections::LocalConnections,
+    names::{HubName, NAME},
+    nodes::{Nodes, Unanswered},
+    operation::{Member, Operation, Outcome},
+    perform::OperationHandler,
+    recipients::{Audience, Recipients},
+    replay_buffer::BufferLimits,
+};
+
+/// What all connections and all requests of the app share.
+pub(crate) struct Broker {
+    pub(crate) space: Arc<Space>,
+    pub(crate) keys: Keys,
+    pub(crate) handlers: Arc<EventHandlers>,
+    pub(crate) buffer: BufferLimits,
+    /// How long a connection waits for its client to come back.
+    pub(crate) recovery: Duration,
+    pub(crate) local: Arc<LocalConnections>,
+    pub(crate) hubs: Hubs,
+    default_hub: String,
+    /// The other nodes.
+    nodes: Arc<Nodes>,
+    /// Hubs whose clients need no token, in lower case.
+    anonymous: BTreeSet<String>,
+}
+
+/// What makes a broker.
+pub(crate) struct NewBroker {
+    pub(crate) space: Arc<Space>,
+    pub(crate) keys: Keys,
+    pub(crate) default_hub: String,
+    pub(crate) handlers: BTreeMap<String, Arc<dyn EventHandler>>,
+    pub(crate) buffer: BufferLimits,
+    pub(crate) recovery: Duration,
+    pub(crate) anonymous: BTreeSet<String>,
+}
+
+impl Broker {
+    pub(crate) fn new(new: NewBroker) -> Arc<Self> {
+        let space = new.space;
+        let handlers = EventHandlers::new(new.handlers);
+        let local = LocalConnections::new(&space, &handlers);
+        let handler = OperationHandler {
+            connections: local.clone(),
+            default_hub: new.default_hub.clone(),
+        };
+        let nodes = Nodes::new(&space, handler);
+        space.runtime().spawn(nodes.clone().run());
+        Arc::new(Self {
+            hubs: Hubs::new(&space, &local),
+            space,
+            keys: new.keys,
+            handlers,
+            buffer: new.buffer,
+            recovery: new.recovery,
+            local,
+            default_hub: new.default_hub,
+            nodes,
+            anonymous: new.anonymous,
+        })
+    }
+
+    pub(crate) fn hub(&self, name: &str) -> Option<HubName> {
+        HubName::new(name, &self.default_hub)
+    }
+
+    /// True when clients of a hub need no token.
+    pub(crate) fn is_anonymous(&self, hub: &HubName) -> bool {
+        let hub = hub.as_str().to_ascii_lowercase();
+        self.anonymous.contains(&hub)
+    }
+
+    /// A connection of a hub on this node.
+    pub(crate) fn find(&self, hub: &HubName, id: &str) -> Option<Arc<Connection>> {
+        self.local.index.find(hub, id)
+    }
+
+    /// Sends to connections on every node.
+    pub(crate) async fn send(
+        &self,
+        hub: &HubName,
+        recipients: Recipients,
+        audience: Audience,
+        payload: Payload,
+        ttl: Option<Duration>,
+    ) -> Result<(), String> {
+        let mut draft = match &recipients {
+            Recipients::Group(group) => {
+                let channel = hub
+                    .channel(group)
+                    .ok_or("That is not the name of a group.")?;
+                Draft::new(channel, payload)
+            }
+            _ => {
+                self.hubs.open(hub).await;
+                let channel = hub.control().ok_or("That is not the name of a hub.")?;
+                Draft::new(channel, payload)
+            }
+        };
+        draft.retention.ttl = ttl;
+        if let Recipients::Group(_) = &recipients {
+            if !audience.is_everybody() {
+                let meta = DeliveryMeta {
+                    audience,
+                    ..DeliveryMeta::default()
+                };
+                draft.meta = meta.write();
+            }
+            let origin = Origin::new(NAME, Identity::anybody());
+            let sent = self.space.publish(&origin, draft).await;
+            return sent.map(|_| ()).map_err(|refusal| refusal.message);
+        }
+        let meta = DeliveryMeta {
+            recipients: Some(recipients),
+            audience,
+            ..DeliveryMeta::default()
+        };
+        draft.meta = meta.write();
+        // Nobody asks for it later.
+        draft.retention.store = false;
+        let told = self.space.publish_reserved(draft).await;
+        told.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// Does an operation on every node.
+    pub(crate) async fn everywhere(
+        &self,
+        hub: &HubName,
+        operation: Operation,
+    ) -> Result<Outcome, Unanswered> {
+        let mut outcome = self.local.perform(hub, &operation).await;
+        if operation.is_about_one() && outcome.found > 0 {
+            return Ok(outcome);
+        }
+        let count_max = match &operation {
+            Operation::List { count_max, .. } => *count_max,
+            _ => 0,
+        };
+        outcome.add(self.nodes.ask(hub, operation).await?);
+        let id = |member: &Member| member.connection_id.clone();
+        outcome.members.sort_by_cached_key(id);
+        outcome.members.truncate(count_max);
+        Ok(outcome)
+    }
+}

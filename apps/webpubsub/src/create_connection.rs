@@ -1,0 +1,126 @@
+//! Creation of a connection: the code behind the hub is asked, and rights, user and groups are settled.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use polywire_core::{
+    ClientId, ConnectionId, Identity, Origin,
+    http::{Request, Response, text},
+    transport::websocket::upgrade,
+};
+use rand::distr::{Alphanumeric, SampleString};
+
+use crate::{
+    broker::Broker,
+    connection::{Connection, NewConnection},
+    event::{self, ConnectRequest},
+    keys::Claims,
+    names::{HubName, NAME},
+    protocol::Protocol,
+    rights::{Right, Rights},
+};
+
+/// Makes the connection of somebody whose token is good, and says which groups it begins with.
+///
+/// # Errors
+/// The answer that refuses it.
+pub(crate) async fn create_connection(
+    broker: &Broker,
+    request: &Request,
+    hub: HubName,
+    protocol: Option<Protocol>,
+    offered: Vec<String>,
+    claims: Claims,
+) -> Result<(Arc<Connection>, Vec<String>), Response> {
+    let refuse = |status, message: &str| text(status, format!("{message}\n"));
+    let credentials = request.credentials(NAME);
+    let mut protocol = match protocol {
+        Some(protocol) => protocol,
+        None => {
+            let mode = credentials.query_value("webpubsub_mode");
+            let send_to = match mode.as_deref() {
+                Some(mode) if mode.eq_ignore_ascii_case("sendToGroup") => {
+                    let group = credentials.query_value("group");
+                    let message = "webpubsub_mode=sendToGroup needs the name of a group.";
+                    Some(group.ok_or_else(|| refuse(StatusCode::BAD_REQUEST, message))?)
+                }
+                _ => None,
+            };
+            Protocol::Simple {
+                send_to,
+                subprotocol: None,
+            }
+        }
+    };
+    let random = |length| Alphanumeric.sample_string(&mut rand::rng(), length);
+    let id = random(24);
+    let mut user = claims.sub.clone().filter(|user| !user.is_empty());
+    let mut roles = claims.role.as_slice().to_vec();
+    let mut groups = claims.group.as_slice().to_vec();
+    let mut kept = None;
+    if let Some(handler) = broker.handlers.of(&hub) {
+        // Nobody is asked about a request that cannot become a connection.
+        upgrade(request, None).map_err(|error| error.response())?;
+        let asked = ConnectRequest::new(
+            event::Connection::new(
+                id.clone(),
+                hub.as_str().to_owned(),
+                user.clone(),
+                protocol.subprotocol().map(str::to_owned),
+                None,
+            ),
+            claims.to_json(),
+            without_token(&request.query),
+            request.headers.clone(),
+            offered.clone(),
+        );
+        let welcome = handler.connect(&asked).await.map_err(|failure| {
+            let status = StatusCode::from_u16(failure.status);
+            refuse(status.unwrap_or(StatusCode::UNAUTHORIZED), &failure.message)
+        })?;
+        user = welcome.user.or(user);
+        roles.extend(welcome.roles);
+        groups.extend(welcome.groups);
+        kept = welcome.state;
+        if let Protocol::Simple { subprotocol, .. } = &mut protocol {
+            // A browser would not take one that it did not offer.
+            *subprotocol = welcome.subprotocol.filter(|name| offered.contains(name));
+        }
+    }
+    let client = user.as_deref().and_then(|user| ClientId::new(user).ok());
+    let rights = Rights::of_roles(roles.iter().map(String::as_str));
+    if let Protocol::Simple {
+        send_to: Some(group),
+        ..
+    } = &protocol
+        && !rights.allows(Right::Send, group)
+    {
+        let message = "The token has no role to send to this group.";
+        return Err(refuse(StatusCode::FORBIDDEN, message));
+    }
+    let mut origin = Origin::new(NAME, Identity::anybody()).peer(request.peer);
+    let connection = ConnectionId::next(broker.space.hub().node());
+    origin.connection = Some(connection);
+    origin.client = client;
+    let connection = Connection::new(NewConnection {
+        id,
+        formats: broker.hubs.formats(&hub),
+        hub,
+        user,
+        protocol,
+        connection,
+        reconnection_token: random(48),
+        origin,
+        rights,
+        state: kept,
+    });
+    Ok((connection, groups))
+}
+
+fn without_token(query: &str) -> String {
+    let pairs = query.split('&');
+    let others: Vec<_> = pairs
+        .filter(|pair| !pair.starts_with("access_token="))
+        .collect();
+    others.join("&")
+}

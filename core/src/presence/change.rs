@@ -1,0 +1,78 @@
+//! Changes in who is present, as nodes tell each other.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{channel::Channel, identity::ClientId, publication::JsonText};
+
+/// A client came to the node, or went, or says something else about itself.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Change {
+    pub(crate) what: What,
+    channel: String,
+    client: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    state: Option<JsonText>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum What {
+    Here,
+    /// It is not on the node any more.
+    Gone {
+        /// The node knew of no other node that it is on, and told the members.
+        is_last: bool,
+    },
+    /// It is to be on no node any more.
+    Left,
+    State,
+}
+
+impl Change {
+    pub(crate) fn here(channel: &Channel, client: &ClientId, state: Option<&JsonText>) -> Self {
+        Self::new(What::Here, channel, client, state)
+    }
+
+    pub(crate) fn gone(channel: &Channel, client: &ClientId, is_last: bool) -> Self {
+        Self::new(What::Gone { is_last }, channel, client, None)
+    }
+
+    pub(crate) fn left(channel: &Channel, client: &ClientId) -> Self {
+        Self::new(What::Left, channel, client, None)
+    }
+
+    pub(crate) fn state(channel: &Channel, client: &ClientId, state: Option<&JsonText>) -> Self {
+        Self::new(What::State, channel, client, state)
+    }
+
+    fn new(what: What, channel: &Channel, client: &ClientId, state: Option<&JsonText>) -> Self {
+        Self {
+            what,
+            channel: channel.as_str().to_owned(),
+            // Keeps whether the client wrote a number.
+            client: serde_json::to_value(client).unwrap_or_default(),
+            state: state.cloned(),
+        }
+    }
+
+    /// Bytes that it takes in a message, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let client = self.client.as_str().map_or(20, str::len);
+        let state = self.state.as_ref().map_or(0, |state| state.as_str().len());
+        60 + self.channel.len() + client + state
+    }
+
+    pub(crate) fn membership(&self) -> Option<(Channel, ClientId)> {
+        let client = match &self.client {
+            Value::Number(number) => ClientId::number(number),
+            Value::String(text) => ClientId::new(text).ok()?,
+            _ => return None,
+        };
+        Some((Channel::new(&self.channel).ok()?, client))
+    }
+
+    pub(crate) fn stated(&self) -> Option<JsonText> {
+        self.state.clone()
+    }
+}

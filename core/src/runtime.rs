@@ -1,0 +1,112 @@
+//! What all connections of a server share.
+
+use std::{fmt, future::Future, sync::Arc};
+
+use tokio::sync::Semaphore;
+use tokio_util::{
+    sync::CancellationToken, task::TaskTracker, task::task_tracker::TaskTrackerToken,
+};
+
+use crate::{delivery::Flusher, limits::Limits, wheel::Wheel};
+
+/// What all connections of a server share: limits, timers, the flusher, and the tasks that a stop waits for.
+pub struct Runtime {
+    limits: Limits,
+    flusher: Arc<Flusher>,
+    wheel: Arc<Wheel>,
+    tasks: TaskTracker,
+    /// One permit for each TLS handshake that may be under way.
+    handshakes: Semaphore,
+    stopping: CancellationToken,
+    stopped: CancellationToken,
+}
+
+impl Runtime {
+    /// A runtime whose background tasks run on the current tokio runtime.
+    pub(crate) fn start(limits: Limits) -> Arc<Self> {
+        let lanes = std::thread::available_parallelism().map_or(1, usize::from);
+        // None at all would be TLS that is never served.
+        let handshakes = limits.tls_handshakes_max.clamp(1, Semaphore::MAX_PERMITS);
+        let runtime = Arc::new(Self {
+            handshakes: Semaphore::new(handshakes),
+            limits,
+            flusher: Flusher::new(lanes),
+            wheel: Arc::default(),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            stopped: CancellationToken::new(),
+        });
+        runtime.flusher.run(&runtime.stopped);
+        tokio::spawn(runtime.wheel.clone().run(runtime.stopped.clone()));
+        runtime
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Writes what was enqueued.
+    pub fn flusher(&self) -> &Arc<Flusher> {
+        &self.flusher
+    }
+
+    /// The clock of all connections.
+    pub fn wheel(&self) -> &Arc<Wheel> {
+        &self.wheel
+    }
+
+    /// Permits for TLS handshakes.
+    pub(crate) fn handshakes(&self) -> &Semaphore {
+        &self.handshakes
+    }
+
+    /// Is cancelled when the server begins to stop.
+    pub fn stopping(&self) -> CancellationToken {
+        self.stopping.clone()
+    }
+
+    /// Is cancelled when the server has stopped.
+    pub(crate) fn stopped(&self) -> CancellationToken {
+        self.stopped.clone()
+    }
+
+    /// Spawns a task that a stop waits for.
+    pub fn spawn<F>(&self, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.tasks.spawn(task);
+    }
+
+    /// A stop waits until it is dropped.
+    pub(crate) fn hold(&self) -> TaskTrackerToken {
+        self.tasks.token()
+    }
+
+    /// Begins to stop: nothing is accepted any more and every session is told.
+    pub(crate) fn stop_accepting(&self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        self.wheel.stop_all();
+    }
+
+    /// Waits until every task has ended.
+    pub(crate) async fn drained(&self) {
+        self.tasks.wait().await;
+    }
+
+    /// Ends the background tasks.
+    pub(crate) fn halt(&self) {
+        self.stopping.cancel();
+        self.stopped.cancel();
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("tasks", &self.tasks.len())
+            .finish_non_exhaustive()
+    }
+}
