@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use polywire_core::{AuthenticationError, AuthenticationPolicy, Credentials, Identity};
 
-use super::ApiKeySettings;
+use super::settings::ApiKeySettings;
 use crate::secret::Secret;
 
 /// Lets in whoever shows a secret in the query string, as in `/debug/?api_key=secret`.

@@ -6,7 +6,7 @@ use polywire_core::{
     AuthenticationError, AuthenticationPolicy, Credentials, Identity, settings::Problem,
 };
 
-use super::HeaderSettings;
+use super::settings::HeaderSettings;
 use crate::secret::Secret;
 
 /// Lets in whoever shows a secret in a header of the request.

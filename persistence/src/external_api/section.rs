@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use polywire_core::settings::{Problem, Settings};
 use serde::Deserialize;
 
-use super::ExternalApiSettings;
+use super::settings::ExternalApiSettings;
 
 /// `[external_api]`
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
