@@ -86,13 +86,13 @@ pub struct EmitterSettings {
     pub sys_interval_secs: u32,
 }
 
-/// Which faces an address shows.
+/// Which protocols an address offers: the setting `face`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Faces {
     /// Both: the first topic of a connection decides. With [`authenticate`](crate::Emitter::authenticate), clients
-    /// with a password are shown the plain one and others the Emitter one.
+    /// with a password speak plain MQTT and others the Emitter protocol.
     #[default]
     Both,
     /// The Emitter protocol alone.
