@@ -38,6 +38,11 @@ impl Channel {
         }
     }
 
+    /// The channel of this name among those that apps use among themselves: see [`RESERVED`].
+    pub fn reserved(name: &str) -> Self {
+        Self(format!("{RESERVED}{name}").into())
+    }
+
     /// True when it is one of those that apps use among themselves: see [`RESERVED`].
     pub fn is_reserved(&self) -> bool {
         self.0.starts_with(RESERVED)

@@ -3,6 +3,7 @@
 //!
 //! It knows no protocol of any app and no store: those are other crates that depend on this one.
 
+pub mod cryptography;
 pub mod delivery;
 pub mod settings;
 pub mod space;
@@ -39,6 +40,7 @@ pub use self::{
     authentication::{AuthenticationError, AuthenticationPolicy, Credentials},
     backend::{Attempt, BackendError, BackendStatus, PubSubBackend},
     channel::{Channel, InvalidChannel},
+    cluster::{Asked, Cluster, ClusterHandler, ClusterService, Unanswered},
     dispatcher::{
         Command, Dispatcher, Event, Handler, Handlers, Origin, Refusal, RefusalKind,
         StandardDispatcher, Verdict,
@@ -62,7 +64,7 @@ pub use self::{
         decode_draft, encode_draft,
     },
     receipt::Receipt,
-    registry::{OnChange, Registry, RegistryError},
+    registry::{LazyRegistry, OnChange, Registry, RegistryError},
     runner::{
         AppRunner, BindFailure, Builder, Composition, FromSettings, Listen, Server, StartError,
     },

@@ -88,6 +88,7 @@ pub(crate) fn now() -> u64 {
 impl Keys {
     /// These keys, or a random one.
     pub(crate) fn new(primary: Option<String>, secondary: Option<String>) -> Self {
+        polywire_core::cryptography::install();
         let primary = primary.unwrap_or_else(|| Alphanumeric.sample_string(&mut rand::rng(), 43));
         let keys = [Some(&primary), secondary.as_ref()].into_iter().flatten();
         // The text itself is the secret, also where it looks like base64.

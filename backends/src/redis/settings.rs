@@ -140,8 +140,7 @@ impl RedisSettings {
         }
         let info = self.address()?;
         if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
-            // An error only says that the program has chosen a provider already, which is as good.
-            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+            polywire_core::cryptography::install();
         }
         // Pushes, which tell of a lost connection, exist in this version of the protocol only.
         let mut access = info

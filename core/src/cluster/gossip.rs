@@ -16,13 +16,11 @@ use super::{
     peers::Peers,
 };
 use crate::{
-    channel::{Channel, RESERVED},
-    delivery::{Fanout, Receiver},
-    identity::{ClientId, ConnectionId, NodeId},
-    interest::Interest,
+    channel::Channel,
+    identity::NodeId,
     presence::{Changes, parts},
-    publication::{Draft, JsonText, Payload, Retention},
-    space::Space,
+    publication::{Draft, JsonText, Payload, Publication, Retention},
+    space::{ChannelListener, Space},
 };
 
 /// How often a node says that it is there.
@@ -37,6 +35,8 @@ pub(crate) struct Gossip {
     changes: Arc<Changes>,
     channel: Channel,
     inbox: Arc<Inbox>,
+    /// Hears the others, from the start of the task.
+    listener: Option<ChannelListener>,
     number: u64,
     /// Everybody is to be told of, as soon as the others can be reached.
     is_behind: bool,
@@ -48,24 +48,15 @@ pub(crate) struct Gossip {
 /// look into the table.
 struct Inbox {
     own: NodeId,
-    connection: ConnectionId,
     space: Weak<Space>,
     peers: Mutex<Peers>,
     /// There is something to do.
     wake: Notify,
 }
 
-impl Receiver for Inbox {
-    fn connection(&self) -> ConnectionId {
-        self.connection
-    }
-
-    fn client(&self) -> Option<ClientId> {
-        None
-    }
-
-    fn deliver(&self, fanout: &mut Fanout<'_>) {
-        let Payload::Json(json) = &fanout.publication().payload else {
+impl Inbox {
+    fn hear(&self, publication: &Publication) {
+        let Payload::Json(json) = &publication.payload else {
             return;
         };
         let message = serde_json::from_str::<Message>(json.as_str());
@@ -82,11 +73,10 @@ impl Gossip {
     /// `None` where there are no other nodes.
     pub(crate) fn of(space: &Arc<Space>) -> Option<Self> {
         let changes = space.presence().changes()?;
-        let channel = Channel::new(&format!("{RESERVED}presence")).ok()?;
+        let channel = Channel::reserved("presence");
         let own = space.hub().node();
         let inbox = Inbox {
             own,
-            connection: ConnectionId::next(own),
             space: Arc::downgrade(space),
             peers: Mutex::new(Peers::new(own)),
             wake: Notify::new(),
@@ -96,6 +86,7 @@ impl Gossip {
             changes,
             channel,
             inbox: Arc::new(inbox),
+            listener: None,
             number: 0,
             is_behind: false,
             rounds: 0,
@@ -105,9 +96,10 @@ impl Gossip {
     /// Runs until the server has stopped: what clients do while it stops is told too. The clients of a node that
     /// is gone count as present for the time of silence, in which they may come back to another.
     pub(crate) async fn run(mut self) {
-        let interest = Interest::Channel(self.channel.clone());
         let (space, inbox) = (self.space.clone(), self.inbox.clone());
-        space.follow(&interest, inbox.clone()).await;
+        let hearing = inbox.clone();
+        let hear = move |publication: &Publication| hearing.hear(publication);
+        self.listener = Some(space.listen(self.channel.clone(), hear).await);
         let (stopping, stopped) = (space.runtime().stopping(), space.runtime().stopped());
         // A stop waits until the others were told of it.
         let mut farewell = Some(space.runtime().hold());
@@ -144,7 +136,7 @@ impl Gossip {
         };
         let draft = Draft::new(self.channel.clone(), Payload::Json(text))
             .retention(Retention::NONE)
-            .except(self.inbox.connection);
+            .except(self.listener.as_ref().map(ChannelListener::connection));
         self.space.publish_reserved(draft).await.is_ok()
     }
 

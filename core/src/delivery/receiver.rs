@@ -1,4 +1,4 @@
-//! What the hub delivers to.
+//! Receivers: what the hub delivers to.
 
 use crate::identity::{ClientId, ConnectionId};
 
@@ -9,8 +9,10 @@ pub trait Receiver: Send + Sync + 'static {
     /// Whose it is.
     fn connection(&self) -> ConnectionId;
 
-    /// The client, once it has an identity.
-    fn client(&self) -> Option<ClientId>;
+    /// The client, once it has an identity. Default: none, as for what is no client's connection.
+    fn client(&self) -> Option<ClientId> {
+        None
+    }
 
     /// Takes one publication.
     ///

@@ -1,11 +1,14 @@
 //! Registries: small documents that all nodes share.
 
+mod lazy;
 mod message;
 mod table;
 
+pub use self::lazy::LazyRegistry;
+
 use std::{
     fmt,
-    sync::{Arc, Weak},
+    sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
@@ -21,15 +24,11 @@ use self::{
 };
 use crate::{
     backend::BackendError,
-    channel::{Channel, RESERVED},
-    delivery::{Fanout, Receiver},
-    hub::JoinNumber,
-    identity::{ClientId, ConnectionId},
-    interest::Interest,
+    channel::Channel,
     persistence::{HistoryError, Query, Span},
     publication::{Draft, JsonText, Payload, Publication, Retention, Target, Timetoken},
     receipt::Receipt,
-    space::Space,
+    space::{ChannelListener, Space},
 };
 
 /// How often nodes compare what they have.
@@ -54,7 +53,8 @@ pub type OnChange = Box<dyn Fn(&str, Option<&JsonText>) + Send + Sync>;
 /// While other nodes cannot be reached a change may count on this node only; when they can be again the
 /// latest change of each key wins.
 pub struct Registry {
-    connection: ConnectionId,
+    /// Hears the changes as long as there is this registry.
+    listener: OnceLock<ChannelListener>,
     space: Weak<Space>,
     channel: Channel,
     bytes_max: usize,
@@ -107,10 +107,9 @@ impl Registry {
         bytes_max: usize,
         on_change: OnChange,
     ) -> Result<Arc<Self>, RegistryError> {
-        let channel = Channel::new(&format!("{RESERVED}registry/{name}"));
-        let channel = channel.map_err(|_| RegistryError::Stopping)?;
+        let channel = Channel::reserved(&format!("registry/{name}"));
         let registry = Arc::new(Self {
-            connection: ConnectionId::next(space.hub().node()),
+            listener: OnceLock::new(),
             space: Arc::downgrade(space),
             channel: channel.clone(),
             bytes_max,
@@ -119,15 +118,16 @@ impl Registry {
             asked: Notify::new(),
         });
         // First this, so that nothing is missed that comes while the past is read.
-        let interest = Interest::Channel(channel);
-        let joined = Joined {
-            space,
-            number: Some(space.hub().join(&interest, registry.clone())),
-            interest,
+        let weak = Arc::downgrade(&registry);
+        let hear = move |publication: &Publication| {
+            if let Some(registry) = weak.upgrade() {
+                registry.hear(publication);
+            }
         };
-        space.follow_elsewhere(&joined.interest).await;
+        let listener = space.listen(channel, hear).await;
         registry.read_kept(space).await?;
-        joined.keep();
+        // Set once: nobody else has it yet.
+        let _ = registry.listener.set(listener);
         if space.is_shared() {
             tokio::spawn(registry.clone().compare(space.clone()));
         }
@@ -321,41 +321,6 @@ struct Compacting<'r>(&'r Registry);
 impl Drop for Compacting<'_> {
     fn drop(&mut self) {
         self.0.state.lock().is_compacting = false;
-    }
-}
-
-/// A registry that is being opened: it leaves its channel if that comes to nothing.
-struct Joined<'s> {
-    space: &'s Space,
-    interest: Interest,
-    number: Option<JoinNumber>,
-}
-
-impl Joined<'_> {
-    fn keep(mut self) {
-        self.number = None;
-    }
-}
-
-impl Drop for Joined<'_> {
-    fn drop(&mut self) {
-        if let Some(number) = self.number.take() {
-            self.space.hub().leave(&self.interest, number);
-        }
-    }
-}
-
-impl Receiver for Registry {
-    fn connection(&self) -> ConnectionId {
-        self.connection
-    }
-
-    fn client(&self) -> Option<ClientId> {
-        None
-    }
-
-    fn deliver(&self, fanout: &mut Fanout<'_>) {
-        self.hear(fanout.publication());
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     interest::Interest,
     pattern::Pattern,
     presence::{Lease, TouchOutcome},
-    publication::{JsonText, PresenceAction, PresenceEvent},
+    publication::{JsonText, PresenceAction},
 };
 
 /// How often it is looked whether a client's time is over.
@@ -125,27 +125,6 @@ impl Space {
             self.dispatcher.handle(origin, &event).await;
         }
         was_present
-    }
-
-    async fn tell(&self, action: PresenceAction, channel: &Channel, client: &ClientId) {
-        let event = self.presence_event(action, channel, client);
-        self.announce(channel, event, None).await;
-    }
-
-    /// What the members are told of a client on a channel: how many are there now, and what it says about itself as
-    /// long as it is present.
-    pub fn presence_event(
-        &self,
-        action: PresenceAction,
-        channel: &Channel,
-        client: &ClientId,
-    ) -> PresenceEvent {
-        PresenceEvent {
-            action,
-            client: Some(client.clone()),
-            occupancy: self.presence.occupancy(channel),
-            state: self.presence.state(channel, client).flatten(),
-        }
     }
 
     /// Removes clients without a connection whose time is over, and tells the members, until the server

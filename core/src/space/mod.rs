@@ -1,13 +1,16 @@
 //! The channel space that all apps share.
 
+mod announce;
 mod attachment;
 mod connectionless;
+mod listen;
 mod public_history;
 mod replay;
 
 use self::public_history::PublicHistory;
 pub use self::{
     attachment::{Attachment, Subscribed},
+    listen::ChannelListener,
     replay::Replay,
 };
 pub use crate::{
@@ -24,14 +27,12 @@ use crate::{
     authentication::{AuthenticationError, AuthenticationPolicy, Credentials},
     backend::{Attempt, BackendError, BackendStatus, PubSubBackend},
     channel::Channel,
-    delivery::Receiver,
     dispatcher::{Command, Dispatcher, Event, Origin, Refusal, RefusalKind, Verdict},
     hub::Hub,
     identity::{ClientId, Permissions},
-    interest::Interest,
     limits::Limits,
     persistence::{History, PersistencePolicy},
-    publication::{Draft, Kind, Payload, PresenceEvent, Retention, Target},
+    publication::{Draft, Target},
     receipt::Receipt,
     runtime::Runtime,
 };
@@ -206,39 +207,6 @@ impl Space {
         Ok(Some(receipt))
     }
 
-    /// Tells the members of a channel of a change in who is there, once the other nodes know it too: who hears
-    /// of it and asks any node who is there is not contradicted. Where other nodes cannot be reached, members on
-    /// this node are told.
-    pub async fn announce(
-        &self,
-        channel: &Channel,
-        event: PresenceEvent,
-        except: Option<crate::ConnectionId>,
-    ) {
-        self.presence.told().await;
-        self.announce_at_once(channel, event, except).await;
-    }
-
-    pub(crate) async fn announce_at_once(
-        &self,
-        channel: &Channel,
-        event: PresenceEvent,
-        except: Option<crate::ConnectionId>,
-    ) {
-        let payload = Payload::text("");
-        let draft = Draft::new(channel.clone(), payload)
-            .publisher(event.client.clone())
-            .kind(Kind::Presence(event))
-            .except(except)
-            .retention(Retention::NONE);
-        if let Err(error) = self.backend.publish(draft).await {
-            tracing::debug!(
-                error = &error as &dyn std::error::Error,
-                "announced on this node only"
-            );
-        }
-    }
-
     /// Publishes to an app's own channel, whose name begins with [`RESERVED`], without asking anybody.
     ///
     /// # Errors
@@ -250,21 +218,6 @@ impl Space {
     /// Publishes what this server says of itself, on this node only, without asking anybody. It is not kept.
     pub fn publish_here(&self, draft: Draft) {
         self.hub.publish_unstored(draft);
-    }
-
-    /// Gives a receiver what is published, from now on and until the server stops, without asking anybody. Returns
-    /// when publications of other nodes arrive too.
-    pub(crate) async fn follow(&self, interest: &Interest, receiver: Arc<dyn Receiver>) {
-        self.hub.join(interest, receiver);
-        self.follow_elsewhere(interest).await;
-    }
-
-    /// Returns when publications of other nodes arrive too, for what was joined on this one.
-    pub(crate) async fn follow_elsewhere(&self, interest: &Interest) {
-        if let Err(error) = self.backend.subscribe(interest).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::debug!(error, ?interest, "followed on this node only, for now");
-        }
     }
 
     /// True when there may be other nodes.

@@ -18,6 +18,7 @@
 mod app;
 mod authentication;
 mod backend;
+mod bus;
 mod dispatcher;
 mod history;
 mod nodes;
@@ -33,6 +34,7 @@ pub use self::{
     app::app_laws,
     authentication::authentication_laws,
     backend::backend_laws,
+    bus::{Bus, BusBackend},
     dispatcher::dispatcher_laws,
     history::history_laws,
     nodes::backend_laws_of_nodes,

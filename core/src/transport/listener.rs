@@ -2,17 +2,25 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use socket2::{Domain, Protocol, Type};
 use tokio::net::TcpListener;
 
 use super::{arrival, tcp::Speakers};
 use crate::{
-    net::{Slots, Socket},
+    log_limiter::LogLimiter,
+    net::{ReserveDescriptor, Slots, Socket, is_out_of_descriptors},
     runtime::Runtime,
 };
 
 /// Connections that the kernel keeps for us until they are accepted.
 const BACKLOG: i32 = 4096;
+
+/// Connections that are turned away in a row where there are no descriptors.
+const TURNED_AWAY_MAX: usize = 64;
+
+/// How long descriptors have to be given back before the next try.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A bound address.
 #[derive(Debug)]
@@ -50,6 +58,7 @@ impl Listener {
     /// Serves `speakers` until the runtime stops.
     pub(crate) async fn serve(self, runtime: Arc<Runtime>, slots: Arc<Slots>, speakers: Speakers) {
         let stop = runtime.stopping();
+        let reserve = ReserveDescriptor::take();
         loop {
             let accepted = tokio::select! {
                 accepted = self.tcp.accept() => accepted,
@@ -58,7 +67,10 @@ impl Listener {
             match accepted {
                 Ok((tcp, peer)) => {
                     let Some(slot) = slots.take(peer.ip(), runtime.limits()) else {
-                        tracing::warn!(%peer, "refused a connection: too many are open");
+                        static TOO_MANY: LogLimiter = LogLimiter::new();
+                        if let Some(times) = TOO_MANY.allow() {
+                            tracing::warn!(%peer, times, "refused a connection: too many are open");
+                        }
                         continue;
                     };
                     // It fails only when the peer is gone already, which reading shows.
@@ -73,12 +85,43 @@ impl Listener {
                     );
                     runtime.spawn(arrival);
                 }
+                Err(error) if is_out_of_descriptors(&error) => {
+                    self.turn_away(&reserve);
+                    // Those that are served need the processor too.
+                    tokio::time::sleep(PAUSE).await;
+                }
                 Err(error) => {
-                    // Out of descriptors, mostly: wait for connections to end instead of spinning.
-                    tracing::warn!(%error, "could not accept a connection");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    static FAILED: LogLimiter = LogLimiter::new();
+                    if let Some(times) = FAILED.allow() {
+                        tracing::warn!(%error, times, "could not accept a connection");
+                    }
+                    // Out of memory, mostly: wait for connections to end instead of spinning.
+                    tokio::time::sleep(PAUSE).await;
                 }
             }
+        }
+    }
+
+    /// Accepts and closes what cannot be served for want of descriptors.
+    fn turn_away(&self, reserve: &ReserveDescriptor) {
+        static OUT_OF_DESCRIPTORS: LogLimiter = LogLimiter::new();
+        let mut closed = 0;
+        for _ in 0..TURNED_AWAY_MAX {
+            let mut is_one = false;
+            let was_there = reserve.lend(|| {
+                is_one = matches!(self.tcp.accept().now_or_never(), Some(Ok(_)));
+            });
+            if !(was_there && is_one) {
+                break;
+            }
+            closed += 1;
+        }
+        if let Some(times) = OUT_OF_DESCRIPTORS.allow() {
+            tracing::warn!(
+                address = %self.address, closed, times,
+                "closed new connections: no file descriptors are left; raise the limit (ulimit -n), or lower \
+                 limits.connections_max below it"
+            );
         }
     }
 }

@@ -118,8 +118,7 @@ impl ExternalApiSettings {
                 "a timeout is 0, so that nothing would ever be in time; set it to a second or more",
             ));
         }
-        // An error only says that the program has chosen a provider already, which is as good.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        polywire_core::cryptography::install();
         let mut builder = Client::builder()
             // A redirect could lead a publication to a place that nobody chose.
             .redirect(redirect::Policy::none())

@@ -96,8 +96,7 @@ impl RedisStreamSettings {
         let info = self.url.as_str().into_connection_info();
         let info = info.map_err(|_| invalid())?;
         if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
-            // An error only says that the program has chosen a provider already, which is as good.
-            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+            polywire_core::cryptography::install();
         }
         let mut access = info.redis_settings().clone();
         if let Some(password) = &self.password {

@@ -4,9 +4,10 @@ use std::{path::Path, sync::Arc};
 
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore,
-    crypto::aws_lc_rs,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
+
+use polywire_core::cryptography;
 
 use super::ClientError;
 
@@ -38,7 +39,7 @@ pub(super) fn trusting_nobody() -> Result<Arc<ClientConfig>, ClientError> {
 }
 
 fn with_roots(roots: RootCertStore) -> Result<Arc<ClientConfig>, ClientError> {
-    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let config = ClientConfig::builder_with_provider(cryptography::provider())
         .with_safe_default_protocol_versions()
         .map_err(ClientError::Tls)?
         .with_root_certificates(roots)

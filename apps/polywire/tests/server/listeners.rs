@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::{
     command_line::refused,
     support::{
-        HttpConnection, ServerOptions, WebSocketClient, config_file,
+        HttpConnection, SOON, ServerOptions, WebSocketClient, config_file, eventually,
         tls::{Files, LineClient, Pair, connect, connect_tcp, get, trusting},
     },
 };
@@ -283,4 +283,47 @@ fn an_open_protocol_is_refused_at_an_address_that_others_reach() {
     let lines = server.next_address();
     LineClient::new(connect_tcp(lines)).join("x");
     assert_eq!(server.process.stderr(), "");
+}
+
+/// Without descriptors a server could accept nobody, and would leave clients waiting in the kernel's queue.
+#[test]
+fn without_descriptors_new_connections_are_closed_and_old_ones_served() {
+    const DESCRIPTORS: usize = 128;
+    let server = ServerOptions::new(&[]).descriptors_max(DESCRIPTORS).start();
+    let mut canary = LineClient::new(connect_tcp(server.address));
+    canary.join("news");
+    for round in 0..2 {
+        let mut open = Vec::new();
+        let mut closed = 0;
+        // Each is served or closed: none waits.
+        while closed < 50 {
+            let mut stream = connect_tcp(server.address);
+            stream.set_read_timeout(Some(SOON)).unwrap();
+            stream
+                .write_all(b"GET /connect HTTP/1.1\r\nhost: h\r\n\r\n")
+                .unwrap();
+            match stream.read(&mut [0; 16]) {
+                Ok(1..) => open.push(stream),
+                Ok(0) => closed += 1,
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => closed += 1,
+                Err(error) => panic!("neither served nor closed: {error}"),
+            }
+            assert!(open.len() < DESCRIPTORS);
+        }
+        canary.publish("news", round);
+        canary.receive();
+        drop(open);
+        eventually("connections are served again", SOON, || {
+            let mut stream = connect_tcp(server.address);
+            stream.set_read_timeout(Some(SOON)).unwrap();
+            // It may be closed while it is written to.
+            let _ = stream.write_all(b"GET /connect HTTP/1.1\r\nhost: h\r\n\r\n");
+            matches!(stream.read(&mut [0; 16]), Ok(1..)).then_some(())
+        });
+    }
+    let said = server.process.stderr();
+    let lines = said
+        .lines()
+        .filter(|line| line.contains("no file descriptors are left"));
+    assert!((1..=2).contains(&lines.count()), "{said}");
 }

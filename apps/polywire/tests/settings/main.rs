@@ -3,6 +3,10 @@
 //!
 //! `POLYWIRE_TEST_WRITE=1 cargo test -p polywire --test settings` writes the file anew.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "the error of figment's Jail is as large as it is"
+)]
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::{fmt::Write, path::Path};

@@ -64,8 +64,7 @@ impl Caller {
         if template.has_private_address() && !webhook.allow_private_addresses {
             return Err(WebhookError::PrivateAddress);
         }
-        // An error only says that the program has chosen a provider already, which is as good.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        polywire_core::cryptography::install();
         let mut builder = Client::builder()
             // A redirect or a proxy could lead to an address that was not checked.
             .redirect(redirect::Policy::none())

@@ -5,13 +5,14 @@ use std::{fmt, fs, io, path::Path, sync::Arc, time::SystemTime};
 use parking_lot::{Mutex, RwLock};
 use rustls::{
     InconsistentKeys, ServerConfig,
-    crypto::{CryptoProvider, aws_lc_rs},
+    crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
 
 use super::{TlsError, TlsOptions};
+use crate::cryptography;
 
 /// The certificate of an address, with its files: handshakes take what is there when they begin.
 pub(crate) struct Certificate {
@@ -37,10 +38,8 @@ struct Seen {
 impl Certificate {
     /// Reads the files.
     pub(crate) fn load(options: &TlsOptions) -> Result<Arc<Self>, TlsError> {
-        // The program may have chosen a provider; nothing is installed here.
-        let provider = CryptoProvider::get_default()
-            .cloned()
-            .unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()));
+        // The program may have chosen one; nothing is installed here.
+        let provider = cryptography::provider();
         // Looked at before they are read: a change in between is then seen as one.
         let looks = Looks::of(options);
         let key = read(options, &provider)?;
@@ -68,7 +67,7 @@ impl Certificate {
             .with_no_client_auth()
             .with_cert_resolver(self.current.clone());
         // Clients come back without a full handshake, and the server keeps nothing for that.
-        config.ticketer = aws_lc_rs::Ticketer::new()?;
+        config.ticketer = ring::Ticketer::new()?;
         if http {
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
         }

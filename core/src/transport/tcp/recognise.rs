@@ -166,7 +166,7 @@ impl fmt::Debug for Speakers {
 
 #[cfg(test)]
 mod tests {
-    use rustls::{crypto::aws_lc_rs, server::ResolvesServerCertUsingSni};
+    use rustls::server::ResolvesServerCertUsingSni;
     use warp::Filter;
 
     use super::*;
@@ -194,12 +194,11 @@ mod tests {
 
     fn speakers(http: bool, braces: bool, tls: bool, tls_only: bool) -> Speakers {
         let config = || {
-            let config =
-                ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-                    .with_safe_default_protocol_versions()
-                    .unwrap()
-                    .with_no_client_auth()
-                    .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
+            let config = ServerConfig::builder_with_provider(crate::cryptography::provider())
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
             Arc::new(config)
         };
         let site = || http::Site {

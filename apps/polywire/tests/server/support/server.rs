@@ -43,6 +43,24 @@ impl ServerOptions {
         self
     }
 
+    /// With so many file descriptors at most.
+    pub(crate) fn descriptors_max(mut self, max: usize) -> Self {
+        let mut limited = Command::new("sh");
+        limited
+            .args(["-c", &format!("ulimit -n {max}; exec \"$0\" \"$@\"")])
+            .arg(self.command.get_program())
+            .args(self.command.get_args())
+            .current_dir(env!("CARGO_TARGET_TMPDIR"));
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => limited.env(name, value),
+                None => limited.env_remove(name),
+            };
+        }
+        self.command = limited;
+        self
+    }
+
     /// With a configuration file of this text.
     pub(crate) fn config(mut self, text: &str) -> Self {
         let path = config_file(text);

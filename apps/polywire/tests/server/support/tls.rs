@@ -94,7 +94,7 @@ pub(crate) fn client_config(
     for pair in trusted {
         roots.add(pair.der.clone()).unwrap();
     }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = polywire_core::cryptography::provider();
     let config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)
         .unwrap()
