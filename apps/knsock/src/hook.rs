@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use polywire_core::Origin;
 
-use super::Command;
+use crate::command::Command;
 
 /// What becomes of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
