@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, OnceLock, Weak, atomic::AtomicU64},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -22,17 +22,26 @@ use tokio::time::timeout;
 use warp::{Filter, Rejection, filters::BoxedFilter};
 
 use crate::{
-    client::Encoders,
-    door::{Door, Mqtt},
-    encoder::PublishEncoder,
-    face::{self, Faces, Service},
-    keys::{self, Keyring, Licence, OwnKeys, Pattern, Permissions},
-    retained::Retained,
-    sessions::Sessions,
-    settings::{EmitterSettings, InvalidSetting, SessionLimits, check_master_key},
-    shared::{NAME, Shared},
-    sys::Sys,
-    version::Version,
+    broker::{
+        context::BrokerContext, counters::Counters, refused_filters::RefusedFilters,
+        retained::RetainedMessages, shared_subscriptions::SharedSubscriptions,
+        sys_topics::SysTopics,
+    },
+    clock::now,
+    codec::{
+        encoder::{Encoders, PublishEncoder},
+        version::Version,
+    },
+    delivery::{budget::Budget, queue_log::QueueLogs},
+    emitter_mode::{
+        context::EmitterContext,
+        keys::{Keyring, Licence, OwnKeys, Pattern, Permissions},
+        pages,
+    },
+    server::{tcp::TcpEndpoint, websocket::WebSocketEndpoint},
+    session::context::SessionContext,
+    sessions::manager::SessionManager,
+    settings::{EmitterSettings, Faces, InvalidSetting, NAME, SessionLimits, check_master_key},
 };
 
 /// What a packet may be longer than a message: its topic and the rest.
@@ -49,12 +58,12 @@ pub struct Emitter {
     faces: Faces,
     secret: Secret,
     licence: Option<Licence>,
-    refused_filters: Arc<[String]>,
-    sessions: SessionLimits,
+    refused_filters: RefusedFilters,
+    session_limits: SessionLimits,
     keep_alive_secs_max: u16,
     sys_interval: Duration,
     /// One for all addresses and transports: a client id is taken over wherever it comes from.
-    shared: Arc<OnceLock<Arc<Shared>>>,
+    started: Arc<OnceLock<Arc<SessionManager>>>,
 }
 
 /// What signs keys.
@@ -72,14 +81,14 @@ impl Default for Emitter {
         Self {
             authenticate: settings.authenticate,
             token_place: TokenPlace::Query("api_key".into()),
-            faces: Faces::Both,
+            faces: settings.face,
             secret: Secret::Random(Alphanumeric.sample_string(&mut rand::rng(), 32)),
             licence: None,
-            refused_filters: Arc::new([]),
-            sessions: SessionLimits::default(),
+            refused_filters: RefusedFilters::default(),
+            session_limits: SessionLimits::default(),
             keep_alive_secs_max: settings.keep_alive_secs_max,
             sys_interval: Duration::from_secs(settings.sys_interval_secs.into()),
-            shared: Arc::default(),
+            started: Arc::default(),
         }
     }
 }
@@ -152,14 +161,14 @@ impl Emitter {
         mut self,
         filters: impl IntoIterator<Item = F>,
     ) -> Self {
-        self.refused_filters = filters.into_iter().map(Into::into).collect();
+        self.refused_filters = filters.into_iter().collect();
         self
     }
 
     /// Sets what sessions may take that outlive their connections.
     #[must_use]
     pub fn sessions(mut self, limits: SessionLimits) -> Self {
-        self.sessions = limits;
+        self.session_limits = limits;
         self
     }
 
@@ -197,7 +206,7 @@ impl Emitter {
     ) -> Result<String, InvalidSetting> {
         let target = Pattern::parse(channel).map_err(|_| InvalidSetting::Target)?;
         let end = |life: Duration| {
-            u32::try_from(keys::now().saturating_add(life.as_secs())).unwrap_or(u32::MAX)
+            u32::try_from(now().saturating_add(life.as_secs())).unwrap_or(u32::MAX)
         };
         let permissions = Permissions::of_letters(permissions);
         Ok(self.own_keys().make(permissions, &target, life.map(end)))
@@ -211,8 +220,8 @@ impl Emitter {
 
     fn streams(&self, space: &Arc<Space>, faces: Faces) -> Arc<dyn TcpProtocol> {
         let limits = space.limits();
-        Arc::new(Mqtt {
-            shared: self.shared(space),
+        Arc::new(TcpEndpoint {
+            sessions: self.session_manager(space),
             faces,
             outbox: Arc::new(OutboxOptions {
                 bytes_max: limits.outbound_bytes_max,
@@ -234,52 +243,66 @@ impl Emitter {
 
     /// Reads what was there before a restart.
     async fn open(&self, space: &Arc<Space>) {
-        let shared = self.shared(space);
-        let opening = join(shared.retained.open(space), shared.sessions.open(&shared));
+        let sessions = self.session_manager(space);
+        let opening = join(
+            sessions.context.broker.retained.open(space),
+            sessions.open(),
+        );
         if timeout(START, opening).await.is_err() {
             tracing::warn!("what MQTT clients left behind cannot be read yet");
         }
     }
 
-    fn shared(&self, space: &Arc<Space>) -> Arc<Shared> {
-        let shared = self.shared.get_or_init(|| {
-            let every = self.sys_interval;
-            let sys = |shared: &Weak<Shared>| {
-                (!every.is_zero()).then(|| Arc::new(Sys::new(shared.clone(), every)))
-            };
-            let shared = Arc::new_cyclic(|shared| Shared {
-                space: space.clone(),
-                gate: self.authenticate.then(|| self.token_place.clone()),
-                packet_bytes_max: space.limits().message_bytes_max + PACKET_BYTES_MORE,
-                v3: encoders(Version::V3, ""),
-                v5: encoders(Version::V5, ""),
-                emitter: Service::new(
-                    space.clone(),
-                    Keyring::new(self.own_keys(), self.licence.clone()),
-                    self.refused_filters.clone(),
-                    encoders(Version::V3, "/"),
-                    encoders(Version::V5, "/"),
-                ),
-                retained: Retained::new(sys(shared)),
-                sessions: Sessions::new(shared.clone(), space, self.sessions),
-                packets_received: AtomicU64::new(0),
-                keep_alive_secs_max: self.keep_alive_secs_max,
-            });
-            tokio::spawn(Sessions::watch(Arc::downgrade(&shared)));
-            if let Some(sys) = shared.retained.sys().cloned() {
-                tokio::spawn(async move { sys.run().await });
+    fn session_manager(&self, space: &Arc<Space>) -> Arc<SessionManager> {
+        let started = self.started.get_or_init(|| {
+            let broker = Arc::new(self.broker(space));
+            if let Some(topics) = &broker.sys_topics {
+                tokio::spawn(SysTopics::run(Arc::downgrade(topics)));
             }
-            shared
+            let emitter = EmitterContext::new(
+                broker.clone(),
+                Keyring::new(self.own_keys(), self.licence.clone()),
+                encoders(Version::V3, "/"),
+                encoders(Version::V5, "/"),
+            );
+            SessionManager::start(SessionContext { broker, emitter })
         });
-        shared.clone()
+        started.clone()
+    }
+
+    fn broker(&self, space: &Arc<Space>) -> BrokerContext {
+        let (every, limits) = (self.sys_interval, self.session_limits);
+        let counters = Arc::new(Counters::default());
+        let retained = Arc::new(RetainedMessages::default());
+        let sys_topics = (!every.is_zero()).then(|| {
+            let (counters, retained) = (counters.clone(), retained.clone());
+            Arc::new(SysTopics::new(space.clone(), counters, retained, every))
+        });
+        BrokerContext {
+            space: space.clone(),
+            password_place: self.authenticate.then(|| self.token_place.clone()),
+            packet_bytes_max: space.limits().message_bytes_max + PACKET_BYTES_MORE,
+            v3: encoders(Version::V3, ""),
+            v5: encoders(Version::V5, ""),
+            retained,
+            sys_topics,
+            shared_subscriptions: SharedSubscriptions::default(),
+            refused_filters: self.refused_filters.clone(),
+            counters,
+            session_limits: limits,
+            budget: Arc::new(Budget::new(limits.bytes_max)),
+            queue_logs: QueueLogs::new(space),
+            keep_alive_secs_max: self.keep_alive_secs_max,
+        }
     }
 }
 
 async fn wants_websocket(headers: HeaderMap) -> Result<(), Rejection> {
     let upgrade = headers.get(header::UPGRADE);
-    match upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket")) {
-        true => Ok(()),
-        false => Err(warp::reject::not_found()),
+    if upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket")) {
+        Ok(())
+    } else {
+        Err(warp::reject::not_found())
     }
 }
 
@@ -300,18 +323,19 @@ impl App for Emitter {
     }
 
     fn routes(&self, space: &Arc<Space>) -> BoxedFilter<(Response,)> {
-        let shared = self.shared(space);
-        let options = Arc::new(Door::options(&shared));
-        let pages = face::routes(&shared.emitter);
-        let door: Arc<dyn Endpoint> = Arc::new(Door {
-            shared,
+        let sessions = self.session_manager(space);
+        let options = Arc::new(WebSocketEndpoint::options(&sessions.context.broker));
+        let pages = pages::routes(&sessions.context.emitter);
+        let endpoint: Arc<dyn Endpoint> = Arc::new(WebSocketEndpoint {
+            sessions,
             faces: self.faces,
         });
         let space = space.clone();
         let answer = move |request: Request| {
-            let (space, door, options) = (space.clone(), door.clone(), options.clone());
+            let (space, endpoint) = (space.clone(), endpoint.clone());
+            let options = options.clone();
             async move {
-                let served = serve(space.runtime(), &request, NAME, &door, &options).await;
+                let served = serve(space.runtime(), &request, NAME, &endpoint, &options).await;
                 served.unwrap_or_else(|error| error.response())
             }
         };

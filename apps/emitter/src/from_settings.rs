@@ -5,8 +5,8 @@ use std::time::Duration;
 use polywire_core::{Builder, Composition, FromSettings, Listen, settings::Problem};
 
 use crate::{
-    Emitter, Faces, SessionLimits,
-    settings::{EmitterSettings, FaceChoice},
+    app::Emitter,
+    settings::{EmitterSettings, SessionLimits},
 };
 
 impl FromSettings for Emitter {
@@ -26,11 +26,7 @@ impl FromSettings for Emitter {
             })
             .keep_alive_secs_max(settings.keep_alive_secs_max)
             .sys_interval(Duration::from_secs(settings.sys_interval_secs.into()))
-            .faces(match settings.face {
-                FaceChoice::Both => Faces::Both,
-                FaceChoice::Emitter => Faces::Emitter,
-                FaceChoice::Plain => Faces::Plain,
-            });
+            .faces(settings.face);
         if let Some(license) = &settings.license {
             let licensed = app.licence(license.reveal());
             app = licensed.map_err(|error| Problem::new("license", error.to_string()))?;

@@ -3,12 +3,13 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::{
-    connect::Connect,
-    face,
-    incoming::Incoming,
-    keys::{Keyring, Licence, OwnKeys, Pattern},
-    reader::PacketReader,
-    version::Version,
+    codec::{connect::Connect, incoming::Incoming, reader::PacketReader, version::Version},
+    emitter_mode::{
+        interest,
+        keys::{Keyring, Licence, OwnKeys, Pattern},
+        stored,
+        topic::{Address, Topic, has_form, tidy},
+    },
 };
 
 /// Bytes of a packet, at most.
@@ -43,9 +44,16 @@ fn read_connect(packet: BytesMut) -> Option<Version> {
     Connect::decode(packet).ok().map(|connect| connect.version)
 }
 
-/// Reads a topic.
+/// Reads a topic as both a message and a filter do.
 pub fn topics(text: &str) {
-    face::read_topic(text);
+    let _ = has_form(text);
+    let _ = Address::parse(text);
+    if let Ok(topic) = Topic::parse(&tidy(text)) {
+        let path = topic.path.as_str();
+        let is_below = |path| interest::pattern(path).is_some_and(|all| all.matches(path));
+        assert!(topic.path.is_wild() || is_below(path));
+        let _ = stored::span(&topic.options);
+    }
 }
 
 /// Reads keys, targets and licences, none of which may be taken for valid.

@@ -1,47 +1,20 @@
-//! What can be set, and what can be wrong with it.
+//! What can be set, what can be wrong with it, and what cannot be set.
 
 use std::net::SocketAddr;
 
 use polywire_core::settings::{Problem, Secret, Settings};
 use serde::Deserialize;
 
-use crate::keys::Licence;
+use crate::emitter_mode::keys::Licence;
 
-/// A setting cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvalidSetting {
-    /// The master key is too short, too long, or has other characters.
-    #[error("a master key has 16 to 256 characters: letters, digits, - and _")]
-    MasterKey,
-    /// The text is no licence.
-    #[error("this is not an Emitter licence of version 1, 2 or 3")]
-    Licence,
-    /// The channel of a key is no target.
-    #[error("write the channel of a key as a/b/ for one channel, or a/#/ for it and all below")]
-    Target,
-}
+/// The short name of the app.
+pub(crate) const NAME: &str = "emitter";
 
-/// What sessions may take that outlive their connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SessionLimits {
-    /// Seconds that a session lasts without a connection, at most, whatever its client asks for. 0 for none at all.
-    /// Default: a week.
-    pub expiry_secs_max: u32,
-    /// Bytes that wait for all clients together. When there are more the oldest messages make room for the
-    /// next of the same client, and no further sessions begin. Default: 256 MiB.
-    pub bytes_max: usize,
-}
+/// Messages of QoS 1 and 2 that are on their way in one direction, at most (Receive Maximum).
+pub(crate) const RECEIVE_MAX: u16 = 1000;
 
-impl Default for SessionLimits {
-    fn default() -> Self {
-        let settings = EmitterSettings::default();
-        Self {
-            expiry_secs_max: settings.session_expiry_secs_max,
-            bytes_max: settings.session_bytes_max,
-        }
-    }
-}
+/// Topic aliases in one direction, at most (Topic Alias Maximum).
+pub(crate) const TOPIC_ALIAS_MAX: u16 = 32;
 
 /// `[apps.emitter]`
 #[derive(Debug, Clone, Deserialize)]
@@ -51,7 +24,7 @@ pub struct EmitterSettings {
     pub authenticate: bool,
     /// What is shown on the addresses of the app: topics with keys (`emitter`), topics as they are (`plain`), or both:
     /// see [Emitter and MQTT](protocols/emitter.md). Default `both`.
-    pub face: FaceChoice,
+    pub face: Faces,
     /// Makes the keys of channels: 16 to 256 letters, digits, `-` and `_`; the same on all nodes. Another one ends all
     /// keys that were made. Default: a random one, shown at the start, or the `license`.
     pub master_key: Option<Secret>,
@@ -77,24 +50,11 @@ pub struct EmitterSettings {
     pub sys_interval_secs: u32,
 }
 
-/// Which faces of MQTT the app shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FaceChoice {
-    /// Topics with keys, and topics as they are: the first topic of a connection decides.
-    #[default]
-    Both,
-    /// Topics with keys.
-    Emitter,
-    /// Topics as they are.
-    Plain,
-}
-
 impl Default for EmitterSettings {
     fn default() -> Self {
         Self {
             authenticate: false,
-            face: FaceChoice::default(),
+            face: Faces::default(),
             master_key: None,
             license: None,
             plain_listen: None,
@@ -137,4 +97,55 @@ pub(crate) fn check_master_key(key: &str) -> Result<(), InvalidSetting> {
         true => Ok(()),
         false => Err(InvalidSetting::MasterKey),
     }
+}
+
+/// A setting cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidSetting {
+    /// The master key is too short, too long, or has other characters.
+    #[error("a master key has 16 to 256 characters: letters, digits, - and _")]
+    MasterKey,
+    /// The text is no licence.
+    #[error("this is not an Emitter licence of version 1, 2 or 3")]
+    Licence,
+    /// The channel of a key is no target.
+    #[error("write the channel of a key as a/b/ for one channel, or a/#/ for it and all below")]
+    Target,
+}
+
+/// What sessions may take that outlive their connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// Seconds that a session lasts without a connection, at most, whatever its client asks for. 0 for none at all.
+    /// Default: a week.
+    pub expiry_secs_max: u32,
+    /// Bytes that wait for all clients together. When there are more the oldest messages make room for the
+    /// next of the same client, and no further sessions begin. Default: 256 MiB.
+    pub bytes_max: usize,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        let settings = EmitterSettings::default();
+        Self {
+            expiry_secs_max: settings.session_expiry_secs_max,
+            bytes_max: settings.session_bytes_max,
+        }
+    }
+}
+
+/// Which faces an address shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase", expecting = "enum FaceChoice")]
+#[non_exhaustive]
+pub enum Faces {
+    /// Both: the first topic of a connection decides. With [`authenticate`](crate::Emitter::authenticate), clients
+    /// with a password are shown the plain one and others the Emitter one.
+    #[default]
+    Both,
+    /// The Emitter protocol alone.
+    Emitter,
+    /// MQTT with topics as they are.
+    Plain,
 }

@@ -1,41 +1,50 @@
-//! A session as it is written down: all but the messages that wait.
+//! The record of a session as it is written down: all but the messages that wait.
 
-use std::{
-    collections::{HashMap, HashSet},
-    num::NonZeroU16,
-    sync::Arc,
-};
+use std::{num::NonZeroU16, sync::Arc};
 
 use polywire_core::{ClientId, ConnectionId, Identity, JsonText, NodeId, Origin};
 use serde::{Deserialize, Serialize};
 
-use super::{Kept, Ledger};
 use crate::{
-    client::Client,
-    connect::Will,
-    contact::Terms,
-    face::Face,
-    in_flight::{InFlight, OnItsWay, Window},
-    session::{Absence, Session, Share},
-    share::Member,
-    shared::{IN_FLIGHT_MAX, NAME, Shared},
-    subscription::{Filter, Subscription, Wish},
-    version::Version,
+    broker::shared_subscriptions::GroupMember,
+    codec::{
+        connect::Will,
+        filter::{Filter, Subscription, SubscriptionOptions},
+        version::Version,
+    },
+    delivery::{
+        client_limits::ClientLimits,
+        inflight_snapshot::InflightSnapshot,
+        inflight_window::InflightWindow,
+        queue_log::{QueueLog, StoredQueue},
+        send_queue::SendQueue,
+        subscriber::Subscriber,
+    },
+    emitter_mode::detect::TopicMode,
+    session::{
+        absence::Absence,
+        context::SessionContext,
+        qos2_deduplication::UnreleasedIds,
+        state::{Session, SharedSubscription},
+        topic_aliases::ClientTopicAliases,
+    },
+    settings::{NAME, RECEIVE_MAX},
 };
 
 /// A session, without the messages that wait.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Record {
+pub(super) struct Record {
     /// The node that has it.
-    pub(crate) node: u64,
+    node: u64,
     version: Version,
-    pub(crate) expiry_secs: u32,
-    filters: Vec<(String, Wish)>,
+    expiry_secs: u32,
+    filters: Vec<(String, SubscriptionOptions)>,
     /// With the name of the group.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    shares: Vec<(String, String, Wish)>,
+    shares: Vec<(String, String, SubscriptionOptions)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    received: Vec<NonZeroU16>,
+    #[serde(rename = "received")]
+    unreleased: Vec<NonZeroU16>,
     /// None while the client is connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     away: Option<Away>,
@@ -45,7 +54,8 @@ pub(crate) struct Record {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Away {
     absence: Absence,
-    on_its_way: OnItsWay,
+    #[serde(rename = "on_its_way")]
+    inflight_snapshot: InflightSnapshot,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     will: Option<Will>,
 }
@@ -56,12 +66,17 @@ impl Record {
         serde_json::from_str(text.as_str()).ok()
     }
 
-    pub(crate) fn of(session: &Session, node: NodeId) -> Self {
-        let filters = session.client.subscriptions().into_iter();
-        let shares = session.groups.iter();
+    /// The node that has the session.
+    pub(super) fn node(&self) -> NodeId {
+        NodeId(self.node)
+    }
+
+    pub(super) fn of(session: &Session, node: NodeId) -> Self {
+        let filters = session.subscriber.subscriptions().into_iter();
+        let shares = session.shared_subscriptions.iter();
         let away = session.absence.map(|absence| Away {
             absence,
-            on_its_way: session.client.on_its_way(),
+            inflight_snapshot: session.subscriber.inflight_snapshot(),
             will: session.will.clone(),
         });
         Self {
@@ -69,17 +84,17 @@ impl Record {
             version: session.version,
             expiry_secs: session.expiry_secs,
             filters: filters
-                .map(|held| (held.filter.written().to_string(), held.wish))
+                .map(|held| (held.filter.written().to_string(), held.options))
                 .collect(),
             shares: shares
                 .map(|share| {
                     let filter = share.filter.written().to_string();
-                    (share.group.clone(), filter, share.wish)
+                    (share.group.clone(), filter, share.options)
                 })
                 .collect(),
             // While it is connected this changes with each message.
-            received: match &away {
-                Some(_) => session.received.iter().copied().collect(),
+            unreleased: match &away {
+                Some(_) => session.unreleased.iter().collect(),
                 None => Vec::new(),
             },
             away,
@@ -88,40 +103,42 @@ impl Record {
 
     /// The session of a client that is away, subscribed to what it was. What comes is held until it is
     /// [complete](Self::complete).
-    pub(crate) async fn restore(
+    pub(super) async fn restore(
         &self,
         id: &str,
-        ledger: Option<Ledger>,
-        shared: &Shared,
+        log: Option<QueueLog>,
+        context: &SessionContext,
     ) -> Option<Box<Session>> {
-        let (space, sessions) = (&shared.space, &shared.sessions);
+        let broker = &context.broker;
+        let space = &broker.space;
         let name = ClientId::new(id).ok()?;
-        let terms = Terms {
+        let client_limits = ClientLimits {
             version: self.version,
             packet_bytes_max: None,
         };
-        let window = Window {
+        let window = InflightWindow {
             version: self.version,
-            messages_max: usize::from(IN_FLIGHT_MAX),
+            messages_max: usize::from(RECEIVE_MAX),
             packet_bytes_max: usize::MAX,
         };
         let bytes_max = space.limits().outbound_bytes_max;
-        let in_flight = InFlight::lasting(window, bytes_max, sessions.budget.clone(), ledger);
+        let send_queue = SendQueue::persistent(window, bytes_max, broker.budget.clone(), log);
         let connection = ConnectionId::next(space.hub().node());
-        let encoders = shared.plain(self.version);
-        let client = Client::lasting(connection, name, terms, encoders, in_flight);
-        let client = Arc::new(client);
-        client.hold();
+        let encoders = broker.encoders(self.version);
+        let subscriber =
+            Subscriber::persistent(connection, name, client_limits, encoders, send_queue);
+        let subscriber = Arc::new(subscriber);
+        subscriber.close_gate();
         // Its client was allowed what it is subscribed to, and is looked at again when it comes.
         let origin = Origin::new(NAME, Identity::anybody());
-        let mut attachment = space.attach(origin, client.clone());
-        for (filter, wish) in &self.filters {
+        let mut attachment = space.attach(origin, subscriber.clone());
+        for (filter, options) in &self.filters {
             let Ok(filter) = Filter::parse(filter) else {
                 continue;
             };
-            client.subscribe(Subscription {
+            subscriber.subscribe(Subscription {
                 filter: filter.clone(),
-                wish: *wish,
+                options: *options,
             });
             if let Err(refusal) = filter.subscribe(&mut attachment).await {
                 tracing::debug!(client = id, %refusal, "a subscription was not restored");
@@ -130,49 +147,75 @@ impl Record {
         Some(Box::new(Session {
             version: self.version,
             id: id.into(),
-            client,
-            face: Face::Plain,
+            subscriber,
+            mode: TopicMode::Plain,
             attachment,
             will: None,
-            received: HashSet::new(),
-            aliases: HashMap::new(),
-            groups: Vec::new(),
+            unreleased: UnreleasedIds::default(),
+            topic_aliases: ClientTopicAliases::default(),
+            shared_subscriptions: Vec::new(),
             expiry_secs: self.expiry_secs,
             absence: None,
             is_written: true,
-            is_explained: false,
+            wants_reason_strings: false,
         }))
     }
 
     /// What is known of a session whose messages that wait were read: nobody else has it any more.
-    pub(crate) async fn complete(self, session: &mut Session, kept: Kept, shared: &Shared) {
-        session.received = self.received.into_iter().collect();
+    pub(super) async fn complete(
+        self,
+        session: &mut Session,
+        stored: StoredQueue,
+        context: &SessionContext,
+    ) {
+        session.unreleased = self.unreleased.into_iter().collect();
         // One that was connected when its node ended is away since it begins again.
         session.absence = Some(match &self.away {
             Some(away) => away.absence,
             None => Absence::from_now(self.expiry_secs),
         });
-        let (on_its_way, will) = self.away.map(|away| (away.on_its_way, away.will)).unzip();
+        let (inflight_snapshot, will) = self
+            .away
+            .map(|away| (away.inflight_snapshot, away.will))
+            .unzip();
         session.will = will.flatten();
-        let (space, client) = (&shared.space, &session.client);
-        client.take_up(kept, on_its_way, space.hub().flusher());
-        for (group, filter, wish) in self.shares {
+        let (broker, subscriber) = (&context.broker, &session.subscriber);
+        let space = &broker.space;
+        subscriber.restore(stored, inflight_snapshot, space.hub().flusher());
+        for (group, filter, options) in self.shares {
             let Ok(filter) = Filter::parse(&filter) else {
                 continue;
             };
-            let member = Member {
-                client: Arc::downgrade(client),
-                wish,
+            let member = GroupMember {
+                subscriber: Arc::downgrade(subscriber),
+                options,
             };
-            let shares = &shared.emitter.groups;
-            let joined = shares.join(space, &group, &filter, client.id(), member);
+            let groups = &broker.shared_subscriptions;
+            let joined = groups.join(space, &group, &filter, subscriber.id(), member);
             if joined.await.is_ok() {
-                session.groups.push(Share {
+                session.shared_subscriptions.push(SharedSubscription {
                     group,
                     filter,
-                    wish,
+                    options,
                 });
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What stands in stores must be read by every later version.
+    #[test]
+    fn a_record_is_written_as_ever() {
+        let away = r#"{"node":7,"version":"V5","expiry_secs":60,"filters":[["a/+",{"qos":1,"no_local":false,"as_published":true,"id":9}]],"shares":[["g","b",{"qos":2,"no_local":false,"as_published":false,"id":null}]],"received":[3],"away":{"absence":{"ends_at":100,"will_at":50},"on_its_way":{"last_id":5,"last_number":8,"sent":[[6,4,true]],"waiting":[[7,8]]},"will":{"topic":"w","payload":[120],"qos":1,"about":{"qos":1,"retain":true},"expiry_secs":30,"delay_secs":50}}}"#;
+        let here = r#"{"node":7,"version":"V3","expiry_secs":60,"filters":[]}"#;
+        for text in [away, here] {
+            let record = Record::read(&JsonText::parse(text.into()).unwrap()).unwrap();
+            assert_eq!(record.node(), NodeId(7));
+            assert_eq!(serde_json::to_string(&record).unwrap(), text);
         }
     }
 }

@@ -404,7 +404,7 @@ def stored():
     assert replay("s/a/", last(9), f"from={now + 600}") == []
     assert replay("s/a/", last(9), "from=5", "until=9999999999") == list("01234"), "not meant"
     two.quiet()
-    # A second subscribe replays again, and what was stored goes out with quality 0 and without the bit.
+    # A second subscribe replays again, and what was stored goes out with QoS 0 and without the bit.
     raw = Raw()
     raw.me()
     for _ in range(2):
@@ -637,7 +637,7 @@ def packet_id_zero():
     sdk.close()
 
 
-def qualities():
+def qos_levels():
     one, two = Raw(), Raw(version=mqtt.MQTTv5)
     key = one.key("q/#/")
     two.me()
@@ -646,7 +646,7 @@ def qualities():
         for sent in range(3):
             one.publish(f"{key}/q/{granted}/", f"m{sent}", sent)
             assert two.message() == (f"q/{granted}/", f"m{sent}".encode(), min(granted, sent))
-    # The SDK can ask for quality 1, and waits for answers.
+    # The SDK can ask for QoS 1, and waits for answers.
     sdk = Sdk()
     for number in range(100):
         sdk.client.publish(key, "q/2", str(number), options=[emitter.Client.with_at_least_once()])

@@ -13,7 +13,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-def qualities():
+def qos_levels():
     for version in (mqtt.MQTTv31, V3, V5):
         subscriber, publisher = Client("s", version).connected(), Client("p", version).connected()
         for granted in range(3):
@@ -35,7 +35,7 @@ def qualities():
 def wildcards():
     client = Client().connected()
     assert client.subscribe([("a/+/c", 0), ("a/#", 1), ("a/b/c", 0), ("+", 0)]) == [0, 1, 0, 0]
-    client.publish("a/b/c", "one copy, of the highest quality", 1)
+    client.publish("a/b/c", "one copy, of the highest QoS", 1)
     assert client.get()[2] == 1
     for topic in ("x/y", "$other", "a", "b", "end"):
         client.publish(topic, topic)
@@ -400,7 +400,7 @@ def flow_control():
         slow.subscribe("flow/#", 1)
         for number in range(6):
             sender.publish("flow/a", str(number), 1)
-        # Quality 0 is not counted, and shows that nothing else was sent before it.
+        # QoS 0 is not counted, and shows that nothing else was sent before it.
         sender.publish("flow/b", "not counted")
         held = [slow.get() for _ in range(most)]
         assert [payload for payload, _, _ in held] == [str(n).encode() for n in range(most)]

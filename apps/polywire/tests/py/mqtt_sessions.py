@@ -19,8 +19,8 @@ def lasting(name, version=V3, expiry=60, connect=Client.connected, **options):
     return connect(Client(name, V5), clean_start=False, properties=lasts, **options)
 
 
-def by_quality(messages):
-    """paho gives a message of quality 2 out when it is released, which is later than others."""
+def by_qos(messages):
+    """paho gives a message of QoS 2 out when it is released, which is later than others."""
     return [[message for message in messages if message[2] == qos] for qos in range(3)]
 
 
@@ -32,7 +32,7 @@ def drained(client):
 
 
 def waiting():
-    """What is published with quality 1 and 2 while a client is away waits for it; what it subscribed to stays."""
+    """What is published with QoS 1 and 2 while a client is away waits for it; what it subscribed to stays."""
     publisher = Client().connected()
     for version in (V3, V5):
         client = lasting("one", version)
@@ -53,7 +53,7 @@ def waiting():
         client = lasting("one", version)
         assert client.session_present
         found = [client.get() for _ in expected]
-        assert by_quality(found) == by_quality(expected), found[:9]
+        assert by_qos(found) == by_qos(expected), found[:9]
         # And goes on as if nothing had been.
         publisher.publish("t", "live", 0)
         assert client.get() == ("t", b"live", 0, False)
@@ -93,7 +93,7 @@ def other_version():
         assert client.session_present
         found = [client.get() for _ in range(100)]
         expected = [(f"v/{n}", str(n).encode(), 1 + n % 2, False) for n in range(100)]
-        assert by_quality(found) == by_quality(expected), found
+        assert by_qos(found) == by_qos(expected), found
         client.close()
         Client("version").connected().close()
     publisher.close()
@@ -245,7 +245,7 @@ def subscriber_is_told(client, qos):
 
 
 def exactly_once():
-    """Both sides behind a proxy that cuts their connections: nothing is lost, nothing of quality 2 comes twice."""
+    """Both sides behind a proxy that cuts their connections: nothing is lost, nothing of QoS 2 comes twice."""
     proxy, count = sys.argv[3], int(sys.argv[4])
     for version, qos in ((V3, 2), (V5, 2), (V3, 1)):
         subscriber, publisher = (
@@ -259,7 +259,7 @@ def exactly_once():
                 # After each cut paho sends everything again that it has not heard of.
                 assert publisher.acks.get(timeout=60)[0] == "publish"
             publisher.paho.publish("once", str(number), qos)
-        # Quality 1 may come again, but what is new comes in order.
+        # QoS 1 may come again, but what is new comes in order.
         found, seen = [], set()
         while len(seen) < count:
             payload = subscriber.messages.get(timeout=60)[1]
@@ -320,7 +320,7 @@ def after_restart():
     found = [kept.get() for _ in range(511)]
     expected = [(f"s/{n}", str(n).encode(), 1 + n % 2 if n < 500 else 1, False) for n in range(510)]
     expected.append(("s/after", b"after", 1, False))
-    assert by_quality(found) == by_quality(expected), found[:9]
+    assert by_qos(found) == by_qos(expected), found[:9]
     five = Client("five", V5)
     seen = queue.Queue()
     five.paho.on_message = lambda _c, _u, message: seen.put(message)

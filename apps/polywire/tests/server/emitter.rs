@@ -35,7 +35,7 @@ macro_rules! python_scenarios {
 }
 
 python_scenarios!(
-    qualities,
+    qos_levels,
     wildcards,
     unsubscribe,
     wills,

@@ -61,7 +61,7 @@ python_scenarios!(
     groups,
     errors,
     packet_id_zero,
-    qualities,
+    qos_levels,
     wills,
     plain,
     pages,

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use crate::support::{
-    CuttingProxy, Process, Redis, SOON, Server, ServerOptions, eventually, node, python, run_node,
+    CuttingProxy, MqttClient, Process, Redis, SOON, Server, ServerOptions, eventually, node,
+    python, run_node,
 };
 
 #[track_caller]
@@ -173,4 +174,40 @@ fn sessions_of_a_node_that_stops_wait_on_another() {
     one.process.signal("TERM");
     one.process.wait(SOON);
     run("after_death", &two);
+}
+
+/// Each would hold a descriptor for as long as its session lasts: a week.
+#[test]
+fn a_session_whose_client_is_away_holds_no_connection() {
+    const SESSIONS: usize = 2000;
+    let server = Server::start(&[]);
+    let connect = |n: usize| MqttClient::connect(server.address, &format!("away-{n}"));
+    let (mut publisher, _) = MqttClient::connect(server.address, "publisher");
+    let before = server.process.descriptors();
+    for n in 0..SESSIONS {
+        let (mut client, was_there) = connect(n);
+        assert!(!was_there);
+        client.subscribe(&format!("away/{n}"));
+        match n % 4 {
+            0 => client.disconnect(),
+            1 => client.finish(),
+            2 => client.reset(),
+            // Another connection takes the session over.
+            _ => {
+                let (other, was_there) = connect(n);
+                assert!(was_there);
+                client.wait_for_end();
+                other.disconnect();
+            }
+        }
+    }
+    eventually("descriptors as before", SOON, || {
+        (server.process.descriptors() <= before).then_some(())
+    });
+    for n in (0..SESSIONS).step_by(97) {
+        publisher.publish(&format!("away/{n}"), &format!("for {n}"));
+        let (mut client, was_there) = connect(n);
+        assert!(was_there, "session {n}");
+        assert_eq!(client.message(), format!("for {n}"));
+    }
 }

@@ -4,6 +4,7 @@ pub(crate) mod azure;
 mod example;
 mod http;
 mod lines;
+mod mqtt;
 mod process;
 mod proxy;
 mod redis;
@@ -16,6 +17,7 @@ pub(crate) use self::{
     example::Example,
     http::{Answer, HttpConnection},
     lines::LineSocket,
+    mqtt::MqttClient,
     process::{Process, node, python, run_node},
     proxy::CuttingProxy,
     redis::Redis,

@@ -1,0 +1,79 @@
+//! What the sessions of all clients share.
+
+use std::sync::Arc;
+
+use polywire_core::{Draft, Publication, Refusal, Space, TokenPlace, space::Attachment};
+
+use super::{
+    counters::Counters, refused_filters::RefusedFilters, retained::RetainedMessages,
+    shared_subscriptions::SharedSubscriptions, sys_topics::SysTopics,
+};
+use crate::{
+    codec::{encoder::Encoders, filter::Filter, version::Version},
+    delivery::{budget::Budget, queue_log::QueueLogs},
+    settings::SessionLimits,
+};
+
+/// What the sessions of all clients share.
+pub(crate) struct BrokerContext {
+    pub(crate) space: Arc<Space>,
+    /// Where the authentication policy finds the password; none when nobody is asked for one.
+    pub(crate) password_place: Option<TokenPlace>,
+    pub(crate) packet_bytes_max: usize,
+    pub(crate) v3: Encoders,
+    pub(crate) v5: Encoders,
+    pub(crate) retained: Arc<RetainedMessages>,
+    /// None where they are off.
+    pub(crate) sys_topics: Option<Arc<SysTopics>>,
+    pub(crate) shared_subscriptions: SharedSubscriptions,
+    pub(crate) refused_filters: RefusedFilters,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) session_limits: SessionLimits,
+    /// What waits for all clients together.
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) queue_logs: Arc<QueueLogs>,
+    /// 0 where clients say it themselves.
+    pub(crate) keep_alive_secs_max: u16,
+}
+
+impl BrokerContext {
+    /// The wire formats of plain MQTT.
+    pub(crate) fn encoders(&self, version: Version) -> Encoders {
+        match version {
+            Version::V3 => self.v3.clone(),
+            Version::V5 => self.v5.clone(),
+        }
+    }
+
+    /// How many seconds a session lasts without a connection whose client asks for so many.
+    pub(crate) fn expiry_secs(&self, asked: u32) -> u32 {
+        asked.min(self.session_limits.expiry_secs_max)
+    }
+
+    /// Publishes, and retains what is to be.
+    ///
+    /// # Errors
+    /// When it was not published, or not retained.
+    pub(crate) async fn publish(
+        &self,
+        attachment: &Attachment,
+        draft: Draft,
+        retain: bool,
+    ) -> Result<(), Refusal> {
+        let retained = retain.then(|| draft.clone());
+        let published = attachment.publish(draft).await?;
+        match retained {
+            Some(draft) if published.is_some() => self.retained.set(&self.space, &draft).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// What a new subscriber of a filter gets at once: retained messages, or what the server says of itself.
+    pub(crate) async fn retained_messages(&self, filter: &Filter) -> Vec<Publication> {
+        if filter.written().is_system() {
+            let sys_topics = self.sys_topics.iter();
+            return sys_topics.flat_map(|topics| topics.of(filter)).collect();
+        }
+        self.retained.matching(&self.space, filter).await
+    }
+}

@@ -1,0 +1,281 @@
+//! Message properties: what MQTT has words for and a payload has no place for, carried along as the meta of a publication.
+
+use std::{num::NonZeroU32, sync::LazyLock, time::Duration};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use polywire_core::{Draft, JsonText, Publication};
+use rmqtt_codec::{
+    types::{Publish, QoS},
+    v5::{LastWill, PublishProperties},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::clock::now;
+
+// What every node and every other protocol carries along with a publication is its meta.
+const ONE: &str = r#"{"qos":1}"#;
+const TWO: &str = r#"{"qos":2}"#;
+/// What each of ours begins with.
+const BEGINNING: &str = r#"{"qos":"#;
+/// What is in those that expire.
+const EXPIRES: &str = r#""expires":"#;
+
+/// What a publication says about itself; nothing at QoS 0 without properties, which is what others publish.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct MessageProperties {
+    // First, so that it is found without reading the rest.
+    qos: u8,
+    /// It was published to be retained.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) retain: bool,
+    /// The payload is text, says the publisher (payload format indicator).
+    #[serde(default, skip_serializing_if = "is_false")]
+    utf8: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    content_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    response_topic: Option<String>,
+    /// In base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    correlation_data: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    user_properties: Vec<(String, String)>,
+    /// When nobody wants it any more, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires: Option<u64>,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// The QoS that a publication came with.
+pub(crate) fn qos(publication: &Publication) -> QoS {
+    let meta = publication.meta.as_ref().map(JsonText::as_str);
+    let rest = meta.and_then(|meta| meta.strip_prefix(BEGINNING));
+    match rest.and_then(|rest| rest.as_bytes().first()) {
+        Some(b'1') => QoS::AtLeastOnce,
+        Some(b'2') => QoS::ExactlyOnce,
+        _ => QoS::AtMostOnce,
+    }
+}
+
+/// When nobody wants a publication any more, in seconds since 1970.
+pub(crate) fn expires(publication: &Publication) -> Option<u64> {
+    let meta = publication.meta.as_ref()?.as_str();
+    // SubscribeRequest for each client that gets it: what does not expire had better not be read each time.
+    match meta.contains(EXPIRES) {
+        true => MessageProperties::of(publication)?.expires,
+        false => None,
+    }
+}
+
+/// A draft with its properties.
+pub(crate) fn with_properties(
+    draft: Draft,
+    properties: &MessageProperties,
+    expiry_secs: Option<NonZeroU32>,
+) -> Draft {
+    let mut draft = draft.meta(properties.meta());
+    draft.retention.ttl = time_to_live(expiry_secs);
+    draft
+}
+
+/// How long a message is wanted that expires.
+fn time_to_live(expiry_secs: Option<NonZeroU32>) -> Option<Duration> {
+    expiry_secs.map(|secs| Duration::from_secs(secs.get().into()))
+}
+
+impl MessageProperties {
+    pub(crate) fn of_qos(qos: QoS) -> Self {
+        Self {
+            qos: qos.value(),
+            ..Self::default()
+        }
+    }
+
+    /// Sets whether it is published to be retained.
+    pub(crate) fn retained(mut self, retain: bool) -> Self {
+        self.retain = retain;
+        self
+    }
+
+    /// What a packet of a client says.
+    pub(crate) fn of_packet(publish: &Publish) -> Self {
+        let mut message = Self::of_qos(publish.qos);
+        message.retain = publish.retain;
+        if let Some(properties) = &publish.properties {
+            message.utf8 = properties.is_utf8_payload;
+            message.content_type = properties.content_type.as_ref().map(ToString::to_string);
+            message.response_topic = properties.response_topic.as_ref().map(ToString::to_string);
+            message.correlation_data = properties.correlation_data.as_ref().map(encode);
+            message.user_properties = pairs(&properties.user_properties);
+            message.expires = expiry(properties.message_expiry_interval);
+        }
+        message
+    }
+
+    /// What the will of a client of 5.0 says. It expires after it was published.
+    pub(crate) fn of_will(will: &LastWill) -> Self {
+        Self {
+            qos: will.qos.value(),
+            retain: will.retain,
+            utf8: will.is_utf8_payload == Some(true),
+            content_type: will.content_type.as_ref().map(ToString::to_string),
+            response_topic: will.response_topic.as_ref().map(ToString::to_string),
+            correlation_data: will.correlation_data.as_ref().map(encode),
+            user_properties: pairs(&will.user_properties),
+            expires: None,
+        }
+    }
+
+    /// Sets when nobody wants it any more.
+    pub(crate) fn expires_in(mut self, secs: Option<NonZeroU32>) -> Self {
+        self.expires = expiry(secs);
+        self
+    }
+
+    /// What a publication says; `None` where that is nothing but a QoS.
+    pub(crate) fn of(publication: &Publication) -> Option<Self> {
+        let meta = publication.meta.as_ref()?.as_str();
+        if !meta.starts_with(BEGINNING) || matches!(meta, ONE | TWO) {
+            return None;
+        }
+        serde_json::from_str(meta).ok()
+    }
+
+    /// As the meta of a publication.
+    pub(crate) fn meta(&self) -> Option<JsonText> {
+        static METAS: LazyLock<[Option<JsonText>; 2]> =
+            LazyLock::new(|| [ONE, TWO].map(|text| JsonText::parse(text.into()).ok()));
+        let plain = Self {
+            qos: self.qos,
+            ..Self::default()
+        };
+        match self.qos {
+            _ if *self != plain => JsonText::of(self).ok(),
+            1 => METAS[0].clone(),
+            2 => METAS[1].clone(),
+            _ => None,
+        }
+    }
+
+    /// True when nobody wants it any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.expires.is_some_and(|expires| expires <= now())
+    }
+
+    /// As 5.0 writes it, with the time that is left.
+    pub(crate) fn to_packet(&self) -> PublishProperties {
+        let left = self.expires.map(|expires| expires.saturating_sub(now()));
+        let left = left.map(|left| u32::try_from(left).unwrap_or(u32::MAX));
+        let decode = |text: &String| STANDARD.decode(text).ok().map(Bytes::from);
+        let pairs = self.user_properties.iter();
+        PublishProperties {
+            topic_alias: None,
+            correlation_data: self.correlation_data.as_ref().and_then(decode),
+            message_expiry_interval: left.and_then(NonZeroU32::new),
+            content_type: self.content_type.as_deref().map(Into::into),
+            user_properties: pairs
+                .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
+                .collect(),
+            is_utf8_payload: self.utf8,
+            response_topic: self.response_topic.as_deref().map(Into::into),
+            subscription_ids: Vec::new(),
+        }
+    }
+}
+
+fn encode(bytes: &Bytes) -> String {
+    STANDARD.encode(bytes)
+}
+
+fn pairs(properties: &[(bytestring::ByteString, bytestring::ByteString)]) -> Vec<(String, String)> {
+    let pairs = properties.iter();
+    pairs
+        .map(|(name, value)| (name.to_string(), value.to_string()))
+        .collect()
+}
+
+fn expiry(secs: Option<NonZeroU32>) -> Option<u64> {
+    secs.map(|secs| now() + u64::from(secs.get()))
+}
+
+#[cfg(test)]
+mod tests {
+    use polywire_core::{Channel, Draft, Epoch, Payload, Position, Seq, Timetoken};
+
+    use super::*;
+
+    fn published(meta: Option<JsonText>) -> Publication {
+        let channel = Channel::new("a").unwrap();
+        Draft::new(channel, Payload::text("x"))
+            .meta(meta)
+            .at(Position {
+                epoch: Epoch(1),
+                seq: Seq(1),
+                timetoken: Timetoken(1),
+            })
+    }
+
+    #[test]
+    fn a_qos_alone_takes_little_and_none_nothing() {
+        for (of, meta) in [
+            (QoS::AtMostOnce, None),
+            (QoS::AtLeastOnce, Some(ONE)),
+            (QoS::ExactlyOnce, Some(TWO)),
+        ] {
+            let written = MessageProperties::of_qos(of).meta();
+            assert_eq!(written.as_ref().map(JsonText::as_str), meta);
+            let publication = published(written);
+            assert_eq!(qos(&publication), of);
+            assert_eq!(MessageProperties::of(&publication), None);
+        }
+    }
+
+    #[test]
+    fn properties_are_read_as_they_were_written() {
+        let properties = PublishProperties {
+            correlation_data: Some(Bytes::from_static(&[0, 255])),
+            content_type: Some("text/plain".into()),
+            user_properties: vec![("a".into(), "1".into()), ("a".into(), "2".into())],
+            is_utf8_payload: true,
+            response_topic: Some("answers/7".into()),
+            message_expiry_interval: NonZeroU32::new(60),
+            ..PublishProperties::default()
+        };
+        let packet = Publish {
+            dup: false,
+            retain: false,
+            qos: QoS::AtLeastOnce,
+            topic: "a".into(),
+            packet_id: None,
+            payload: Bytes::new(),
+            properties: Some(properties.clone()),
+        };
+        let message = MessageProperties::of_packet(&packet);
+        let publication = published(message.meta());
+        assert_eq!(qos(&publication), QoS::AtLeastOnce);
+        let read = MessageProperties::of(&publication).unwrap();
+        assert_eq!(read, message);
+        assert!(!read.is_over());
+        let mut again = read.to_packet();
+        let left = again.message_expiry_interval.take().unwrap().get();
+        assert!((58..=60).contains(&left), "{left}");
+        let without = PublishProperties {
+            message_expiry_interval: None,
+            ..properties
+        };
+        assert_eq!(again, without);
+    }
+
+    #[test]
+    fn what_others_say_about_theirs_is_nothing_to_us() {
+        for meta in [r#"{"user":{"role":"admin"}}"#, r#"{"qos":"high"}"#, "17"] {
+            let publication = published(JsonText::parse(meta.into()).ok());
+            assert_eq!(qos(&publication), QoS::AtMostOnce, "{meta}");
+            assert_eq!(MessageProperties::of(&publication), None, "{meta}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! One connection of a client: packets to it, its end, and its keep-alive.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use polywire_core::{
+    delivery::{Link, Message},
+    transport::{CloseReason, Tick},
+};
+use rmqtt_codec::v5::DisconnectReasonCode;
+
+use super::{
+    client_limits::ClientLimits,
+    keep_alive::{KeepAlive, Silence},
+};
+use crate::codec::outgoing;
+
+/// One connection of a client.
+pub(crate) struct ConnectionHandle {
+    pub(crate) link: Link,
+    /// Known since CONNECT.
+    client_limits: OnceLock<ClientLimits>,
+    keep_alive: KeepAlive,
+}
+
+impl ConnectionHandle {
+    /// A connection that has not said CONNECT, and has so many seconds for it.
+    pub(crate) fn new(link: Link, now: u64, connect_secs: u64) -> Self {
+        Self {
+            link,
+            client_limits: OnceLock::new(),
+            keep_alive: KeepAlive::new(now, connect_secs),
+        }
+    }
+
+    /// Its client has said CONNECT.
+    pub(crate) fn connected(&self, client_limits: ClientLimits, keep_alive_secs: u16) {
+        self.keep_alive.set(keep_alive_secs);
+        // A client connects once.
+        let _ = self.client_limits.set(client_limits);
+    }
+
+    /// Its client has said something, in this second of the timer wheel.
+    pub(crate) fn heard(&self, now: u64) {
+        self.keep_alive.heard(now);
+    }
+
+    pub(crate) fn send(&self, packet: Option<Bytes>) {
+        if let Some(packet) = packet {
+            self.link.send(&Message::Binary(packet));
+        }
+    }
+
+    /// Ends the connection, with the reason where the version has a word for it.
+    pub(crate) fn disconnect(&self, reason: DisconnectReasonCode) {
+        if let Some(client_limits) = self.client_limits.get() {
+            let last = outgoing::disconnect(client_limits.version, reason);
+            self.send(last.filter(|packet| client_limits.accepts(packet.len())));
+        }
+        self.close();
+    }
+
+    /// Ends the connection after what was sent.
+    pub(crate) fn close(&self) {
+        self.link.close(&CloseReason::new(1000, ""));
+    }
+}
+
+impl Tick for ConnectionHandle {
+    fn tick(&self, now: u64) -> Option<u64> {
+        match self.keep_alive.silence(now) {
+            Silence::Allowed(secs) => Some(secs),
+            Silence::Unlimited => None,
+            Silence::TooLong => {
+                self.disconnect(DisconnectReasonCode::KeepAliveTimeout);
+                None
+            }
+        }
+    }
+
+    fn stop(&self) {
+        self.disconnect(DisconnectReasonCode::ServerShuttingDown);
+    }
+}

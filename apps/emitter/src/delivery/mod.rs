@@ -1,0 +1,16 @@
+//! From a publication to the connection of one client: what it gets, in which packets, and what waits for it.
+
+pub(crate) mod budget;
+pub(crate) mod client_limits;
+pub(crate) mod connection_handle;
+mod effective_subscription;
+pub(crate) mod inflight_snapshot;
+pub(crate) mod inflight_window;
+mod keep_alive;
+pub(crate) mod packet_id_map;
+pub(crate) mod queue_log;
+pub(crate) mod queued_publish;
+pub(crate) mod replay_gate;
+pub(crate) mod route;
+pub(crate) mod send_queue;
+pub(crate) mod subscriber;

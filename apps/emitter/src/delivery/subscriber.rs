@@ -1,0 +1,454 @@
+//! The subscriber of a session, as the hub sees it: what is delivered to its client.
+
+use std::{
+    num::NonZeroU16,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard, RwLock};
+use polywire_core::{
+    ClientId, ConnectionId, Publication,
+    delivery::{Fanout, Flusher, Message, Receiver},
+    transport::{CloseReason, Framing},
+};
+use rmqtt_codec::types::QoS;
+
+use super::{
+    client_limits::ClientLimits,
+    connection_handle::ConnectionHandle,
+    effective_subscription::EffectiveSubscription,
+    inflight_snapshot::InflightSnapshot,
+    inflight_window::InflightWindow,
+    queue_log::StoredQueue,
+    queued_publish::QueuedPublish,
+    replay_gate::{GateDecision, ReplayGate},
+    route::{BoundConnection, Route, RouteRef},
+    send_queue::{QueueFull, SendQueue},
+};
+use crate::codec::{
+    encoder::Encoders,
+    filter::{Filter, Subscription, SubscriptionOptions},
+    message_properties, outgoing, publish_rewrite,
+    topic_aliases::{ALIAS_BYTES, TopicAliases},
+    version::Version,
+};
+
+/// What changes while it is connected.
+struct State {
+    subscriptions: Vec<Subscription>,
+    send_queue: SendQueue,
+    aliases: TopicAliases,
+}
+
+/// A client, for as long as its session lasts.
+pub(crate) struct Subscriber {
+    connection: ConnectionId,
+    id: ClientId,
+    route: Route,
+    gate: ReplayGate,
+    /// Some subscription wants more than QoS 0, the client has limits, or it may be away: each message is looked at.
+    needs_own_packet: AtomicBool,
+    state: Mutex<State>,
+}
+
+impl Subscriber {
+    /// A client whose session ends with its connection.
+    pub(crate) fn new(
+        connection: ConnectionId,
+        id: ClientId,
+        handle: Arc<ConnectionHandle>,
+        client_limits: ClientLimits,
+        send_queue: SendQueue,
+        aliases: TopicAliases,
+    ) -> Self {
+        Self {
+            connection,
+            id,
+            route: Route::fixed(handle, client_limits),
+            gate: ReplayGate::default(),
+            needs_own_packet: AtomicBool::new(
+                client_limits.packet_bytes_max.is_some() || !aliases.is_empty(),
+            ),
+            state: Mutex::new(State {
+                subscriptions: Vec::new(),
+                send_queue,
+                aliases,
+            }),
+        }
+    }
+
+    /// A client whose session may outlive its connections; it is away until it [connected](Self::connected).
+    pub(crate) fn persistent(
+        connection: ConnectionId,
+        id: ClientId,
+        client_limits: ClientLimits,
+        encoders: Encoders,
+        send_queue: SendQueue,
+    ) -> Self {
+        Self {
+            connection,
+            id,
+            route: Route::Changing(RwLock::new(BoundConnection {
+                client_limits,
+                encoders,
+                handle: None,
+            })),
+            gate: ReplayGate::default(),
+            needs_own_packet: AtomicBool::new(true),
+            state: Mutex::new(State {
+                subscriptions: Vec::new(),
+                send_queue,
+                aliases: TopicAliases::default(),
+            }),
+        }
+    }
+
+    /// Takes up what was written down of a session, and what was held meanwhile and is not among that.
+    pub(crate) fn restore(
+        &self,
+        stored: StoredQueue,
+        inflight_snapshot: Option<InflightSnapshot>,
+        flusher: &Flusher,
+    ) {
+        let StoredQueue { waiting, known } = stored;
+        self.state
+            .lock()
+            .send_queue
+            .restore(waiting, inflight_snapshot);
+        self.gate.open(Vec::new(), known, |publication, _| {
+            self.deliver_held(publication, flusher);
+        });
+    }
+
+    fn deliver_held(&self, publication: &Publication, flusher: &Flusher) {
+        let mut dirty = Vec::new();
+        self.deliver_now(&mut Fanout::new(publication, flusher, &mut dirty));
+        flusher.submit(&mut dirty);
+    }
+
+    /// The client has a connection, with these route formats; it gets what it has not confirmed, and what waits.
+    pub(crate) fn connected(
+        &self,
+        handle: &Arc<ConnectionHandle>,
+        client_limits: ClientLimits,
+        encoders: Encoders,
+        window: InflightWindow,
+        aliases: TopicAliases,
+    ) {
+        let Route::Changing(connection) = &self.route else {
+            return;
+        };
+        // What is delivered meanwhile waits, and comes behind.
+        let mut state = self.state.lock();
+        *connection.write() = BoundConnection {
+            client_limits,
+            encoders,
+            handle: Some(handle.clone()),
+        };
+        state.aliases = aliases;
+        state.send_queue.resume(window);
+        self.send_next(&mut state);
+    }
+
+    /// The client has no connection any more; what is for it waits.
+    pub(crate) fn disconnected(&self) {
+        if let Route::Changing(connection) = &self.route {
+            connection.write().handle = None;
+        }
+    }
+
+    /// The client's name.
+    pub(crate) fn id(&self) -> &ClientId {
+        &self.id
+    }
+
+    /// What is on its way to it.
+    pub(crate) fn inflight_snapshot(&self) -> InflightSnapshot {
+        self.state.lock().send_queue.inflight_snapshot()
+    }
+
+    /// What it is subscribed to.
+    pub(crate) fn subscriptions(&self) -> Vec<Subscription> {
+        self.state.lock().subscriptions.clone()
+    }
+
+    /// The route formats of the face that the client sees: before that it is subscribed to nothing.
+    pub(crate) fn set_encoders(&self, encoders: Encoders) {
+        self.route.set_encoders(encoders);
+    }
+
+    pub(crate) fn send(&self, packet: Option<Bytes>) {
+        self.route.with_handle(|handle, _| handle.send(packet));
+    }
+
+    /// Takes a subscription, in the place of one to the same filter, which is returned.
+    pub(crate) fn subscribe(&self, subscription: Subscription) -> Option<Subscription> {
+        if !subscription.options.is_plain() {
+            self.needs_own_packet.store(true, Ordering::Relaxed);
+        }
+        let mut state = self.state.lock();
+        let same = |held: &&mut Subscription| held.filter == subscription.filter;
+        match state.subscriptions.iter_mut().find(same) {
+            Some(held) => Some(std::mem::replace(held, subscription)),
+            None => {
+                if state.subscriptions.capacity() == 0 {
+                    // Most clients have one; a vector that grows by itself would begin with room for four.
+                    state.subscriptions.reserve_exact(1);
+                }
+                state.subscriptions.push(subscription);
+                None
+            }
+        }
+    }
+
+    pub(crate) fn unsubscribe(&self, filter: &Filter) {
+        let mut state = self.state.lock();
+        state.subscriptions.retain(|held| held.filter != *filter);
+    }
+
+    /// The client is done with a message.
+    pub(crate) fn completed(&self, id: NonZeroU16) {
+        let mut state = self.state.lock();
+        state.send_queue.complete(id);
+        self.send_next(&mut state);
+    }
+
+    /// Sends what can be sent now. The lock is held until it is: topic aliases count from then on.
+    fn send_next(&self, state: &mut State) {
+        self.route.with_handle(|handle, _| {
+            while let Some(packet) = state.send_queue.next() {
+                handle.send(Some(state.aliases.apply(packet)));
+            }
+        });
+    }
+
+    /// The client has a message of QoS 2; false for one that it was not sent.
+    pub(crate) fn received(&self, id: NonZeroU16) -> bool {
+        self.state.lock().send_queue.received(id)
+    }
+
+    /// Sends an answer that nobody subscribed to.
+    pub(crate) fn answer(&self, topic: &str, body: Bytes) {
+        self.route.with_handle(|handle, client_limits| {
+            handle.send(packet(client_limits, topic, body));
+        });
+    }
+
+    /// The same while something is being fanned out.
+    pub(crate) fn deliver_answer(&self, fanout: &mut Fanout<'_>, topic: &str, body: Bytes) {
+        self.route.with_handle(|handle, client_limits| {
+            if let Some(packet) = packet(client_limits, topic, body) {
+                handle.link.deliver_own(fanout, &Message::Binary(packet));
+            }
+        });
+    }
+
+    /// Delivers what a group chose this client for.
+    pub(crate) fn deliver_shared(&self, fanout: &mut Fanout<'_>, options: SubscriptionOptions) {
+        let effective = EffectiveSubscription::of(options, fanout.publication());
+        let state = self.state.lock();
+        self.route
+            .with(|route| deliver_as(&route, fanout, &effective, state));
+    }
+
+    /// Sends a retained message to a new subscription.
+    pub(crate) fn send_retained(&self, publication: &Publication, options: SubscriptionOptions) {
+        let mut state = self.state.lock();
+        self.route
+            .with(|route| send_retained(&route, publication, options, &mut state));
+    }
+
+    /// Keeps back what is published, until [`open_gate`](Self::open_gate).
+    pub(crate) fn close_gate(&self) {
+        self.gate.close();
+    }
+
+    /// Sends stored messages, and what came meanwhile.
+    pub(crate) fn open_gate(&self, read: Vec<Arc<Publication>>, flusher: &Flusher) {
+        let known = read.iter().map(|one| one.position().timetoken).collect();
+        self.gate
+            .open(read, known, |publication, was_read| match was_read {
+                true => self.replay(publication),
+                false => self.deliver_held(publication, flusher),
+            });
+    }
+
+    fn replay(&self, publication: &Publication) {
+        self.route.with(|route| {
+            if let (Some(handle), Some(Message::Binary(packet))) =
+                (route.handle, route.encoders[0].encode(publication))
+                && route.client_limits.accepts(packet.len())
+            {
+                handle.send(Some(packet));
+            }
+        });
+    }
+
+    fn deliver_now(&self, fanout: &mut Fanout<'_>) {
+        if self.needs_own_packet.load(Ordering::Relaxed) {
+            return self.deliver_by_subscription(fanout);
+        }
+        self.route.with(|route| {
+            if let Some(handle) = route.handle {
+                handle.link.deliver(fanout, &route.encoders[0]);
+            }
+        });
+    }
+
+    /// Delivers to a client that wants more than QoS 0, has limits, or may be away.
+    fn deliver_by_subscription(&self, fanout: &mut Fanout<'_>) {
+        let publication = fanout.publication();
+        let is_own = publication.publisher.as_ref() == Some(&self.id);
+        let state = self.state.lock();
+        let Some(topic) = publication.target.channel() else {
+            return;
+        };
+        let held = state.subscriptions.iter();
+        let options = held
+            .filter(|held| held.filter.matches(topic) && !(is_own && held.options.no_local))
+            .map(|held| held.options);
+        let effective = options
+            .map(|options| EffectiveSubscription::of(options, publication))
+            .reduce(EffectiveSubscription::and);
+        if let Some(effective) = effective {
+            self.route
+                .with(|route| deliver_as(&route, fanout, &effective, state));
+        }
+    }
+}
+
+/// An answer as a packet, where it is not longer than the client takes.
+fn packet(limits: &ClientLimits, topic: &str, body: Bytes) -> Option<Bytes> {
+    let packet = outgoing::publish(limits.version, QoS::AtMostOnce, topic, None, body, None)?;
+    limits.accepts(packet.len()).then_some(packet)
+}
+
+fn send_retained(
+    route: &RouteRef<'_>,
+    publication: &Publication,
+    options: SubscriptionOptions,
+    state: &mut State,
+) {
+    let qos = options.qos.less_value(message_properties::qos(publication));
+    let encoder = &route.encoders[usize::from(qos.value())];
+    let (Some(handle), Some(Message::Binary(packet))) = (route.handle, encoder.encode(publication))
+    else {
+        return;
+    };
+    let ids: Vec<_> = options.id.into_iter().collect();
+    let packet = publish_rewrite::with_subscriptions(publish_rewrite::retained(&packet), &ids);
+    if !route.client_limits.accepts(packet.len()) {
+        return;
+    }
+    let packet = match qos {
+        QoS::AtMostOnce => Ok(Some(packet)),
+        _ => {
+            let queued = queued(route.client_limits, packet, publication);
+            state.send_queue.enqueue(queued, true)
+        }
+    };
+    match packet {
+        Ok(Some(packet)) => handle.send(Some(state.aliases.apply(packet))),
+        Ok(None) => {}
+        Err(QueueFull) => handle.link.close(&CloseReason::SLOW_CONSUMER),
+    }
+}
+
+fn queued(client_limits: &ClientLimits, packet: Bytes, publication: &Publication) -> QueuedPublish {
+    QueuedPublish {
+        packet,
+        version: client_limits.version,
+        at: publication.position().timetoken,
+        expires: message_properties::expires(publication),
+    }
+}
+
+fn deliver_as(
+    route: &RouteRef<'_>,
+    fanout: &mut Fanout<'_>,
+    effective: &EffectiveSubscription,
+    mut state: MutexGuard<'_, State>,
+) {
+    let (client_limits, encoder) = (
+        route.client_limits,
+        &route.encoders[usize::from(effective.qos.value())],
+    );
+    if effective.qos == QoS::AtMostOnce && route.handle.is_none() {
+        // Nobody waits for it.
+        return;
+    }
+    let is_shared = effective.is_plain && state.aliases.is_empty();
+    if is_shared
+        && effective.qos == QoS::AtMostOnce
+        && client_limits.packet_bytes_max.is_none()
+        && let Some(handle) = route.handle
+    {
+        drop(state);
+        return handle.link.deliver(fanout, encoder);
+    }
+    let Some(mut packet) = fanout.frame(encoder, Framing::Raw) else {
+        return;
+    };
+    if effective.retain {
+        packet = publish_rewrite::retained(&packet);
+    }
+    if client_limits.version == Version::V5 {
+        packet = publish_rewrite::with_subscriptions(packet, &effective.ids);
+    }
+    // What the client cannot take is as if it had been delivered.
+    let more = if state.aliases.is_empty() {
+        0
+    } else {
+        ALIAS_BYTES
+    };
+    if route.handle.is_some() && !client_limits.accepts(packet.len() + more) {
+        return;
+    }
+    let frame = packet.as_ptr();
+    let packet = match effective.qos {
+        QoS::AtMostOnce => Ok(Some(packet)),
+        _ => {
+            let queued = queued(client_limits, packet, fanout.publication());
+            state.send_queue.enqueue(queued, route.handle.is_some())
+        }
+    };
+    let Some(handle) = route.handle else {
+        return;
+    };
+    match packet {
+        // The very bytes that others get.
+        Ok(Some(packet)) if is_shared && packet.as_ptr() == frame => {
+            handle.link.deliver(fanout, encoder);
+        }
+        Ok(Some(packet)) => {
+            let packet = state.aliases.apply(packet);
+            handle.link.deliver_own(fanout, &Message::Binary(packet));
+        }
+        Ok(None) => {}
+        Err(QueueFull) => handle.link.close(&CloseReason::SLOW_CONSUMER),
+    }
+}
+
+impl Receiver for Subscriber {
+    fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    fn client(&self) -> Option<ClientId> {
+        None
+    }
+
+    fn deliver(&self, fanout: &mut Fanout<'_>) {
+        match self.gate.decide(fanout.publication()) {
+            GateDecision::Deliver => self.deliver_now(fanout),
+            GateDecision::Keep => {}
+            GateDecision::Overflow => self
+                .route
+                .with_handle(|handle, _| handle.link.close(&CloseReason::SLOW_CONSUMER)),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Presence of clients of the Emitter protocol: who is where, as far as all nodes know.
+
+use std::collections::BTreeMap;
+
+use bytestring::ByteString;
+use polywire_core::{Channel, ClientId, ConnectionId, PresenceAction, Space, space::Presence};
+use serde::Serialize;
+
+use super::username;
+
+/// Levels of a channel, counted from the first, in whose place a wildcard is looked for.
+const WILD_LEVELS_MAX: usize = 10;
+/// Levels above a channel that are looked at.
+const LEVELS_MAX: usize = 23;
+
+/// A connection as others see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct EmitterMember {
+    pub(crate) id: ClientId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) username: Option<ByteString>,
+}
+
+/// Where somebody is present who is subscribed to a path: on the channel of that name. That of a wildcard is the
+/// filter itself.
+pub(super) fn channel_of(path: &str) -> Option<Channel> {
+    Channel::new(if path.is_empty() { "#" } else { path }).ok()
+}
+
+impl EmitterMember {
+    /// It has subscribed to a path, for the first time.
+    pub(super) async fn join(&self, space: &Space, path: &str) {
+        let Some(channel) = channel_of(path) else {
+            return;
+        };
+        let presence = space.presence();
+        presence.join(&channel, &self.id);
+        if let Some(username) = &self.username {
+            presence.set_state(&channel, &self.id, username::state(username));
+        }
+        self.announce(space, PresenceAction::Join, &channel).await;
+    }
+
+    /// It has left a path.
+    pub(super) async fn leave(&self, space: &Space, path: &str) {
+        let Some(channel) = channel_of(path) else {
+            return;
+        };
+        space.presence().leave(&channel, &self.id);
+        self.announce(space, PresenceAction::Leave, &channel).await;
+    }
+
+    async fn announce(&self, space: &Space, action: PresenceAction, channel: &Channel) {
+        let mut event = space.presence_event(action, channel, &self.id);
+        // Also when it is not present any more.
+        event.state = self.username.as_ref().and_then(username::state);
+        space.announce(channel, event, None).await;
+    }
+}
+
+/// Everybody whom a message on this channel would reach: those on the channel, whatever their protocol, and those of
+/// this protocol who are subscribed to one above it, or by wildcards.
+pub(super) fn reached(presence: &Presence, path: &str) -> BTreeMap<ClientId, EmitterMember> {
+    let levels: Vec<_> = path.split('/').collect();
+    let mut search = Search {
+        presence,
+        levels: &levels,
+        found: BTreeMap::new(),
+    };
+    search.look(channel_of(path), |_| true);
+    search.look(channel_of(""), is_ours);
+    search.below(&mut String::with_capacity(path.len()), 0);
+    search.found
+}
+
+/// True for the id of a connection of this protocol.
+fn is_ours(id: &ClientId) -> bool {
+    id.as_str().parse::<ConnectionId>().is_ok()
+}
+
+struct Search<'s> {
+    presence: &'s Presence,
+    levels: &'s [&'s str],
+    found: BTreeMap<ClientId, EmitterMember>,
+}
+
+impl Search<'_> {
+    fn look(&mut self, channel: Option<Channel>, is_meant: impl Fn(&ClientId) -> bool) {
+        for member in channel
+            .iter()
+            .flat_map(|channel| self.presence.members(channel))
+        {
+            if is_meant(&member.client) {
+                let username = username::of_state(member.state.as_ref());
+                let id = member.client;
+                self.found
+                    .insert(id.clone(), EmitterMember { id, username });
+            }
+        }
+    }
+
+    /// Looks at every path of one level more than `above`, with the channel's level or a wildcard, and below it.
+    fn below(&mut self, above: &mut String, depth: usize) {
+        let Some(level) = self.levels.get(depth).filter(|_| depth < LEVELS_MAX) else {
+            return;
+        };
+        let length = above.len();
+        let is_wild = *level != "+" && depth < WILD_LEVELS_MAX;
+        for level in [Some(*level), is_wild.then_some("+")].into_iter().flatten() {
+            if depth > 0 {
+                above.push('/');
+            }
+            above.push_str(level);
+            self.look(channel_of(above), is_ours);
+            self.below(above, depth + 1);
+            above.truncate(length);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_reaches_those_above_and_by_wildcards() {
+        let presence = Presence::default();
+        let node = polywire_core::NodeId(1);
+        let filters = ["a/b", "a", "", "a/+", "+/b", "+", "a/b/c", "b"];
+        let ids = filters.map(|filter| {
+            let id = ClientId::new(&ConnectionId::next(node).to_string()).unwrap();
+            presence.join(&channel_of(filter).unwrap(), &id);
+            id
+        });
+        let bob = ClientId::new("bob").unwrap();
+        presence.join(&channel_of("a").unwrap(), &bob);
+        let reached = |path: &str| {
+            let reached = reached(&presence, path);
+            let on = filters.iter().zip(&ids);
+            let on = on
+                .filter(|(_, id)| reached.contains_key(*id))
+                .map(|(filter, _)| *filter);
+            (on.collect::<Vec<_>>(), reached.contains_key(&bob))
+        };
+        assert_eq!(reached("a/b").0, ["a/b", "a", "", "a/+", "+/b", "+"]);
+        assert_eq!(reached("a/x/y"), (vec!["a", "", "a/+", "+"], false));
+        assert_eq!(reached("c"), (vec!["", "+"], false));
+        assert_eq!(reached("a"), (vec!["a", "", "+"], true));
+        // Deep channels take no longer than they have to.
+        assert_eq!(reached(&"a/".repeat(500)).0, ["a", "", "a/+", "+"]);
+    }
+}

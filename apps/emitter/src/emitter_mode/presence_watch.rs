@@ -1,0 +1,103 @@
+//! Presence watches: a client is told who comes to a channel, and who goes.
+
+use std::sync::{Arc, Weak};
+
+use polywire_core::{
+    ClientId, ConnectionId, Identity, Kind, Origin, PresenceAction, Space,
+    delivery::{Fanout, Receiver},
+    space::Attachment,
+};
+use serde::Serialize;
+
+use super::{
+    interest::{pattern, written},
+    presence::EmitterMember,
+    username,
+};
+use crate::{delivery::subscriber::Subscriber, settings::NAME};
+
+/// What a client is told of one who came or went.
+#[derive(Serialize)]
+struct Change<'c> {
+    time: u64,
+    event: &'static str,
+    channel: &'c str,
+    who: EmitterMember,
+}
+
+/// The watches of one connection. They are no presence themselves, and end when this is dropped.
+pub(crate) struct PresenceWatch(Attachment);
+
+impl PresenceWatch {
+    pub(crate) fn new(space: &Arc<Space>, subscriber: &Arc<Subscriber>) -> Self {
+        let watcher = Arc::new(Watch {
+            // Another connection than its client's own: it gets what that gets too.
+            connection: ConnectionId::next(space.hub().node()),
+            subscriber: Arc::downgrade(subscriber),
+        });
+        Self(space.attach(Origin::new(NAME, Identity::anybody()), watcher))
+    }
+
+    /// Tells the client from now on who comes to a channel or below it, and who goes.
+    pub(crate) async fn start(&mut self, path: &str) -> Result<(), polywire_core::Refusal> {
+        if let (Some(written), Some(pattern)) = (written(path), pattern(path)) {
+            self.0.subscribe_pattern(written, pattern).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn stop(&mut self, path: &str) -> Result<(), polywire_core::Refusal> {
+        if let (Some(written), Some(pattern)) = (written(path), pattern(path)) {
+            self.0.unsubscribe_pattern(written, &pattern).await?;
+        }
+        Ok(())
+    }
+}
+
+struct Watch {
+    connection: ConnectionId,
+    subscriber: Weak<Subscriber>,
+}
+
+impl Receiver for Watch {
+    fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    fn client(&self) -> Option<ClientId> {
+        None
+    }
+
+    fn deliver(&self, fanout: &mut Fanout<'_>) {
+        let publication = fanout.publication();
+        let Kind::Presence(presence) = &publication.kind else {
+            return;
+        };
+        let event = match presence.action {
+            PresenceAction::Connect | PresenceAction::Join => "subscribe",
+            PresenceAction::Disconnect | PresenceAction::Leave | PresenceAction::Timeout => {
+                "unsubscribe"
+            }
+            _ => return,
+        };
+        let (Some(channel), Some(id), Some(subscriber)) = (
+            publication.target.channel(),
+            presence.client.clone(),
+            self.subscriber.upgrade(),
+        ) else {
+            return;
+        };
+        let change = Change {
+            time: publication.position().timetoken.0 / 10_000_000,
+            event,
+            channel: &format!("{channel}/"),
+            who: EmitterMember {
+                id,
+                username: username::of_state(presence.state.as_ref()),
+            },
+        };
+        if let Ok(body) = serde_json::to_vec(&change) {
+            subscriber.deliver_answer(fanout, "emitter/presence/", body.into());
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! SUBSCRIBE and UNSUBSCRIBE of a client that speaks the Emitter protocol; stored messages come first.
+
+use std::{num::NonZeroU16, sync::Arc};
+
+use polywire_core::space::Attachment;
+use rmqtt_codec::{types::QoS, v5::SubscribeAckReason};
+
+use super::{
+    fault::Fault,
+    interest::{Interest, filter, pattern, written},
+    keys::{Key, Permissions},
+    session::EmitterSession,
+    stored,
+    topic::{Options, Topic, tidy},
+};
+use crate::{
+    broker::shared_subscriptions::GroupMember,
+    codec::{
+        filter::{Filter, Subscription, SubscriptionOptions},
+        incoming::SubscribeRequest,
+    },
+};
+
+impl EmitterSession {
+    /// Subscribes; what is wrong is said twice, in the answer and as a message.
+    pub(crate) async fn subscribe(
+        &mut self,
+        id: Option<NonZeroU16>,
+        asked: &SubscribeRequest,
+        attachment: &mut Attachment,
+    ) -> Result<QoS, SubscribeAckReason> {
+        let filter = tidy(&asked.filter);
+        let subscribed = match Topic::parse(&filter) {
+            Ok(topic) => self.join(&topic, asked, attachment, true).await,
+            Err(bad) => Err(bad.into()),
+        };
+        subscribed.map(|()| asked.options.qos).map_err(|fault| {
+            self.fail(&fault, id);
+            match fault.status {
+                400 => SubscribeAckReason::TopicFilterInvalid,
+                401 => SubscribeAckReason::NotAuthorized,
+                _ => SubscribeAckReason::UnspecifiedError,
+            }
+        })
+    }
+
+    /// Joins what a topic stands for; with `replays`, stored messages come first.
+    pub(super) async fn join(
+        &mut self,
+        topic: &Topic<'_>,
+        asked: &SubscribeRequest,
+        attachment: &mut Attachment,
+        replays: bool,
+    ) -> Result<(), Fault> {
+        let path = topic.path.as_str();
+        let key = self.readable(topic).ok_or_else(Fault::unauthorized)?;
+        let (Some(written), Some(pattern), Some(interest)) =
+            (written(path), pattern(path), Interest::of(path))
+        else {
+            return Err(Fault::bad("The channel is not one."));
+        };
+        let refused = &self.context.broker.refused_filters;
+        if refused.contains(path) || refused.contains(written.as_str()) {
+            return Err(Fault::unauthorized());
+        }
+        if let Some(group) = topic.group {
+            return self.join_group(group, path, asked.options).await;
+        }
+        let last = topic.options.last.unwrap_or(1);
+        let replays = replays
+            && last > 0
+            && key.permissions.contains(Permissions::LOAD)
+            && self.context.broker.space.history().is_some();
+        if replays {
+            self.subscriber.close_gate();
+        }
+        let joined = self
+            .enter(
+                Filter::Pattern(written, pattern),
+                &interest,
+                asked,
+                attachment,
+            )
+            .await;
+        if matches!(joined, Ok(true)) && self.subscriptions.insert(path.to_owned()) {
+            self.member.join(&self.context.broker.space, path).await;
+        }
+        if replays {
+            let count = match joined {
+                Ok(true) => usize::try_from(last).unwrap_or(usize::MAX),
+                _ => 0,
+            };
+            self.replay(path, &topic.options, count).await;
+        }
+        joined.map(drop)
+    }
+
+    /// A key that may read the channel, or with a group also the channel's name together with the group's.
+    fn readable(&self, topic: &Topic<'_>) -> Option<Key> {
+        let (path, keyring) = (topic.path.as_str(), &self.context.keyring);
+        let permits = |path: &str| keyring.permits(topic.key, Permissions::READ, path);
+        let of_group = || permits(&format!("$share/{}/{path}", topic.group?));
+        permits(path).or_else(of_group)
+    }
+
+    /// True when the client is to get what matches: the dispatcher may have dropped the command.
+    async fn enter(
+        &self,
+        filter: Filter,
+        interest: &Interest,
+        asked: &SubscribeRequest,
+        attachment: &mut Attachment,
+    ) -> Result<bool, Fault> {
+        // Known before anything can come.
+        let before = self.subscriber.subscribe(Subscription {
+            filter: filter.clone(),
+            options: asked.options,
+        });
+        let joined = interest.join(attachment).await;
+        if let Ok(true) = joined {
+            return Ok(true);
+        }
+        self.subscriber.unsubscribe(&filter);
+        if let Some(before) = before {
+            self.subscriber.subscribe(before);
+        }
+        Ok(joined?)
+    }
+
+    async fn join_group(
+        &mut self,
+        group: &str,
+        path: &str,
+        options: SubscriptionOptions,
+    ) -> Result<(), Fault> {
+        let limit = self
+            .context
+            .broker
+            .space
+            .limits()
+            .channels_per_connection_max;
+        let group_and_path = (group.to_owned(), path.to_owned());
+        if self.groups.contains(&group_and_path) {
+            return Ok(());
+        }
+        if self.groups.len() >= limit {
+            return Err(Fault::bad("There are too many share groups: leave one."));
+        }
+        let Some(filter) = filter(path) else {
+            return Ok(());
+        };
+        let member = GroupMember {
+            subscriber: Arc::downgrade(&self.subscriber),
+            options,
+        };
+        let broker = &self.context.broker;
+        let groups = &broker.shared_subscriptions;
+        groups
+            .join(&broker.space, group, &filter, &self.member.id, member)
+            .await?;
+        self.groups.insert(group_and_path);
+        Ok(())
+    }
+
+    /// Sends stored messages, and then what was published meanwhile.
+    async fn replay(&self, path: &str, options: &Options, count: usize) {
+        let (mut read, span) = (Vec::new(), stored::span(options));
+        if let Some(history) = self.context.broker.space.history() {
+            match stored::newest(history, path, span, count).await {
+                Ok(messages) => read = messages,
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::debug!(error, path, "no stored messages for a subscriber");
+                }
+            }
+        }
+        let flusher = self.context.broker.space.hub().flusher();
+        self.subscriber.open_gate(read, flusher);
+    }
+
+    /// Unsubscribes; true when there was such a subscription.
+    pub(crate) async fn unsubscribe(
+        &mut self,
+        id: Option<NonZeroU16>,
+        filter: &str,
+        attachment: &mut Attachment,
+    ) -> bool {
+        let filter = tidy(filter);
+        let left = match Topic::parse(&filter) {
+            Ok(topic) => self.leave(&topic, attachment).await,
+            Err(bad) => Err(bad.into()),
+        };
+        left.unwrap_or_else(|fault| {
+            self.fail(&fault, id);
+            false
+        })
+    }
+
+    async fn leave(
+        &mut self,
+        topic: &Topic<'_>,
+        attachment: &mut Attachment,
+    ) -> Result<bool, Fault> {
+        let path = topic.path.as_str();
+        self.readable(topic).ok_or_else(Fault::unauthorized)?;
+        if let Some(group) = topic.group {
+            let was_in = self.groups.remove(&(group.to_owned(), path.to_owned()));
+            if was_in {
+                self.leave_group(group, path).await;
+            }
+            return Ok(was_in);
+        }
+        let (Some(written), Some(pattern), Some(interest)) =
+            (written(path), pattern(path), Interest::of(path))
+        else {
+            return Ok(false);
+        };
+        let left = interest.leave(attachment).await?;
+        if left {
+            self.subscriber
+                .unsubscribe(&Filter::Pattern(written, pattern));
+        }
+        if left && self.subscriptions.remove(path) {
+            self.member.leave(&self.context.broker.space, path).await;
+        }
+        Ok(left)
+    }
+}

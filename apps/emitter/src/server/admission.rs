@@ -1,0 +1,367 @@
+//! CONNECT: who the client is, and which session it gets. It is authenticated, claims the slot of its client id, resumes
+//! its session or gets a new one, and is answered.
+
+use std::{net::SocketAddr, num::NonZeroU16, sync::Arc};
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use polywire_core::{
+    AuthenticationError, ClientId, ConnectionId, Credentials, Identity, Origin, RegistryError,
+};
+use rand::distr::{Alphanumeric, SampleString};
+use rmqtt_codec::{
+    v3,
+    v5::{self, ConnectAckReason},
+};
+
+use crate::{
+    broker::context::BrokerContext,
+    codec::{
+        connect::{Connect, refused},
+        filter::is_topic,
+        outgoing,
+        topic_aliases::TopicAliases,
+        version::Version,
+    },
+    delivery::{
+        client_limits::ClientLimits,
+        connection_handle::ConnectionHandle,
+        inflight_window::InflightWindow,
+        send_queue::{SESSION_COST, SendQueue},
+        subscriber::Subscriber,
+    },
+    emitter_mode::detect::{DetectedMode, TopicMode},
+    session::{
+        absence::Absence, qos2_deduplication::UnreleasedIds, state::Session,
+        topic_aliases::ClientTopicAliases,
+    },
+    sessions::{manager::SessionManager, slot::SessionSlot},
+    settings::{Faces, NAME, RECEIVE_MAX, TOPIC_ALIAS_MAX},
+};
+
+/// Bytes that a packet may have that says in words what is wrong.
+const WORDS_BYTES_MAX: usize = 1 << 10;
+
+/// What to send before the connection is closed; empty for nothing.
+pub(crate) struct Refused(pub(crate) Bytes);
+
+/// Why a client is refused, as 3.1.1 and 5.0 say it.
+type Reasons = (v3::ConnectAckReason, ConnectAckReason);
+
+const UNAVAILABLE: Reasons = (
+    v3::ConnectAckReason::ServiceUnavailable,
+    ConnectAckReason::ServerUnavailable,
+);
+
+/// A connection whose client has said CONNECT.
+pub(crate) struct Admission<'c> {
+    pub(crate) sessions: &'c SessionManager,
+    pub(crate) handle: &'c Arc<ConnectionHandle>,
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) faces: Faces,
+}
+
+/// A client that may connect.
+struct AdmittedClient<'c> {
+    connect: &'c Connect,
+    mode: DetectedMode,
+    identity: Arc<Identity>,
+    /// The client id, as it is written and as the channel space knows it.
+    id: ByteString,
+    name: ClientId,
+    limits: ClientLimits,
+    /// Seconds that its session lasts without a connection.
+    expiry_secs: u32,
+    keep_alive_secs: u16,
+}
+
+impl Admission<'_> {
+    /// Gives a client its session, and answers it.
+    pub(crate) async fn admit(&self, connect: &Connect) -> Result<Arc<SessionSlot>, Refused> {
+        let admitted = self.try_admit(connect).await;
+        admitted.map_err(|(code, reason)| {
+            tracing::debug!(peer = ?self.peer, ?reason, "refused a client");
+            Refused(refused(connect.version, code, reason))
+        })
+    }
+
+    async fn try_admit(&self, connect: &Connect) -> Result<Arc<SessionSlot>, Reasons> {
+        let client = self.authenticate(connect).await?;
+        let slot = SessionSlot::new(self.handle.clone(), &self.broker().space);
+        let mut held = slot.session.lock().await;
+        let before = self.claim_slot(&client, &slot).await?;
+        let session_present = before.is_some();
+        let mut session = match before {
+            Some(session) => self.resume(session, &client).await,
+            None => self.create(&client),
+        };
+        if client.expiry_secs > 0
+            && let Err(error) = self.sessions.remember(&mut session).await
+        {
+            warn_of(&error, &client.id, "a session cannot be written down");
+            // What there was of it stays.
+            let absence = Absence::from_now(client.expiry_secs);
+            session.absence = Some(absence);
+            *held = Some(session);
+            drop(held);
+            self.sessions.schedule(&client.id, absence);
+            self.sessions.connection_closed(&slot).await;
+            return Err(UNAVAILABLE);
+        }
+        self.answer(&client, session_present);
+        self.begin(&mut session, &client).await;
+        *held = Some(session);
+        drop(held);
+        Ok(slot)
+    }
+
+    fn broker(&self) -> &BrokerContext {
+        &self.sessions.context.broker
+    }
+
+    /// Finds out who the client is, and whether it may connect as that.
+    async fn authenticate<'c>(&self, connect: &'c Connect) -> Result<AdmittedClient<'c>, Reasons> {
+        let mode = DetectedMode::of(connect, self.faces, &self.sessions.context.emitter);
+        check(connect, mode)?;
+        let (identity, expiry_secs) = match mode {
+            // Its keys say what a client may do, and there are no sessions that outlive a connection.
+            DetectedMode::Emitter => (Identity::anybody(), 0),
+            DetectedMode::Plain | DetectedMode::Undecided => (
+                self.identify(connect).await?,
+                self.broker().expiry_secs(connect.session_expiry_secs),
+            ),
+        };
+        let id = if connect.client_id.is_empty() {
+            Alphanumeric.sample_string(&mut rand::rng(), 22).into()
+        } else {
+            connect.client_id.clone()
+        };
+        let limit = self.broker().space.limits().name_bytes_max;
+        let name = match ClientId::new(&id) {
+            Ok(name) if id.len() <= limit => name,
+            _ => {
+                let code = v3::ConnectAckReason::IdentifierRejected;
+                return Err((code, ConnectAckReason::ClientIdentifierNotValid));
+            }
+        };
+        Ok(AdmittedClient {
+            connect,
+            mode,
+            identity,
+            id,
+            name,
+            limits: ClientLimits {
+                version: connect.version,
+                packet_bytes_max: connect.packet_bytes_max.map(|max| max as usize),
+            },
+            expiry_secs,
+            keep_alive_secs: self.keep_alive_secs(connect),
+        })
+    }
+
+    /// Asks the policy who it is, where that is asked.
+    async fn identify(&self, connect: &Connect) -> Result<Arc<Identity>, Reasons> {
+        let Some(place) = &self.broker().password_place else {
+            return Ok(Identity::anybody());
+        };
+        let mut credentials = Credentials::for_app(NAME);
+        credentials.peer = self.peer;
+        let password = connect.password.as_deref();
+        if let Some(Ok(password)) = password.map(std::str::from_utf8) {
+            place.put(password, &mut credentials);
+        }
+        let answer = self.broker().space.authenticate(&credentials).await;
+        answer.map(Arc::new).map_err(|error| match error {
+            AuthenticationError::Unavailable(_) => UNAVAILABLE,
+            _ => (
+                v3::ConnectAckReason::BadUserNameOrPassword,
+                ConnectAckReason::BadUserNameOrPassword,
+            ),
+        })
+    }
+
+    /// Seconds between two packets, where the client can be told of others than it says.
+    fn keep_alive_secs(&self, connect: &Connect) -> u16 {
+        let (asked, max) = (connect.keep_alive_secs, self.broker().keep_alive_secs_max);
+        let is_too_long = asked == 0 || asked > max;
+        match connect.version {
+            Version::V5 if max > 0 && is_too_long => max,
+            Version::V3 | Version::V5 => asked,
+        }
+    }
+
+    /// Takes the slot of the client id, over from an earlier connection if there is one. Returns the session that the
+    /// client goes on with; one that it does not go on with is ended.
+    async fn claim_slot(
+        &self,
+        client: &AdmittedClient<'_>,
+        slot: &Arc<SessionSlot>,
+    ) -> Result<Option<Box<Session>>, Reasons> {
+        let (sessions, connect) = (self.sessions, client.connect);
+        let before = match sessions.take_over(&client.id, slot).await {
+            Some(session) => Some(session),
+            None => match sessions.restore(&client.id, !connect.clean_start).await {
+                Ok(before) => before,
+                // Where it is not known whether there is an earlier session who asks for none is not kept waiting.
+                Err(_) if connect.clean_start && connect.session_expiry_secs == 0 => None,
+                Err(error) => {
+                    warn_of(&error, &client.id, "a session cannot be read");
+                    sessions.release(&client.id, slot);
+                    return Err(UNAVAILABLE);
+                }
+            },
+        };
+        let before = match before {
+            Some(session) if goes_on(&session, client) => Some(session),
+            Some(session) => {
+                sessions.end(session).await;
+                None
+            }
+            None => None,
+        };
+        let budget = &self.broker().budget;
+        if client.expiry_secs > 0 && before.is_none() && !budget.has_room(SESSION_COST) {
+            sessions.release(&client.id, slot);
+            let code = v3::ConnectAckReason::ServiceUnavailable;
+            return Err((code, ConnectAckReason::QuotaExceeded));
+        }
+        Ok(before)
+    }
+
+    /// The earlier session of a client, which has come back.
+    async fn resume(&self, mut session: Box<Session>, client: &AdmittedClient<'_>) -> Box<Session> {
+        session.client_returned(&self.sessions.context).await;
+        session.attachment.renew(client.identity.clone(), self.peer);
+        session.version = client.limits.version;
+        session.will.clone_from(&client.connect.will);
+        session.expiry_secs = client.expiry_secs;
+        session.wants_reason_strings = wants_reason_strings(client);
+        session
+    }
+
+    /// A session of a client that has none yet. It is away until it [begins](Self::begin), where it may outlive this
+    /// connection.
+    fn create(&self, client: &AdmittedClient<'_>) -> Box<Session> {
+        let subscriber = Arc::new(self.subscriber(client));
+        let mut origin = Origin::new(NAME, client.identity.clone()).peer(self.peer);
+        origin.client = None;
+        let attachment = self.broker().space.attach(origin, subscriber.clone());
+        Box::new(Session {
+            version: client.limits.version,
+            id: client.id.clone(),
+            subscriber,
+            mode: TopicMode::Undecided(client.connect.username.clone()),
+            attachment,
+            will: client.connect.will.clone(),
+            unreleased: UnreleasedIds::default(),
+            topic_aliases: ClientTopicAliases::default(),
+            shared_subscriptions: Vec::new(),
+            expiry_secs: client.expiry_secs,
+            absence: None,
+            is_written: false,
+            wants_reason_strings: wants_reason_strings(client),
+        })
+    }
+
+    fn subscriber(&self, client: &AdmittedClient<'_>) -> Subscriber {
+        let broker = self.broker();
+        let connection = ConnectionId::next(broker.space.hub().node());
+        let bytes_max = broker.space.limits().outbound_bytes_max;
+        let (window, limits) = (window(client), client.limits);
+        let name = client.name.clone();
+        if client.expiry_secs == 0 {
+            let queue = SendQueue::new(window, bytes_max);
+            let handle = self.handle.clone();
+            Subscriber::new(connection, name, handle, limits, queue, aliases(client))
+        } else {
+            let log = broker.queue_logs.begin(&client.id);
+            let queue = SendQueue::persistent(window, bytes_max, broker.budget.clone(), log);
+            let encoders = broker.encoders(limits.version);
+            Subscriber::persistent(connection, name, limits, encoders, queue)
+        }
+    }
+
+    /// CONNACK.
+    fn answer(&self, client: &AdmittedClient<'_>, session_present: bool) {
+        self.handle.connected(client.limits, client.keep_alive_secs);
+        let connect = client.connect;
+        self.handle.send(match client.limits.version {
+            Version::V3 => outgoing::v3(v3::Packet::ConnectAck(v3::ConnectAck {
+                return_code: v3::ConnectAckReason::ConnectionAccepted,
+                session_present,
+            })),
+            Version::V5 => outgoing::v5(v5::Packet::ConnectAck(Box::new(v5::ConnectAck {
+                session_present,
+                session_expiry_interval_secs: (client.expiry_secs != connect.session_expiry_secs)
+                    .then_some(client.expiry_secs),
+                receive_max: NonZeroU16::new(RECEIVE_MAX).unwrap_or(NonZeroU16::MIN),
+                max_packet_size: u32::try_from(self.broker().packet_bytes_max).ok(),
+                assigned_client_id: connect.client_id.is_empty().then(|| client.id.clone()),
+                topic_alias_max: TOPIC_ALIAS_MAX,
+                server_keepalive_sec: (client.keep_alive_secs != connect.keep_alive_secs)
+                    .then_some(client.keep_alive_secs),
+                ..v5::ConnectAck::default()
+            }))),
+        });
+    }
+
+    /// A session begins to use the connection: what waits for its client comes behind the answer.
+    async fn begin(&self, session: &mut Session, client: &AdmittedClient<'_>) {
+        let encoders = self.broker().encoders(client.limits.version);
+        let (window, aliases) = (window(client), aliases(client));
+        let subscriber = &session.subscriber;
+        subscriber.connected(self.handle, client.limits, encoders, window, aliases);
+        if client.mode != DetectedMode::Undecided {
+            let is_emitter = client.mode == DetectedMode::Emitter;
+            let context = &self.sessions.context;
+            session.choose_mode(is_emitter, context).await;
+        }
+    }
+}
+
+fn warn_of(error: &RegistryError, id: &str, what: &str) {
+    let error = error as &dyn std::error::Error;
+    tracing::warn!(error, client = id, "{what}");
+}
+
+fn window(client: &AdmittedClient<'_>) -> InflightWindow {
+    let messages_max = client.connect.receive_max.unwrap_or(RECEIVE_MAX);
+    InflightWindow {
+        version: client.limits.version,
+        messages_max: usize::from(messages_max.min(RECEIVE_MAX)),
+        packet_bytes_max: client.limits.packet_bytes_max.unwrap_or(usize::MAX),
+    }
+}
+
+fn aliases(client: &AdmittedClient<'_>) -> TopicAliases {
+    TopicAliases::new(client.connect.aliases_max.min(TOPIC_ALIAS_MAX))
+}
+
+/// Whether a client wants to be told in words what is wrong, and has room for them.
+fn wants_reason_strings(client: &AdmittedClient<'_>) -> bool {
+    client.connect.wants_reason_strings && client.limits.accepts(WORDS_BYTES_MAX)
+}
+
+/// Whether a client goes on with its earlier session: it must want to, the session must not have ended, and who
+/// has come may read all that the session is subscribed to.
+fn goes_on(session: &Session, client: &AdmittedClient<'_>) -> bool {
+    !client.connect.clean_start
+        && client.mode != DetectedMode::Emitter
+        && session.is_persistent()
+        && !session.absence.is_some_and(|absence| absence.is_over())
+        && session.may_be_of(&client.identity)
+}
+
+/// What a CONNECT asks for that there is not, or that is wrong.
+fn check(connect: &Connect, mode: DetectedMode) -> Result<(), Reasons> {
+    let unavailable = v3::ConnectAckReason::ServiceUnavailable;
+    if connect.enhanced {
+        return Err((unavailable, ConnectAckReason::BadAuthenticationMethod));
+    }
+    match &connect.will {
+        Some(will) if mode != DetectedMode::Emitter && !is_topic(&will.topic) => {
+            Err((unavailable, ConnectAckReason::TopicNameInvalid))
+        }
+        _ => Ok(()),
+    }
+}

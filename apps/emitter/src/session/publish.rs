@@ -1,0 +1,154 @@
+//! PUBLISH: a message of a client. It is answered with PUBACK at QoS 1, with PUBREC at QoS 2.
+
+use std::num::NonZeroU16;
+
+use polywire_core::{Channel, Draft, Payload, Refusal, RefusalKind};
+use rmqtt_codec::{
+    types::{Publish, QoS},
+    v5::{DisconnectReasonCode, PublishAckReason},
+};
+
+use super::{context::SessionContext, qos2_deduplication::Arrival, state::Session};
+use crate::{
+    codec::{
+        filter::is_topic,
+        message_properties::{MessageProperties, with_properties},
+        outgoing,
+        version::Version,
+    },
+    emitter_mode::{detect::TopicMode, publish::EmitterPublish},
+};
+
+impl Session {
+    pub(super) async fn publish(
+        &mut self,
+        mut publish: Publish,
+        context: &SessionContext,
+    ) -> Result<(), DisconnectReasonCode> {
+        let channel = self.resolve_topic(&mut publish, context)?;
+        let (id, qos) = (publish.packet_id, publish.qos);
+        if let (QoS::ExactlyOnce, Some(id)) = (qos, id) {
+            match self.unreleased.arrival(id) {
+                Arrival::New => {}
+                Arrival::Duplicate => {
+                    self.answer_publish(qos, id, PublishAckReason::Success, None);
+                    return Ok(());
+                }
+                Arrival::TooMany => return Err(DisconnectReasonCode::ReceiveMaximumExceeded),
+            }
+        }
+        let Some(id) = id else {
+            // Nobody is told at QoS 0 what became of it.
+            let _ = self.send_on(channel, publish, context).await;
+            return Ok(());
+        };
+        let queue_logs = &context.broker.queue_logs;
+        let checkpoint = queue_logs.checkpoint();
+        let published = match self.send_on(channel, publish, context).await {
+            // Who is away has it before its publisher is told so.
+            Ok(()) => queue_logs.flushed(checkpoint).await,
+            refused => refused,
+        };
+        self.confirm(qos, id, published)
+    }
+
+    /// Puts the topic in its place that an alias stands for, and returns the channel that it names; none in the Emitter
+    /// protocol, which reads topics itself.
+    fn resolve_topic(
+        &mut self,
+        publish: &mut Publish,
+        context: &SessionContext,
+    ) -> Result<Option<Channel>, DisconnectReasonCode> {
+        let properties = publish.properties.as_ref();
+        if let Some(alias) = properties.and_then(|properties| properties.topic_alias) {
+            let topic = std::mem::take(&mut publish.topic);
+            let limit = context.broker.space.limits().name_bytes_max;
+            let aliases = &mut self.topic_aliases;
+            publish.topic = aliases.resolve_topic_alias(alias, topic, limit)?;
+        }
+        if let TopicMode::Emitter(_) = self.mode {
+            return Ok(None);
+        }
+        match Channel::new(&publish.topic) {
+            Ok(channel) if is_topic(&publish.topic) => Ok(Some(channel)),
+            _ => Err(DisconnectReasonCode::TopicNameInvalid),
+        }
+    }
+
+    async fn send_on(
+        &mut self,
+        channel: Option<Channel>,
+        publish: Publish,
+        context: &SessionContext,
+    ) -> Result<(), Refusal> {
+        let Some(channel) = channel else {
+            return Box::pin(self.publish_emitter(publish)).await;
+        };
+        let properties = MessageProperties::of_packet(&publish);
+        let expiry_secs = publish.properties.as_ref();
+        let expiry_secs = expiry_secs.and_then(|properties| properties.message_expiry_interval);
+        let draft = Draft::new(channel, Payload::untyped(publish.payload))
+            .publisher(self.subscriber.id().clone());
+        let draft = with_properties(draft, &properties, expiry_secs);
+        if publish.retain {
+            Box::pin(context.broker.publish(&self.attachment, draft, true)).await
+        } else {
+            self.attachment.publish(draft).await.map(drop)
+        }
+    }
+
+    async fn publish_emitter(&mut self, publish: Publish) -> Result<(), Refusal> {
+        let TopicMode::Emitter(emitter) = &mut self.mode else {
+            return Ok(());
+        };
+        let (topic, id) = (publish.topic, publish.packet_id);
+        let message = EmitterPublish {
+            payload: publish.payload,
+            qos: publish.qos,
+            retain: publish.retain,
+        };
+        let attachment = &mut self.attachment;
+        emitter.publish(&topic, message, id, attachment).await
+    }
+
+    /// Tells the client what became of a message of QoS 1 or 2.
+    fn confirm(
+        &mut self,
+        qos: QoS,
+        id: NonZeroU16,
+        published: Result<(), Refusal>,
+    ) -> Result<(), DisconnectReasonCode> {
+        let refusal = published.err();
+        // 3.1.1 has no word for it; the client sends it again over another connection.
+        let is_lost = |refusal: &Refusal| refusal.kind == RefusalKind::Unavailable;
+        if self.version == Version::V3 && refusal.as_ref().is_some_and(is_lost) {
+            return Err(DisconnectReasonCode::UnspecifiedError);
+        }
+        let reason = refusal.as_ref().map(|refusal| match refusal.kind {
+            RefusalKind::Forbidden => PublishAckReason::NotAuthorized,
+            RefusalKind::LimitExceeded => PublishAckReason::QuotaExceeded,
+            _ => PublishAckReason::UnspecifiedError,
+        });
+        let reason = reason.unwrap_or(PublishAckReason::Success);
+        // A refusal ends the exchange in 5.0; in 3.1.1 the client goes on with it.
+        let goes_on = self.version == Version::V3 || reason == PublishAckReason::Success;
+        if qos == QoS::ExactlyOnce && goes_on {
+            self.unreleased.published(id);
+        }
+        let why = refusal.filter(|_| self.wants_reason_strings);
+        let why = why.as_ref().map(|refusal| &*refusal.message);
+        self.answer_publish(qos, id, reason, why);
+        Ok(())
+    }
+
+    fn answer_publish(
+        &self,
+        qos: QoS,
+        id: NonZeroU16,
+        reason: PublishAckReason,
+        why: Option<&str>,
+    ) {
+        let answer = outgoing::puback_or_pubrec(self.version, qos, id, reason, why);
+        self.subscriber.send(answer);
+    }
+}

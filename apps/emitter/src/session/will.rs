@@ -1,0 +1,40 @@
+//! The will of a client: published when it is lost (MQTT 5.0 section 3.1.2.5).
+
+use polywire_core::{Channel, Draft, Payload};
+
+use super::{context::SessionContext, state::Session};
+use crate::{
+    codec::{connect::Will, message_properties::with_properties},
+    emitter_mode::detect::TopicMode,
+};
+
+impl Session {
+    /// Publishes the will, if there is one.
+    pub(crate) async fn publish_will(&mut self, context: &SessionContext) {
+        let Some(will) = self.will.take() else {
+            return;
+        };
+        let published = match &self.mode {
+            TopicMode::Emitter(emitter) => emitter.publish_will(will, &self.attachment).await,
+            TopicMode::Plain | TopicMode::Undecided(_) => {
+                self.publish_plain_will(will, context).await
+            }
+        };
+        if !published {
+            tracing::debug!(client = %self.id, "a will was not published");
+        }
+    }
+
+    async fn publish_plain_will(&self, will: Will, context: &SessionContext) -> bool {
+        let Ok(topic) = Channel::new(&will.topic) else {
+            return false;
+        };
+        let properties = will.properties.expires_in(will.expiry_secs);
+        let draft = Draft::new(topic, Payload::untyped(will.payload))
+            .publisher(self.subscriber.id().clone());
+        let draft = with_properties(draft, &properties, will.expiry_secs);
+        let broker = &context.broker;
+        let published = broker.publish(&self.attachment, draft, properties.retain);
+        published.await.is_ok()
+    }
+}
