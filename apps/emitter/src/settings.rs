@@ -1,4 +1,4 @@
-//! What can be set, what can be wrong with it, and what cannot be set.
+//! What can be set, and what can be wrong with it.
 
 use std::net::SocketAddr;
 
@@ -15,6 +15,42 @@ pub(crate) const RECEIVE_MAX: u16 = 1000;
 
 /// Topic aliases in one direction, at most (Topic Alias Maximum).
 pub(crate) const TOPIC_ALIAS_MAX: u16 = 32;
+
+/// A setting cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidSetting {
+    /// The master key is too short, too long, or has other characters.
+    #[error("a master key has 16 to 256 characters: letters, digits, - and _")]
+    MasterKey,
+    /// The text is no licence.
+    #[error("this is not an Emitter licence of version 1, 2 or 3")]
+    Licence,
+    /// The channel of a key is no target.
+    #[error("write the channel of a key as a/b/ for one channel, or a/#/ for it and all below")]
+    Target,
+}
+
+/// What sessions may take that outlive their connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// Seconds that a session lasts without a connection, at most, whatever its client asks for. 0 for none at all.
+    /// Default: a week.
+    pub expiry_secs_max: u32,
+    /// Bytes that wait for all clients together. When there are more the oldest messages make room for the
+    /// next of the same client, and no further sessions begin. Default: 256 MiB.
+    pub bytes_max: usize,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        let settings = EmitterSettings::default();
+        Self {
+            expiry_secs_max: settings.session_expiry_secs_max,
+            bytes_max: settings.session_bytes_max,
+        }
+    }
+}
 
 /// `[apps.emitter]`
 #[derive(Debug, Clone, Deserialize)]
@@ -48,6 +84,21 @@ pub struct EmitterSettings {
     /// Seconds between two reports on the `$SYS` topics that somebody subscribed to; 0 is never, and there are none.
     /// Default 10.
     pub sys_interval_secs: u32,
+}
+
+/// Which faces an address shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase", expecting = "enum FaceChoice")]
+#[non_exhaustive]
+pub enum Faces {
+    /// Both: the first topic of a connection decides. With [`authenticate`](crate::Emitter::authenticate), clients
+    /// with a password are shown the plain one and others the Emitter one.
+    #[default]
+    Both,
+    /// The Emitter protocol alone.
+    Emitter,
+    /// MQTT with topics as they are.
+    Plain,
 }
 
 impl Default for EmitterSettings {
@@ -93,59 +144,9 @@ impl Settings for EmitterSettings {
 /// What a master key looks like, so that it can stand in addresses.
 pub(crate) fn check_master_key(key: &str) -> Result<(), InvalidSetting> {
     let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    match (16..=256).contains(&key.len()) && key.bytes().all(is_safe) {
-        true => Ok(()),
-        false => Err(InvalidSetting::MasterKey),
+    if (16..=256).contains(&key.len()) && key.bytes().all(is_safe) {
+        Ok(())
+    } else {
+        Err(InvalidSetting::MasterKey)
     }
-}
-
-/// A setting cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvalidSetting {
-    /// The master key is too short, too long, or has other characters.
-    #[error("a master key has 16 to 256 characters: letters, digits, - and _")]
-    MasterKey,
-    /// The text is no licence.
-    #[error("this is not an Emitter licence of version 1, 2 or 3")]
-    Licence,
-    /// The channel of a key is no target.
-    #[error("write the channel of a key as a/b/ for one channel, or a/#/ for it and all below")]
-    Target,
-}
-
-/// What sessions may take that outlive their connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SessionLimits {
-    /// Seconds that a session lasts without a connection, at most, whatever its client asks for. 0 for none at all.
-    /// Default: a week.
-    pub expiry_secs_max: u32,
-    /// Bytes that wait for all clients together. When there are more the oldest messages make room for the
-    /// next of the same client, and no further sessions begin. Default: 256 MiB.
-    pub bytes_max: usize,
-}
-
-impl Default for SessionLimits {
-    fn default() -> Self {
-        let settings = EmitterSettings::default();
-        Self {
-            expiry_secs_max: settings.session_expiry_secs_max,
-            bytes_max: settings.session_bytes_max,
-        }
-    }
-}
-
-/// Which faces an address shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase", expecting = "enum FaceChoice")]
-#[non_exhaustive]
-pub enum Faces {
-    /// Both: the first topic of a connection decides. With [`authenticate`](crate::Emitter::authenticate), clients
-    /// with a password are shown the plain one and others the Emitter one.
-    #[default]
-    Both,
-    /// The Emitter protocol alone.
-    Emitter,
-    /// MQTT with topics as they are.
-    Plain,
 }

@@ -4,6 +4,8 @@ use std::num::NonZeroU16;
 
 /// What a client says of a message that is on its way, with the packet id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+// The names that the standard has for the packets.
+#[allow(clippy::enum_variant_names)]
 pub(crate) enum Ack {
     /// It has a message of QoS 1.
     PubAck(NonZeroU16),

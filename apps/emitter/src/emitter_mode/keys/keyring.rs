@@ -110,6 +110,7 @@ impl Keyring {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::now;
 
     fn ring() -> Keyring {
         Keyring::new(OwnKeys::new("a master key of tests"), None)
