@@ -48,11 +48,8 @@ pub(crate) fn shown(value: &str) -> String {
 
 /// A default that is written in a comment, as it is shown: what stands behind a comma or a colon says why.
 pub(crate) fn of_text(text: &str) -> String {
-    if text.starts_with('`') {
-        return match text[1..].find('`') {
-            Some(end) => text[..=end + 1].to_owned(),
-            None => text.to_owned(),
-        };
+    if let Some((quoted, _)) = text.strip_prefix('`').and_then(|rest| rest.split_once('`')) {
+        return format!("`{quoted}`");
     }
     let words = text.split([':', ' ']).filter(|word| !word.is_empty());
     let mut words = words.map(|word| word.trim_end_matches(','));
