@@ -81,7 +81,7 @@ impl Default for Emitter {
         Self {
             authenticate: settings.authenticate,
             token_place: TokenPlace::Query("api_key".into()),
-            faces: Faces::Both,
+            faces: settings.face,
             secret: Secret::Random(Alphanumeric.sample_string(&mut rand::rng(), 32)),
             licence: None,
             refused_filters: RefusedFilters::default(),
