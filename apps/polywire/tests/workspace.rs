@@ -8,11 +8,15 @@ use serde_json::Value;
 
 /// Which crates of the workspace each crate may depend on. An app is not named here: it may depend on
 /// `polywire-core` only.
-const MAY_DEPEND_ON: [(&str, &[&str]); 4] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 5] = [
     ("polywire-core", &[]),
     ("polywire-backends", &["polywire-core"]),
     ("polywire-auth", &["polywire-core"]),
     ("polywire-persistence", &["polywire-core"]),
+    (
+        "polywire-testing",
+        &["polywire-core", "polywire-auth", "polywire-persistence"],
+    ),
 ];
 
 /// Crates that stand above all others.
