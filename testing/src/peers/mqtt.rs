@@ -7,6 +7,7 @@ use std::{
 
 use crate::SOON;
 
+#[derive(Debug)]
 pub struct MqttClient(TcpStream);
 
 fn text(text: &str) -> Vec<u8> {
