@@ -24,8 +24,6 @@ mod pubnub_http;
 mod pubnub_nodes;
 mod pubnub_sdk;
 mod robustness;
-mod seth_http;
-mod seth_messages;
 mod seth_policies;
 mod seth_redis;
 mod seth_sockjs;
