@@ -14,7 +14,7 @@ mod emitter_keys;
 mod examples;
 mod history;
 mod knsock;
-mod knsock_lines;
+mod knsock_shared_port;
 mod listeners;
 mod mqtt_sessions;
 mod payloads;
