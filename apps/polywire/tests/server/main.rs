@@ -32,7 +32,4 @@ mod soak;
 mod sockjs_client;
 mod tls;
 mod webpubsub;
-mod webpubsub_api;
-mod webpubsub_frames;
 mod webpubsub_reliable;
-mod webpubsub_tokens;
