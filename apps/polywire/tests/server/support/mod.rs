@@ -10,7 +10,9 @@ pub(crate) mod tls;
 
 pub(crate) use polywire_testing::{
     RECOVERY, SOON, eventually, eventually_equal,
-    peers::{Answer, CuttingProxy, HttpConnection, LineSocket, MqttClient, WebSocketClient, azure},
+    peers::{
+        CuttingProxy, HttpConnection, LineSocket, MqttClient, WebSocketClient, azure, numbers,
+    },
 };
 
 pub(crate) use self::{
