@@ -181,7 +181,7 @@ pub enum BackendError {
     #[error("the other nodes cannot be reached; only members on this node were served")]
     Unreachable(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
     /// It was to be stored and was not; nobody got it.
-    #[error("the message could not be stored and was not published: {0}")]
+    #[error("the message could not be stored and was not published")]
     NotStored(#[from] PersistenceError),
     /// A setting is wrong; the text says which and what to do.
     #[error("{0}")]

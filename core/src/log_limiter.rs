@@ -21,14 +21,24 @@ impl LogLimiter {
 
     /// When a line may be written: how often the same happened since the last one.
     pub fn allow(&self) -> Option<u64> {
+        self.allow_for(1)
+    }
+
+    /// [`allow`](Self::allow) for something that happened so many times.
+    pub fn allow_for(&self, times: u64) -> Option<u64> {
         let mut state = self.0.lock();
         let (last, count) = &mut *state;
-        *count += 1;
+        *count += times;
         if last.is_some_and(|last| last.elapsed() < EVERY) {
             return None;
         }
         *last = Some(Instant::now());
         Some(std::mem::take(count))
+    }
+
+    /// How often it happened since the last line, where there is to be none after it.
+    pub fn take_rest(&self) -> u64 {
+        std::mem::take(&mut self.0.lock().1)
     }
 }
 

@@ -88,7 +88,7 @@ pub struct EmitterSettings {
 
 /// Which protocols an address offers: the setting `face`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", expecting = "enum FaceChoice")]
 #[non_exhaustive]
 pub enum Faces {
     /// Both: the first topic of a connection decides. With [`authenticate`](crate::Emitter::authenticate), clients

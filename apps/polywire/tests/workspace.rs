@@ -8,11 +8,15 @@ use serde_json::Value;
 
 /// Which crates of the workspace each crate may depend on. An app is not named here: it may depend on
 /// `polywire-core` only.
-const MAY_DEPEND_ON: [(&str, &[&str]); 4] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 5] = [
     ("polywire-core", &[]),
     ("polywire-backends", &["polywire-core"]),
     ("polywire-auth", &["polywire-core"]),
     ("polywire-persistence", &["polywire-core"]),
+    (
+        "polywire-testing",
+        &["polywire-core", "polywire-auth", "polywire-persistence"],
+    ),
 ];
 
 /// Crates that stand above all others.
@@ -98,6 +102,17 @@ fn crates_depend_only_on_what_is_below_them() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_user_of_the_facade_can_have_the_testkit() {
+    let metadata = metadata();
+    let members = members(&metadata);
+    let facade = members
+        .iter()
+        .find(|(package, _)| text(package, "name") == ABOVE_ALL);
+    let passed_on = &facade.unwrap().0["features"]["testkit"];
+    assert_eq!(passed_on, &serde_json::json!(["polywire-core/testkit"]));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use polywire_core::{Draft, Identity, Origin, Payload, Space};
+use polywire_core::{Draft, Identity, Origin, Payload, Space, Unanswered};
 
 use crate::{
     connection::Connection,
@@ -17,9 +17,8 @@ use crate::{
     keys::Keys,
     local_connections::LocalConnections,
     names::{HubName, NAME},
-    nodes::{Nodes, Unanswered},
+    nodes::{Nodes, RequestHandler},
     operation::{Member, Operation, Outcome},
-    perform::OperationHandler,
     recipients::{Audience, Recipients},
     replay_buffer::BufferLimits,
 };
@@ -57,12 +56,11 @@ impl Broker {
         let space = new.space;
         let handlers = EventHandlers::new(new.handlers);
         let local = LocalConnections::new(&space, &handlers);
-        let handler = OperationHandler {
+        let handler = RequestHandler {
             connections: local.clone(),
             default_hub: new.default_hub.clone(),
         };
         let nodes = Nodes::new(&space, handler);
-        space.runtime().spawn(nodes.clone().run());
         Arc::new(Self {
             hubs: Hubs::new(&space, &local),
             space,

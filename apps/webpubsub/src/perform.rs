@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-
 use crate::{
     connection::Connection,
     local_connections::LocalConnections,
     names::HubName,
-    nodes::Handler,
     operation::{Change, Member, Operation, Outcome},
     recipients::{Audience, Recipients},
 };
@@ -122,21 +119,5 @@ fn found(count: usize) -> Outcome {
     Outcome {
         found: count,
         ..Outcome::default()
-    }
-}
-
-/// Does what other nodes ask for.
-pub(crate) struct OperationHandler {
-    pub(crate) connections: Arc<LocalConnections>,
-    pub(crate) default_hub: String,
-}
-
-#[async_trait]
-impl Handler for OperationHandler {
-    async fn answer(&self, hub: &str, operation: &Operation) -> Outcome {
-        match HubName::new(hub, &self.default_hub) {
-            Some(hub) => self.connections.perform(&hub, operation).await,
-            None => Outcome::default(),
-        }
     }
 }

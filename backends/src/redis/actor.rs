@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use polywire_core::{LocalNode, Position, Target};
+use polywire_core::{LocalNode, LogLimiter, Position, Target};
 use redis::{
     AsyncConnectionConfig, Client, PushInfo, RedisError, RedisResult, Value,
     aio::{ConnectionLike, MultiplexedConnection},
@@ -31,7 +31,6 @@ use super::{
     names::Names,
     publishing::{Outcome, Publishing, Request, answer},
     script::server_run,
-    seldom::Seldom,
     settings::RedisSettings,
     subscriptions::{Round, Subscriptions},
 };
@@ -57,7 +56,7 @@ pub(super) struct Actor {
     /// The publication that was delivered last: a node with a channel and a matching glob gets each
     /// publication several times, one right after the other.
     pub(super) last: Option<(Target, Position)>,
-    pub(super) garbage: Seldom,
+    pub(super) garbage: LogLimiter,
 }
 
 /// Stands for every run of a server that forgets nothing.
@@ -307,7 +306,7 @@ impl Actor {
         let (id, publication) = match envelope::decode(message) {
             Ok(decoded) => decoded,
             Err(error) => {
-                if let Some(times) = self.garbage.pass() {
+                if let Some(times) = self.garbage.allow() {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(error, times, "skipped what is not an envelope");
                 }

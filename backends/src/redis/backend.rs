@@ -12,8 +12,8 @@ use std::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use polywire_core::{
-    BackendError, BackendStatus, Draft, Durability, History, Interest, LocalNode, Position,
-    PubSubBackend, Receipt, Rules,
+    BackendError, BackendStatus, Draft, Durability, History, Interest, LocalNode, LogLimiter,
+    Position, PubSubBackend, Receipt, Rules,
 };
 use redis::Client;
 use tokio::{
@@ -31,7 +31,6 @@ use super::{
     names::Names,
     publishing::{BATCH_MAX, Outcome, Publishing, Request},
     script::Keep,
-    seldom::Seldom,
     settings::RedisSettings,
     subscriptions::Subscriptions,
 };
@@ -168,7 +167,7 @@ impl PubSubBackend for Redis {
             subscriptions: Subscriptions::default(),
             keeps: self.history.is_some(),
             last: None,
-            garbage: Seldom::default(),
+            garbage: LogLimiter::default(),
         };
         let stop = running.stop.clone();
         if self.running.set(running).is_err() {

@@ -11,7 +11,6 @@ mod names;
 mod publishing;
 mod script;
 mod section;
-mod seldom;
 mod settings;
 mod subscriptions;
 

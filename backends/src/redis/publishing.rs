@@ -7,14 +7,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use polywire_core::{LocalNode, Position, Timetoken};
+use polywire_core::{LocalNode, LogLimiter, Position, Timetoken};
 use redis::{Pipeline, RedisError, Value};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{
     envelope::{self, PublishId},
     script::{Keep, PlaceScript, Run, position},
-    seldom::Seldom,
     subscriptions::Subscriptions,
 };
 
@@ -86,7 +85,7 @@ pub(super) struct Publishing {
     awaited: VecDeque<u64>,
     abandoned: HashSet<PublishId>,
     abandoned_order: VecDeque<(Instant, PublishId)>,
-    refusals: Seldom,
+    refusals: LogLimiter,
 }
 
 impl Publishing {
@@ -103,7 +102,7 @@ impl Publishing {
             awaited: VecDeque::new(),
             abandoned: HashSet::new(),
             abandoned_order: VecDeque::new(),
-            refusals: Seldom::default(),
+            refusals: LogLimiter::default(),
         }
     }
 
@@ -202,7 +201,7 @@ impl Publishing {
                     }
                     other => {
                         let error = other.err().map(Arc::new);
-                        if let Some(times) = self.refusals.pass() {
+                        if let Some(times) = self.refusals.allow() {
                             tracing::warn!(?error, times, "Redis refused publications");
                         }
                         answer(flight.request, Outcome::Unplaced(error));

@@ -4,6 +4,7 @@ mod batch_buffer;
 mod encoder;
 mod fanout;
 mod flusher;
+mod gated_receiver;
 mod numbered;
 mod numbering;
 mod outbox;
@@ -18,6 +19,7 @@ pub use self::{
     numbering::{Around, Few, Numbering},
     outbox::{Outbox, OutboxOptions, Pushed},
     receiver::Receiver,
+    replay_gate::{AlreadyRead, GateDecision, GateOverflow, ReplayGate},
 };
-pub(crate) use self::{flusher::thread_number, numbered::Numbered, replay_gate::ReplayGate};
+pub(crate) use self::{flusher::thread_number, gated_receiver::GatedReceiver, numbered::Numbered};
 pub use crate::{framing::Message, transport::Link};

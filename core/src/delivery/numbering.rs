@@ -40,9 +40,10 @@ impl Around {
     /// The whole message.
     pub fn message(&self, body: &[u8]) -> Message {
         let bytes = [self.before.as_slice(), body, self.behind.as_slice()].concat();
-        match self.is_text {
-            true => Message::Text(String::from_utf8_lossy(&bytes).into_owned().into()),
-            false => Message::Binary(bytes.into()),
+        if self.is_text {
+            Message::Text(String::from_utf8_lossy(&bytes).into_owned().into())
+        } else {
+            Message::Binary(bytes.into())
         }
     }
 

@@ -102,8 +102,8 @@ impl Storing {
                 let policy = &*self.policy;
                 // A draft is cloned only where its topic is gone, which is seldom: it shares its bytes.
                 match topic.publish_kept(&self.hub.clock, draft.clone(), policy, &self.hub.sink()) {
-                    Err(Retired) => continue,
-                    Ok(outcome) => {
+                    None => continue,
+                    Some(outcome) => {
                         topics.retire_if_empty(name, &topic);
                         return outcome;
                     }

@@ -155,17 +155,17 @@ impl Topic {
         position
     }
 
-    /// Gives a draft its place, has it kept and delivers it, all in one step.
+    /// Gives a draft its place, has it kept and delivers it, all in one step. `None` when the topic is retired.
     pub(super) fn publish_kept(
         &self,
         clock: &Clock,
         draft: Draft,
         policy: &dyn PersistencePolicy,
         sink: &Sink<'_>,
-    ) -> Result<Result<Receipt, PersistenceError>, Retired> {
+    ) -> Option<Result<Receipt, PersistenceError>> {
         let mut state = self.state.lock();
         if state.retired {
-            return Err(Retired);
+            return None;
         }
         let publication = Arc::new(state.place(clock, draft));
         let durability = match policy.persist_now(&publication) {
@@ -173,7 +173,7 @@ impl Topic {
             Err(error) => {
                 // Nobody has seen its number.
                 state.seq -= 1;
-                return Ok(Err(error));
+                return Some(Err(error));
             }
         };
         let position = publication.position();
@@ -185,7 +185,7 @@ impl Topic {
                 turn: Turn::Deliver,
             });
         }
-        Ok(Ok(Receipt::new(position, durability)))
+        Some(Ok(Receipt::new(position, durability)))
     }
 
     /// Gives a draft its place and puts it in line to be stored, by `stand_in_line`, whose answer comes back;

@@ -107,9 +107,10 @@ impl Socket {
         let tried = self.tcp.try_io(Interest::READABLE, || {
             count = (&*SockRef::from(&self.tcp)).read(buffer)?;
             let is_all = 0 < count && count < buffer.len() && cfg!(target_os = "linux");
-            match is_all {
-                true => Err(io::ErrorKind::WouldBlock.into()),
-                false => Ok(()),
+            if is_all {
+                Err(io::ErrorKind::WouldBlock.into())
+            } else {
+                Ok(())
             }
         });
         match tried {

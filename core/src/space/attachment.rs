@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 use super::{Replay, Space};
 use crate::{
     channel::Channel,
-    delivery::{Receiver, ReplayGate},
+    delivery::{GatedReceiver, Receiver},
     dispatcher::{Command, Event, Origin, Refusal, Verdict},
     hub::JoinNumber,
     identity::{ClientId, ConnectionId, Identity, Permissions},
@@ -127,13 +127,15 @@ impl Attachment {
     pub fn may_read(&self, channel: &Channel, everywhere: bool) -> Result<(), Refusal> {
         self.space.check_channel(channel)?;
         let identity = &self.origin.identity;
-        let allowed = match everywhere {
-            true => identity.allows_everywhere(Permissions::READ),
-            false => identity.allows(Permissions::READ, channel),
+        let allowed = if everywhere {
+            identity.allows_everywhere(Permissions::READ)
+        } else {
+            identity.allows(Permissions::READ, channel)
         };
-        match allowed {
-            true => Ok(()),
-            false => Err(Refusal::forbidden("You may not subscribe there.")),
+        if allowed {
+            Ok(())
+        } else {
+            Err(Refusal::forbidden("You may not subscribe there."))
         }
     }
 
@@ -153,7 +155,7 @@ impl Attachment {
         let Some(channel) = self.permitted(channel).await? else {
             return Ok((Subscribed::Dropped, None));
         };
-        let held = ReplayGate::new(self.receiver.clone());
+        let held = GatedReceiver::new(self.receiver.clone());
         let joined = self.join_as(channel.clone(), held.clone()).await;
         let replay = (joined == Subscribed::Joined)
             .then(|| Replay::new(self.space.clone(), channel, held, query));

@@ -269,7 +269,10 @@ fn heard(published: Result<Receipt, BackendError>) -> Result<Receipt, Refusal> {
 
 /// The text of an error as a sentence for a client.
 fn sentence(error: &BackendError) -> String {
-    let text = error.to_string();
+    let text = match error {
+        BackendError::NotStored(cause) => format!("{error}: {cause}"),
+        error => error.to_string(),
+    };
     let mut chars = text.chars();
     let first = chars
         .next()

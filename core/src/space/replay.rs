@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use super::Space;
 use crate::{
     channel::Channel,
-    delivery::ReplayGate,
+    delivery::GatedReceiver,
     persistence::{HistoryError, Page, Query, Span},
     publication::{Publication, Target, Timetoken},
 };
@@ -15,14 +15,14 @@ use crate::{
 ///
 /// Read [`next_page`](Self::next_page) until it is `None`, and do with each page what the protocol wants, for
 /// example [`deliver`](Self::deliver) it like live publications. The last page lets live publications through, in the
-/// order of the channel. Dropping a replay before its end lets through what is gate, without the rest of the
+/// order of the channel. Dropping a replay before its end lets through what is held, without the rest of the
 /// history.
 ///
 /// What is held has a bound of 4 MiB; when more comes, it is read from history instead.
 pub struct Replay {
     space: Arc<Space>,
     target: Target,
-    gate: Arc<ReplayGate>,
+    gated: Arc<GatedReceiver>,
     query: Option<Query>,
     read: Timetoken,
 }
@@ -31,13 +31,13 @@ impl Replay {
     pub(super) fn new(
         space: Arc<Space>,
         channel: Channel,
-        gate: Arc<ReplayGate>,
+        gated: Arc<GatedReceiver>,
         query: Query,
     ) -> Self {
         Self {
             space,
             target: channel.into(),
-            gate,
+            gated,
             query: Some(query),
             read: Timetoken(query.span.from.0.saturating_sub(1)),
         }
@@ -74,7 +74,7 @@ impl Replay {
                 });
                 return Ok(Some(page));
             }
-            if self.gate.release(self.read, self.space.hub().flusher()) {
+            if self.gated.open(self.read, self.space.hub().flusher()) {
                 self.query = None;
                 return Ok(None);
             }
@@ -83,13 +83,13 @@ impl Replay {
 
     /// Delivers a publication of the history as if it came live.
     pub fn deliver(&self, publication: &Publication) {
-        self.gate.pass(publication, self.space.hub().flusher());
+        self.gated.pass(publication, self.space.hub().flusher());
     }
 
     fn release(&mut self) {
         if self.query.take().is_some() {
             // What was too much to be held is given up with the rest of the history.
-            while !self.gate.release(self.read, self.space.hub().flusher()) {}
+            while !self.gated.open(self.read, self.space.hub().flusher()) {}
         }
     }
 }

@@ -10,7 +10,6 @@ mod keep_alive;
 pub(crate) mod packet_id_map;
 pub(crate) mod queue_log;
 pub(crate) mod queued_publish;
-pub(crate) mod replay_gate;
 pub(crate) mod route;
 pub(crate) mod send_queue;
 pub(crate) mod subscriber;

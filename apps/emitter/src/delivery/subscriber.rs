@@ -12,7 +12,7 @@ use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use polywire_core::{
     ClientId, ConnectionId, Publication,
-    delivery::{Fanout, Flusher, Message, Receiver},
+    delivery::{AlreadyRead, Fanout, Flusher, GateDecision, Message, Receiver, ReplayGate},
     transport::{CloseReason, Framing},
 };
 use rmqtt_codec::types::QoS;
@@ -25,7 +25,6 @@ use super::{
     inflight_window::InflightWindow,
     queue_log::StoredQueue,
     queued_publish::QueuedPublish,
-    replay_gate::{GateDecision, ReplayGate},
     route::{BoundConnection, Route, RouteRef},
     send_queue::{QueueFull, SendQueue},
 };
@@ -119,9 +118,7 @@ impl Subscriber {
             .lock()
             .send_queue
             .restore(waiting, inflight_snapshot);
-        self.gate.open(Vec::new(), known, |publication, _| {
-            self.deliver_held(publication, flusher);
-        });
+        self.open(&[], &AlreadyRead::These(known), flusher);
     }
 
     fn deliver_held(&self, publication: &Publication, flusher: &Flusher) {
@@ -270,13 +267,23 @@ impl Subscriber {
     /// Sends stored messages, and what came meanwhile.
     pub(crate) fn open_gate(&self, read: Vec<Arc<Publication>>, flusher: &Flusher) {
         let known = read.iter().map(|one| one.position().timetoken).collect();
-        self.gate.open(read, known, |publication, was_read| {
-            if was_read {
+        self.open(&read, &AlreadyRead::These(known), flusher);
+    }
+
+    fn open(&self, stored: &[Arc<Publication>], known: &AlreadyRead, flusher: &Flusher) {
+        let deliver = |publication: &Publication, was_stored| {
+            if was_stored {
                 self.replay(publication);
             } else {
                 self.deliver_held(publication, flusher);
             }
-        });
+        };
+        // A client for whom more came than may be held was disconnected then; one that is away gets what was held.
+        while let Err(overflow) = self.gate.open(stored, known, deliver) {
+            for publication in overflow.held.iter().filter(|one| !known.contains(one)) {
+                self.deliver_held(publication, flusher);
+            }
+        }
     }
 
     fn replay(&self, publication: &Publication) {
@@ -438,10 +445,6 @@ fn deliver_as(
 impl Receiver for Subscriber {
     fn connection(&self) -> ConnectionId {
         self.connection
-    }
-
-    fn client(&self) -> Option<ClientId> {
-        None
     }
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {

@@ -173,9 +173,10 @@ impl<'p> Load<'p> {
                 Ok(count @ 1..) => count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     // What waited for the end of a handshake.
-                    return match connection.may_have_more() && connection.wants_write() {
-                        true => self.flush(index),
-                        false => Ok(()),
+                    return if connection.may_have_more() && connection.wants_write() {
+                        self.flush(index)
+                    } else {
+                        Ok(())
                     };
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,

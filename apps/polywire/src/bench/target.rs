@@ -40,9 +40,10 @@ impl Target {
             })?,
             authority: server.authority(),
             host: server.host.clone(),
-            tls: match server.tls {
-                true => Some(tls::config(flags.ca.as_deref())?),
-                false => None,
+            tls: if server.tls {
+                Some(tls::config(flags.ca.as_deref())?)
+            } else {
+                None
             },
         })
     }

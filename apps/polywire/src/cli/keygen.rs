@@ -38,8 +38,9 @@ pub struct KeygenFlags {
 }
 
 fn letters(text: &str) -> Result<String, String> {
-    match text.chars().all(|letter| "rwslpex".contains(letter)) {
-        true => Ok(text.to_owned()),
-        false => Err("use some of the letters r, w, s, l, p, e and x".into()),
+    if text.chars().all(|letter| "rwslpex".contains(letter)) {
+        Ok(text.to_owned())
+    } else {
+        Err("use some of the letters r, w, s, l, p, e and x".into())
     }
 }

@@ -86,9 +86,10 @@ pub(super) fn client(
     for (name, value) in header {
         headers.append(name, value.clone());
     }
-    let (scheme, trust) = match server.tls {
-        true => ("https", tls::config(ca.as_deref())?),
-        false => ("http", tls::trusting_nobody()?),
+    let (scheme, trust) = if server.tls {
+        ("https", tls::config(ca.as_deref())?)
+    } else {
+        ("http", tls::trusting_nobody()?)
     };
     let mut builder = Client::builder()
         .default_headers(headers)

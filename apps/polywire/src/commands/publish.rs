@@ -30,9 +30,10 @@ pub(crate) fn publish(flags: &PublishFlags) -> ExitCode {
 }
 
 fn run(flags: &PublishFlags, message: Option<String>) -> Result<(), ClientError> {
-    let client = match flags.header.is_empty() && flags.query.is_none() {
-        true => Client::Lines(LineClient::connect(&flags.server, flags.token.as_deref())?),
-        false => Client::Http(Box::new(HttpClient::new(flags)?)),
+    let client = if flags.header.is_empty() && flags.query.is_none() {
+        Client::Lines(LineClient::connect(&flags.server, flags.token.as_deref())?)
+    } else {
+        Client::Http(Box::new(HttpClient::new(flags)?))
     };
     let mut publisher = Publisher {
         flags,

@@ -1,10 +1,11 @@
 //! Errors in the form of the service.
 
 use http::{HeaderValue, StatusCode};
-use polywire_core::http::{Response, json};
+use polywire_core::{
+    Unanswered,
+    http::{Response, json},
+};
 use serde_json::json;
-
-use crate::nodes::Unanswered;
 
 /// An error as service SDKs read it.
 pub(super) fn error(
@@ -28,8 +29,12 @@ pub(super) fn bad(message: &str) -> Response {
 
 /// Other nodes did not say what they know. SDKs ask again.
 pub(super) fn unanswered(why: Unanswered) -> Response {
+    let message = match why {
+        Unanswered::Late => "Another node did not answer in time. Try again.",
+        _ => "The other nodes cannot be reached, and only this one was asked. Try again.",
+    };
     let status = StatusCode::SERVICE_UNAVAILABLE;
-    error(status, "ServiceUnavailable", &why.to_string(), None)
+    error(status, "ServiceUnavailable", message, None)
 }
 
 pub(super) fn no_connection(id: &str) -> Response {

@@ -1,0 +1,42 @@
+//! Waiting for what must become true.
+
+use std::{
+    fmt::Debug,
+    time::{Duration, Instant},
+};
+
+/// How long anything may take that should happen at once. Generous: the machine may be busy.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// How long a server may take to find its Redis again: it waits longer and longer between tries.
+pub const RECOVERY: Duration = Duration::from_secs(40);
+
+/// Looks again and again until there is something, and panics with `what` when there is nothing in time.
+#[track_caller]
+pub fn eventually<T>(what: &str, within: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + within;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "not within {within:?}: {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+/// Like [`eventually`], for a value that must become equal to `expected`.
+#[track_caller]
+pub fn eventually_equal<T: PartialEq + Debug>(expected: &T, mut look: impl FnMut() -> T) {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let found = look();
+        if found == *expected {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "not within {SOON:?}: expected {expected:?}, found {found:?}"
+        );
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
