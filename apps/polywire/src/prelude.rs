@@ -1,4 +1,4 @@
-//! What a `main.rs` that composes a server needs.
+//! Names that a `main.rs` which composes a server needs.
 
 pub use async_trait::async_trait;
 pub use polywire_auth::{
