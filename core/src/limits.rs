@@ -6,32 +6,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::settings::{Problem, Settings};
 
-/// What one client may take. Every bound has a default.
+/// `[limits]`: what one client may take. Every bound has a default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Bytes of one message; more is refused. Default 1 MiB.
+    /// Bytes of one message or request body; more is refused. Default 1 MiB.
     pub message_bytes_max: usize,
     /// Bytes of a channel name or a client id; longer ones are refused. Default 1024.
     pub name_bytes_max: usize,
     /// Channels of one connection; one more is refused. Default 1024.
     pub channels_per_connection_max: usize,
-    /// Members of all channels of all nodes that are known, where a client on two channels counts twice; a client
-    /// above that is not counted as present. Default 1,000,000.
+    /// Members of all channels on all nodes, where a client on two channels counts twice; a client above that is served
+    /// and does not count as present. Default 1,000,000.
     pub members_max: usize,
     /// Connections of the process; one more is closed at once. Default 100,000.
     pub connections_max: usize,
     /// Connections from one address; one more is closed at once. Default 50,000.
     pub connections_per_address_max: usize,
-    /// Bytes that wait for one connection; when passed, it is closed as a slow consumer. Default 4 MiB.
+    /// Bytes that may wait for one connection; a client that is further behind is closed. Default 4 MiB.
     pub outbound_bytes_max: usize,
-    /// Seconds that a connection may make no progress while something waits for it; then it is
-    /// closed as a slow consumer. Default 30.
+    /// Seconds that a client may take nothing while something waits for it; then it is closed. Default 30.
     pub outbound_stall_secs: u64,
     /// Seconds in which the first bytes of a connection must come, with the TLS handshake where there is one,
     /// and then again in which the head of a request must be complete. Default 5.
     pub header_secs: u64,
-    /// TLS handshakes that may be under way; one more waits for its turn, within the time of
+    /// TLS handshakes that may be under way; one more waits for its turn, and is closed when that does not come within
     /// [`header_secs`](Self::header_secs). Default 4096.
     pub tls_handshakes_max: usize,
     /// Seconds in which the body of a request must be complete. Default 30.

@@ -18,8 +18,8 @@ const AGE_MAX_S: u64 = 7 * 24 * 60 * 60;
 pub struct HistorySettings {
     /// Bytes that `persistence = "memory"` keeps of all channels together; then the oldest go first. Default 256 MiB.
     pub memory_bytes_max: usize,
-    /// `[[history.rules]]`: how much is kept of which channels. The first whose channels match counts; the one
-    /// without channels is for all others. Default: 100,000 messages of a channel, for 7 days.
+    /// How much is kept of which channels, see below: the first whose channels match counts, and the one without
+    /// channels is for all others. Default: of every channel 100,000 messages, for 7 days.
     pub rules: Vec<RuleSettings>,
 }
 

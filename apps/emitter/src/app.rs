@@ -75,13 +75,13 @@ enum Secret {
 }
 
 impl Default for Emitter {
-    /// With both faces, and a random master key, which the server shows when it starts.
+    /// With both protocols, and a random master key, which the server shows when it starts.
     fn default() -> Self {
         let settings = EmitterSettings::default();
         Self {
             authenticate: settings.authenticate,
             token_place: TokenPlace::Query("api_key".into()),
-            faces: Faces::Both,
+            faces: settings.face,
             secret: Secret::Random(Alphanumeric.sample_string(&mut rand::rng(), 32)),
             licence: None,
             refused_filters: RefusedFilters::default(),
@@ -123,7 +123,7 @@ impl Emitter {
         self
     }
 
-    /// Sets which faces are shown. Default both.
+    /// Sets which protocols are offered. Default both.
     #[must_use]
     pub fn faces(mut self, faces: Faces) -> Self {
         self.faces = faces;
@@ -188,7 +188,7 @@ impl Emitter {
         self
     }
 
-    /// The plain face alone, for addresses that serve nothing else.
+    /// Plain MQTT alone, for addresses that serve nothing else.
     pub fn plain(&self) -> PlainMqtt {
         PlainMqtt(self.clone())
     }

@@ -1,4 +1,4 @@
-//! What a fuzzer drives: everything that reads what clients send.
+//! Entry points of the fuzzers: everything that reads what clients send.
 
 use bytes::{Bytes, BytesMut};
 

@@ -64,7 +64,7 @@ pub struct EmitterSettings {
     /// Makes the keys of channels: 16 to 256 letters, digits, `-` and `_`; the same on all nodes. Another one ends all
     /// keys that were made. Default: a random one, shown at the start, or the `license`.
     pub master_key: Option<Secret>,
-    /// The license of an existing Emitter installation, whose keys are accepted; without a `master_key` it signs new
+    /// The licence of an existing Emitter installation, whose keys are accepted; without a `master_key` it signs new
     /// ones. Default none.
     pub license: Option<Secret>,
     /// An IP address and a port for MQTT with topics as they are, such as `127.0.0.1:1883`. Default none.
@@ -86,13 +86,13 @@ pub struct EmitterSettings {
     pub sys_interval_secs: u32,
 }
 
-/// Which faces an address shows.
+/// Which protocols an address offers: the setting `face`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", expecting = "enum FaceChoice")]
 #[non_exhaustive]
 pub enum Faces {
     /// Both: the first topic of a connection decides. With [`authenticate`](crate::Emitter::authenticate), clients
-    /// with a password are shown the plain one and others the Emitter one.
+    /// with a password speak plain MQTT and others the Emitter protocol.
     #[default]
     Both,
     /// The Emitter protocol alone.

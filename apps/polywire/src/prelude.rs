@@ -1,4 +1,29 @@
-//! Names that a `main.rs` which composes a server needs.
+//! Names that a `main.rs` which composes a server needs: every app, every policy, and the types that they take.
+//!
+//! ```no_run
+//! use polywire::prelude::*;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), StartError> {
+//! let history = DiskHistory::open(DiskSettings::new("data"), Rules::default())?;
+//! let chat = Webhook::new("https://chat.example/hooks/{event}").expect("a URL");
+//! let azure = WebPubSub::new("a-long-random-text").webhooks("chat", [chat]);
+//! let server = AppRunner::builder(Memory::default())
+//!     .authentication(ApiKey::new("batman", "bruce_wayne").or(Header::default()))
+//!     .persistence(history)
+//!     .app(Seth::default())
+//!     .app(KnSock::default())
+//!     .app(HistoryApi)
+//!     .app(PubNub::default().key_set(KeySet::new("pub-c-mine", "sub-c-mine")))
+//!     .app(azure.expect("a public address"))
+//!     .app(Emitter::default().faces(Faces::Plain))
+//!     .listen(([127, 0, 0, 1], 8080).into())
+//!     .build()
+//!     .await?;
+//! server.run(stop_signal()).await;
+//! # Ok(())
+//! # }
+//! ```
 
 pub use async_trait::async_trait;
 pub use polywire_auth::{

@@ -101,6 +101,17 @@ fn crates_depend_only_on_what_is_below_them() {
 }
 
 #[test]
+fn a_user_of_the_facade_can_have_the_testkit() {
+    let metadata = metadata();
+    let members = members(&metadata);
+    let facade = members
+        .iter()
+        .find(|(package, _)| text(package, "name") == ABOVE_ALL);
+    let passed_on = &facade.unwrap().0["features"]["testkit"];
+    assert_eq!(passed_on, &serde_json::json!(["polywire-core/testkit"]));
+}
+
+#[test]
 fn every_crate_takes_lints_and_licence_from_the_workspace() {
     let metadata = metadata();
     for (package, folder) in members(&metadata) {

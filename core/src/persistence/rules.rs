@@ -82,24 +82,24 @@ impl Rules {
     }
 }
 
-/// A [`Rule`] as it is configured.
+/// `[[history.rules]]`: a [`Rule`] as it is configured.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RuleSettings {
-    /// The channels: an MQTT filter such as `sport/#`, or a PubNub wildcard such as `sport.*`. The rule that
-    /// has none is the default for all.
+    /// The channels of the rule: an MQTT filter (`sport/#`) or a PubNub wildcard (`sport.*`). Default all others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channels: Option<String>,
-    /// Publications that are kept of a channel. No limit when it is not given.
+    /// Messages that are kept of a channel. Default no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entries_max: Option<usize>,
-    /// Bytes of payload that are kept of a channel. No limit when it is not given.
+    /// Bytes of them; not with Redis. Default no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_max: Option<u64>,
-    /// Seconds for which a publication is kept. No limit when it is not given.
+    /// Seconds for which they are kept. Default no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age_max_s: Option<u64>,
-    /// What an acknowledgement promises.
+    /// What an acknowledgement means on disk: `synced`, or `memory`, which is written out soon after. Default: the best
+    /// there is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub durability: Option<DurabilitySetting>,
 }

@@ -23,17 +23,16 @@ pub struct DiskSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DiskBounds {
-    /// Bytes after which a new file is begun; between 64 KiB and 256 MiB. Each needs a file descriptor, and to
-    /// give space back one is read into memory. Default 64 MiB.
+    /// Bytes after which a new file is begun (65,536 to 268,435,456). Space comes back by the file, for which one is
+    /// read into memory; each needs a file descriptor. Default 64 MiB.
     pub segment_bytes: u64,
-    /// Bytes of memory for the index, about 30 for each publication. When there is more, the oldest
-    /// publications of the largest channels are retired. Default 1 GiB.
+    /// Bytes of memory for the index, about 30 for each message; beyond, the oldest messages of the largest channels
+    /// go. Default 1 GiB.
     pub index_bytes_max: usize,
-    /// Bytes of publications that are acknowledged from memory and not written yet; beyond, publishers are
-    /// refused. Default 64 MiB.
+    /// Bytes that may be acknowledged from memory and not written yet; beyond, publishers are refused. Default 64 MiB.
     pub behind_bytes_max: usize,
-    /// Bytes of the log, the newest first, that are checked at start; older ones are checked when they are
-    /// read. Default 256 MiB.
+    /// Bytes of messages, the newest first, that are checked at the start; the others are checked when they are read.
+    /// Default 256 MiB.
     pub verify_bytes: u64,
 }
 

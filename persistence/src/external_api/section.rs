@@ -19,7 +19,7 @@ pub struct ExternalApiSection {
     /// in since the last post. Default 1.
     pub batch_max: usize,
     /// A file to which messages are appended, one JSON object a line, that could not be posted (up to 256 MiB);
-    /// without it they are lost.
+    /// without it they are lost. Default none.
     pub dead_letter_file: Option<PathBuf>,
     /// Messages that may wait to be posted; what comes when it is full is lost, counted and logged. Default 10,000.
     pub queue_messages_max: usize,

@@ -1,4 +1,4 @@
-//! What the sessions of all clients share.
+//! The broker: what the sessions of all clients share.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What `$SYS` topics tell of the clients of this node.
+//! Counters of clients and packets of this node, which `$SYS` topics tell.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 

@@ -122,7 +122,7 @@ fn read(value: &JsonText) -> Option<Publication> {
     Some(unplaced(draft))
 }
 
-/// A publication whose place in its channel is of no interest.
+/// A publication whose position in its channel is of no interest.
 pub(super) fn unplaced(draft: Draft) -> Publication {
     draft.at(Position {
         epoch: Epoch(0),

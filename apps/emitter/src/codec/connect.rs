@@ -1,4 +1,4 @@
-//! What a client says first, and what it is answered.
+//! CONNECT, of any version, and the CONNACK of a refusal.
 
 use std::num::NonZeroU32;
 

@@ -1,4 +1,4 @@
-//! What a client subscribed to.
+//! Topic filters, also shared ones, and how a client wants what matches (subscription options).
 
 use std::num::NonZeroU32;
 

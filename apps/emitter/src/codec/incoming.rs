@@ -171,19 +171,19 @@ impl Incoming {
 
     fn subscribe(
         id: NonZeroU16,
-        asked: Vec<SubscribeRequest>,
+        requests: Vec<SubscribeRequest>,
     ) -> Result<Self, DisconnectReasonCode> {
-        match asked.is_empty() {
-            true => Err(DisconnectReasonCode::ProtocolError),
-            false => Ok(Self::Subscribe(id, asked)),
+        if requests.is_empty() {
+            return Err(DisconnectReasonCode::ProtocolError);
         }
+        Ok(Self::Subscribe(id, requests))
     }
 
     fn unsubscribe(id: NonZeroU16, filters: Vec<ByteString>) -> Result<Self, DisconnectReasonCode> {
-        match filters.is_empty() {
-            true => Err(DisconnectReasonCode::ProtocolError),
-            false => Ok(Self::Unsubscribe(id, filters)),
+        if filters.is_empty() {
+            return Err(DisconnectReasonCode::ProtocolError);
         }
+        Ok(Self::Unsubscribe(id, filters))
     }
 }
 

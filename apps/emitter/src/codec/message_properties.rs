@@ -64,11 +64,11 @@ pub(crate) fn qos(publication: &Publication) -> QoS {
 /// When nobody wants a publication any more, in seconds since 1970.
 pub(crate) fn expires(publication: &Publication) -> Option<u64> {
     let meta = publication.meta.as_ref()?.as_str();
-    // SubscribeRequest for each client that gets it: what does not expire had better not be read each time.
-    match meta.contains(EXPIRES) {
-        true => MessageProperties::of(publication)?.expires,
-        false => None,
+    // Asked for each client that gets it: what does not expire had better not be read each time.
+    if !meta.contains(EXPIRES) {
+        return None;
     }
+    MessageProperties::of(publication)?.expires
 }
 
 /// A draft with its properties.

@@ -1,4 +1,4 @@
-//! Packets to clients.
+//! Packets to clients, of any version.
 
 use std::num::NonZeroU16;
 
@@ -132,9 +132,10 @@ pub(crate) fn pubcomp(version: Version, packet_id: NonZeroU16, known: bool) -> O
 fn second(packet_id: NonZeroU16, known: bool) -> v5::PublishAck2 {
     v5::PublishAck2 {
         packet_id,
-        reason_code: match known {
-            true => v5::PublishAck2Reason::Success,
-            false => v5::PublishAck2Reason::PacketIdNotFound,
+        reason_code: if known {
+            v5::PublishAck2Reason::Success
+        } else {
+            v5::PublishAck2Reason::PacketIdNotFound
         },
         properties: Vec::new(),
         reason_string: None,
@@ -185,9 +186,12 @@ pub(crate) fn unsuback(version: Version, packet_id: NonZeroU16, existed: &[bool]
             reason_string: None,
             status: existed
                 .iter()
-                .map(|existed| match existed {
-                    true => v5::UnsubscribeAckReason::Success,
-                    false => v5::UnsubscribeAckReason::NoSubscriptionExisted,
+                .map(|existed| {
+                    if *existed {
+                        v5::UnsubscribeAckReason::Success
+                    } else {
+                        v5::UnsubscribeAckReason::NoSubscriptionExisted
+                    }
                 })
                 .collect(),
         })),

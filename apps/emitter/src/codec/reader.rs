@@ -1,4 +1,4 @@
-//! Whole packets out of a stream of bytes, wherever it was cut.
+//! The packet reader: whole packets out of a stream of bytes, wherever it was cut.
 
 use bytes::{Buf, Bytes, BytesMut};
 

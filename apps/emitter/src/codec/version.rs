@@ -1,4 +1,4 @@
-//! Which MQTT a client speaks.
+//! The version of MQTT that a client speaks.
 
 use serde::{Deserialize, Serialize};
 

@@ -32,8 +32,8 @@ pub(crate) fn restore(answer: &Bytes) -> Bytes {
 
 /// The packet id, which stands behind the length.
 fn id(packet: &mut [u8]) -> Option<&mut [u8; 2]> {
-    let place = variable_header(packet)?;
-    packet.get_mut(place..)?.first_chunk_mut()
+    let start = variable_header(packet)?;
+    packet.get_mut(start..)?.first_chunk_mut()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Bytes that wait for clients that are away.
+//! The budget: bytes that wait for all clients with sessions that outlive their connections.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

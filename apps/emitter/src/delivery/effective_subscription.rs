@@ -1,4 +1,4 @@
-//! How a client gets a publication: what all of its subscriptions that match come to.
+//! The effective subscription: how a client gets a publication, by all of its subscriptions that match.
 
 use std::num::NonZeroU32;
 

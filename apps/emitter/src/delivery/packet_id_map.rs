@@ -1,4 +1,4 @@
-//! What is known by packet ids.
+//! A map from packet ids, small and in order.
 
 use std::collections::VecDeque;
 
@@ -34,8 +34,8 @@ impl<T> PacketIdMap<T> {
     }
 
     pub(crate) fn get_mut(&mut self, id: &u16) -> Option<&mut T> {
-        let place = self.find(id)?;
-        self.values.get_mut(place)
+        let index = self.find(id)?;
+        self.values.get_mut(index)
     }
 
     /// Adds a value behind all others. Its id must not be among those that there are.
@@ -46,9 +46,9 @@ impl<T> PacketIdMap<T> {
     }
 
     pub(crate) fn remove(&mut self, id: &u16) -> Option<T> {
-        let place = self.find(id)?;
-        self.ids.remove(place);
-        self.values.remove(place)
+        let index = self.find(id)?;
+        self.ids.remove(index);
+        self.values.remove(index)
     }
 
     /// In the order in which they were added.
@@ -79,8 +79,8 @@ mod tests {
             let mut map = PacketIdMap::default();
             let mut expected: Vec<(u16, u8)> = Vec::new();
             for (id, is_added, value) in steps {
-                let place = expected.iter().position(|(known, _)| *known == id);
-                let before = place.map(|place| expected.remove(place).1);
+                let index = expected.iter().position(|(known, _)| *known == id);
+                let before = index.map(|index| expected.remove(index).1);
                 prop_assert_eq!(map.contains_key(&id), before.is_some());
                 prop_assert_eq!(map.get(&id).copied(), before);
                 prop_assert_eq!(map.get_mut(&id).copied(), before);

@@ -69,7 +69,7 @@ struct Entry {
 struct Log {
     /// What was written and not cleared away yet, in order.
     written: VecDeque<(u64, Timetoken)>,
-    /// What of it, or of what is not written yet, is done.
+    /// What of it, or of what is not written yet, is completed.
     done: BTreeSet<u64>,
     /// Some of that was not written down yet.
     is_dirty: bool,
@@ -283,13 +283,13 @@ impl QueueLogs {
             {
                 let state = self.state.lock();
                 if state.completed >= until {
-                    return match state.failed > checkpoint && state.failed <= until {
-                        true => Err(Refusal::new(
-                            RefusalKind::Unavailable,
-                            "The message could not be kept for a client that is away.",
-                        )),
-                        false => Ok(()),
-                    };
+                    if state.failed <= checkpoint || state.failed > until {
+                        return Ok(());
+                    }
+                    return Err(Refusal::new(
+                        RefusalKind::Unavailable,
+                        "The message could not be kept for a client that is away.",
+                    ));
                 }
             }
             written.await;
@@ -349,9 +349,10 @@ impl QueueLogs {
         let Some(space) = self.space.upgrade() else {
             return;
         };
-        let newest = match space.is_shared() {
-            true => now().saturating_mul(SECOND).saturating_sub(KEPT),
-            false => u64::MAX,
+        let newest = if space.is_shared() {
+            now().saturating_mul(SECOND).saturating_sub(KEPT)
+        } else {
+            u64::MAX
         };
         let trims: Vec<_> = {
             let mut state = self.state.lock();

@@ -1,4 +1,4 @@
-//! A message of QoS 1 or 2 that waits for its client.
+//! A queued PUBLISH: a message of QoS 1 or 2 that waits for its client, or for what its client says of it.
 
 use std::num::NonZeroU32;
 
@@ -18,7 +18,7 @@ const OVERHEAD: usize = 96;
 /// A message of QoS 1 or 2 that waits for its client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct QueuedPublish {
-    /// PUBLISH, with a packet id that is replaced when it is sent. BrokerContext with the other clients that get the same.
+    /// PUBLISH, with a packet id that is replaced when it is sent. Shared with the other clients that get the same.
     pub(crate) packet: Bytes,
     pub(crate) version: Version,
     /// When it was published.

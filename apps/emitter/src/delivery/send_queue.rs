@@ -163,7 +163,7 @@ impl SendQueue {
         }
     }
 
-    /// The packet to send now, with its id, which are the very bytes of the parcel where that can be; `None` when it has
+    /// The packet to send now, with its id, which are the very bytes that were queued where that can be; `None` when it has
     /// to wait, as it has to for a client that is away.
     pub(crate) fn enqueue(
         &mut self,
@@ -312,10 +312,12 @@ impl SendQueue {
             queued: self.persistent.is_some().then(|| Box::new(message.queued)),
         };
         self.sent.insert(id, sent);
-        match id_of(&packet).is_some_and(|written| written.get() == id) {
-            true => Some(packet),
-            false => Some(with_id(&packet, id)),
-        }
+        let is_written = id_of(&packet).is_some_and(|written| written.get() == id);
+        Some(if is_written {
+            packet
+        } else {
+            with_id(&packet, id)
+        })
     }
 
     /// The id that a packet was written with, so that its bytes can be shared, or another that is free.
@@ -453,12 +455,12 @@ mod tests {
     fn what_can_be_shared_is() {
         let mut queue = SendQueue::new(window(2), 1000);
         let frame = queued("a");
-        let place = |packet: Option<Bytes>| packet.map(|packet| packet.as_ptr());
+        let address = |packet: Option<Bytes>| packet.map(|packet| packet.as_ptr());
         let first = queue.enqueue(frame.clone(), true).unwrap();
-        assert_eq!(place(first), Some(frame.packet.as_ptr()));
+        assert_eq!(address(first), Some(frame.packet.as_ptr()));
         let second = queue.enqueue(frame.clone(), true).unwrap();
         assert_ne!(
-            place(second),
+            address(second),
             Some(frame.packet.as_ptr()),
             "the id is taken"
         );

@@ -173,7 +173,7 @@ impl Subscriber {
         self.state.lock().subscriptions.clone()
     }
 
-    /// The route formats of the face that the client sees: before that it is subscribed to nothing.
+    /// Sets the wire formats of the mode that the client speaks: before that it is subscribed to nothing.
     pub(crate) fn set_encoders(&self, encoders: Encoders) {
         self.route.set_encoders(encoders);
     }

@@ -1,4 +1,4 @@
-//! What all clients of the Emitter protocol share.
+//! The Emitter protocol: what all of its clients share.
 
 use std::sync::Arc;
 

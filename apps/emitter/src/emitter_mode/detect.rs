@@ -1,4 +1,4 @@
-//! Which protocol a connection speaks: plain MQTT, or that of Emitter.
+//! The mode of a connection: plain MQTT, or the Emitter protocol.
 
 use std::sync::Arc;
 

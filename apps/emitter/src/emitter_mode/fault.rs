@@ -1,4 +1,4 @@
-//! Why something is not done, in the numbers of the protocol.
+//! Faults: why something is not done, in the numbers of the Emitter protocol.
 
 use polywire_core::{Refusal, RefusalKind};
 use serde_json::{Map, Value, json};

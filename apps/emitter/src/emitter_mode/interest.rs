@@ -1,4 +1,4 @@
-//! What a path stands for: a channel and all below it.
+//! The interest of a path: a channel and all below it.
 
 use polywire_core::{
     Channel, Pattern, Refusal,

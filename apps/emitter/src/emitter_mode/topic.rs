@@ -1,4 +1,4 @@
-//! What the topics of Emitter clients say.
+//! Topics of Emitter clients: a key, a channel and options.
 
 use std::borrow::Cow;
 
@@ -135,9 +135,10 @@ impl<'t> Path<'t> {
     }
 
     fn safe(level: &'t str) -> Result<&'t str, BadTopic> {
-        match Pattern::is_level(level) {
-            true => Ok(level),
-            false => Err(BadTopic),
+        if Pattern::is_level(level) {
+            Ok(level)
+        } else {
+            Err(BadTopic)
         }
     }
 

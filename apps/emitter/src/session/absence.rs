@@ -1,4 +1,4 @@
-//! The absence of a client whose session waits for it.
+//! The absence of a client whose session waits for it: until when, and with which will.
 
 use serde::{Deserialize, Serialize};
 

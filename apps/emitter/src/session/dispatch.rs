@@ -1,4 +1,4 @@
-//! What a packet of a connected client does: each kind has a file of its own.
+//! Dispatch of packets of a connected client: each kind has a file of its own.
 
 use std::num::NonZeroU16;
 

@@ -1,4 +1,4 @@
-//! How a session lives: its client goes, comes back, or does not.
+//! The life of a session: its client goes, comes back, or does not.
 
 use super::{absence::Absence, context::SessionContext, state::Session};
 use crate::{clock::now, emitter_mode::detect::TopicMode};

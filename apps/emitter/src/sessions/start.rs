@@ -1,4 +1,4 @@
-//! How the sessions of a node begin: with those of before a restart, and of nodes that are gone.
+//! The start of the sessions of a node: those of before a restart, and of nodes that are gone.
 
 use std::{
     collections::BTreeSet,

@@ -78,41 +78,67 @@ impl Config {
     }
 }
 
-/// The settings as they are written, before they are checked.
+/// `[]`, the settings outside of sections and all sections, before they are checked.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Written {
+    /// The IP address to listen on, or `localhost`. Default `127.0.0.1`.
     #[serde(deserialize_with = "text")]
     pub(super) host: String,
+    /// The port; 0 takes any free one, which is printed as `listening on http://…`. Default `8080`.
     pub(super) port: u16,
+    /// Which of the apps are served on that port; with `[]` it is not opened. Default all.
     pub(super) port_apps: Option<Names>,
+    /// `[tls]`
     pub(super) tls: WrittenTls,
+    /// `[[listen]]`
     pub(super) listen: Vec<WrittenListen>,
+    /// Serves the debug APIs and logs more; `--debug` and `--debug=true` are the same. Default false.
     pub(super) debug: bool,
+    /// Accepts default secrets and open policies on an address that others can reach. Default false.
     pub(super) trust_network: bool,
+    /// The apps to serve, as a name or a list of names. Default all.
     #[serde(rename = "app")]
     pub(super) app_names: Names,
+    /// `memory`, or the URL of a Redis: `redis://[[user]:password@]host[:port][/database]`, `rediss://…` with TLS;
+    /// version 6 or later. Default `memory`.
     #[serde(deserialize_with = "text")]
     pub(super) backend: String,
+    /// Who may use the HTTP APIs: `echo` (anybody), `api-key`, `header`. Default `echo`.
     #[serde(deserialize_with = "text")]
     pub(super) auth: String,
+    /// Where messages are kept: `none`; `memory`; `disk`; `redis` (the backend's, or the one of `[redis]`); a
+    /// `redis://` URL; or an `http://` or `https://` URL to post to. See [history](history.md). Default `disk` with
+    /// `data_dir`, else `none`.
     pub(super) persistence: Option<String>,
+    /// The directory of `disk`; it is made when it is not there. Default none.
     pub(super) data_dir: Option<PathBuf>,
+    /// What to log: `off`, `error`, `warn`, `info`, `debug`, `trace`, or a list such as `info,polywire_core=debug`.
+    /// Default `info`.
     pub(super) log: Option<String>,
+    /// `text`, or `json` for one object a line; logs go to standard error. Default `text`.
     #[serde(deserialize_with = "text")]
     pub(super) log_format: String,
+    /// `[limits]`
     pub(super) limits: Limits,
+    /// `[api_key]`
     pub(super) api_key: ApiKeySettings,
+    /// `[header]`
     pub(super) header: HeaderSettings,
+    /// `[redis]`
     pub(super) redis: RedisSection,
+    /// `[external_api]`
     pub(super) external_api: ExternalApiSection,
+    /// `[history]`
     pub(super) history: HistorySettings,
+    /// `[disk]`
     pub(super) disk: DiskBounds,
+    /// `[apps]`
     #[serde(rename = "apps")]
     pub(super) sections: AppSections,
 }
 
-/// `[[listen]]`
+/// A further address to listen on.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ListenSection {
@@ -128,9 +154,12 @@ pub struct ListenSection {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WrittenListen {
+    /// An IP address and a port: `127.0.0.1:9000`, `[::1]:9000`; port 0 takes any free one.
     pub(super) address: String,
+    /// The apps that are served there, as a name or a list of names. Default all.
     #[serde(default)]
     pub(super) apps: Option<Names>,
+    /// `{ certificate = "…", key = "…", only = true }`, as [below](#tls). Default none.
     #[serde(default)]
     pub(super) tls: WrittenTls,
 }
@@ -139,8 +168,11 @@ pub(super) struct WrittenListen {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct WrittenTls {
+    /// A PEM file: the server's certificate first, then those that vouch for it. Default none.
     pub(super) certificate: Option<PathBuf>,
+    /// A PEM file with its private key: RSA, ECDSA or Ed25519. Default none.
     pub(super) key: Option<PathBuf>,
+    /// Refuses connections without TLS; otherwise the port takes both, told apart by the first byte. Default false.
     pub(super) only: bool,
 }
 

@@ -3,21 +3,12 @@
 use std::fmt::Write;
 
 use figment::Jail;
-use polywire::compose;
+use polywire::{apps::AppName, compose};
 
 use crate::attempt::Attempt;
 
 /// Secrets that are not made up, so that lines are the same in each run.
 const SECRETS: &str = "[apps.emitter]\nmaster_key = \"a-long-random-text\"\n[apps.webpubsub]\naccess_key = \"another\"\n";
-
-const APPS: [&str; 6] = [
-    "seth",
-    "knsock",
-    "history",
-    "pubnub",
-    "webpubsub",
-    "emitter",
-];
 
 pub(crate) fn write(jail: &mut Jail, text: &mut String) {
     let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -31,7 +22,7 @@ pub(crate) fn write(jail: &mut Jail, text: &mut String) {
         "--tls-key=key.pem",
         "--tls-only",
     ];
-    for app in APPS {
+    for app in AppName::ALL {
         let alone = Attempt::file(SECRETS)
             .flag("--port=0")
             .flag(&format!("--app={app}"));

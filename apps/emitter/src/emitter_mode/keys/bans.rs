@@ -1,4 +1,4 @@
-//! Keys that were taken back.
+//! Banned keys, as far as this node knows.
 
 use std::collections::HashSet;
 

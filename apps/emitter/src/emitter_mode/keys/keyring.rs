@@ -1,4 +1,4 @@
-//! What a text in the place of a key is.
+//! The keyring: what a text in the place of a key is.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The hash of targets in existing keys.
+//! Murmur, the hash of targets in existing keys.
 
 const SEED: u32 = 37;
 

@@ -1,4 +1,4 @@
-//! What a key allows.
+//! Permissions: what a key allows.
 
 use std::ops::{BitAnd, BitOr};
 

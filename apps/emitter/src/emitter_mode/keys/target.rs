@@ -1,4 +1,4 @@
-//! The channels that a key is for.
+//! Targets: the channels that a key is for.
 
 use sha2::{Digest as _, Sha256};
 
@@ -135,9 +135,10 @@ impl Target {
                 digest: known,
             } => {
                 let depth = usize::from(depth);
-                let fits = match self.is_exact {
-                    true => count == depth,
-                    false => count >= depth,
+                let fits = if self.is_exact {
+                    count == depth
+                } else {
+                    count >= depth
                 };
                 fits && digest(&self.wild(path, depth)) == known
             }
@@ -241,9 +242,10 @@ mod tests {
         let levels = target.strip_suffix("#/").unwrap_or(target);
         let levels: Vec<_> = levels.split_terminator('/').collect();
         let path: Vec<_> = path.split('/').collect();
-        let fits = match target.ends_with("#/") {
-            true => path.len() >= levels.len(),
-            false => path.len() == levels.len(),
+        let fits = if target.ends_with("#/") {
+            path.len() >= levels.len()
+        } else {
+            path.len() == levels.len()
         };
         fits && levels.iter().zip(path).all(|(level, other)| match *level {
             "+" => true,

@@ -1,4 +1,4 @@
-//! How existing keys are encrypted.
+//! The ciphers of existing keys.
 
 use salsa20::{
     SalsaCore, XSalsa20,

@@ -1,4 +1,4 @@
-//! What stands where in an existing key.
+//! The layout of an existing key.
 
 use super::cipher::BYTES;
 use crate::{
