@@ -244,10 +244,7 @@ impl Emitter {
     /// Reads what was there before a restart.
     async fn open(&self, space: &Arc<Space>) {
         let sessions = self.session_manager(space);
-        let opening = join(
-            sessions.context.broker.retained.open(space),
-            sessions.open(),
-        );
+        let opening = join(sessions.context.broker.retained.open(), sessions.open());
         if timeout(START, opening).await.is_err() {
             tracing::warn!("what MQTT clients left behind cannot be read yet");
         }
@@ -273,7 +270,7 @@ impl Emitter {
     fn broker(&self, space: &Arc<Space>) -> BrokerContext {
         let (every, limits) = (self.sys_interval, self.session_limits);
         let counters = Arc::new(Counters::default());
-        let retained = Arc::new(RetainedMessages::default());
+        let retained = Arc::new(RetainedMessages::new(space));
         let sys_topics = (!every.is_zero()).then(|| {
             let (counters, retained) = (counters.clone(), retained.clone());
             Arc::new(SysTopics::new(space.clone(), counters, retained, every))

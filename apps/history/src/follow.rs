@@ -7,7 +7,7 @@ use std::sync::{
 
 use bytes::Bytes;
 use polywire_core::{
-    ClientId, ConnectionId, Publication, Stored,
+    ConnectionId, Publication, Stored,
     delivery::{Fanout, Receiver},
 };
 use tokio::sync::{Notify, mpsc};
@@ -109,10 +109,6 @@ impl Lines {
 impl Receiver for Lines {
     fn connection(&self) -> ConnectionId {
         self.connection
-    }
-
-    fn client(&self) -> Option<ClientId> {
-        None
     }
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {

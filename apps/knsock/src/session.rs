@@ -5,7 +5,7 @@ use std::{net::SocketAddr, ops::ControlFlow, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 use polywire_core::{
-    ClientId, ConnectionId, Draft, Identity, Origin, Refusal, Space,
+    ConnectionId, Draft, Identity, Origin, Refusal, Space,
     delivery::{Encoder, Fanout, Link, Receiver},
     space::Attachment,
     transport::tcp::StreamHandler,
@@ -38,10 +38,6 @@ struct Subscriber {
 impl Receiver for Subscriber {
     fn connection(&self) -> ConnectionId {
         self.connection
-    }
-
-    fn client(&self) -> Option<ClientId> {
-        None
     }
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
 use polywire_core::{
-    ClientId, ConnectionId, Identity, Origin, Space,
+    ConnectionId, Identity, Origin, Space,
     delivery::{Fanout, Receiver},
     space::Attachment,
 };
@@ -87,10 +87,6 @@ impl Hubs {
 impl Receiver for HubEnd {
     fn connection(&self) -> ConnectionId {
         self.connection
-    }
-
-    fn client(&self) -> Option<ClientId> {
-        None
     }
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {

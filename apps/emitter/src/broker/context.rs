@@ -63,7 +63,7 @@ impl BrokerContext {
         let retained = retain.then(|| draft.clone());
         let published = attachment.publish(draft).await?;
         match retained {
-            Some(draft) if published.is_some() => self.retained.set(&self.space, &draft).await,
+            Some(draft) if published.is_some() => self.retained.set(&draft).await,
             _ => Ok(()),
         }
     }
@@ -74,6 +74,6 @@ impl BrokerContext {
             let sys_topics = self.sys_topics.iter();
             return sys_topics.flat_map(|topics| topics.of(filter)).collect();
         }
-        self.retained.matching(&self.space, filter).await
+        self.retained.matching(filter).await
     }
 }

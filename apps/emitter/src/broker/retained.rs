@@ -5,10 +5,9 @@ use std::sync::Arc;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::BytesMut;
 use polywire_core::{
-    Draft, Epoch, JsonText, Level, Pattern, Position, Publication, Refusal, RefusalKind, Registry,
-    RegistryError, Seq, Space, Timetoken, decode_draft, encode_draft,
+    Draft, Epoch, JsonText, LazyRegistry, Level, Pattern, Position, Publication, Refusal,
+    RefusalKind, Registry, RegistryError, Seq, Space, Timetoken, decode_draft, encode_draft,
 };
-use tokio::sync::OnceCell;
 
 use crate::codec::{filter::Filter, message_properties::MessageProperties};
 
@@ -16,42 +15,43 @@ use crate::codec::{filter::Filter, message_properties::MessageProperties};
 const BYTES_MAX: usize = 256 << 20;
 
 /// The last message of each topic, the same on all nodes, and kept where messages are.
-#[derive(Default)]
-pub(crate) struct RetainedMessages {
-    registry: OnceCell<Arc<Registry>>,
-}
+pub(crate) struct RetainedMessages(LazyRegistry);
 
 impl RetainedMessages {
+    pub(crate) fn new(space: &Arc<Space>) -> Self {
+        Self(Registry::lazy(
+            space,
+            "mqtt/retained",
+            BYTES_MAX,
+            Box::new(|_, _| {}),
+        ))
+    }
+
     /// Reads what was retained before; without this that happens with the first message or subscriber.
-    pub(crate) async fn open(&self, space: &Arc<Space>) {
-        if let Err(error) = self.registry(space).await {
+    pub(crate) async fn open(&self) {
+        if let Err(error) = self.0.get().await {
             let error = &error as &dyn std::error::Error;
             tracing::debug!(error, "retained messages cannot be read yet");
         }
     }
 
-    async fn registry(&self, space: &Arc<Space>) -> Result<&Arc<Registry>, RegistryError> {
-        let open = || Registry::open(space, "mqtt/retained", BYTES_MAX, Box::new(|_, _| {}));
-        self.registry.get_or_try_init(open).await
-    }
-
     /// How many topics have one, as far as this node knows.
     pub(crate) fn count(&self) -> usize {
-        self.registry.get().map_or(0, |registry| registry.len())
+        self.0.opened().map_or(0, |registry| registry.len())
     }
 
     /// Retains a message in the place of the one before; one without a payload only removes that.
     ///
     /// # Errors
     /// When it is not retained.
-    pub(crate) async fn set(&self, space: &Arc<Space>, draft: &Draft) -> Result<(), Refusal> {
+    pub(crate) async fn set(&self, draft: &Draft) -> Result<(), Refusal> {
         let Some(topic) = draft.target.channel() else {
             return Ok(());
         };
         let value = (!draft.payload.is_empty())
             .then(|| written(draft))
             .flatten();
-        let changed = match self.registry(space).await {
+        let changed = match self.0.get().await {
             Ok(registry) => {
                 let change = (topic.as_str().to_owned(), value);
                 registry.change(vec![change]).await
@@ -70,8 +70,8 @@ impl RetainedMessages {
     }
 
     /// The messages of the topics that a filter is for. What has expired is not among them.
-    pub(crate) async fn matching(&self, space: &Arc<Space>, filter: &Filter) -> Vec<Publication> {
-        let registry = match self.registry(space).await {
+    pub(crate) async fn matching(&self, filter: &Filter) -> Vec<Publication> {
+        let registry = match self.0.get().await {
             Ok(registry) => registry,
             Err(error) => {
                 tracing::warn!(

@@ -10,8 +10,7 @@ use std::{
 
 use parking_lot::{Mutex, RwLock};
 use polywire_core::{
-    Channel, ClientId, ConnectionId, Identity, Kind, Origin, PresenceAction, Publication, Refusal,
-    Space,
+    Channel, ClientId, ConnectionId, Identity, Kind, Origin, Publication, Refusal, Space,
     delivery::{Fanout, Receiver},
     space::Attachment,
 };
@@ -102,8 +101,8 @@ impl SharedSubscriptions {
             }
         };
         if is_new {
-            space.presence().join(&channel, id);
-            tell(space, PresenceAction::Join, &channel, id).await;
+            // The nodes that have members are told.
+            space.enter(&channel, id, None).await;
         }
         Ok(())
     }
@@ -140,8 +139,7 @@ impl SharedSubscriptions {
                 self.remove(&channel, &group);
             }
         }
-        space.presence().leave(&channel, id);
-        tell(space, PresenceAction::Leave, &channel, id).await;
+        space.exit(&channel, id).await;
     }
 
     /// Forgets a group that was closed, under its lock: who finds it before that sees that it is.
@@ -154,12 +152,6 @@ impl SharedSubscriptions {
             groups.remove(channel);
         }
     }
-}
-
-/// Tells the nodes that have members.
-async fn tell(space: &Space, action: PresenceAction, channel: &Channel, id: &ClientId) {
-    let event = space.presence_event(action, channel, id);
-    space.announce(channel, event, None).await;
 }
 
 impl GroupState {
@@ -213,10 +205,6 @@ fn scatter(time: u64) -> u64 {
 impl Receiver for Members {
     fn connection(&self) -> ConnectionId {
         self.connection
-    }
-
-    fn client(&self) -> Option<ClientId> {
-        None
     }
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {

@@ -447,10 +447,6 @@ impl Receiver for Subscriber {
         self.connection
     }
 
-    fn client(&self) -> Option<ClientId> {
-        None
-    }
-
     fn deliver(&self, fanout: &mut Fanout<'_>) {
         match self.gate.decide(fanout.publication()) {
             GateDecision::Deliver => self.deliver_now(fanout),

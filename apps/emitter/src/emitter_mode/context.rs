@@ -25,7 +25,7 @@ impl EmitterContext {
         v5: Encoders,
     ) -> Arc<Self> {
         Arc::new(Self {
-            bans: StoredBans::new(broker.space.clone(), keyring.bans().clone()),
+            bans: StoredBans::new(&broker.space, keyring.bans().clone()),
             broker,
             keyring,
             v3,

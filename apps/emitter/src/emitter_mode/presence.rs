@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytestring::ByteString;
-use polywire_core::{Channel, ClientId, ConnectionId, PresenceAction, Space, space::Presence};
+use polywire_core::{Channel, ClientId, ConnectionId, Space, space::Presence};
 use serde::Serialize;
 
 use super::username;
@@ -30,31 +30,17 @@ pub(super) fn channel_of(path: &str) -> Option<Channel> {
 impl EmitterMember {
     /// It has subscribed to a path, for the first time.
     pub(super) async fn join(&self, space: &Space, path: &str) {
-        let Some(channel) = channel_of(path) else {
-            return;
-        };
-        let presence = space.presence();
-        presence.join(&channel, &self.id);
-        if let Some(username) = &self.username {
-            presence.set_state(&channel, &self.id, username::state(username));
+        if let Some(channel) = channel_of(path) {
+            let state = self.username.as_ref().and_then(username::state);
+            space.enter(&channel, &self.id, state).await;
         }
-        self.announce(space, PresenceAction::Join, &channel).await;
     }
 
     /// It has left a path.
     pub(super) async fn leave(&self, space: &Space, path: &str) {
-        let Some(channel) = channel_of(path) else {
-            return;
-        };
-        space.presence().leave(&channel, &self.id);
-        self.announce(space, PresenceAction::Leave, &channel).await;
-    }
-
-    async fn announce(&self, space: &Space, action: PresenceAction, channel: &Channel) {
-        let mut event = space.presence_event(action, channel, &self.id);
-        // Also when it is not present any more.
-        event.state = self.username.as_ref().and_then(username::state);
-        space.announce(channel, event, None).await;
+        if let Some(channel) = channel_of(path) {
+            space.exit(&channel, &self.id).await;
+        }
     }
 }
 

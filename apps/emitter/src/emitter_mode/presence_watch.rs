@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use polywire_core::{
-    ClientId, ConnectionId, Identity, Kind, Origin, PresenceAction, Space,
+    ConnectionId, Identity, Kind, Origin, PresenceAction, Space,
     delivery::{Fanout, Receiver},
     space::Attachment,
 };
@@ -62,10 +62,6 @@ struct Watch {
 impl Receiver for Watch {
     fn connection(&self) -> ConnectionId {
         self.connection
-    }
-
-    fn client(&self) -> Option<ClientId> {
-        None
     }
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {

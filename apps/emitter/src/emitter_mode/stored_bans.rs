@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use polywire_core::{JsonText, Registry, RegistryError, Space};
-use tokio::sync::OnceCell;
+use polywire_core::{JsonText, LazyRegistry, Registry, RegistryError, Space};
 
 use super::{
     fault::Fault,
@@ -14,12 +13,7 @@ use super::{
 const BYTES_MAX: usize = 20 << 20;
 
 /// Banned keys, by their fingerprints.
-pub(super) struct StoredBans {
-    space: Arc<Space>,
-    /// Those that this node knows of.
-    known: Arc<Bans>,
-    registry: OnceCell<Arc<Registry>>,
-}
+pub(super) struct StoredBans(LazyRegistry);
 
 fn written(fingerprint: Fingerprint) -> String {
     format!("{:032x}", u128::from_be_bytes(fingerprint))
@@ -31,18 +25,25 @@ fn read(key: &str) -> Option<Fingerprint> {
 }
 
 impl StoredBans {
-    pub(super) fn new(space: Arc<Space>, known: Arc<Bans>) -> Self {
-        Self {
+    /// `known` is told of those that this node knows of.
+    pub(super) fn new(space: &Arc<Space>, known: Arc<Bans>) -> Self {
+        let on_change = move |key: &str, ban: Option<&JsonText>| {
+            if let Some(fingerprint) = read(key) {
+                known.set(fingerprint, ban.is_some());
+            }
+        };
+        Self(Registry::lazy(
             space,
-            known,
-            registry: OnceCell::new(),
-        }
+            "emitter/bans",
+            BYTES_MAX,
+            Box::new(on_change),
+        ))
     }
 
     /// Reads what was banned before, and hears from now on what is. What cannot be read is tried again with the
     /// next client.
     pub(super) async fn open(&self) {
-        if let Err(error) = self.registry().await {
+        if let Err(error) = self.0.get().await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "it is not known which Emitter keys were banned before"
@@ -50,21 +51,10 @@ impl StoredBans {
         }
     }
 
-    async fn registry(&self) -> Result<&Arc<Registry>, RegistryError> {
-        let known = self.known.clone();
-        let on_change = move |key: &str, ban: Option<&JsonText>| {
-            if let Some(fingerprint) = read(key) {
-                known.set(fingerprint, ban.is_some());
-            }
-        };
-        let open = || Registry::open(&self.space, "emitter/bans", BYTES_MAX, Box::new(on_change));
-        self.registry.get_or_try_init(open).await
-    }
-
     /// Bans a key everywhere, or lifts its ban.
     pub(super) async fn set(&self, fingerprint: Fingerprint, banned: bool) -> Result<(), Fault> {
         let ban = banned.then(|| JsonText::of(&true).ok()).flatten();
-        let changed = match self.registry().await {
+        let changed = match self.0.get().await {
             Ok(registry) => registry.change(vec![(written(fingerprint), ban)]).await,
             Err(error) => Err(error),
         };

@@ -33,7 +33,7 @@ pub(crate) struct SessionManager {
     due: Mutex<BTreeSet<(u64, ByteString)>>,
     pub(super) records: SessionRecords,
     /// None where there can be no other nodes.
-    pub(super) nodes: OnceCell<Option<NodeMessages>>,
+    pub(super) nodes: OnceCell<Option<NodeMessages<Self>>>,
 }
 
 impl SessionManager {
@@ -41,7 +41,7 @@ impl SessionManager {
         Self {
             slots: Mutex::default(),
             due: Mutex::default(),
-            records: SessionRecords::new(context.broker.space.clone(), on_claimed),
+            records: SessionRecords::new(&context.broker.space, on_claimed),
             nodes: OnceCell::new(),
             context,
         }

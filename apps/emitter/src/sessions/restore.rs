@@ -106,7 +106,7 @@ impl SessionManager {
     }
 
     /// Nothing is written down of a client: it may be connected to another node all the same.
-    async fn close_elsewhere(&self, nodes: &NodeMessages, id: &ByteString, goes_on: bool) {
+    async fn close_elsewhere(&self, nodes: &NodeMessages<Self>, id: &ByteString, goes_on: bool) {
         if goes_on {
             // It may only just have come there.
             nodes.ask_all(id).await;

@@ -5,12 +5,13 @@ use std::{
     sync::{Arc, Weak},
 };
 
+use async_trait::async_trait;
 use bytestring::ByteString;
-use polywire_core::NodeId;
+use polywire_core::{NodeId, Timetoken};
 
 use super::{
     manager::SessionManager,
-    node_messages::{MQTT, NodeMessages, Step},
+    node_messages::{MQTT, NodeMessages, Step, StepHandler},
 };
 use crate::session::context::SessionContext;
 
@@ -38,7 +39,8 @@ impl SessionManager {
     pub(crate) async fn open(self: &Arc<Self>) {
         let space = &self.context.broker.space;
         self.context.broker.queue_logs.probe().await;
-        self.nodes.get_or_init(|| self.listen_to_nodes()).await;
+        let listen = || NodeMessages::begin(space, Arc::downgrade(self));
+        self.nodes.get_or_init(listen).await;
         let opened = match self.records.ids().await {
             // Another node may have them.
             Ok(_) if space.is_shared() => {
@@ -52,21 +54,6 @@ impl SessionManager {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "sessions of MQTT clients cannot be read yet");
         }
-    }
-
-    async fn listen_to_nodes(self: &Arc<Self>) -> Option<NodeMessages> {
-        let sessions = Arc::downgrade(self);
-        let handle = move |step: Step, id: ByteString, at| {
-            let sessions = sessions.upgrade();
-            Box::pin(async move {
-                match (sessions, step) {
-                    (Some(sessions), Step::Close) => sessions.close_connection(&id, at).await,
-                    (Some(sessions), Step::Leave) => sessions.release_to_other_node(&id).await,
-                    (None, _) => {}
-                }
-            }) as _
-        };
-        NodeMessages::begin(&self.context.broker.space, Arc::new(handle)).await
     }
 
     /// Takes up the sessions of nodes that are gone, as far as they are this one's to take.
@@ -101,6 +88,16 @@ impl SessionManager {
             if changes.changed().await.is_err() {
                 return;
             }
+        }
+    }
+}
+
+#[async_trait]
+impl StepHandler for SessionManager {
+    async fn handle(self: Arc<Self>, step: Step, id: ByteString, at: Timetoken) {
+        match step {
+            Step::Close => self.close_connection(&id, at).await,
+            Step::Leave => self.release_to_other_node(&id).await,
         }
     }
 }

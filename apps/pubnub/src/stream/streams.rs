@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use polywire_core::{
-    Channel, ClientId, Clock, ConnectionId, Space, Target, Timetoken,
+    Channel, Clock, ConnectionId, Space, Target, Timetoken,
     delivery::{Fanout, Flush, Receiver},
 };
 
@@ -121,10 +121,6 @@ impl Streams {
 impl Receiver for Streams {
     fn connection(&self) -> ConnectionId {
         self.connection
-    }
-
-    fn client(&self) -> Option<ClientId> {
-        None
     }
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {
