@@ -1,4 +1,4 @@
-//! What somebody asked to look at again.
+//! Changed interests that somebody asked to look at again.
 
 use std::collections::HashMap;
 

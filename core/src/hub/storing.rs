@@ -1,4 +1,4 @@
-//! Has publications stored before anybody gets them.
+//! Storing of publications before anybody gets them.
 
 use std::{
     hash::Hash,

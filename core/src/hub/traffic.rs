@@ -1,4 +1,4 @@
-//! What has passed on this node, counted.
+//! Traffic counters of this node.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 

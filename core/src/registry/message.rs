@@ -1,4 +1,4 @@
-//! What nodes tell each other about a registry.
+//! Messages of nodes about a registry.
 
 use serde::{Deserialize, Serialize};
 

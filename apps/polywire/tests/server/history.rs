@@ -1,4 +1,4 @@
-//! What was published is read again: over HTTP and by `polywire history`.
+//! History read again: over HTTP and by `polywire history`.
 
 use std::{
     io::{BufRead, BufReader, Write},

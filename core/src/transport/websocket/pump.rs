@@ -1,4 +1,4 @@
-//! Moves what comes in on a connection to the app, until one of them ends it.
+//! The pump: moves what comes in on a connection to the app, until one of them ends it.
 
 use std::{io, sync::Arc};
 

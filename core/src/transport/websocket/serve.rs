@@ -1,4 +1,4 @@
-//! From a request to a served connection.
+//! Serving of a WebSocket: from its request to a served connection.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What the tests stand on: the server as a process, clients, a Redis, a place that webhooks go to.
+//! Support of the tests: the server as a process, clients, a Redis, a place that webhooks go to.
 
 pub(crate) mod azure;
 mod example;
