@@ -1,4 +1,4 @@
-//! What Redis keeps, on a real server.
+//! History in Redis, on a real server.
 
 #![allow(
     clippy::unwrap_used,

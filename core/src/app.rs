@@ -1,4 +1,4 @@
-//! What an app promises.
+//! The contract of an app.
 
 use std::sync::Arc;
 

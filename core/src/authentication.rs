@@ -1,4 +1,4 @@
-//! What an authentication policy promises.
+//! The contract of an authentication policy.
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! What a pub/sub backend promises.
+//! The contract of a pub/sub backend.
 
 use std::sync::Arc;
 

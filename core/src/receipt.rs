@@ -1,4 +1,4 @@
-//! What a publisher hears.
+//! The receipt that a publisher gets.
 
 use crate::{persistence::Durability, publication::Position};
 

@@ -1,4 +1,4 @@
-//! What all connections of a server share.
+//! The runtime of a server, shared by all its connections: limits, timers, flusher, stop signals.
 
 use std::{fmt, future::Future, sync::Arc};
 

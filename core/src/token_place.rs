@@ -1,4 +1,4 @@
-//! Where an authentication policy finds the token of a client whose protocol has neither query nor header.
+//! The place where an authentication policy finds the token of a client whose protocol has neither query nor header.
 
 use http::{HeaderName, HeaderValue};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};

@@ -1,4 +1,4 @@
-//! One clock for all connections.
+//! The timer wheel: one clock for all connections.
 
 use std::{
     fmt,

@@ -1,4 +1,4 @@
-//! What is to be stored is stored before anybody gets it.
+//! Storing before delivery: nobody gets a publication that is to be stored before it is.
 
 #![allow(
     clippy::unwrap_used,

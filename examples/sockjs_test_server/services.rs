@@ -1,4 +1,4 @@
-//! What the services do in their sessions.
+//! Services: what each does in its sessions.
 
 use std::{
     collections::HashMap,

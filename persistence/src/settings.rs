@@ -1,4 +1,4 @@
-//! How much is kept of which channels, whatever keeps it.
+//! Settings of what is kept of which channels, whatever keeps it.
 
 use polywire_core::{
     PersistenceError, RuleSettings, Rules,

@@ -1,4 +1,4 @@
-//! Two policies at once.
+//! The tee: two policies at once.
 
 use std::{sync::Arc, time::Duration};
 

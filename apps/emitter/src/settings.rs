@@ -64,7 +64,7 @@ pub struct EmitterSettings {
     /// Makes the keys of channels: 16 to 256 letters, digits, `-` and `_`; the same on all nodes. Another one ends all
     /// keys that were made. Default: a random one, shown at the start, or the `license`.
     pub master_key: Option<Secret>,
-    /// The license of an existing Emitter installation, whose keys are accepted; without a `master_key` it signs new
+    /// The licence of an existing Emitter installation, whose keys are accepted; without a `master_key` it signs new
     /// ones. Default none.
     pub license: Option<Secret>,
     /// An IP address and a port for MQTT with topics as they are, such as `127.0.0.1:1883`. Default none.

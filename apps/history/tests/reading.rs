@@ -1,4 +1,4 @@
-//! What was published is read again over HTTP, with a server in this process.
+//! History read again over HTTP, with a server in this process.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 

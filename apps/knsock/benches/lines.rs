@@ -1,4 +1,4 @@
-//! What a line costs on its way in and on its way out: once for each publication.
+//! The cost of a line on its way in and on its way out: once for each publication.
 
 #![allow(
     clippy::unwrap_used,

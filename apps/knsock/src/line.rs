@@ -1,4 +1,4 @@
-//! Lines, sans IO.
+//! The line decoder: a stream of bytes, cut into lines.
 
 use bytes::{Bytes, BytesMut};
 use memchr::memchr;

@@ -1,4 +1,4 @@
-//! From a configuration to parts.
+//! Composition: parts made from a configuration.
 
 use std::{net::SocketAddr, sync::Arc};
 

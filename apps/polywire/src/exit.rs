@@ -1,4 +1,4 @@
-//! How the commands end.
+//! Exit codes and last words of the commands.
 
 use std::{
     error::Error,

@@ -1,4 +1,4 @@
-//! What a `main.rs` that composes a server needs: every app, every policy, and the types that they take.
+//! Names that a `main.rs` which composes a server needs: every app, every policy, and the types that they take.
 //!
 //! ```no_run
 //! use polywire::prelude::*;

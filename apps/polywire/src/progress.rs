@@ -1,4 +1,4 @@
-//! What a person sees while it takes time.
+//! The progress bar of commands that take time.
 
 use std::{
     io::{IsTerminal, Write},

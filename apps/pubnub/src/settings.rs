@@ -1,4 +1,4 @@
-//! What can be set, and the same as the app uses it.
+//! Settings of PubNub, and the same as the app uses them.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a message costs on its way out: once for each publication.
+//! The cost of a message on its way out: once for each publication.
 
 #![allow(
     clippy::unwrap_used,

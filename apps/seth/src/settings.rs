@@ -1,4 +1,4 @@
-//! What can be set.
+//! Settings of Seth-Pusher.
 
 use polywire_core::settings::{Problem, Settings};
 use serde::Deserialize;

@@ -17,7 +17,7 @@ use crate::{
     keys::Keys,
     local_connections::LocalConnections,
     names::{HubName, NAME},
-    nodes::{Nodes, RequestHandler},
+    nodes::{Nodes, OperationHandler},
     operation::{Member, Operation, Outcome},
     recipients::{Audience, Recipients},
     replay_buffer::BufferLimits,
@@ -56,7 +56,7 @@ impl Broker {
         let space = new.space;
         let handlers = EventHandlers::new(new.handlers);
         let local = LocalConnections::new(&space, &handlers);
-        let handler = RequestHandler {
+        let handler = OperationHandler {
             connections: local.clone(),
             default_hub: new.default_hub.clone(),
         };

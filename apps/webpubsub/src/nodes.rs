@@ -15,24 +15,24 @@ use crate::{
 
 /// What a node asks others to do.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Request {
+pub(crate) struct OperationRequest {
     /// The hub, as it was named.
     hub: String,
     operation: Operation,
 }
 
 /// Does with the connections of this node what other nodes ask for.
-pub(crate) struct RequestHandler {
+pub(crate) struct OperationHandler {
     pub(crate) connections: Arc<LocalConnections>,
     pub(crate) default_hub: String,
 }
 
 #[async_trait]
-impl ClusterHandler for RequestHandler {
-    type Question = Request;
+impl ClusterHandler for OperationHandler {
+    type Question = OperationRequest;
     type Answer = Outcome;
 
-    async fn answer(&self, request: Request, _: Asked) -> Outcome {
+    async fn answer(&self, request: OperationRequest, _: Asked) -> Outcome {
         match HubName::new(&request.hub, &self.default_hub) {
             Some(hub) => self.connections.perform(&hub, &request.operation).await,
             None => Outcome::default(),
@@ -43,13 +43,13 @@ impl ClusterHandler for RequestHandler {
 /// The other nodes that serve the app.
 pub(crate) struct Nodes {
     space: Arc<Space>,
-    handler: Arc<RequestHandler>,
-    service: OnceCell<ClusterService<RequestHandler>>,
+    handler: Arc<OperationHandler>,
+    service: OnceCell<ClusterService<OperationHandler>>,
 }
 
 impl Nodes {
     /// With what does what they ask for, from soon on.
-    pub(crate) fn new(space: &Arc<Space>, handler: RequestHandler) -> Arc<Self> {
+    pub(crate) fn new(space: &Arc<Space>, handler: OperationHandler) -> Arc<Self> {
         let nodes = Arc::new(Self {
             space: space.clone(),
             handler: Arc::new(handler),
@@ -62,7 +62,7 @@ impl Nodes {
         nodes
     }
 
-    async fn service(&self) -> &ClusterService<RequestHandler> {
+    async fn service(&self) -> &ClusterService<OperationHandler> {
         let serve = || self.space.cluster(NAME).serve(self.handler.clone());
         self.service.get_or_init(serve).await
     }
@@ -78,7 +78,7 @@ impl Nodes {
     ) -> Result<Outcome, Unanswered> {
         let service = self.service().await;
         let is_about_one = operation.is_about_one();
-        let request = Request {
+        let request = OperationRequest {
             hub: hub.as_str().to_owned(),
             operation,
         };

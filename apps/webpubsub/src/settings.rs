@@ -1,4 +1,4 @@
-//! What can be set.
+//! Settings of Azure Web PubSub.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What can be set.
+//! Settings of the API key policy.
 
 use polywire_core::settings::{Problem, Secret, Settings, text};
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! What can be set.
+//! Settings of the header policy.
 
 use http::HeaderName;
 use polywire_core::settings::{Problem, Secret, Settings, text};

@@ -1,4 +1,4 @@
-//! What somebody asked to look at again.
+//! Changed interests that somebody asked to look at again.
 
 use std::collections::HashMap;
 
@@ -14,12 +14,12 @@ pub(super) type Waiter = oneshot::Sender<()>;
 /// of the node.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    state: Mutex<State>,
+    state: Mutex<ChangesState>,
     wake: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ChangesState {
     open: bool,
     interests: HashMap<Interest, Vec<Waiter>>,
 }
@@ -57,7 +57,7 @@ impl Changes {
 
     /// Forgets all and takes no more in; who waits is told that the connection is lost.
     pub(super) fn close(&self) {
-        *self.state.lock() = State::default();
+        *self.state.lock() = ChangesState::default();
     }
 
     /// Takes all changes out.

@@ -1,4 +1,4 @@
-//! What Redis sends unasked, until the actor has time for it.
+//! The inbox: messages that Redis sends unasked, until the actor has time for them.
 
 use std::sync::{
     Arc,

@@ -1,4 +1,4 @@
-//! What things are called in Redis.
+//! Names of keys and channels in Redis.
 
 use std::sync::Arc;
 

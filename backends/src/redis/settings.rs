@@ -1,4 +1,4 @@
-//! How to reach Redis.
+//! Settings of the connection to Redis.
 
 use std::{fmt, path::PathBuf, time::Duration};
 

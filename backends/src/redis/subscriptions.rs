@@ -1,4 +1,4 @@
-//! What this node is subscribed to, and what it should be.
+//! Redis subscriptions of this node: those there are, and those there should be.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 

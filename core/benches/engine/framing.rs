@@ -1,4 +1,4 @@
-//! What transports put around an encoded message of 200 bytes; once per publication, however many
+//! Framing of an encoded message of 200 bytes by each transport; once per publication, however many
 //! subscribers there are.
 
 use criterion::{BenchmarkId, Criterion, criterion_group};

@@ -75,19 +75,19 @@ pub struct ClusterService<H: ClusterHandler> {
     name: &'static str,
     channel: Channel,
     patience: Duration,
-    waiting: Arc<Waiting<H::Answer>>,
+    waiting: Arc<OpenQuestions<H::Answer>>,
     listener: ChannelListener,
 }
 
 /// Questions of this node that wait for answers, by their numbers.
-struct Waiting<A>(Mutex<(u64, Askers<A>)>);
+struct OpenQuestions<A>(Mutex<(u64, Askers<A>)>);
 
 type Askers<A> = HashMap<u64, mpsc::UnboundedSender<(NodeId, A)>>;
 
 /// What nodes say to each other. Nodes are known by their numbers.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Message<Q, A> {
+enum ClusterMessage<Q, A> {
     /// These nodes are to answer, or all of them are to know and nobody waits.
     Ask {
         from: u64,
@@ -132,8 +132,8 @@ impl Cluster {
             patience,
         } = self;
         let channel = Channel::reserved(&format!("cluster/{name}"));
-        let waiting = Arc::new(Waiting(Mutex::default()));
-        let incoming = Incoming {
+        let waiting = Arc::new(OpenQuestions(Mutex::default()));
+        let incoming = QuestionInbox {
             own: space.hub().node(),
             space: Arc::downgrade(&space),
             channel: channel.clone(),
@@ -199,11 +199,11 @@ impl<H: ClusterHandler> ClusterService<H> {
         let mut roster = self.space.nodes().watch();
         let (number, mut answers) = self.waiting.begin();
         // However this ends, the question does not wait any more.
-        let _waits = Waits {
+        let _waits = OpenQuestion {
             waiting: &self.waiting,
             number,
         };
-        let message: Message<_, H::Answer> = Message::Ask {
+        let message: ClusterMessage<_, H::Answer> = ClusterMessage::Ask {
             from: self.space.hub().node().0,
             number: Some(number),
             to: Some(missing.iter().map(|node| node.0).collect()),
@@ -242,7 +242,7 @@ impl<H: ClusterHandler> ClusterService<H> {
     /// # Errors
     /// When other nodes may not have got it.
     pub async fn tell(&self, question: H::Question) -> Result<(), BackendError> {
-        let message: Message<_, H::Answer> = Message::Ask {
+        let message: ClusterMessage<_, H::Answer> = ClusterMessage::Ask {
             from: self.space.hub().node().0,
             number: None,
             to: None,
@@ -257,18 +257,18 @@ impl<H: ClusterHandler> ClusterService<H> {
 }
 
 /// A question that waits, until this is dropped.
-struct Waits<'w, A> {
-    waiting: &'w Waiting<A>,
+struct OpenQuestion<'w, A> {
+    waiting: &'w OpenQuestions<A>,
     number: u64,
 }
 
-impl<A> Drop for Waits<'_, A> {
+impl<A> Drop for OpenQuestion<'_, A> {
     fn drop(&mut self) {
         self.waiting.0.lock().1.remove(&self.number);
     }
 }
 
-impl<A> Waiting<A> {
+impl<A> OpenQuestions<A> {
     fn begin(&self) -> (u64, mpsc::UnboundedReceiver<(NodeId, A)>) {
         // At most one answer for each node that was asked is taken out before it ends.
         let (asker, answers) = mpsc::unbounded_channel();
@@ -287,21 +287,21 @@ impl<A> Waiting<A> {
 }
 
 /// Takes what other nodes say.
-struct Incoming<H: ClusterHandler> {
+struct QuestionInbox<H: ClusterHandler> {
     own: NodeId,
     space: Weak<Space>,
     channel: Channel,
     handler: Arc<H>,
-    waiting: Arc<Waiting<H::Answer>>,
+    waiting: Arc<OpenQuestions<H::Answer>>,
 }
 
-impl<H: ClusterHandler> Incoming<H> {
+impl<H: ClusterHandler> QuestionInbox<H> {
     fn hear(&self, publication: &Publication) {
         let Payload::Json(json) = &publication.payload else {
             return;
         };
-        match serde_json::from_str::<Message<H::Question, H::Answer>>(json.as_str()) {
-            Ok(Message::Ask {
+        match serde_json::from_str::<ClusterMessage<H::Question, H::Answer>>(json.as_str()) {
+            Ok(ClusterMessage::Ask {
                 from,
                 number,
                 to,
@@ -313,7 +313,7 @@ impl<H: ClusterHandler> Incoming<H> {
                     self.answer(question, number, Asked { from, at });
                 }
             }
-            Ok(Message::Answer {
+            Ok(ClusterMessage::Answer {
                 from,
                 to,
                 number,
@@ -338,7 +338,7 @@ impl<H: ClusterHandler> Incoming<H> {
         space.clone().runtime().spawn(async move {
             let answer = handler.answer(question, asked).await;
             let Some(number) = number else { return };
-            let message: Message<H::Question, _> = Message::Answer {
+            let message: ClusterMessage<H::Question, _> = ClusterMessage::Answer {
                 from: own.0,
                 to: asked.from.0,
                 number,
@@ -356,7 +356,7 @@ async fn say<Q: Serialize, A: Serialize>(
     space: &Space,
     channel: &Channel,
     except: Option<crate::ConnectionId>,
-    message: &Message<Q, A>,
+    message: &ClusterMessage<Q, A>,
 ) -> Result<(), BackendError> {
     let text = JsonText::of(message).map_err(|error| {
         BackendError::Configuration(format!("a question or answer has no JSON form: {error}"))

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{
-    message::{Message, Say},
+    message::{GossipMessage, Say},
     peers::Peers,
 };
 use crate::{
@@ -34,7 +34,7 @@ pub(crate) struct Gossip {
     space: Arc<Space>,
     changes: Arc<Changes>,
     channel: Channel,
-    inbox: Arc<Inbox>,
+    inbox: Arc<GossipInbox>,
     /// Hears the others, from the start of the task.
     listener: Option<ChannelListener>,
     number: u64,
@@ -46,7 +46,7 @@ pub(crate) struct Gossip {
 
 /// Takes what other nodes say, at once: what is delivered afterwards, such as word of a newcomer, may make somebody
 /// look into the table.
-struct Inbox {
+struct GossipInbox {
     own: NodeId,
     space: Weak<Space>,
     peers: Mutex<Peers>,
@@ -54,12 +54,12 @@ struct Inbox {
     wake: Notify,
 }
 
-impl Inbox {
+impl GossipInbox {
     fn hear(&self, publication: &Publication) {
         let Payload::Json(json) = &publication.payload else {
             return;
         };
-        let message = serde_json::from_str::<Message>(json.as_str());
+        let message = serde_json::from_str::<GossipMessage>(json.as_str());
         if let (Ok(message), Some(space)) = (message, self.space.upgrade())
             && message.from() != self.own
             && (self.peers.lock()).hear(space.presence(), space.nodes(), message)
@@ -75,7 +75,7 @@ impl Gossip {
         let changes = space.presence().changes()?;
         let channel = Channel::reserved("presence");
         let own = space.hub().node();
-        let inbox = Inbox {
+        let inbox = GossipInbox {
             own,
             space: Arc::downgrade(space),
             peers: Mutex::new(Peers::new(own)),
@@ -126,7 +126,7 @@ impl Gossip {
     /// Publishes; false when other nodes may not have got it.
     async fn say(&mut self, say: Say) -> bool {
         self.number += 1;
-        let message = Message {
+        let message = GossipMessage {
             from: self.inbox.own.0,
             number: self.number,
             say,

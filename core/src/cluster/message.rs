@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::roster::Offers;
-use crate::{identity::NodeId, presence::Change};
+use crate::{identity::NodeId, presence::PresenceChange};
 
 /// One message of a node.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Message {
+pub(super) struct GossipMessage {
     pub(super) from: u64,
     /// Counts the messages of the node from 1, so that the others see when one is missing.
     pub(super) number: u64,
@@ -21,7 +21,7 @@ pub(super) enum Say {
     /// there.
     Alive(Option<Offers>),
     /// In the order in which they happened.
-    Changes(Vec<Change>),
+    Changes(Vec<PresenceChange>),
     /// Everybody who is on the node follows. It takes part in this.
     Begin(Option<Offers>),
     /// That was everybody.
@@ -30,7 +30,7 @@ pub(super) enum Say {
     Ask(Option<u64>),
 }
 
-impl Message {
+impl GossipMessage {
     pub(super) fn from(&self) -> NodeId {
         NodeId(self.from)
     }
@@ -39,7 +39,7 @@ impl Message {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Channel, ClientId, JsonText, presence::What};
+    use crate::{Channel, ClientId, JsonText, presence::ChangeKind};
 
     #[test]
     fn a_change_is_read_as_it_was_written() {
@@ -50,26 +50,26 @@ mod tests {
             ClientId::new("42").unwrap(),
             ClientId::new("ann").unwrap(),
         ] {
-            let message = Message {
+            let message = GossipMessage {
                 from: u64::MAX,
                 number: 7,
                 say: Say::Changes(vec![
-                    Change::here(&room, &client, Some(&state)),
-                    Change::gone(&room, &client, true),
+                    PresenceChange::here(&room, &client, Some(&state)),
+                    PresenceChange::gone(&room, &client, true),
                 ]),
             };
             let text = serde_json::to_string(&message).unwrap();
-            let read: Message = serde_json::from_str(&text).unwrap();
+            let read: GossipMessage = serde_json::from_str(&text).unwrap();
             assert_eq!((read.from(), read.number), (NodeId(u64::MAX), 7));
             let Say::Changes(changes) = read.say else {
                 panic!("{text}");
             };
-            assert_eq!(changes[0].what, What::Here);
+            assert_eq!(changes[0].what, ChangeKind::Here);
             assert_eq!(changes[0].stated(), Some(state.clone()));
             let (channel, read) = changes[0].membership().unwrap();
             assert_eq!((&channel, &read), (&room, &client));
             assert_eq!(read.is_numeric(), client.is_numeric());
-            assert_eq!(changes[1].what, What::Gone { is_last: true });
+            assert_eq!(changes[1].what, ChangeKind::Gone { is_last: true });
         }
     }
 }

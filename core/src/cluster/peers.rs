@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use tokio::time::{Duration, Instant};
 
 use super::{
-    message::{Message, Say},
+    message::{GossipMessage, Say},
     roster::Nodes,
 };
 use crate::{
@@ -20,12 +20,12 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// The other nodes, and what follows from what they say.
 pub(super) struct Peers {
     own: NodeId,
-    known: HashMap<NodeId, Peer>,
+    known: HashMap<NodeId, PeerNode>,
     to_do: ToDo,
 }
 
 /// Another node.
-struct Peer {
+struct PeerNode {
     heard: Instant,
     number: u64,
     /// While it tells of everybody: those that it has not told of yet.
@@ -58,11 +58,16 @@ impl Peers {
     }
 
     /// Takes what another node says. True when there is something to do.
-    pub(super) fn hear(&mut self, presence: &Presence, nodes: &Nodes, message: Message) -> bool {
+    pub(super) fn hear(
+        &mut self,
+        presence: &Presence,
+        nodes: &Nodes,
+        message: GossipMessage,
+    ) -> bool {
         let (own, from) = (self.own, message.from());
         let is_known = self.known.contains_key(&from);
         self.to_do.greet |= !is_known;
-        let other = self.known.entry(from).or_insert_with(|| Peer {
+        let other = self.known.entry(from).or_insert_with(|| PeerNode {
             heard: Instant::now(),
             number: message.number,
             unconfirmed: None,
@@ -111,7 +116,7 @@ impl Peers {
     /// Looks who is not there any more. True when there is something to do.
     pub(super) fn look(&mut self, presence: &Presence, nodes: &Nodes) -> bool {
         let now = Instant::now();
-        let is_silent = |other: &Peer| now.duration_since(other.heard) > SILENCE_MAX;
+        let is_silent = |other: &PeerNode| now.duration_since(other.heard) > SILENCE_MAX;
         let known = self.known.iter();
         let silent: Vec<_> = known
             .filter(|(_, other)| is_silent(other))
@@ -145,7 +150,7 @@ impl Peers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Channel, ClientId, presence::Change};
+    use crate::{Channel, ClientId, presence::PresenceChange};
 
     /// This node, which is number 5, and what it hears of others.
     struct Listener {
@@ -165,7 +170,7 @@ mod tests {
 
         /// What follows from what a node says.
         fn hear(&mut self, from: u64, number: u64, say: Say) -> ToDo {
-            let message = Message { from, number, say };
+            let message = GossipMessage { from, number, say };
             let is_something = self.peers.hear(&self.presence, &self.nodes, message);
             let to_do = self.peers.take_to_do();
             assert_eq!(is_something, to_do != ToDo::default());
@@ -179,7 +184,7 @@ mod tests {
 
     fn here() -> Say {
         let (room, ann) = membership();
-        Say::Changes(vec![Change::here(&room, &ann, None)])
+        Say::Changes(vec![PresenceChange::here(&room, &ann, None)])
     }
 
     fn alive() -> Say {

@@ -1,4 +1,4 @@
-//! How an app shows publications to its clients.
+//! The encoder of an app: a publication in its clients' format.
 
 use crate::{framing::Message, publication::Publication};
 

@@ -1,4 +1,4 @@
-//! Writes what was enqueued when the batch ends.
+//! The flusher: writes what was enqueued when the batch ends.
 
 use std::{
     cell::Cell,

@@ -1,4 +1,4 @@
-//! How messages get the number that they have on one connection.
+//! Numbering: the number of a message on one connection, put in when it is written.
 
 use std::fmt;
 

@@ -62,13 +62,13 @@ pub enum Pushed {
 pub struct Outbox {
     socket: Arc<Socket>,
     options: Arc<OutboxOptions>,
-    state: Mutex<State>,
+    state: Mutex<OutboxState>,
     /// Told once, when nothing is taken any more.
     closing: Notify,
 }
 
 #[derive(Default)]
-struct State {
+struct OutboxState {
     queue: VecDeque<QueuedBytes>,
     /// Bytes in `queue` that are not written yet.
     bytes: usize,
@@ -121,7 +121,7 @@ impl Outbox {
 
     /// True when a frame of this length may be queued, and is counted already; otherwise the queue is dropped.
     #[inline]
-    fn takes(self: &Arc<Self>, state: &mut State, length: usize) -> bool {
+    fn takes(self: &Arc<Self>, state: &mut OutboxState, length: usize) -> bool {
         if !state.blocked && (state.queue.len() >= SLICES_MAX || state.bytes >= BATCH_BYTES_MAX) {
             // One write takes no more: waiting for the end of the batch would only cost memory.
             self.write_now(state);
@@ -189,7 +189,7 @@ impl Outbox {
     }
 
     /// Writes until the queue is empty and all of it is with the system, or the socket is full.
-    fn write(&self, state: &mut State) -> io::Result<()> {
+    fn write(&self, state: &mut OutboxState) -> io::Result<()> {
         while let Some(first) = state.queue.front() {
             let queued = state.queue.iter().take(SLICES_MAX);
             let numbers = Numbers::of(queued.clone());
@@ -223,7 +223,7 @@ impl Outbox {
     }
 
     /// Writes what is possible without waiting; a full socket gets a task.
-    fn write_now(self: &Arc<Self>, state: &mut State) {
+    fn write_now(self: &Arc<Self>, state: &mut OutboxState) {
         match self.write(state) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -236,7 +236,7 @@ impl Outbox {
     }
 
     /// Gives up: frees the queue and ends the connection, which its reader notices.
-    fn fail(&self, state: &mut State) {
+    fn fail(&self, state: &mut OutboxState) {
         state.closing = true;
         state.blocked = false;
         state.queue = VecDeque::new();
@@ -277,7 +277,7 @@ impl Outbox {
     }
 }
 
-impl State {
+impl OutboxState {
     fn append(&mut self, frame: &Bytes, placed: Option<&BatchSlice>) {
         let Some(placed) = placed.filter(|_| !self.blocked) else {
             return self.queue.push_back(QueuedBytes::Own(frame.clone()));

@@ -1,4 +1,4 @@
-//! What waits in an outbox.
+//! Queued bytes of an outbox: frames that are shared, or get their number when they are written.
 
 use std::cell::Cell;
 

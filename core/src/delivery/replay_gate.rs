@@ -31,11 +31,11 @@ pub struct ReplayGate {
     /// False where nothing was read, or not lately.
     is_active: AtomicBool,
     /// None where it is not active, which is nearly always.
-    state: Mutex<Option<Box<State>>>,
+    state: Mutex<Option<Box<GateState>>>,
 }
 
 #[derive(Debug)]
-struct State {
+struct GateState {
     is_holding: bool,
     /// More came than may be held.
     is_overflown: bool,
@@ -98,7 +98,7 @@ impl AlreadyRead {
     }
 }
 
-impl State {
+impl GateState {
     fn holding() -> Self {
         Self {
             is_holding: true,
@@ -132,7 +132,7 @@ impl ReplayGate {
 
     /// Keeps back what is published from now on.
     pub fn close(&self) {
-        *self.state.lock() = Some(Box::new(State::holding()));
+        *self.state.lock() = Some(Box::new(GateState::holding()));
         self.is_active.store(true, Ordering::Release);
     }
 
@@ -172,7 +172,7 @@ impl ReplayGate {
         mut deliver: impl FnMut(&Publication, bool),
     ) -> Result<(), GateOverflow> {
         let mut state = self.state.lock();
-        let holding = state.replace(Box::new(State::holding()));
+        let holding = state.replace(Box::new(GateState::holding()));
         let mut held = match holding {
             Some(holding) if holding.is_overflown => {
                 return Err(GateOverflow { held: holding.held });
@@ -188,10 +188,10 @@ impl ReplayGate {
             deliver(one, was_stored);
         }
         *state = (!read.is_empty()).then(|| {
-            Box::new(State {
+            Box::new(GateState {
                 is_holding: false,
                 read: read.clone(),
-                ..State::holding()
+                ..GateState::holding()
             })
         });
         self.is_active.store(state.is_some(), Ordering::Release);

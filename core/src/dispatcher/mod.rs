@@ -1,4 +1,4 @@
-//! What a dispatcher promises.
+//! The contract of a dispatcher.
 
 mod command;
 mod handler;

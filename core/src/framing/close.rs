@@ -1,4 +1,4 @@
-//! Why a session ends.
+//! Close reasons: codes and texts that end a session.
 
 use std::borrow::Cow;
 

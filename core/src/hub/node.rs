@@ -1,4 +1,4 @@
-//! What a backend sees of its node.
+//! The local node as its backend sees it.
 
 use std::{fmt, sync::Arc};
 

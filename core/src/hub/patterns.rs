@@ -1,4 +1,4 @@
-//! Wildcard subscribers.
+//! Patterns of this node: its wildcard subscribers.
 
 use std::{
     collections::{BTreeMap, HashMap},

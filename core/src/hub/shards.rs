@@ -15,11 +15,11 @@ use crate::{delivery::Receiver, publication::Clock};
 /// Shards of the map: enough that threads rarely meet, few enough that walking all is cheap.
 const SHARDS: usize = 64;
 
-type Shard<K> = RwLock<HashMap<K, Arc<Topic>, RandomState>>;
+type TopicShard<K> = RwLock<HashMap<K, Arc<Topic>, RandomState>>;
 
 /// Topics by name. A topic exists while somebody is on it or something is on its way through it.
 pub(super) struct Shards<K> {
-    shards: Box<[Shard<K>]>,
+    shards: Box<[TopicShard<K>]>,
     hasher: RandomState,
 }
 
@@ -34,7 +34,7 @@ impl<K> Default for Shards<K> {
 }
 
 impl<K: Hash + Eq + Clone> Shards<K> {
-    fn shard(&self, key: &K) -> &Shard<K> {
+    fn shard(&self, key: &K) -> &TopicShard<K> {
         // The upper bits: the map inside uses the lower ones.
         let hash = self.hasher.hash_one(key);
         &self.shards[(hash >> 57) as usize % SHARDS]

@@ -1,4 +1,4 @@
-//! Has publications stored before anybody gets them.
+//! Storing of publications before anybody gets them.
 
 use std::{
     hash::Hash,
@@ -31,12 +31,12 @@ pub(super) struct Storing {
     pub(super) policy: Arc<dyn PersistencePolicy>,
     hub: Arc<Hub>,
     room: Arc<Semaphore>,
-    line: OnceLock<mpsc::UnboundedSender<Entry>>,
+    line: OnceLock<mpsc::UnboundedSender<StoreEntry>>,
 }
 
 /// A publication that stands in line. Dropping it refuses it, so that a policy that panics holds up no
 /// channel.
-pub(super) struct Entry {
+pub(super) struct StoreEntry {
     publication: Arc<Publication>,
     /// Where it is delivered once it is stored; nowhere when somebody else sees to that.
     topic: Option<Arc<Topic>>,
@@ -152,9 +152,9 @@ impl Storing {
         publication: Arc<Publication>,
         topic: Option<Arc<Topic>>,
         room: Room,
-    ) -> Option<Entry> {
+    ) -> Option<StoreEntry> {
         let line = self.line.get_or_init(|| self.start());
-        let entry = Entry {
+        let entry = StoreEntry {
             publication,
             topic,
             hub: self.hub.clone(),
@@ -164,7 +164,7 @@ impl Storing {
         line.send(entry).err().map(|refused| refused.0)
     }
 
-    fn start(&self) -> mpsc::UnboundedSender<Entry> {
+    fn start(&self) -> mpsc::UnboundedSender<StoreEntry> {
         let (line, entries) = mpsc::unbounded_channel();
         tokio::spawn(serve(self.policy.clone(), entries));
         line
@@ -178,7 +178,10 @@ impl Storing {
     }
 }
 
-async fn serve(policy: Arc<dyn PersistencePolicy>, mut entries: mpsc::UnboundedReceiver<Entry>) {
+async fn serve(
+    policy: Arc<dyn PersistencePolicy>,
+    mut entries: mpsc::UnboundedReceiver<StoreEntry>,
+) {
     let mut batch = Vec::new();
     while entries.recv_many(&mut batch, BATCH_MAX).await > 0 {
         let publications: Vec<_> = batch
@@ -195,7 +198,7 @@ async fn serve(policy: Arc<dyn PersistencePolicy>, mut entries: mpsc::UnboundedR
     }
 }
 
-impl Entry {
+impl StoreEntry {
     fn settle(mut self, kept: PersistResult) {
         self.finish(kept);
     }
@@ -216,7 +219,7 @@ impl Entry {
     }
 }
 
-impl Drop for Entry {
+impl Drop for StoreEntry {
     fn drop(&mut self) {
         self.finish(Err(PersistenceError::Closed));
     }

@@ -18,10 +18,10 @@ use crate::{
 
 /// One channel, or one client's private messages: its members, and the order of what they get.
 pub(super) struct Topic {
-    state: Mutex<State>,
+    state: Mutex<TopicState>,
 }
 
-struct State {
+struct TopicState {
     epoch: Epoch,
     /// The number of the last publication that is to be kept. Others carry it too, so that what can be read
     /// back has no holes.
@@ -33,12 +33,12 @@ struct State {
     members: Members,
     unmatched: Unmatched,
     /// Publications that have their place and are being stored, and what came after them, in order.
-    turns: VecDeque<Waiting>,
+    turns: VecDeque<PendingTurn>,
     /// Taken out of the map; nobody may join any more.
     retired: bool,
 }
 
-struct Waiting {
+struct PendingTurn {
     publication: Arc<Publication>,
     turn: Turn,
 }
@@ -70,7 +70,7 @@ pub(super) fn unseen(clock: &Clock) -> Position {
 impl Topic {
     pub(super) fn new(clock: &Clock) -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(TopicState {
                 epoch: Epoch(clock.tick().0),
                 seq: 0,
                 delivered: 0,
@@ -147,7 +147,7 @@ impl Topic {
             state.fan_out(&publication, sink);
         } else {
             // Something before it is still being stored.
-            state.turns.push_back(Waiting {
+            state.turns.push_back(PendingTurn {
                 publication: Arc::new(publication),
                 turn: Turn::Deliver,
             });
@@ -180,7 +180,7 @@ impl Topic {
         if state.turns.is_empty() {
             state.fan_out(&publication, sink);
         } else {
-            state.turns.push_back(Waiting {
+            state.turns.push_back(PendingTurn {
                 publication,
                 turn: Turn::Deliver,
             });
@@ -201,7 +201,7 @@ impl Topic {
             return Err(Retired);
         }
         let publication = Arc::new(state.place(clock, draft));
-        state.turns.push_back(Waiting {
+        state.turns.push_back(PendingTurn {
             publication: publication.clone(),
             turn: Turn::Wait,
         });
@@ -243,7 +243,7 @@ impl Topic {
     }
 }
 
-impl State {
+impl TopicState {
     fn is_idle(&self) -> bool {
         self.members.len() == 0 && self.turns.is_empty()
     }

@@ -1,4 +1,4 @@
-//! What has passed on this node, counted.
+//! Traffic counters of this node.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -10,13 +10,13 @@ const LANES: usize = 8;
 /// Counts what passes: once for each publication, however many get it, and on cache lines that no other thread writes.
 #[derive(Debug, Default)]
 pub struct Traffic {
-    lanes: [Lane; LANES],
+    lanes: [TrafficLane; LANES],
     subscriptions: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Lane {
+struct TrafficLane {
     published: AtomicU64,
     delivered: AtomicU64,
 }
@@ -43,7 +43,7 @@ impl Traffic {
         self.subscriptions.load(Ordering::Relaxed)
     }
 
-    fn lane(&self) -> &Lane {
+    fn lane(&self) -> &TrafficLane {
         &self.lanes[thread_number() % LANES]
     }
 

@@ -1,4 +1,4 @@
-//! The identity of a client.
+//! Clients: the identity behind one or more connections.
 
 use std::{
     borrow::Borrow,

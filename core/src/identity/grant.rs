@@ -1,4 +1,4 @@
-//! What an identity may do.
+//! Grants: the rights of an identity.
 
 use std::{
     fmt,

@@ -1,4 +1,4 @@
-//! Who is there: clients, connections, and what they may do.
+//! Identities: clients, connections, and their rights.
 
 mod client;
 mod connection;

@@ -1,4 +1,4 @@
-//! How many connections are open, and from where.
+//! Connection slots: how many connections are open, in all and from each address.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! What is attached to a publication afterwards.
+//! Annotations: data attached to a publication afterwards.
 
 use bytestring::ByteString;
 

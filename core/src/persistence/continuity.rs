@@ -1,4 +1,4 @@
-//! Whether a reader that stopped somewhere can go on there.
+//! Continuity: a reader that stopped somewhere goes on there, or hears that it cannot.
 
 use super::{History, HistoryError, Page, Query, Span};
 use crate::publication::{Position, Target};

@@ -1,4 +1,4 @@
-//! What an acknowledgement means.
+//! Durability: the meaning of an acknowledgement.
 
 /// Where a publication is when its publisher hears that it was published. Later ones promise more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

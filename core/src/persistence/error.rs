@@ -1,4 +1,4 @@
-//! Why something was not kept or cannot be read.
+//! Reasons why something was not kept or cannot be read.
 
 use std::{error::Error, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! What a store that can be read back promises.
+//! The contract of a store that can be read back.
 
 use async_trait::async_trait;
 

@@ -1,4 +1,4 @@
-//! What a persistence policy promises.
+//! The contract of a persistence policy.
 
 mod annotation;
 mod continuity;

@@ -1,4 +1,4 @@
-//! What to read of a channel's history, and what comes back.
+//! Queries of a channel's history, and the pages that answer them.
 
 use std::{ops::RangeInclusive, sync::Arc};
 

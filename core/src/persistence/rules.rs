@@ -1,4 +1,4 @@
-//! How much is kept of which channels.
+//! Retention rules: how much is kept of which channels.
 
 use std::time::Duration;
 

@@ -7,8 +7,8 @@ use crate::{channel::Channel, identity::ClientId, publication::JsonText};
 
 /// A client came to the node, or went, or says something else about itself.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Change {
-    pub(crate) what: What,
+pub(crate) struct PresenceChange {
+    pub(crate) what: ChangeKind,
     channel: String,
     client: Value,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -17,7 +17,7 @@ pub(crate) struct Change {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum What {
+pub(crate) enum ChangeKind {
     Here,
     /// It is not on the node any more.
     Gone {
@@ -29,24 +29,29 @@ pub(crate) enum What {
     State,
 }
 
-impl Change {
+impl PresenceChange {
     pub(crate) fn here(channel: &Channel, client: &ClientId, state: Option<&JsonText>) -> Self {
-        Self::new(What::Here, channel, client, state)
+        Self::new(ChangeKind::Here, channel, client, state)
     }
 
     pub(crate) fn gone(channel: &Channel, client: &ClientId, is_last: bool) -> Self {
-        Self::new(What::Gone { is_last }, channel, client, None)
+        Self::new(ChangeKind::Gone { is_last }, channel, client, None)
     }
 
     pub(crate) fn left(channel: &Channel, client: &ClientId) -> Self {
-        Self::new(What::Left, channel, client, None)
+        Self::new(ChangeKind::Left, channel, client, None)
     }
 
     pub(crate) fn state(channel: &Channel, client: &ClientId, state: Option<&JsonText>) -> Self {
-        Self::new(What::State, channel, client, state)
+        Self::new(ChangeKind::State, channel, client, state)
     }
 
-    fn new(what: What, channel: &Channel, client: &ClientId, state: Option<&JsonText>) -> Self {
+    fn new(
+        what: ChangeKind,
+        channel: &Channel,
+        client: &ClientId,
+        state: Option<&JsonText>,
+    ) -> Self {
         Self {
             what,
             channel: channel.as_str().to_owned(),

@@ -8,7 +8,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::change::Change;
+use super::change::PresenceChange;
 
 /// Changes that wait; with more, everybody who is present is told instead.
 const WAITING_MAX: usize = 100_000;
@@ -22,15 +22,15 @@ const MESSAGE_BYTES: usize = 64 << 10;
 /// Changes in their order, from the table to the task that tells other nodes.
 #[derive(Debug)]
 pub(crate) struct Changes {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<UntoldChanges>,
     wake: Notify,
     /// How many were told.
     told: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
-    changes: Vec<Change>,
+struct UntoldChanges {
+    changes: Vec<PresenceChange>,
     noted: u64,
     /// More came than may wait.
     overflowed: bool,
@@ -39,7 +39,7 @@ struct Waiting {
 /// What there is to tell.
 pub(crate) struct ToTell {
     /// In parts that are not too long for a message.
-    pub(crate) parts: Vec<Vec<Change>>,
+    pub(crate) parts: Vec<Vec<PresenceChange>>,
     /// Changes are missing: everybody has to be told of.
     pub(crate) overflowed: bool,
     pub(crate) up_to: u64,
@@ -56,7 +56,7 @@ impl Default for Changes {
 }
 
 impl Changes {
-    pub(crate) fn note(&self, change: Change) {
+    pub(crate) fn note(&self, change: PresenceChange) {
         let mut waiting = self.waiting.lock();
         waiting.noted += 1;
         if waiting.changes.len() >= WAITING_MAX {
@@ -104,7 +104,7 @@ impl Changes {
 }
 
 /// Cuts changes into parts that are not too long for a message.
-pub(crate) fn parts(changes: Vec<Change>) -> Vec<Vec<Change>> {
+pub(crate) fn parts(changes: Vec<PresenceChange>) -> Vec<Vec<PresenceChange>> {
     let (mut parts, mut part, mut bytes) = (Vec::new(), Vec::new(), 0);
     for change in changes {
         bytes += change.bytes();
@@ -131,7 +131,7 @@ mod tests {
         let client = ClientId::new("ann").unwrap();
         let channel = |n: usize| Channel::new(&format!("{n}")).unwrap();
         for n in 0..3000 {
-            changes.note(Change::gone(&channel(n), &client, true));
+            changes.note(PresenceChange::gone(&channel(n), &client, true));
         }
         let taken = changes.take();
         assert!(taken.parts.len() > 1 && !taken.overflowed);
@@ -147,7 +147,7 @@ mod tests {
         let changes = Changes::default();
         let (channel, client) = (Channel::new("room").unwrap(), ClientId::new("ann").unwrap());
         for _ in 0..=WAITING_MAX {
-            changes.note(Change::gone(&channel, &client, true));
+            changes.note(PresenceChange::gone(&channel, &client, true));
         }
         let taken = changes.take();
         assert!(taken.overflowed && taken.parts.is_empty());

@@ -1,4 +1,4 @@
-//! When to look at what.
+//! Due times of presence: the leases to look at, by the second.
 
 use std::{collections::BTreeMap, time::Instant};
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{
     Presence,
-    change::{Change, What},
+    change::{ChangeKind, PresenceChange},
 };
 use crate::{
     channel::Channel,
@@ -16,20 +16,25 @@ pub(crate) type Membership = (Channel, ClientId);
 
 impl Presence {
     /// Takes what another node says. Returns who is gone by it, where it falls to this node to tell the members.
-    pub(crate) fn hear(&self, own: NodeId, from: NodeId, change: &Change) -> Option<Membership> {
+    pub(crate) fn hear(
+        &self,
+        own: NodeId,
+        from: NodeId,
+        change: &PresenceChange,
+    ) -> Option<Membership> {
         let (channel, client) = change.membership()?;
         match change.what {
-            What::Here => self.is_on(from, &channel, &client, change),
-            What::State => {
+            ChangeKind::Here => self.is_on(from, &channel, &client, change),
+            ChangeKind::State => {
                 self.with(&channel, &client, |entry| {
                     entry.state = change.stated().map(Box::new);
                 });
             }
-            What::Left => {
+            ChangeKind::Left => {
                 let mut channels = self.shard(&channel).lock();
                 self.take_out(&mut channels, &channel, &client);
             }
-            What::Gone { is_last } => {
+            ChangeKind::Gone { is_last } => {
                 let (emptied, gave_way) = self.is_off(from, &channel, &client);
                 // Both went at once, each leaving it to the other.
                 if emptied && gave_way && !is_last && own < from {
@@ -40,7 +45,7 @@ impl Presence {
         None
     }
 
-    fn is_on(&self, node: NodeId, channel: &Channel, client: &ClientId, change: &Change) {
+    fn is_on(&self, node: NodeId, channel: &Channel, client: &ClientId, change: &PresenceChange) {
         let mut channels = self.shard(channel).lock();
         let Some((entry, is_new)) = self.entry(&mut channels, channel, client) else {
             return;
@@ -104,13 +109,13 @@ impl Presence {
     }
 
     /// Everybody who is on this node, in parts.
-    pub(crate) fn everybody_here(&self) -> impl Iterator<Item = Vec<Change>> {
+    pub(crate) fn everybody_here(&self) -> impl Iterator<Item = Vec<PresenceChange>> {
         self.shards.iter().map(|shard| {
             let channels = shard.lock();
             let entries = channels.iter().flat_map(|(channel, present)| {
                 let here = present.iter().filter(|(_, entry)| entry.is_here());
                 here.map(move |(client, entry)| {
-                    Change::here(channel, client, entry.state.as_deref())
+                    PresenceChange::here(channel, client, entry.state.as_deref())
                 })
             });
             entries.collect()

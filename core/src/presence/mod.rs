@@ -7,9 +7,9 @@ mod merge;
 mod present;
 
 #[cfg(test)]
-pub(crate) use self::change::What;
+pub(crate) use self::change::ChangeKind;
 pub(crate) use self::{
-    change::Change,
+    change::PresenceChange,
     changes::{Changes, parts},
     merge::Membership,
 };
@@ -29,7 +29,7 @@ use parking_lot::Mutex;
 
 use self::{
     due::Due,
-    present::{Entry, Present},
+    present::{PresenceEntry, Present},
 };
 use crate::{channel::Channel, identity::ClientId, publication::JsonText};
 
@@ -43,7 +43,7 @@ use crate::{channel::Channel, identity::ClientId, publication::JsonText};
 /// both find a client new that comes to both at once.
 #[derive(Debug)]
 pub struct Presence {
-    shards: Box<[Shard]>,
+    shards: Box<[PresenceShard]>,
     hasher: RandomState,
     /// When to look whether a client's time is over.
     due: Due,
@@ -59,7 +59,7 @@ const SHARDS: usize = 32;
 
 type Channels = HashMap<Channel, Present, RandomState>;
 
-type Shard = Mutex<Channels>;
+type PresenceShard = Mutex<Channels>;
 
 /// A client that is present on a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl Presence {
     /// know.
     pub(crate) fn new(members_max: usize, changes: Option<Arc<Changes>>) -> Self {
         Self {
-            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
+            shards: (0..SHARDS).map(|_| PresenceShard::default()).collect(),
             hasher: RandomState::default(),
             due: Due::default(),
             members: AtomicUsize::new(0),
@@ -129,7 +129,7 @@ impl Presence {
         }
     }
 
-    fn shard(&self, channel: &Channel) -> &Shard {
+    fn shard(&self, channel: &Channel) -> &PresenceShard {
         let hash = self.hasher.hash_one(channel);
         &self.shards[(hash >> 57) as usize % SHARDS]
     }
@@ -217,7 +217,7 @@ impl Presence {
         let mut channels = self.shard(channel).lock();
         let removed = self.take_out(&mut channels, channel, client);
         if removed {
-            self.note_change(|| Change::left(channel, client));
+            self.note_change(|| PresenceChange::left(channel, client));
         }
         removed
     }
@@ -225,7 +225,7 @@ impl Presence {
     /// Sets the state of a present client. False when it is not present.
     pub fn set_state(&self, channel: &Channel, client: &ClientId, state: Option<JsonText>) -> bool {
         let set = self.with(channel, client, |entry| {
-            self.note_change(|| Change::state(channel, client, state.as_ref()));
+            self.note_change(|| PresenceChange::state(channel, client, state.as_ref()));
             entry.state = state.map(Box::new);
         });
         set.is_some()
@@ -296,7 +296,7 @@ impl Presence {
         &self,
         channel: &Channel,
         client: &ClientId,
-        work: impl FnOnce(&mut Entry) -> T,
+        work: impl FnOnce(&mut PresenceEntry) -> T,
     ) -> Option<T> {
         let mut channels = self.shard(channel).lock();
         let present = channels.get_mut(channel)?;
@@ -309,7 +309,7 @@ impl Presence {
         &self,
         channel: &Channel,
         client: &ClientId,
-        change: impl FnOnce(&mut Entry),
+        change: impl FnOnce(&mut PresenceEntry),
     ) -> Option<bool> {
         let mut channels = self.shard(channel).lock();
         let (entry, is_new) = self.entry(&mut channels, channel, client)?;
@@ -318,7 +318,7 @@ impl Presence {
         entry.gave_way = false;
         if !was_here {
             let state = entry.state.as_deref();
-            self.note_change(|| Change::here(channel, client, state));
+            self.note_change(|| PresenceChange::here(channel, client, state));
         }
         Some(is_new)
     }
@@ -329,7 +329,7 @@ impl Presence {
         channels: &'c mut Channels,
         channel: &Channel,
         client: &ClientId,
-    ) -> Option<(&'c mut Entry, bool)> {
+    ) -> Option<(&'c mut PresenceEntry, bool)> {
         let known = channels.get_mut(channel);
         let is_new = known.is_none_or(|present| present.get_mut(client).is_none());
         if is_new && self.members.fetch_add(1, Ordering::Relaxed) >= self.members_max {
@@ -352,7 +352,7 @@ impl Presence {
             }
             _ => self.take_out(channels, channel, client),
         };
-        self.note_change(|| Change::gone(channel, client, is_last));
+        self.note_change(|| PresenceChange::gone(channel, client, is_last));
         is_last
     }
 
@@ -371,7 +371,7 @@ impl Presence {
     }
 
     /// Called while the channel is locked, so that changes are told in their order.
-    fn note_change(&self, change: impl FnOnce() -> Change) {
+    fn note_change(&self, change: impl FnOnce() -> PresenceChange) {
         if let Some(changes) = &self.changes {
             changes.note(change());
         }

@@ -17,8 +17,8 @@ use crate::{
 /// channel has.
 #[derive(Debug)]
 pub(super) enum Present {
-    Few(Option<(ClientKey, Entry)>),
-    Many(BTreeMap<ClientKey, Entry>),
+    Few(Option<(ClientKey, PresenceEntry)>),
+    Many(BTreeMap<ClientKey, PresenceEntry>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Ord for ClientKey {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Entry {
+pub(super) struct PresenceEntry {
     pub(super) connections: usize,
     /// Signs of life, where it gives any. Boxed: few do.
     pub(super) life: Option<Box<Life>>,
@@ -60,7 +60,7 @@ pub(super) struct Life {
     pub(super) noted: bool,
 }
 
-impl Entry {
+impl PresenceEntry {
     /// True when the client is on this node.
     pub(super) fn is_here(&self) -> bool {
         self.connections > 0 || self.expires_at().is_some()
@@ -102,7 +102,7 @@ impl Present {
         }
     }
 
-    pub(super) fn get_mut(&mut self, client: &ClientId) -> Option<&mut Entry> {
+    pub(super) fn get_mut(&mut self, client: &ClientId) -> Option<&mut PresenceEntry> {
         match self {
             Self::Few(Some((key, entry))) if key.0 == *client => Some(entry),
             Self::Few(_) => None,
@@ -111,19 +111,19 @@ impl Present {
     }
 
     /// The entry of a client, made where there is none.
-    pub(super) fn entry(&mut self, client: &ClientId) -> &mut Entry {
+    pub(super) fn entry(&mut self, client: &ClientId) -> &mut PresenceEntry {
         let is_another = matches!(self, Self::Few(Some((key, _))) if key.0 != *client);
         if is_another && let Self::Few(few) = std::mem::take(self) {
             *self = Self::Many(few.into_iter().collect());
         }
         let key = ClientKey(client.clone());
         match self {
-            Self::Few(few) => &mut few.get_or_insert_with(|| (key, Entry::default())).1,
+            Self::Few(few) => &mut few.get_or_insert_with(|| (key, PresenceEntry::default())).1,
             Self::Many(many) => many.entry(key).or_default(),
         }
     }
 
-    pub(super) fn remove(&mut self, client: &ClientId) -> Option<Entry> {
+    pub(super) fn remove(&mut self, client: &ClientId) -> Option<PresenceEntry> {
         match self {
             Self::Few(few) => few
                 .take_if(|(key, _)| key.0 == *client)
@@ -132,7 +132,7 @@ impl Present {
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&ClientId, &Entry)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&ClientId, &PresenceEntry)> {
         let (few, many) = match self {
             Self::Few(few) => (few.as_ref(), None),
             Self::Many(many) => (None, Some(many)),

@@ -1,4 +1,4 @@
-//! What sort of publication it is.
+//! The kind of a publication.
 
 use crate::identity::ClientId;
 

@@ -1,4 +1,4 @@
-//! What travels: publications, their payloads and their places in a channel.
+//! Publications, their payloads and their positions in a channel.
 
 mod binary;
 mod clock;

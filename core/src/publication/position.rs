@@ -1,4 +1,4 @@
-//! The place of a publication.
+//! Positions: the place of a publication in its channel and in time.
 
 /// The number of a publication in its channel, dense: a hole means loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]

@@ -1,4 +1,4 @@
-//! What nodes tell each other about a registry.
+//! Messages of nodes about a registry.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,16 +8,16 @@ use crate::publication::{JsonText, Timetoken};
 const PART_BYTES: usize = 64 << 10;
 
 /// A document with its key; none where it was removed.
-pub(super) type Change = (String, Option<JsonText>);
+pub(super) type RegistryChange = (String, Option<JsonText>);
 
 /// A document with its key, and when it was set.
 pub(super) type Restated = (String, Option<JsonText>, Timetoken);
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Message {
+pub(super) enum RegistryMessage {
     /// Documents are set, at the time of the publication.
-    Set(Vec<Change>),
+    Set(Vec<RegistryChange>),
     /// Documents were set at these times.
     Restate {
         documents: Vec<(String, Option<JsonText>, u64)>,
@@ -30,8 +30,8 @@ pub(super) enum Message {
     Have { last: u64, count: usize },
 }
 
-impl Message {
-    pub(super) fn set(changes: &[Change]) -> Self {
+impl RegistryMessage {
+    pub(super) fn set(changes: &[RegistryChange]) -> Self {
         Self::Set(changes.to_vec())
     }
 
@@ -94,15 +94,15 @@ mod tests {
         ];
         let changes = documents.clone().map(|(key, value, _)| (key, value));
         let messages = [
-            Message::set(&changes),
-            Message::restate(&documents, Timetoken(u64::MAX)),
-            Message::Ask {},
-            Message::Have { last: 7, count: 8 },
+            RegistryMessage::set(&changes),
+            RegistryMessage::restate(&documents, Timetoken(u64::MAX)),
+            RegistryMessage::Ask {},
+            RegistryMessage::Have { last: 7, count: 8 },
         ];
         for message in &messages {
             let text = JsonText::of(message).unwrap();
             assert!(text.is_object(), "{text:?}");
-            let read = Message::read(&text).unwrap();
+            let read = RegistryMessage::read(&text).unwrap();
             assert_eq!(JsonText::of(&read).unwrap(), text);
         }
         let at = messages[0].changes(Timetoken(9));

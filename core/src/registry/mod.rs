@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use self::{
-    message::{Change, Message, parts},
+    message::{RegistryChange, RegistryMessage, parts},
     table::{Digest, Table},
 };
 use crate::{
@@ -58,13 +58,13 @@ pub struct Registry {
     space: Weak<Space>,
     channel: Channel,
     bytes_max: usize,
-    state: Mutex<State>,
+    state: Mutex<RegistryState>,
     on_change: OnChange,
     asked: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct RegistryState {
     table: Table,
     /// What this node had when another had something else.
     differed: Option<Digest>,
@@ -166,12 +166,12 @@ impl Registry {
     ///
     /// # Cancel safety
     /// A dropped future has changed everything or nothing.
-    pub async fn change(&self, changes: Vec<Change>) -> Result<(), RegistryError> {
+    pub async fn change(&self, changes: Vec<RegistryChange>) -> Result<(), RegistryError> {
         let space = self.space.upgrade().ok_or(RegistryError::Stopping)?;
         if !self.state.lock().table.has_room(&changes, self.bytes_max) {
             return Err(RegistryError::Full);
         }
-        let message = Message::set(&changes);
+        let message = RegistryMessage::set(&changes);
         let receipt = self.publish(&space, &message, Retention::DEFAULT).await?;
         // Its own delivery may still be on its way.
         self.take(&message, receipt.position.timetoken);
@@ -182,7 +182,7 @@ impl Registry {
     async fn publish(
         &self,
         space: &Space,
-        message: &Message,
+        message: &RegistryMessage,
         retention: Retention,
     ) -> Result<Receipt, BackendError> {
         // Texts and numbers always have a JSON form.
@@ -212,13 +212,13 @@ impl Registry {
 
     fn hear(&self, publication: &Publication) {
         if let Payload::Json(json) = &publication.payload
-            && let Some(message) = Message::read(json)
+            && let Some(message) = RegistryMessage::read(json)
         {
             self.take(&message, publication.position().timetoken);
         }
     }
 
-    fn take(&self, message: &Message, at: Timetoken) {
+    fn take(&self, message: &RegistryMessage, at: Timetoken) {
         let mut state = self.state.lock();
         for (key, value, at) in message.changes(at) {
             if state.table.set(&key, value, at) {
@@ -226,18 +226,18 @@ impl Registry {
             }
         }
         match *message {
-            Message::Restate { last, .. } => state.table.know(Timetoken(last)),
-            Message::Ask {} => {
+            RegistryMessage::Restate { last, .. } => state.table.know(Timetoken(last)),
+            RegistryMessage::Ask {} => {
                 state.was_asked = true;
                 self.asked.notify_one();
             }
-            Message::Have { last, count } => {
+            RegistryMessage::Have { last, count } => {
                 let (last, own) = (Timetoken(last), state.table.digest());
                 if last > own.last || (last == own.last && count != own.count) {
                     state.differed = Some(own);
                 }
             }
-            Message::Set(_) => {}
+            RegistryMessage::Set(_) => {}
         }
     }
 
@@ -269,7 +269,7 @@ impl Registry {
     async fn restate(&self, space: &Space, retention: Retention) -> Option<Timetoken> {
         let (last, all) = self.state.lock().table.everything();
         for part in parts(&all) {
-            let message = Message::restate(part, last);
+            let message = RegistryMessage::restate(part, last);
             self.publish(space, &message, retention).await.ok()?;
         }
         Some(last)
@@ -300,10 +300,10 @@ impl Registry {
                         own
                     };
                     if asks {
-                        let asked = self.publish(&space, &Message::Ask {}, Retention::NONE).await;
+                        let asked = self.publish(&space, &RegistryMessage::Ask {}, Retention::NONE).await;
                         asks = asked.is_err();
                     }
-                    let have = Message::Have {
+                    let have = RegistryMessage::Have {
                         last: own.last.0,
                         count: own.count,
                     };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::message::{Change, Restated};
+use super::message::{RegistryChange, Restated};
 use crate::publication::{JsonText, Timetoken};
 
 /// Superseded changes that are not worth clearing away.
@@ -15,7 +15,7 @@ const ENTRY_BYTES: usize = 100;
 /// older document that comes late does not bring it back.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    entries: BTreeMap<String, Entry>,
+    entries: BTreeMap<String, Document>,
     /// Documents that were not removed.
     count: usize,
     bytes: usize,
@@ -25,7 +25,7 @@ pub(super) struct Table {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct Document {
     value: Option<JsonText>,
     at: Timetoken,
 }
@@ -73,12 +73,12 @@ impl Table {
         self.count -= usize::from(before.is_some());
         self.count += usize::from(value.is_some());
         self.bytes += bytes(key, value.as_ref());
-        self.entries.insert(key.to_owned(), Entry { value, at });
+        self.entries.insert(key.to_owned(), Document { value, at });
         is_other
     }
 
     /// True when the changes leave it within so many bytes, or remove something.
-    pub(super) fn has_room(&self, changes: &[Change], bytes_max: usize) -> bool {
+    pub(super) fn has_room(&self, changes: &[RegistryChange], bytes_max: usize) -> bool {
         let more = changes.iter().filter(|(_, value)| value.is_some());
         let more: usize = more.map(|(key, value)| bytes(key, value.as_ref())).sum();
         more == 0 || self.bytes + more <= bytes_max

@@ -1,4 +1,4 @@
-//! Composition.
+//! The builder: composes the parts of a server.
 
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Why a server does not start.
+//! Reasons why a server does not start.
 
 use std::{fmt, net::SocketAddr};
 

@@ -1,4 +1,4 @@
-//! What is served where.
+//! An address to listen on: its apps and its TLS settings.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! From addresses and apps to listeners that know whom they serve.
+//! Bound listeners, made of addresses and apps: each knows whom it serves.
 
 use std::sync::Arc;
 

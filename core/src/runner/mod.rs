@@ -1,4 +1,4 @@
-//! Composes the parts, listens, serves, and stops in order.
+//! The runner: composes the parts, listens, serves, and stops in order.
 
 mod builder;
 mod error;

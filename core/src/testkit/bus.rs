@@ -15,18 +15,18 @@ use crate::{
 
 /// A bus that any number of nodes may join, and from which each can be cut off and come back.
 #[derive(Clone, Default)]
-pub struct Bus(Arc<Shared>);
+pub struct Bus(Arc<SharedBus>);
 
 #[derive(Default)]
-struct Shared {
+struct SharedBus {
     clock: Clock,
     /// Also while a publication is being stored: the order on the bus is the order on every node.
-    state: Mutex<State>,
+    state: Mutex<BusState>,
     cut: parking_lot::Mutex<HashSet<NodeId>>,
 }
 
 #[derive(Default)]
-struct State {
+struct BusState {
     nodes: Vec<LocalNode>,
     last: HashMap<Target, Position>,
 }

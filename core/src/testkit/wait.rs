@@ -1,4 +1,4 @@
-//! Waiting that ends.
+//! Waiting with an end: for a future, for a condition.
 
 use std::{future::Future, time::Duration};
 

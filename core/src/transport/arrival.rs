@@ -1,4 +1,4 @@
-//! What happens to a connection between the accept and the protocol that serves it.
+//! Arrival of a connection: from the accept to the protocol that serves it.
 
 use std::{net::SocketAddr, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! How bytes come in and go out: listeners, HTTP, WebSocket, SockJS, protocols over bare TCP.
+//! Transports: listeners, HTTP, WebSocket, SockJS, protocols over bare TCP.
 
 mod arrival;
 mod guarded;

@@ -1,4 +1,4 @@
-//! What an app does with sessions, whatever transport carries them.
+//! Sessions as an app handles them, whatever transport carries them.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Gives space back: rewrites files of which little is of use, together with their neighbours.
+//! Compaction: files of which little is of use are rewritten, together with their neighbours.
 
 use std::{collections::BTreeSet, fs, io, ops::Bound, sync::atomic::Ordering};
 

@@ -1,4 +1,4 @@
-//! Finds out at start what there is.
+//! Recovery: what there is on disk at the start.
 //!
 //! The lists say what the log contains; where a list ends early the log itself is read. What is gone is known
 //! from the other of the two, so only the channels that lost something begin a new epoch. When both are

@@ -19,7 +19,7 @@ const ANNOTATION_OVERHEAD: usize = 128;
 /// The publications of one channel in the order of their timetokens.
 #[derive(Debug)]
 pub(super) struct Ring {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<RingEntry>,
     /// Bytes of payload.
     payload: u64,
     last: Position,
@@ -28,13 +28,13 @@ pub(super) struct Ring {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct RingEntry {
     publication: Arc<Publication>,
     expires: Timetoken,
     annotations: Vec<Annotation>,
 }
 
-impl Entry {
+impl RingEntry {
     fn timetoken(&self) -> Timetoken {
         self.publication.position().timetoken
     }
@@ -79,7 +79,7 @@ impl Ring {
 
     /// The timetoken of the oldest publication.
     pub(super) fn oldest(&self) -> Option<Timetoken> {
-        self.entries.front().map(Entry::timetoken)
+        self.entries.front().map(RingEntry::timetoken)
     }
 
     /// Adds a publication and takes away what the rule does not keep. Returns the bytes that came and went.
@@ -92,7 +92,7 @@ impl Ring {
             .into_iter()
             .chain(rule.age_max)
             .min();
-        let entry = Entry {
+        let entry = RingEntry {
             publication: publication.clone(),
             expires: Timetoken(ttl.map_or(u64::MAX, |ttl| now.0.saturating_add(ticks(ttl)))),
             annotations: Vec::new(),
@@ -121,7 +121,7 @@ impl Ring {
         entry.len()
     }
 
-    fn gone(&mut self, entry: &Entry) {
+    fn gone(&mut self, entry: &RingEntry) {
         self.payload -= entry.publication.payload.len() as u64;
         for annotation in &entry.annotations {
             self.annotated.remove(&annotation.at);
@@ -157,14 +157,14 @@ impl Ring {
         let places = self.places(span);
         let entries: Vec<_> = self.entries.drain(places).collect();
         entries.iter().for_each(|entry| self.gone(entry));
-        let bytes = entries.iter().map(Entry::len).sum();
+        let bytes = entries.iter().map(RingEntry::len).sum();
         (entries.len() as u64, bytes)
     }
 
-    fn find(&mut self, timetoken: Timetoken, now: Timetoken) -> Option<&mut Entry> {
+    fn find(&mut self, timetoken: Timetoken, now: Timetoken) -> Option<&mut RingEntry> {
         let place = self
             .entries
-            .binary_search_by_key(&timetoken, Entry::timetoken)
+            .binary_search_by_key(&timetoken, RingEntry::timetoken)
             .ok()?;
         self.entries
             .get_mut(place)
@@ -225,7 +225,7 @@ impl Ring {
             .filter_map(|(at, timetoken)| {
                 let place = self
                     .entries
-                    .binary_search_by_key(timetoken, Entry::timetoken)
+                    .binary_search_by_key(timetoken, RingEntry::timetoken)
                     .ok()?;
                 let entry = self.entries.get(place).filter(|e| e.expires > now)?;
                 let annotation = entry.annotations.iter().find(|a| a.at == *at)?;
@@ -236,7 +236,7 @@ impl Ring {
     }
 }
 
-fn page<'e>(entries: impl Iterator<Item = &'e Entry>, limit: usize) -> Page {
+fn page<'e>(entries: impl Iterator<Item = &'e RingEntry>, limit: usize) -> Page {
     let mut page = Page::default();
     let mut bytes = 0;
     for entry in entries {

@@ -23,7 +23,7 @@ use crate::{
 
 /// The groups that have members on this node, by the channel on which their members are present.
 #[derive(Default)]
-pub(crate) struct SharedSubscriptions(Mutex<HashMap<Channel, Arc<Group>>>);
+pub(crate) struct SharedSubscriptions(Mutex<HashMap<Channel, Arc<ShareGroup>>>);
 
 /// A client that shares a subscription.
 #[derive(Clone)]
@@ -35,14 +35,14 @@ pub(crate) struct GroupMember {
 
 /// A group, with a lock of its own: it is held while the backend is asked, and no other group waits for that.
 #[derive(Default)]
-struct Group(tokio::sync::Mutex<GroupState>);
+struct ShareGroup(tokio::sync::Mutex<GroupState>);
 
 #[derive(Default)]
 enum GroupState {
     #[default]
     New,
     Open {
-        members: Arc<Members>,
+        members: Arc<GroupMembers>,
         /// Dropped with the group.
         _attachment: Attachment,
     },
@@ -50,7 +50,7 @@ enum GroupState {
     Closed,
 }
 
-struct Members {
+struct GroupMembers {
     connection: ConnectionId,
     space: Weak<Space>,
     /// Where they are present.
@@ -143,7 +143,7 @@ impl SharedSubscriptions {
     }
 
     /// Forgets a group that was closed, under its lock: who finds it before that sees that it is.
-    fn remove(&self, channel: &Channel, group: &Arc<Group>) {
+    fn remove(&self, channel: &Channel, group: &Arc<ShareGroup>) {
         let mut groups = self.0.lock();
         if groups
             .get(channel)
@@ -156,7 +156,7 @@ impl SharedSubscriptions {
 
 impl GroupState {
     async fn open(space: &Arc<Space>, channel: Channel, filter: &Filter) -> Result<Self, Refusal> {
-        let members = Arc::new(Members {
+        let members = Arc::new(GroupMembers {
             connection: ConnectionId::next(space.hub().node()),
             space: Arc::downgrade(space),
             channel: channel.clone(),
@@ -174,7 +174,7 @@ impl GroupState {
     }
 }
 
-impl Members {
+impl GroupMembers {
     /// Somebody came or went, here or elsewhere.
     fn refresh_members(&self) {
         if let Some(space) = self.space.upgrade() {
@@ -202,7 +202,7 @@ fn scatter(time: u64) -> u64 {
     time ^ (time >> 31)
 }
 
-impl Receiver for Members {
+impl Receiver for GroupMembers {
     fn connection(&self) -> ConnectionId {
         self.connection
     }

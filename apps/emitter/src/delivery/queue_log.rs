@@ -41,12 +41,12 @@ pub(crate) struct QueueLogs {
     space: Weak<Space>,
     /// What the store promises; not known while it cannot be reached.
     durability: OnceLock<Durability>,
-    state: Mutex<State>,
+    state: Mutex<QueueLogState>,
     written: Notify,
 }
 
 #[derive(Default)]
-struct State {
+struct QueueLogState {
     logs: HashMap<Channel, Log>,
     pending: Vec<Entry>,
     pending_bytes: usize,

@@ -37,7 +37,7 @@ use crate::codec::{
 };
 
 /// What changes while it is connected.
-struct State {
+struct SubscriberState {
     subscriptions: Vec<Subscription>,
     send_queue: SendQueue,
     aliases: TopicAliases,
@@ -51,7 +51,7 @@ pub(crate) struct Subscriber {
     gate: ReplayGate,
     /// Some subscription wants more than QoS 0, the client has limits, or it may be away: each message is looked at.
     needs_own_packet: AtomicBool,
-    state: Mutex<State>,
+    state: Mutex<SubscriberState>,
 }
 
 impl Subscriber {
@@ -72,7 +72,7 @@ impl Subscriber {
             needs_own_packet: AtomicBool::new(
                 client_limits.packet_bytes_max.is_some() || !aliases.is_empty(),
             ),
-            state: Mutex::new(State {
+            state: Mutex::new(SubscriberState {
                 subscriptions: Vec::new(),
                 send_queue,
                 aliases,
@@ -98,7 +98,7 @@ impl Subscriber {
             })),
             gate: ReplayGate::default(),
             needs_own_packet: AtomicBool::new(true),
-            state: Mutex::new(State {
+            state: Mutex::new(SubscriberState {
                 subscriptions: Vec::new(),
                 send_queue,
                 aliases: TopicAliases::default(),
@@ -215,7 +215,7 @@ impl Subscriber {
     }
 
     /// Sends what can be sent now. The lock is held until it is: topic aliases count from then on.
-    fn send_next(&self, state: &mut State) {
+    fn send_next(&self, state: &mut SubscriberState) {
         self.route.with_handle(|handle, _| {
             while let Some(packet) = state.send_queue.next() {
                 handle.send(Some(state.aliases.apply(packet)));
@@ -340,7 +340,7 @@ fn send_retained(
     route: &RouteRef<'_>,
     publication: &Publication,
     options: SubscriptionOptions,
-    state: &mut State,
+    state: &mut SubscriberState,
 ) {
     let qos = options.qos.less_value(message_properties::qos(publication));
     let encoder = &route.encoders[usize::from(qos.value())];
@@ -380,7 +380,7 @@ fn deliver_as(
     route: &RouteRef<'_>,
     fanout: &mut Fanout<'_>,
     effective: &EffectiveSubscription,
-    mut state: MutexGuard<'_, State>,
+    mut state: MutexGuard<'_, SubscriberState>,
 ) {
     let (client_limits, encoder) = (
         route.client_limits,

@@ -18,7 +18,7 @@ use crate::{delivery::subscriber::Subscriber, settings::NAME};
 
 /// What a client is told of one who came or went.
 #[derive(Serialize)]
-struct Change<'c> {
+struct WatchChange<'c> {
     time: u64,
     event: &'static str,
     channel: &'c str,
@@ -83,7 +83,7 @@ impl Receiver for Watch {
         ) else {
             return;
         };
-        let change = Change {
+        let change = WatchChange {
             time: publication.position().timetoken.0 / 10_000_000,
             event,
             channel: &format!("{channel}/"),

@@ -5,19 +5,19 @@ use polywire_core::JsonText;
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
-struct State {
+struct UsernameState {
     username: ByteString,
 }
 
 /// What a client of this name says about itself.
 pub(crate) fn state(username: &ByteString) -> Option<JsonText> {
     let username = username.clone();
-    JsonText::of(&State { username }).ok()
+    JsonText::of(&UsernameState { username }).ok()
 }
 
 /// The user name in a state, which may be that of another protocol's client.
 pub(crate) fn of_state(state: Option<&JsonText>) -> Option<ByteString> {
-    let state: State = serde_json::from_str(state?.as_str()).ok()?;
+    let state: UsernameState = serde_json::from_str(state?.as_str()).ok()?;
     Some(state.username)
 }
 

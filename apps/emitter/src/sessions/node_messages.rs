@@ -24,7 +24,7 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// What a node is to do with what it has of a client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Request {
+pub(super) struct SessionRequest {
     client: String,
     step: Step,
 }
@@ -50,11 +50,11 @@ pub(super) struct Answers<H>(Weak<H>);
 
 #[async_trait]
 impl<H: StepHandler> ClusterHandler for Answers<H> {
-    type Question = Request;
+    type Question = SessionRequest;
     /// It is done.
     type Answer = ();
 
-    async fn answer(&self, request: Request, asked: Asked) {
+    async fn answer(&self, request: SessionRequest, asked: Asked) {
         if let Some(handler) = self.0.upgrade() {
             let client = request.client.into();
             handler.handle(request.step, client, asked.at).await;
@@ -87,7 +87,7 @@ impl<H: StepHandler> NodeMessages<H> {
         if self.service.others().is_empty() {
             return;
         }
-        let request = Request {
+        let request = SessionRequest {
             client: client.to_string(),
             step: Step::Close,
         };
@@ -117,7 +117,7 @@ impl<H: StepHandler> NodeMessages<H> {
     }
 
     async fn ask_them(&self, nodes: BTreeSet<NodeId>, client: &str, step: Step) {
-        let request = Request {
+        let request = SessionRequest {
             client: client.to_owned(),
             step,
         };

@@ -5,6 +5,7 @@
 mod client;
 mod inflight;
 mod qos2;
+mod shared;
 mod takeover;
 
 use std::net::SocketAddr;

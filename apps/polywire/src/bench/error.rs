@@ -1,4 +1,4 @@
-//! Why nothing could be measured.
+//! Reasons why nothing could be measured.
 
 use std::{io, net::SocketAddr};
 

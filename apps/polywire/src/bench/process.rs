@@ -1,4 +1,4 @@
-//! What a process uses, as Linux tells in /proc.
+//! Resources that a process uses, as Linux tells in /proc.
 
 use std::{fs, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What a message carries, and how it is found again in whatever bytes a protocol wraps around it.
+//! The record in a message, found again in whatever bytes a protocol wraps around it.
 
 use memchr::memmem::Finder;
 

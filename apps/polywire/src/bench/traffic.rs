@@ -1,4 +1,4 @@
-//! What is on its way, and what arrived.
+//! Traffic of a measurement: what is on its way, and what arrived.
 
 use super::{connection::Connection, histogram::Histogram, record::Record};
 

@@ -1,4 +1,4 @@
-//! Why a command failed, and what to do.
+//! Reasons why a command failed, and what to do.
 
 use std::{error::Error, io, path::PathBuf};
 

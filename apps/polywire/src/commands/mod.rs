@@ -1,4 +1,4 @@
-//! What a person does with a running server, or with its store.
+//! Commands of a person on a running server, or on its store.
 
 mod history;
 mod keygen;

@@ -1,4 +1,4 @@
-//! Checks what is to be served where.
+//! Addresses of a configuration, checked: what is to be served where.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! Reads a configuration and finds everything that is wrong with it.
+//! Loading of a configuration, with everything that is wrong with it.
 
 use std::{
     net::{IpAddr, SocketAddr},

@@ -1,4 +1,4 @@
-//! Who uses what: the paths in a file that lead to other files of the same crate.
+//! Imports between files: the paths in a file that lead to other files of the same crate.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! What the documentation says is true: its commands are run, its configurations are loaded.
+//! The documentation is true: its commands are run, its configurations are loaded.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! What was published is read again: by `polywire history`, and from disk after a restart.
+//! History read again: by `polywire history`, and from disk after a restart.
 
 use serde_json::{Value, json};
 

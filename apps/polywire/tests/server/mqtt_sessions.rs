@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use tungstenite::Message;
+
 use crate::support::{
-    CuttingProxy, MqttClient, Process, Redis, SOON, Server, ServerOptions, eventually, node,
-    python, run_node,
+    CuttingProxy, MqttClient, Process, Redis, SOON, Server, ServerOptions, WebSocketClient,
+    eventually, node, python, run_node,
 };
 
 #[track_caller]
@@ -188,10 +190,19 @@ fn a_session_whose_client_is_away_holds_no_connection() {
         let (mut client, was_there) = connect(n);
         assert!(!was_there);
         client.subscribe(&format!("away/{n}"));
-        match n % 4 {
+        match n % 5 {
             0 => client.disconnect(),
             1 => client.finish(),
             2 => client.reset(),
+            // One over WebSocket takes the session over, and is closed without a word.
+            3 => {
+                let mut other = WebSocketClient::open(server.address, "/mqtt").socket;
+                let packet = MqttClient::connect_packet(&format!("away-{n}"));
+                other.send(Message::binary(packet)).unwrap();
+                let answer = other.read().unwrap().into_data();
+                assert_eq!(answer[..], [0x20, 2, 1, 0]);
+                client.wait_for_end();
+            }
             // Another connection takes the session over.
             _ => {
                 let (other, was_there) = connect(n);

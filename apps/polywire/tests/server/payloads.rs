@@ -1,4 +1,4 @@
-//! What docs/payloads.md says, pair by pair.
+//! Payloads between protocols as docs/payloads.md says, pair by pair.
 
 use std::{
     io::{BufRead, BufReader, Write},

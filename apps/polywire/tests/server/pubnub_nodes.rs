@@ -1,4 +1,4 @@
-//! What several nodes on one Redis know of PubNub's clients together, asked with a plain HTTP client.
+//! PubNub's clients on several nodes with one Redis, asked about with a plain HTTP client.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What each app says at the start, and why it does not start where others can reach it.
+//! The greeting of each app at the start, and why it does not start where others can reach it.
 
 use std::fmt::Write;
 

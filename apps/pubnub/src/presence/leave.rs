@@ -1,4 +1,4 @@
-//! Leaving.
+//! Leave: a client goes from its channels.
 
 use polywire_core::http::Answer;
 

@@ -19,19 +19,19 @@ const GROUPS_MAX: usize = 100_000;
 /// All groups, and which groups a channel is in.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
-    groups: BTreeMap<Arc<str>, Group>,
+    groups: BTreeMap<Arc<str>, ChannelGroup>,
     of_channel: HashMap<Channel, Vec<Arc<str>>, RandomState>,
 }
 
 /// A group. It also stands for a name that somebody waits at and that is no group yet.
 #[derive(Debug, Default)]
-struct Group {
+struct ChannelGroup {
     channels: BTreeSet<Channel>,
     /// For messages, and for presence.
     waiting: [Waiters; 2],
 }
 
-impl Group {
+impl ChannelGroup {
     fn is_unused(&self) -> bool {
         self.channels.is_empty() && self.waiting.iter().all(Waiters::is_empty)
     }

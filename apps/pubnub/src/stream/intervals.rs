@@ -14,21 +14,21 @@ const BYTES_MAX: usize = 30 << 10;
 #[derive(Debug, Default)]
 pub(super) struct Interval {
     occupancy: usize,
-    changes: BTreeMap<Box<str>, Change>,
+    changes: BTreeMap<Box<str>, IntervalChange>,
     /// Bytes of names.
     bytes: usize,
     is_too_long: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Change {
+enum IntervalChange {
     Join,
     Leave,
     Timeout,
 }
 
 #[derive(Serialize)]
-struct Event<'a> {
+struct IntervalEvent<'a> {
     action: &'static str,
     timestamp: u64,
     occupancy: usize,
@@ -47,9 +47,9 @@ impl Interval {
         self.occupancy = event.occupancy;
         let Some(client) = &event.client else { return };
         let change = match event.action {
-            PresenceAction::Connect | PresenceAction::Join => Change::Join,
-            PresenceAction::Disconnect | PresenceAction::Leave => Change::Leave,
-            PresenceAction::Timeout => Change::Timeout,
+            PresenceAction::Connect | PresenceAction::Join => IntervalChange::Join,
+            PresenceAction::Disconnect | PresenceAction::Leave => IntervalChange::Leave,
+            PresenceAction::Timeout => IntervalChange::Timeout,
             _ => return,
         };
         if self.is_too_long {
@@ -58,7 +58,9 @@ impl Interval {
         let name = client.as_str();
         match self.changes.insert(name.into(), change) {
             // Who came and went, or the other way round, is as before.
-            Some(before) if (before == Change::Join) != (change == Change::Join) => {
+            Some(before)
+                if (before == IntervalChange::Join) != (change == IntervalChange::Join) =>
+            {
                 self.changes.remove(name);
                 self.bytes -= name.len() + 3;
             }
@@ -78,20 +80,20 @@ impl Interval {
             let wanted = changes.filter(move |(_, change)| **change == wanted);
             wanted.map(|(name, _)| &**name).collect()
         };
-        let event = Event {
+        let event = IntervalEvent {
             action: "interval",
             timestamp: timestamp(order),
             occupancy: self.occupancy,
-            join: who(Change::Join),
-            leave: who(Change::Leave),
-            timeout: who(Change::Timeout),
+            join: who(IntervalChange::Join),
+            leave: who(IntervalChange::Leave),
+            timeout: who(IntervalChange::Timeout),
             here_now_refresh: self.is_too_long,
         };
         let text = serde_json::to_string(&event).unwrap_or_default();
         if text.len() <= BYTES_MAX {
             return text;
         }
-        let short = Event {
+        let short = IntervalEvent {
             join: Vec::new(),
             leave: Vec::new(),
             timeout: Vec::new(),

@@ -29,7 +29,7 @@ impl Poll<'_> {
         let (call, streams, set) = (self.call, self.streams, self.set);
         let context = call.context;
         let mut after = self.after;
-        let waiting = Waiting {
+        let waiting = HeldPoll {
             streams,
             set,
             waiter: Waiter::new(),
@@ -69,13 +69,13 @@ impl Poll<'_> {
 }
 
 /// A poll that waits; when the client goes away it does not any more.
-struct Waiting<'w> {
+struct HeldPoll<'w> {
     streams: &'w Streams,
     set: &'w SubscribeSet,
     waiter: Arc<Waiter>,
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for HeldPoll<'_> {
     fn drop(&mut self) {
         self.streams.forget(self.set, &self.waiter);
     }

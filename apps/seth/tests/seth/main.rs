@@ -1,4 +1,4 @@
-//! What Seth-Pusher's clients and callers see, with a server in this process.
+//! Seth-Pusher from outside: its clients' messages and its HTTP API, with a server in this process.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 

@@ -1,4 +1,4 @@
-//! Sends of services.
+//! Sends of services: to all, a group, a user or a connection.
 
 use bytes::Bytes;
 use http::StatusCode;

@@ -1,4 +1,4 @@
-//! What Redis keeps, to be read again from every node.
+//! History kept in Redis, to be read again from every node.
 
 mod annotation_codec;
 mod connection;

@@ -15,10 +15,10 @@ const PENDING_BYTES_MAX: usize = 64 << 10;
 /// The encryption of one connection, shared by its reader and whoever writes. The lock is held for as long
 /// as it takes to encrypt or decrypt what one call moves, and never while waiting.
 pub(crate) struct TlsSession {
-    state: Mutex<State>,
+    state: Mutex<TlsState>,
 }
 
-struct State {
+struct TlsState {
     connection: ServerConnection,
     /// Something may be decrypted and not read yet, of which the kernel knows nothing.
     is_ahead: bool,
@@ -54,7 +54,7 @@ impl TlsSession {
     pub(super) fn new(mut connection: ServerConnection) -> Self {
         connection.set_buffer_limit(Some(PENDING_BYTES_MAX));
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(TlsState {
                 connection,
                 // A client may send at once behind its part of the handshake.
                 is_ahead: true,
@@ -146,7 +146,7 @@ impl TlsSession {
 }
 
 /// Decrypts what came, and answers what TLS itself has to.
-fn receive(state: &mut State, tcp: &TcpStream) -> io::Result<()> {
+fn receive(state: &mut TlsState, tcp: &TcpStream) -> io::Result<()> {
     state.connection.read_tls(&mut Kernel(tcp))?;
     let processed = state.connection.process_new_packets();
     // An alert, or the answer to one. Without room it goes out before whatever is written next.
@@ -162,7 +162,7 @@ fn receive(state: &mut State, tcp: &TcpStream) -> io::Result<()> {
     }
 }
 
-fn send(state: &mut State, tcp: &TcpStream) -> io::Result<()> {
+fn send(state: &mut TlsState, tcp: &TcpStream) -> io::Result<()> {
     while state.connection.wants_write() {
         match state.connection.write_tls(&mut Kernel(tcp)) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

@@ -1,4 +1,4 @@
-//! Looks after the files of certificates.
+//! Watch of certificate files: new ones are taken when they change.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Requests.
+//! HTTP requests, as apps get them.
 
 use std::{fmt, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Answers.
+//! HTTP answers, in few words.
 
 use bytes::Bytes;
 use futures_util::Stream;

@@ -1,4 +1,4 @@
-//! What is served over HTTP at an address.
+//! The site of an address: what it serves over HTTP.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What needs no session: greeting, capabilities, iframe page.
+//! Pages of SockJS that need no session: greeting, capabilities, iframe page.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;

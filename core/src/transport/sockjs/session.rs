@@ -53,10 +53,10 @@ pub(crate) struct HttpSession {
     runtime: Arc<Runtime>,
     /// Bytes that the app's queue has room for.
     room: Arc<Semaphore>,
-    state: Mutex<State>,
+    state: Mutex<SessionState>,
 }
 
-struct State {
+struct SessionState {
     phase: Phase,
     /// `o` was written.
     opened: bool,
@@ -142,7 +142,7 @@ impl HttpSession {
             table: Arc::downgrade(table),
             bounds,
             room: Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS))),
-            state: Mutex::new(State {
+            state: Mutex::new(SessionState {
                 phase: Phase::Open,
                 opened: false,
                 queue: VecDeque::new(),
@@ -203,7 +203,7 @@ impl HttpSession {
         }
     }
 
-    fn end(&self, state: &mut State, reason: &CloseReason) {
+    fn end(&self, state: &mut SessionState, reason: &CloseReason) {
         state.phase = Phase::Closing {
             frame: close_frame(reason),
             since: self.runtime.wheel().now(),
@@ -328,7 +328,7 @@ impl HttpSession {
         }
     }
 
-    fn leave(&self, state: &mut State) {
+    fn leave(&self, state: &mut SessionState) {
         state.phase = Phase::Gone;
         state.queue = VecDeque::new();
         state.bytes = 0;
@@ -344,7 +344,7 @@ impl HttpSession {
     }
 }
 
-impl State {
+impl SessionState {
     fn detach(&mut self) {
         self.receiver = None;
         self.waker = None;

@@ -53,13 +53,13 @@ pub fn serve_stream<H: StreamHandler>(
     let socket = Arc::new(socket);
     let outbox = Outbox::new(socket.clone(), options.outbox);
     let link = Link::socket(outbox.clone(), Framing::Raw, runtime.flusher().clone());
-    let connection = Arc::new(Connection {
+    let connection = Arc::new(TcpConnection {
         socket,
         outbox,
         link: link.clone(),
         go_away: options.go_away,
     });
-    let weak: Weak<Connection> = Arc::downgrade(&connection);
+    let weak: Weak<TcpConnection> = Arc::downgrade(&connection);
     runtime.wheel().add(weak, LOOK_SECS);
     let mut handler = open(link);
     // What was needed to make these is not in the future, which lives as long as the connection.
@@ -75,7 +75,7 @@ pub fn serve_stream<H: StreamHandler>(
 }
 
 async fn pump<H: StreamHandler>(
-    connection: &Connection,
+    connection: &TcpConnection,
     runtime: &Runtime,
     handler: &mut H,
     read_ahead: Bytes,
@@ -106,14 +106,14 @@ async fn pump<H: StreamHandler>(
     }
 }
 
-struct Connection {
+struct TcpConnection {
     socket: Arc<Socket>,
     outbox: Arc<Outbox>,
     link: Link,
     go_away: Bytes,
 }
 
-impl Connection {
+impl TcpConnection {
     fn read(&self) -> io::Result<Bytes> {
         with_read_buffer(|buffer| {
             let count = self.socket.try_read(buffer)?;
@@ -134,7 +134,7 @@ impl Connection {
     }
 }
 
-impl Tick for Connection {
+impl Tick for TcpConnection {
     fn tick(&self, _: u64) -> Option<u64> {
         if self.outbox.is_closing() {
             self.socket.shutdown();

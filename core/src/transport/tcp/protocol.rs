@@ -1,4 +1,4 @@
-//! What an app brings to speak its own protocol over TCP.
+//! The contract of a protocol of its own over TCP, which an app brings.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Tells from the first bytes who speaks.
+//! Recognition of protocols: the first bytes tell who speaks.
 
 use std::{fmt, io, sync::Arc};
 

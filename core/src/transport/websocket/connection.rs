@@ -26,7 +26,7 @@ const ANSWER_SECS: u64 = 10;
 const LOOK_SECS: u64 = 5;
 
 /// One WebSocket connection: its socket, its outgoing queue, its heartbeat.
-pub(super) struct Connection {
+pub(super) struct WebSocketConnection {
     socket: Arc<Socket>,
     outbox: Arc<Outbox>,
     options: Arc<WebSocketOptions>,
@@ -43,7 +43,7 @@ pub(super) struct Connection {
     busy: AtomicBool,
 }
 
-impl Connection {
+impl WebSocketConnection {
     pub(super) fn new(
         runtime: &Arc<Runtime>,
         socket: Socket,
@@ -173,7 +173,7 @@ impl Connection {
     }
 }
 
-impl Tick for Connection {
+impl Tick for WebSocketConnection {
     fn tick(&self, now: u64) -> Option<u64> {
         if self.outbox.is_closing() {
             let since = self.closing.load(Ordering::Relaxed);

@@ -1,10 +1,12 @@
-//! Moves what comes in on a connection to the app, until one of them ends it.
+//! The pump: moves what comes in on a connection to the app, until one of them ends it.
 
 use std::{io, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{Decoder, Incoming, close_frame, connection::Connection, pong_frame, text_frame};
+use super::{
+    Decoder, Incoming, close_frame, connection::WebSocketConnection, pong_frame, text_frame,
+};
 use crate::{
     framing::{CloseReason, Framing, Message, sockjs},
     transport::{Ending, SessionHandler},
@@ -12,7 +14,7 @@ use crate::{
 
 /// Serves one connection from open to close. `read_ahead` came together with the handshake.
 pub(super) async fn run(
-    connection: Arc<Connection>,
+    connection: Arc<WebSocketConnection>,
     mut handler: Box<dyn SessionHandler>,
     read_ahead: Bytes,
 ) {
@@ -59,7 +61,7 @@ pub(super) async fn run(
     connection.drain().await;
 }
 
-async fn take(connection: &Connection, handler: &mut dyn SessionHandler, item: Incoming) {
+async fn take(connection: &WebSocketConnection, handler: &mut dyn SessionHandler, item: Incoming) {
     match item {
         Incoming::Message(message) => message_came(connection, handler, message).await,
         Incoming::Ping(payload) => connection.send(pong_frame(&payload)),
@@ -75,7 +77,11 @@ async fn take(connection: &Connection, handler: &mut dyn SessionHandler, item: I
 }
 
 /// Hands a message to the app, as the framing reads it.
-async fn message_came(connection: &Connection, handler: &mut dyn SessionHandler, message: Message) {
+async fn message_came(
+    connection: &WebSocketConnection,
+    handler: &mut dyn SessionHandler,
+    message: Message,
+) {
     if connection.options().framing != Framing::SockJsWebSocket {
         return handler.on_message(message).await;
     }

@@ -1,10 +1,10 @@
-//! From a request to a served connection.
+//! Serving of a WebSocket: from its request to a served connection.
 
 use std::sync::Arc;
 
 use super::{
-    HandshakeError, WebSocketOptions, connection::Connection, handshake::take_socket, negotiate,
-    pump, upgrade,
+    HandshakeError, WebSocketOptions, connection::WebSocketConnection, handshake::take_socket,
+    negotiate, pump, upgrade,
 };
 use crate::{
     delivery::Link,
@@ -54,7 +54,7 @@ pub async fn serve(
             return tracing::error!("a WebSocket came over a connection of an unknown kind");
         };
         let framing = options.framing;
-        let connection = Connection::new(&runtime, socket, options);
+        let connection = WebSocketConnection::new(&runtime, socket, options);
         let outbox = connection.outbox().clone();
         let link = Link::socket(outbox, framing, runtime.flusher().clone());
         let handler = endpoint.open(link, &handshake, identity);

@@ -1,4 +1,4 @@
-//! What [`serve-floor`](crate::bench::floor) serves: a letter says who connects, lengths cut messages.
+//! The protocol of [`serve-floor`](crate::bench::floor): a letter says who connects, lengths cut messages.
 
 use super::{Opening, Protocol};
 

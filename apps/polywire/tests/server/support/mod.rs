@@ -1,4 +1,4 @@
-//! What the tests stand on: the server as a process, a Redis, a place that webhooks go to. Peers come from
+//! Support of the tests: the server as a process, a Redis, a place that webhooks go to. Peers come from
 //! `polywire-testing`.
 
 mod example;

@@ -1,4 +1,4 @@
-//! What an app brings to answer requests on the fast path.
+//! The contract of an app that answers requests on the fast path.
 
 use std::pin::Pin;
 

@@ -57,7 +57,7 @@ pub(in crate::transport::http) async fn serve(
     peer: SocketAddr,
 ) -> Outcome {
     let stopping = runtime.stopping();
-    let mut connection = Connection {
+    let mut connection = FastPathConnection {
         limits: runtime.limits(),
         stopping: &stopping,
         socket,
@@ -85,7 +85,7 @@ pub(in crate::transport::http) async fn serve(
     }
 }
 
-struct Connection<'r> {
+struct FastPathConnection<'r> {
     limits: &'r Limits,
     stopping: &'r CancellationToken,
     socket: Socket,
@@ -109,7 +109,7 @@ enum Taken<'r> {
     Other,
 }
 
-impl Connection<'_> {
+impl FastPathConnection<'_> {
     /// Waits for a request: so long for it to begin, and then for its head to be complete.
     async fn next<'r>(&mut self, responders: &'r [Arc<dyn Responder>], idle: Duration) -> Next<'r> {
         let (head, stopping) = (self.limits.header_timeout(), self.stopping);
