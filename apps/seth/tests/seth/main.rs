@@ -4,6 +4,7 @@
 
 mod http;
 mod messages;
+mod nodes;
 
 use polywire_core::{Builder, Composition};
 use polywire_seth::Seth;
