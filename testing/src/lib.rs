@@ -5,11 +5,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod endpoint;
 pub mod peers;
 mod server;
 mod wait;
 
+pub use polywire_auth as auth;
+pub use polywire_persistence as persistence;
+
 pub use self::{
+    endpoint::Endpoint,
     server::{Nodes, Server},
     wait::{RECOVERY, SOON, eventually, eventually_equal},
 };

@@ -2,6 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    ops::Deref,
     sync::{Arc, mpsc},
     thread::JoinHandle,
 };
@@ -11,21 +12,23 @@ use figment::{
     providers::{Format, Toml},
 };
 use polywire_core::{
-    AppRunner, Builder, Composition, FromSettings, Listen, Space,
+    AppRunner, Builder, Channel, Composition, Draft, FromSettings, Identity, JsonText, Origin,
+    Payload, Space,
     testkit::{AllowAll, Bus, LocalBackend},
 };
 use serde_json::Value;
 use tokio::{runtime, sync::oneshot};
 
-use crate::peers::{Answer, HttpConnection, WebSocketClient};
+use crate::Endpoint;
 
 /// A server in this process, on a free port of loopback. It stops when it is dropped.
 pub struct Server {
     /// The first address that is listened on.
-    pub address: SocketAddr,
+    endpoint: Endpoint,
     /// All of them, in the order of the composition.
     pub addresses: Vec<SocketAddr>,
     space: Arc<Space>,
+    runtime: runtime::Handle,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -49,16 +52,22 @@ impl Server {
             runtime.block_on(async move {
                 let server = builder.build().await.unwrap();
                 let addresses: Vec<_> = server.addresses().map(|at| at.address).collect();
-                started.send((addresses, server.space().clone())).unwrap();
+                let handle = runtime::Handle::current();
+                started
+                    .send((addresses, server.space().clone(), handle))
+                    .unwrap();
                 // Dropped or sent: both stop it.
                 server.run(async { drop(stopped.await) }).await;
             });
         });
-        let (addresses, space) = start.recv().expect("the server starts");
+        let (addresses, space, runtime) = start.recv().expect("the server starts");
         Self {
-            address: addresses[0],
+            endpoint: Endpoint {
+                address: addresses[0],
+            },
             addresses,
             space,
+            runtime,
             stop: Some(stop),
             thread: Some(thread),
         }
@@ -71,8 +80,13 @@ impl Server {
 
     /// The composition of [`of`](Self::of), to be added to.
     pub fn compose<A: FromSettings>(section: &str) -> Builder {
+        Self::compose_in::<A>(section, &Composition::default())
+    }
+
+    /// Like [`compose`](Self::compose), where the app is told this of the server.
+    pub fn compose_in<A: FromSettings>(section: &str, composition: &Composition) -> Builder {
         let builder = AppRunner::builder(LocalBackend::default()).authentication(AllowAll);
-        with::<A>(builder, section)
+        with::<A>(builder, section, composition)
     }
 
     /// The channel space.
@@ -80,55 +94,40 @@ impl Server {
         &self.space
     }
 
-    /// The beginning of a URL here.
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+    /// Publishes to a channel from inside, by no protocol; it must succeed.
+    pub fn publish_within(&self, channel: &str, message: &Value) {
+        let channel = Channel::new(channel).unwrap();
+        let payload = Payload::json(JsonText::of(message).unwrap());
+        let origin = Origin::new("test", Identity::unrestricted());
+        let published = self.space.publish(&origin, Draft::new(channel, payload));
+        self.runtime.block_on(published).unwrap();
     }
 
-    /// One request on a connection of its own.
-    pub fn request(
-        &self,
-        method: &str,
-        target: &str,
-        headers: &[(&str, &str)],
-        body: Option<&[u8]>,
-    ) -> Answer {
-        HttpConnection::open(self.address).request(method, target, headers, body)
-    }
-
-    /// A GET request.
-    pub fn get(&self, target: &str) -> Answer {
-        self.request("GET", target, &[], None)
-    }
-
-    /// A POST request.
-    pub fn post(&self, target: &str, body: impl AsRef<[u8]>) -> Answer {
-        self.request("POST", target, &[], Some(body.as_ref()))
-    }
-
-    /// Posts to Seth-Pusher's HTTP API; it must succeed.
-    pub fn publish(&self, target: &str, message: &Value) {
-        let answer = self.post(target, message.to_string());
-        assert_eq!((answer.status, answer.text()), (200, "{\"status\": 200}\n"));
-    }
-
-    /// A raw WebSocket of Seth-Pusher.
-    pub fn websocket(&self) -> WebSocketClient {
-        WebSocketClient::open(self.address, "/connect/websocket")
+    /// Asks it to stop. Dropping it waits until it has.
+    pub fn shut_down(&mut self) {
+        drop(self.stop.take());
     }
 }
 
 /// Adds an app by a section of its configuration.
-fn with<A: FromSettings>(builder: Builder, section: &str) -> Builder {
+fn with<A: FromSettings>(builder: Builder, section: &str, composition: &Composition) -> Builder {
     let settings: A::Settings = Figment::from(Toml::string(section)).extract().unwrap();
-    let app = A::from_settings(&settings, &Composition::default());
+    let app = A::from_settings(&settings, composition);
     let app = app.unwrap_or_else(|problem| panic!("{problem:?}"));
     app.add_to(builder, &settings)
 }
 
+impl Deref for Server {
+    type Target = Endpoint;
+
+    fn deref(&self) -> &Endpoint {
+        &self.endpoint
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        self.shut_down();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
             && !std::thread::panicking()
@@ -152,16 +151,11 @@ impl Nodes {
     /// One more node with one app, by a section of its configuration.
     pub fn start<A: FromSettings>(&self, section: &str) -> Server {
         let builder = AppRunner::builder(self.0.node()).authentication(AllowAll);
-        Server::start(with::<A>(builder, section))
+        Server::start(with::<A>(builder, section, &Composition::default()))
     }
 
     /// The bus, from which nodes can be cut off.
     pub fn bus(&self) -> &Bus {
         &self.0
     }
-}
-
-/// An address that serves these apps only, on a free port.
-pub fn listen(apps: &[&str]) -> Listen {
-    Listen::new((Ipv4Addr::LOCALHOST, 0).into()).apps(apps.iter().copied())
 }

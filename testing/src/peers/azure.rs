@@ -67,6 +67,7 @@ pub fn service(
 }
 
 /// A client that shows every frame.
+#[derive(Debug)]
 pub struct AzureClient {
     pub socket: WebSocket<TcpStream>,
     /// The subprotocol that the server chose.

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::SOON;
 
 /// One kept-alive connection.
+#[derive(Debug)]
 pub struct HttpConnection {
     stream: BufReader<TcpStream>,
 }

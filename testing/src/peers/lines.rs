@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::SOON;
 
+#[derive(Debug)]
 pub struct LineSocket {
     stream: BufReader<TcpStream>,
     settled: usize,

@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "what these do their names say")]
 
 pub mod azure;
+mod history;
 mod http;
 mod lines;
 mod mqtt;
@@ -10,6 +11,7 @@ mod proxy;
 mod websocket;
 
 pub use self::{
+    history::numbers,
     http::{Answer, HttpConnection},
     lines::LineSocket,
     mqtt::MqttClient,

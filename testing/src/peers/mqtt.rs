@@ -7,6 +7,7 @@ use std::{
 
 use crate::SOON;
 
+#[derive(Debug)]
 pub struct MqttClient(TcpStream);
 
 fn text(text: &str) -> Vec<u8> {
@@ -16,15 +17,22 @@ fn text(text: &str) -> Vec<u8> {
 }
 
 impl MqttClient {
+    /// CONNECT to a session that outlives the connection.
+    pub fn connect_packet(id: &str) -> Vec<u8> {
+        let mut body = b"\0\x04MQTT\x04\0\0\0".to_vec();
+        body.extend(text(id));
+        let mut packet = vec![0x10, u8::try_from(body.len()).unwrap()];
+        packet.extend(body);
+        packet
+    }
+
     /// Connects to a session that outlives the connection; returns whether there was one.
     pub fn connect(server: SocketAddr, id: &str) -> (Self, bool) {
         let stream = TcpStream::connect(server).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
         let mut client = Self(stream);
-        let mut body = b"\0\x04MQTT\x04\0\0\0".to_vec();
-        body.extend(text(id));
-        client.send(0x10, &body);
+        client.0.write_all(&Self::connect_packet(id)).unwrap();
         let (first, answer) = client.packet();
         assert_eq!((first, answer[1]), (0x20, 0), "{id} was refused");
         (client, answer[0] == 1)

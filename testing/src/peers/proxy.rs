@@ -12,11 +12,13 @@ use std::{
 
 /// Hands bytes on, and cuts every connection after so many of them, wherever that is: in one of two cases both
 /// sides notice, in the other only the client does, as when a network is gone.
+#[derive(Debug)]
 pub struct CuttingProxy {
     pub address: SocketAddr,
     shared: Arc<Shared>,
 }
 
+#[derive(Debug)]
 struct Shared {
     server: Mutex<SocketAddr>,
     cuts: AtomicUsize,

@@ -11,6 +11,7 @@ use tungstenite::{Message, WebSocket, protocol::frame::coding::CloseCode};
 use crate::SOON;
 
 /// A WebSocket on which Seth-Pusher's JSON texts go.
+#[derive(Debug)]
 pub struct WebSocketClient {
     pub socket: WebSocket<TcpStream>,
     settled: usize,

@@ -5,7 +5,9 @@ use std::{
     net::{SocketAddr, TcpStream},
 };
 
-use crate::support::{SOON, Server, WebSocketClient};
+use serde_json::json;
+
+use crate::support::{SOON, Server, ServerOptions, WebSocketClient};
 
 /// A kn-sock connection that has joined the topic `t`.
 struct Lines(BufReader<TcpStream>);
@@ -175,4 +177,22 @@ fn pubnub_takes_and_gives_every_json_value_as_it_is() {
         assert!(text.contains(&format!(r#""d":{message}}}"#)), "{text}");
         cursor = last;
     }
+}
+
+#[test]
+fn other_protocols_share_the_channels() {
+    let server = ServerOptions::new(&[])
+        .config("[apps.pubnub]\nhold_secs = 1\n")
+        .start();
+    let first = server.get("/v2/subscribe/demo/shared/0").json();
+    server.publish("/api/channels/shared/", &json!({"from": "seth"}));
+    let mut page = server.websocket();
+    page.join("shared");
+    let cursor = first["t"]["t"].as_str().unwrap();
+    let got = server
+        .get(&format!("/v2/subscribe/demo/shared/0?tt={cursor}"))
+        .json();
+    assert_eq!(got["m"][0]["d"], json!({"from": "seth"}));
+    server.get("/publish/demo/demo/0/shared/0/%7B%22from%22%3A%22pubnub%22%7D?uuid=ann");
+    page.expect(&json!({"message": {"from": "pubnub"}, "sender_id": "ann"}));
 }

@@ -1,10 +1,11 @@
 //! The server under test.
 
-use std::{net::SocketAddr, path::PathBuf, process::Command};
+use std::{net::SocketAddr, ops::Deref, path::PathBuf, process::Command};
 
-use serde_json::{Value, json};
+use polywire_testing::Endpoint;
+use serde_json::Value;
 
-use super::{Answer, HttpConnection, Process, RECOVERY, SOON, WebSocketClient, eventually};
+use super::{Process, RECOVERY, SOON, eventually};
 
 /// A command that runs the program with nothing of the caller's configuration.
 pub(crate) fn polywire() -> Command {
@@ -74,7 +75,7 @@ impl ServerOptions {
         let address = process.wait_for_line(SOON, listening);
         Server {
             process,
-            address,
+            endpoint: Endpoint { address },
             config: self.config,
         }
     }
@@ -100,7 +101,7 @@ pub(crate) fn config_file(text: &str) -> PathBuf {
 /// A running server.
 pub(crate) struct Server {
     pub(crate) process: Process,
-    pub(crate) address: SocketAddr,
+    endpoint: Endpoint,
     config: Option<PathBuf>,
 }
 
@@ -115,34 +116,6 @@ impl Server {
         self.process.wait_for_line(SOON, listening)
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    pub(crate) fn request(
-        &self,
-        method: &str,
-        target: &str,
-        headers: &[(&str, &str)],
-        body: Option<&[u8]>,
-    ) -> Answer {
-        HttpConnection::open(self.address).request(method, target, headers, body)
-    }
-
-    pub(crate) fn get(&self, target: &str) -> Answer {
-        self.request("GET", target, &[], None)
-    }
-
-    pub(crate) fn post(&self, target: &str, body: impl AsRef<[u8]>) -> Answer {
-        self.request("POST", target, &[], Some(body.as_ref()))
-    }
-
-    /// Posts to the HTTP API; it must succeed.
-    pub(crate) fn publish(&self, target: &str, message: &Value) {
-        let answer = self.post(target, message.to_string());
-        assert_eq!((answer.status, answer.text()), (200, "{\"status\": 200}\n"));
-    }
-
     /// Posts until the server has found its Redis, which it looks for in the background.
     pub(crate) fn publish_when_ready(&self, target: &str, message: &Value) {
         eventually("the server has found its Redis", RECOVERY, || {
@@ -151,25 +124,13 @@ impl Server {
             (answer.status == 200).then_some(())
         });
     }
+}
 
-    /// The debug API's answer for everything.
-    pub(crate) fn debug(&self) -> Value {
-        let answer = self.get("/debug/");
-        assert_eq!(answer.status, 200, "{answer:?}");
-        answer.json()
-    }
+impl Deref for Server {
+    type Target = Endpoint;
 
-    /// A raw WebSocket.
-    pub(crate) fn websocket(&self) -> WebSocketClient {
-        WebSocketClient::open(self.address, "/connect/websocket")
-    }
-
-    /// A raw WebSocket with an identity.
-    pub(crate) fn client(&self, id: impl Into<Value>) -> WebSocketClient {
-        let mut client = self.websocket();
-        client.send(&json!({"type": "connect", "subscriber_id": id.into()}));
-        client.settle();
-        client
+    fn deref(&self) -> &Endpoint {
+        &self.endpoint
     }
 }
 

@@ -1,13 +1,13 @@
 //! PubNub's addresses with a plain HTTP client: answers and errors word for word.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use polywire_pubnub::PubNub;
+use polywire_testing::{Server, peers::Answer};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, HttpConnection, Server, ServerOptions};
-
 fn start() -> Server {
-    ServerOptions::new(&["--app", "pubnub"])
-        .config("[apps.pubnub]\nhold_secs = 1\n")
-        .start()
+    Server::of::<PubNub>("hold_secs = 1")
 }
 
 /// Every answer is JSON and says so, and a page from elsewhere may read it.
@@ -326,13 +326,11 @@ fn time_is_a_bare_number() {
 
 #[test]
 fn tenants_are_apart() {
-    let server = ServerOptions::new(&["--app", "pubnub"])
-        .config(
-            "[apps.pubnub]\nhold_secs = 1\n\
-             [[apps.pubnub.key_sets]]\npublish_key = \"p1\"\nsubscribe_key = \"s1\"\n\
-             [[apps.pubnub.key_sets]]\npublish_key = \"p2\"\nsubscribe_key = \"s2\"\n",
-        )
-        .start();
+    let server = Server::of::<PubNub>(
+        "hold_secs = 1\n\
+         [[key_sets]]\npublish_key = \"p1\"\nsubscribe_key = \"s1\"\n\
+         [[key_sets]]\npublish_key = \"p2\"\nsubscribe_key = \"s2\"\n",
+    );
     expect_problem(
         &server.get("/publish/demo/demo/0/c/0/1"),
         400,
@@ -366,9 +364,7 @@ fn tenants_are_apart() {
 
 #[test]
 fn comings_and_goings_of_many_are_summed_up() {
-    let server = ServerOptions::new(&["--app", "pubnub"])
-        .config("[apps.pubnub]\npresence_announce_max = 3\npresence_interval_secs = 1\n")
-        .start();
+    let server = Server::of::<PubNub>("presence_announce_max = 3\npresence_interval_secs = 1\n");
     let first = server.get("/v2/subscribe/demo/c-pnpres/0").json();
     let mut cursor = first["t"]["t"].as_str().unwrap().to_owned();
     for number in 0..6 {
@@ -394,134 +390,6 @@ fn comings_and_goings_of_many_are_summed_up() {
         summed_up.extend(event["join"].as_array().into_iter().flatten().cloned());
     }
     assert_eq!(summed_up, ["u3", "u4", "u5"]);
-}
-
-#[test]
-fn a_poll_that_is_held_ends_when_the_server_stops() {
-    let mut server = ServerOptions::new(&["--app", "pubnub"]).start();
-    let mut poll = HttpConnection::open(server.address);
-    poll.write(
-        b"GET /v2/subscribe/demo/c/0?tt=17000000000000000&uuid=u HTTP/1.1\r\nHost: t\r\n\r\n",
-    )
-    .unwrap();
-    // Its sign of life tells that it is there.
-    crate::support::eventually("the poll is there", crate::support::SOON, || {
-        let here = server.get("/v2/presence/sub-key/demo/channel/c").json();
-        (here["occupancy"] == 1).then_some(())
-    });
-    server.process.signal("TERM");
-    let answer = poll.answer(false);
-    assert_eq!((answer.status, &answer.json()["m"]), (200, &json!([])));
-    assert!(server.process.wait(crate::support::SOON).success());
-}
-
-#[test]
-fn other_protocols_share_the_channels() {
-    let server = ServerOptions::new(&[])
-        .config("[apps.pubnub]\nhold_secs = 1\n")
-        .start();
-    let first = server.get("/v2/subscribe/demo/shared/0").json();
-    server.publish("/api/channels/shared/", &json!({"from": "seth"}));
-    let mut page = server.websocket();
-    page.join("shared");
-    let cursor = first["t"]["t"].as_str().unwrap();
-    let got = server
-        .get(&format!("/v2/subscribe/demo/shared/0?tt={cursor}"))
-        .json();
-    assert_eq!(got["m"][0]["d"], json!({"from": "seth"}));
-    server.get("/publish/demo/demo/0/shared/0/%7B%22from%22%3A%22pubnub%22%7D?uuid=ann");
-    page.expect(&json!({"message": {"from": "pubnub"}, "sender_id": "ann"}));
-}
-
-#[test]
-fn a_cursor_outlives_a_restart_where_messages_are_stored() {
-    let folder = tempfile::tempdir().unwrap();
-    let args = [
-        "--app",
-        "pubnub",
-        "--data-dir",
-        folder.path().to_str().unwrap(),
-    ];
-    let config = "[apps.pubnub]\nhold_secs = 1\n";
-    let server = ServerOptions::new(&args).config(config).start();
-    let sent = |server: &Server, message: &str| {
-        let sent = server
-            .get(&format!("/publish/demo/demo/0/c/0/{message}"))
-            .json();
-        sent[2].as_str().unwrap().to_owned()
-    };
-    let cursor = sent(&server, "1");
-    sent(&server, "2");
-    server.process.signal("TERM");
-    drop(server);
-
-    let server = ServerOptions::new(&args).config(config).start();
-    // A first cursor is behind all that was.
-    let first = server.get("/v2/subscribe/demo/c/0").json();
-    let first = first["t"]["t"].as_str().unwrap().to_owned();
-    let poll = |cursor: &str| {
-        let got = server
-            .get(&format!("/v2/subscribe/demo/c/0?tt={cursor}"))
-            .json();
-        let got = got["m"].as_array().unwrap().iter().map(|m| m["d"].clone());
-        got.collect::<Vec<_>>()
-    };
-    assert_eq!(poll(&first), Vec::<Value>::new());
-    sent(&server, "3");
-    assert_eq!(poll(&first), [3]);
-    // An old one goes on where it was.
-    assert_eq!(poll(&cursor), [2, 3]);
-}
-
-/// What a poller gets of whole numbers, until it is as many.
-#[track_caller]
-fn poll_numbers(server: &Server, names: &str, mut cursor: String, count: usize) -> Vec<u64> {
-    let mut seen = Vec::new();
-    while seen.len() < count {
-        let target = format!("/v2/subscribe/sub/{names}/0?tt={cursor}&tr=1");
-        let answer = server.get(&target).json();
-        cursor = answer["t"]["t"].as_str().unwrap().to_owned();
-        let messages = answer["m"].as_array().unwrap();
-        assert!(!messages.is_empty(), "only {} of {count}", seen.len());
-        seen.extend(
-            messages
-                .iter()
-                .map(|message| message["d"].as_u64().unwrap()),
-        );
-    }
-    seen
-}
-
-#[test]
-fn a_poller_gets_all_of_a_long_history_after_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let start = || {
-        ServerOptions::new(&["--data-dir", folder.path().to_str().unwrap()])
-            .config(
-                "[apps.pubnub]\nhold_secs = 1\n[[apps.pubnub.key_sets]]\npublish_key = \"pub\"\n\
-                 subscribe_key = \"sub\"\n",
-            )
-            .start()
-    };
-    let first = start();
-    let cursor = first.get("/v2/subscribe/sub/a.1/0?tt=0").json();
-    let cursor = cursor["t"]["t"].as_str().unwrap().to_owned();
-    for number in 0..250 {
-        let target = format!("/publish/pub/sub/0/a.{}/0/{number}", number % 3);
-        assert_eq!(first.get(&target).status, 200);
-    }
-    drop(first);
-    let server = start();
-    let all: Vec<u64> = (0..250).collect();
-    let names = "a.0,a.1,a.2";
-    assert_eq!(poll_numbers(&server, names, cursor.clone(), 250), all);
-    let third: Vec<u64> = (0..250).step_by(3).collect();
-    assert_eq!(
-        poll_numbers(&server, "a.0", cursor.clone(), third.len()),
-        third
-    );
-    // By a wildcard too, though nobody has said the names of the channels.
-    assert_eq!(poll_numbers(&server, "a.*", cursor, 250), all);
 }
 
 #[test]

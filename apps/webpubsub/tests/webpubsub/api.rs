@@ -1,19 +1,22 @@
 //! Azure Web PubSub: the service REST API, one operation and status after another.
 
+use polywire_testing::{
+    Server,
+    peers::{
+        Answer,
+        azure::{AzureClient, JSON, service},
+    },
+};
 use serde_json::{Value, json};
 
-use crate::support::{
-    Answer, Server, ServerOptions,
-    azure::{AZURE_KEY, AzureClient, JSON, service},
-};
+use crate::server;
 
 /// A server, and what is asked of it.
 struct Api(Server);
 
 impl Api {
     fn start() -> Self {
-        let config = format!("[apps.webpubsub]\naccess_key = \"{AZURE_KEY}\"\n");
-        Self(ServerOptions::new(&[]).config(&config).start())
+        Self(server())
     }
 
     /// `target` is a method and a path within the hub.

@@ -1,8 +1,16 @@
 //! Seth-Pusher's HTTP API and debug API.
 
+use polywire_core::Limits;
+use polywire_seth::Seth;
+use polywire_testing::{
+    Server,
+    auth::{ApiKey, ApiKeySettings},
+    eventually_equal,
+    peers::{Answer, HttpConnection, WebSocketClient},
+};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, HttpConnection, Server, WebSocketClient, eventually_equal};
+use crate::{debug_server, server, with_debug_api};
 
 const OK: &str = "{\"status\": 200}\n";
 
@@ -32,6 +40,11 @@ fn assert_json(answer: &Answer) {
     assert_eq!(content_type.split(';').next(), Some("application/json"));
 }
 
+/// With the debug API, for those who have the key.
+fn guarded_server() -> Server {
+    Server::start(with_debug_api().authentication(ApiKey::from(&ApiKeySettings::default())))
+}
+
 fn subscriber(server: &Server, channel: &str) -> WebSocketClient {
     let mut client = server.websocket();
     client.join(channel);
@@ -40,7 +53,7 @@ fn subscriber(server: &Server, channel: &str) -> WebSocketClient {
 
 #[test]
 fn a_post_to_a_channel_reaches_its_members() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut member = subscriber(&server, "news");
     let mut other = subscriber(&server, "sports");
     assert_ok(&server.post("/api/channels/news/", r#"{"my": "data"}"#));
@@ -50,7 +63,7 @@ fn a_post_to_a_channel_reaches_its_members() {
 
 #[test]
 fn a_post_to_a_user_reaches_the_user() {
-    let server = Server::start(&[]);
+    let server = server();
     let (mut ann, mut bob) = (server.client("ann"), server.client("bob"));
     ann.expect_notice("connect", "bob", "User: bob connected.");
     assert_ok(&server.post("/api/users/ann/", r#"{"my": "data", "sender_id": "bob"}"#));
@@ -64,14 +77,14 @@ fn a_post_to_a_user_reaches_the_user() {
 
 #[test]
 fn success_does_not_depend_on_somebody_being_there() {
-    let server = Server::start(&[]);
+    let server = server();
     assert_ok(&server.post("/api/channels/nobody-is-here/", "{}"));
     assert_ok(&server.post("/api/users/nobody/", "{}"));
 }
 
 #[test]
 fn the_channel_all_reaches_every_connected_user() {
-    let server = Server::start(&[]);
+    let server = server();
     let (mut ann, mut bob) = (server.client("ann"), server.client(7));
     let mut nameless = server.websocket();
     nameless.settle();
@@ -85,7 +98,7 @@ fn the_channel_all_reaches_every_connected_user() {
 
 #[test]
 fn the_final_slash_may_be_left_out() {
-    let server = Server::start(&["--debug"]);
+    let server = debug_server();
     let mut ann = server.client("ann");
     ann.join("news");
     assert_ok(&server.post("/api/channels/news", r#"{"n": 1}"#));
@@ -101,7 +114,7 @@ fn the_final_slash_may_be_left_out() {
 
 #[test]
 fn names_are_everything_up_to_the_final_slash_and_percent_decoded() {
-    let server = Server::start(&[]);
+    let server = server();
     for (channel, paths) in [
         ("a/b/c", &["a/b/c/", "a/b/c", "a%2Fb%2Fc/", "a%2fb/c"][..]),
         ("grüße", &["gr%C3%BC%C3%9Fe/", "gr%C3%BC%c3%9fe"]),
@@ -130,7 +143,7 @@ fn names_are_everything_up_to_the_final_slash_and_percent_decoded() {
 
 #[test]
 fn a_name_that_is_not_utf8_is_refused() {
-    let server = Server::start(&[]);
+    let server = server();
     let answer = server.post("/api/channels/%FF%FE/", "{}");
     assert!((400..500).contains(&answer.status), "{answer:?}");
     assert_eq!(answer.json()["status"], answer.status);
@@ -138,7 +151,7 @@ fn a_name_that_is_not_utf8_is_refused() {
 
 #[test]
 fn the_content_type_is_ignored() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut member = subscriber(&server, "news");
     for content_type in [
         "application/json",
@@ -158,7 +171,7 @@ fn the_content_type_is_ignored() {
 
 #[test]
 fn a_chunked_body_counts_like_any_other() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut member = subscriber(&server, "news");
     let mut http = HttpConnection::open(server.address);
     let head = "POST /api/channels/news/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -170,7 +183,7 @@ fn a_chunked_body_counts_like_any_other() {
 
 #[test]
 fn what_is_posted_arrives_letter_by_letter() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut member = subscriber(&server, "news");
     // Numbers that no parser may touch, and text outside of ASCII, escaped and not.
     let message = r#"{"price":1.10,"big":123456789012345678901234567890,"tiny":1e-400,"text":"ü \u00fc 🐴 \ud83d\udc34 %41 \u0000 <\/"}"#;
@@ -181,7 +194,7 @@ fn what_is_posted_arrives_letter_by_letter() {
 
 #[test]
 fn the_sender_may_be_any_json_and_stays_in_the_message() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut member = subscriber(&server, "news");
     for sender in [
         json!("ann"),
@@ -201,7 +214,7 @@ fn the_sender_may_be_any_json_and_stays_in_the_message() {
 
 #[test]
 fn a_body_that_is_not_json_is_refused() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut member = subscriber(&server, "news");
     let bad: [&[u8]; 12] = [
         b"",
@@ -230,7 +243,7 @@ fn a_body_that_is_not_json_is_refused() {
 
 #[test]
 fn a_body_that_is_json_but_not_an_object_is_refused() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut member = subscriber(&server, "news");
     for target in ["/api/channels/news/", "/api/users/ann/"] {
         for body in [
@@ -252,7 +265,7 @@ fn a_body_that_is_json_but_not_an_object_is_refused() {
 
 #[test]
 fn white_space_around_the_object_is_fine() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut member = subscriber(&server, "news");
     assert_ok(&server.post("/api/channels/news/", " \r\n\t{ \"a\" : [ 1 , 2 ] } \n"));
     member.expect_message(&json!({"a": [1, 2]}), &Value::Null);
@@ -260,7 +273,7 @@ fn white_space_around_the_object_is_fine() {
 
 #[test]
 fn unknown_paths_are_not_found() {
-    let server = Server::start(&["--debug"]);
+    let server = debug_server();
     for target in [
         "/nope",
         "/api",
@@ -282,7 +295,7 @@ fn unknown_paths_are_not_found() {
 
 #[test]
 fn other_methods_on_known_paths_are_not_allowed() {
-    let server = Server::start(&["--debug"]);
+    let server = debug_server();
     for (targets, allowed, others) in [
         (
             &[
@@ -311,7 +324,7 @@ fn other_methods_on_known_paths_are_not_allowed() {
 
 #[test]
 fn messages_of_300_kb_pass() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut ann = server.client("ann");
     ann.join("news");
     let message = json!({"text": "x".repeat(300_000)});
@@ -323,7 +336,7 @@ fn messages_of_300_kb_pass() {
 
 #[test]
 fn a_body_over_the_limit_is_refused() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut member = subscriber(&server, "news");
     let large = json!({"text": "x".repeat(1 << 20)}).to_string();
     for target in ["/api/channels/news/", "/api/users/ann/"] {
@@ -337,7 +350,7 @@ fn a_body_over_the_limit_is_refused() {
 
 #[test]
 fn a_chunked_body_over_the_limit_is_refused() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut http = HttpConnection::open(server.address);
     http.write(b"POST /api/channels/x/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
         .unwrap();
@@ -353,9 +366,11 @@ fn a_chunked_body_over_the_limit_is_refused() {
 
 #[test]
 fn the_body_limit_can_be_set() {
-    let server = crate::support::ServerOptions::new(&[])
-        .config("[limits]\nmessage_bytes_max = 100\n")
-        .start();
+    let limits = Limits {
+        message_bytes_max: 100,
+        ..Limits::default()
+    };
+    let server = Server::start(Server::compose::<Seth>("").limits(limits));
     assert_ok(&server.post("/api/channels/x/", json!({"a": "x".repeat(80)}).to_string()));
     let answer = server.post(
         "/api/channels/x/",
@@ -366,7 +381,7 @@ fn the_body_limit_can_be_set() {
 
 #[test]
 fn authentication_comes_before_the_body() {
-    let server = Server::start(&["--auth", "api-key", "--debug"]);
+    let server = guarded_server();
     let large = "x".repeat(2 << 20);
     for body in ["", "nope", "[]", "{}", &large] {
         let answer = server.post("/api/channels/news/?api_key=wrong", body);
@@ -378,7 +393,7 @@ fn authentication_comes_before_the_body() {
 
 #[test]
 fn without_debug_there_is_no_debug_api() {
-    let server = Server::start(&[]);
+    let server = server();
     for target in ["/debug", "/debug/", "/debug/channels/news/"] {
         assert_error(&server.get(target), 404, "Not Found");
         assert_error(&server.post(target, "{}"), 404, "Not Found");
@@ -387,7 +402,7 @@ fn without_debug_there_is_no_debug_api() {
 
 #[test]
 fn the_debug_api_lists_channels_and_members() {
-    let server = Server::start(&["--debug"]);
+    let server = debug_server();
     assert_eq!(
         server.debug(),
         json!({"subscribers": {}, "subscriber_count": 0})
@@ -437,7 +452,7 @@ fn the_debug_api_lists_channels_and_members() {
 
 #[test]
 fn the_debug_api_forgets_what_is_empty() {
-    let server = Server::start(&["--debug"]);
+    let server = debug_server();
     let mut ann = server.client("ann");
     ann.join("news");
     ann.unsubscribe("news");
@@ -456,7 +471,7 @@ fn the_debug_api_forgets_what_is_empty() {
 
 #[test]
 fn the_debug_api_is_under_the_authentication_policy() {
-    let server = Server::start(&["--debug", "--auth", "api-key"]);
+    let server = guarded_server();
     for target in ["/debug/", "/debug/channels/news/", "/debug/?api_key=wrong"] {
         assert_error(
             &server.get(target),
@@ -474,7 +489,7 @@ fn the_debug_api_is_under_the_authentication_policy() {
 
 #[test]
 fn one_connection_serves_many_requests() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut member = subscriber(&server, "news");
     let mut http = HttpConnection::open(server.address);
     for n in 0..50 {

@@ -1,13 +1,19 @@
 //! Seth-Pusher's messages over a raw WebSocket.
 
+use polywire_core::Limits;
+use polywire_seth::Seth;
+use polywire_testing::{
+    Server, eventually_equal,
+    peers::{HttpConnection, WebSocketClient},
+};
 use serde_json::{Value, json};
 use tungstenite::Message;
 
-use crate::support::{HttpConnection, Server, ServerOptions, WebSocketClient, eventually_equal};
+use crate::{debug_server, server};
 
 #[test]
 fn connect_is_told_to_those_who_were_there_and_not_to_the_newcomer() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut ann = server.websocket();
     ann.send(&json!({"type": "connect", "subscriber_id": "ann"}));
     ann.expect_silence();
@@ -20,7 +26,7 @@ fn connect_is_told_to_those_who_were_there_and_not_to_the_newcomer() {
 
 #[test]
 fn a_second_connect_is_ignored() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut watcher = server.client("watcher");
     let mut ann = server.client("ann");
     watcher.expect_notice("connect", "ann", "User: ann connected.");
@@ -36,7 +42,7 @@ fn a_second_connect_is_ignored() {
 
 #[test]
 fn who_subscribes_before_connect_has_no_id() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut nameless = server.websocket();
     nameless.subscribe("news");
     nameless.expect_notice("subscribe", Value::Null, "User: None subscribed to news");
@@ -66,7 +72,7 @@ fn who_subscribes_before_connect_has_no_id() {
 
 #[test]
 fn subscribing_again_repeats_the_notice_and_not_the_messages() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut ann = server.client("ann");
     for _ in 0..3 {
         ann.subscribe("news");
@@ -82,7 +88,7 @@ fn subscribing_again_repeats_the_notice_and_not_the_messages() {
 
 #[test]
 fn unsubscribing_is_told_to_the_rest() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut ann = server.client("ann");
     ann.join("news");
     let mut bob = server.client("bob");
@@ -98,7 +104,7 @@ fn unsubscribing_is_told_to_the_rest() {
 
 #[test]
 fn leaving_what_was_never_joined_harms_nobody() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut member = server.websocket();
     member.join("news");
     let mut stranger = server.client("stranger");
@@ -121,7 +127,7 @@ fn leaving_what_was_never_joined_harms_nobody() {
 
 #[test]
 fn all_is_an_ordinary_channel_too() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut nameless = server.websocket();
     nameless.subscribe("all");
     nameless.expect_notice("subscribe", Value::Null, "User: None subscribed to all");
@@ -139,7 +145,7 @@ fn all_is_an_ordinary_channel_too() {
 
 #[test]
 fn who_leaves_all_still_gets_private_messages() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut ann = server.client("ann");
     ann.unsubscribe("all");
     ann.settle();
@@ -152,7 +158,7 @@ fn who_leaves_all_still_gets_private_messages() {
 
 #[test]
 fn closing_is_told_to_all_and_to_no_channel() {
-    let server = Server::start(&["--debug"]);
+    let server = debug_server();
     let mut watcher = server.client("watcher");
     let mut member = server.websocket();
     member.join("news");
@@ -171,7 +177,7 @@ fn closing_is_told_to_all_and_to_no_channel() {
 
 #[test]
 fn a_connection_without_id_closes_silently() {
-    let server = Server::start(&["--debug"]);
+    let server = debug_server();
     let mut watcher = server.client("watcher");
     let mut nameless = server.websocket();
     nameless.join("news");
@@ -185,7 +191,7 @@ fn a_connection_without_id_closes_silently() {
 
 #[test]
 fn a_connection_that_breaks_is_closed_too() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut watcher = server.client("watcher");
     let ann = server.client("ann");
     watcher.expect_notice("connect", "ann", "User: ann connected.");
@@ -199,7 +205,7 @@ fn a_connection_that_breaks_is_closed_too() {
 
 #[test]
 fn numbers_are_ids_and_stay_numbers() {
-    let server = Server::start(&["--debug"]);
+    let server = debug_server();
     let mut watcher = server.client("watcher");
     for (id, text) in [
         (json!(7), "7"),
@@ -229,7 +235,7 @@ fn numbers_are_ids_and_stay_numbers() {
 
 #[test]
 fn numbers_are_channels() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut ann = server.client("ann");
     ann.send(&json!({"type": "subscribe", "channel": 42}));
     ann.expect_notice("subscribe", "ann", "User: ann subscribed to 42");
@@ -243,7 +249,7 @@ fn numbers_are_channels() {
 
 #[test]
 fn a_user_may_have_several_connections() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut first = server.client("ann");
     let mut second = server.client("ann");
     first.expect_notice("connect", "ann", "User: ann connected.");
@@ -271,7 +277,7 @@ fn bad_messages_are_answered_and_change_nothing() {
         assert!(body.starts_with("Message must be"), "{body}");
         assert!(!body.to_lowercase().contains("python"), "{body}");
     };
-    let server = Server::start(&[]);
+    let server = server();
     let mut watcher = server.client("watcher");
     let mut check = |texts: &[&str], judge: &dyn Fn(&str, &str)| {
         for text in texts {
@@ -343,7 +349,7 @@ fn bad_messages_are_answered_and_change_nothing() {
 
 #[test]
 fn connect_without_a_usable_id_is_answered() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut watcher = server.client("watcher");
     for id in ["null", "\"\"", "false", "[\"ann\"]", "{}"] {
         let mut client = server.websocket();
@@ -371,7 +377,7 @@ fn connect_without_a_usable_id_is_answered() {
 
 #[test]
 fn the_first_mistake_counts() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut client = server.websocket();
     expect_error_for(
         &mut client,
@@ -387,7 +393,7 @@ fn the_first_mistake_counts() {
 
 #[test]
 fn only_the_offender_is_told() {
-    let server = Server::start(&[]);
+    let server = server();
     let (mut ann, mut bob) = (server.client("ann"), server.client("bob"));
     ann.expect_notice("connect", "bob", "User: bob connected.");
     ann.send_text("nonsense");
@@ -398,7 +404,7 @@ fn only_the_offender_is_told() {
 
 #[test]
 fn replies_to_mistakes_are_limited() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut ann = server.client("ann");
     const MISTAKES: usize = 2_000;
     for _ in 0..MISTAKES {
@@ -419,7 +425,7 @@ fn replies_to_mistakes_are_limited() {
 
 #[test]
 fn a_long_bad_message_is_not_sent_back_whole() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut ann = server.client("ann");
     ann.send_text("x".repeat(500_000));
     let reply = ann.expect_error();
@@ -433,7 +439,7 @@ fn a_long_bad_message_is_not_sent_back_whole() {
 
 #[test]
 fn binary_frames_keep_the_connection() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut ann = server.client("ann");
     for bytes in [&b"\xff\xfe\x00"[..], b"", b"nonsense"] {
         ann.socket.send(Message::binary(bytes.to_vec())).unwrap();
@@ -445,7 +451,7 @@ fn binary_frames_keep_the_connection() {
 
 #[test]
 fn elements_of_a_sockjs_array_that_are_not_strings_keep_the_connection() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut client = WebSocketClient::open(server.address, "/connect/000/abcdefgh/websocket");
     assert_eq!(client.receive_text(), "o");
     client.send_text(r#"[{"type":"subscribe","channel":"objects"}, 1, null, ["x"]]"#);
@@ -461,7 +467,7 @@ fn elements_of_a_sockjs_array_that_are_not_strings_keep_the_connection() {
 
 #[test]
 fn a_sockjs_websocket_may_send_a_single_string() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut client = WebSocketClient::open(server.address, "/connect/000/abcdefgh/websocket");
     assert_eq!(client.receive_text(), "o");
     client.send_text(r#""{\"type\":\"subscribe\",\"channel\":\"a\"}""#);
@@ -485,7 +491,7 @@ fn a_sockjs_websocket_may_send_a_single_string() {
 
 #[test]
 fn names_may_hold_any_character() {
-    let server = Server::start(&[]);
+    let server = server();
     // Whoever leaves is announced to whoever came meanwhile: all of them stay.
     let mut clients = Vec::new();
     for name in [
@@ -512,7 +518,7 @@ fn names_may_hold_any_character() {
 
 #[test]
 fn names_over_the_limit_are_refused() {
-    let server = Server::start(&[]);
+    let server = server();
     let long = "x".repeat(5_000);
     let mut watcher = server.client("watcher");
     let mut client = server.websocket();
@@ -529,9 +535,11 @@ fn names_over_the_limit_are_refused() {
 
 #[test]
 fn channels_per_connection_are_limited() {
-    let server = ServerOptions::new(&[])
-        .config("[limits]\nchannels_per_connection_max = 5\n")
-        .start();
+    let limits = Limits {
+        channels_per_connection_max: 5,
+        ..Limits::default()
+    };
+    let server = Server::start(Server::compose::<Seth>("").limits(limits));
     let mut client = server.websocket();
     for n in 0..5 {
         client.join(&format!("channel-{n}"));
@@ -547,7 +555,7 @@ fn channels_per_connection_are_limited() {
 
 #[test]
 fn a_thousand_messages_arrive_in_order() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut members: Vec<_> = (0..3).map(|_| server.websocket()).collect();
     for member in &mut members {
         member.join("news");
@@ -571,7 +579,7 @@ fn a_thousand_messages_arrive_in_order() {
 
 #[test]
 fn all_subscribers_see_one_order() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut members: Vec<_> = (0..3).map(|_| server.websocket()).collect();
     for member in &mut members {
         member.join("news");

@@ -1,17 +1,20 @@
 //! Azure Web PubSub: which tokens open a connection or let a service in, and what they give.
 
+use polywire_testing::{
+    Server,
+    peers::{
+        HttpConnection,
+        azure::{
+            AZURE_KEY, AzureClient, JSON, RELIABLE_JSON, client_path, in_secs, token, token_of,
+        },
+    },
+};
+use polywire_webpubsub::WebPubSub;
 use serde_json::{Value, json};
 
-use crate::support::{
-    HttpConnection, Server, ServerOptions,
-    azure::{AZURE_KEY, AzureClient, JSON, RELIABLE_JSON, client_path, in_secs, token, token_of},
-};
-
 fn server() -> Server {
-    let config = format!(
-        "[apps.webpubsub]\naccess_key = \"{AZURE_KEY}\"\nsecondary_access_key = \"second\"\n"
-    );
-    ServerOptions::new(&[]).config(&config).start()
+    let keys = format!("access_key = \"{AZURE_KEY}\"\nsecondary_access_key = \"second\"\n");
+    Server::of::<WebPubSub>(&keys)
 }
 
 fn header() -> Value {

@@ -1,17 +1,25 @@
 //! kn-sock from raw sockets: what a bad, slow or vanishing client does to itself and to others.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::{
     io::{ErrorKind, Write},
     net::Shutdown,
 };
 
+use polywire_core::Limits;
+use polywire_knsock::KnSock;
+use polywire_testing::{Server, peers::LineSocket};
 use serde_json::json;
 
-use crate::support::{LineSocket, SOON, Server, ServerOptions, eventually};
+/// In memory, everybody may do everything.
+fn server() -> Server {
+    Server::of::<KnSock>("")
+}
 
 #[test]
 fn bad_lines_are_ignored_and_the_connection_lives() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut watcher = LineSocket::subscribed(server.address, "t");
     let deep = "[".repeat(100_000);
     let nested = format!(r#"{{"action":"publish","topic":"t","message":{deep}}}"#);
@@ -57,7 +65,7 @@ fn bad_lines_are_ignored_and_the_connection_lives() {
 
 #[test]
 fn white_space_and_more_fields_are_no_mistake() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut client = LineSocket::open(server.address);
     client.write(
         " \r\n\n\t { \"topic\" : \"t\" , \"action\" : \"subscribe\" , \"more\" : [1] } \r\n",
@@ -68,7 +76,7 @@ fn white_space_and_more_fields_are_no_mistake() {
 
 #[test]
 fn a_line_may_come_in_pieces_and_counts_when_it_is_whole() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut watcher = LineSocket::subscribed(server.address, "t");
     let mut client = LineSocket::open(server.address);
     for byte in br#"{"action":"publish","topic":"t","message":"slow"}"# {
@@ -85,7 +93,7 @@ fn a_line_may_come_in_pieces_and_counts_when_it_is_whole() {
 
 #[test]
 fn whoever_stops_sending_leaves() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut watcher = LineSocket::subscribed(server.address, "t");
     let mut client = LineSocket::open(server.address);
     client.publish("t", "last");
@@ -96,7 +104,7 @@ fn whoever_stops_sending_leaves() {
 
 #[test]
 fn a_line_without_end_is_cut_off_and_never_delivered() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut watcher = LineSocket::subscribed(server.address, "t");
     let mut client = LineSocket::open(server.address);
     let head = r#"{"action":"publish","topic":"t","message":""#;
@@ -121,9 +129,11 @@ fn a_line_without_end_is_cut_off_and_never_delivered() {
 
 #[test]
 fn a_subscriber_that_does_not_read_is_closed_and_others_go_on() {
-    let server = ServerOptions::new(&[])
-        .config("[limits]\noutbound_bytes_max = 1048576\n")
-        .start();
+    let limits = Limits {
+        outbound_bytes_max: 1 << 20,
+        ..Limits::default()
+    };
+    let server = Server::start(Server::compose::<KnSock>("").limits(limits));
     let mut reader = LineSocket::subscribed(server.address, "flood");
     let slow = LineSocket::subscribed(server.address, "flood");
     let mut publisher = LineSocket::open(server.address);
@@ -140,26 +150,8 @@ fn a_subscriber_that_does_not_read_is_closed_and_others_go_on() {
 }
 
 #[test]
-fn a_thousand_connect_at_once() {
-    let server = Server::start(&[]);
-    let mut clients: Vec<_> = (0..1000)
-        .map(|_| LineSocket::open(server.address))
-        .collect();
-    for client in &mut clients {
-        client.subscribe("crowd");
-    }
-    for client in &mut clients {
-        client.expect_silence();
-    }
-    clients[0].publish("crowd", "hello");
-    for client in &mut clients {
-        client.expect("crowd", "hello");
-    }
-}
-
-#[test]
 fn a_reset_takes_the_subscriber_away() {
-    let server = Server::start(&["--debug"]);
+    let server = server();
     let mut watcher = LineSocket::subscribed(server.address, "t");
     let client = LineSocket::subscribed(server.address, "t");
     let handle = socket2::SockRef::from(client.tcp());
@@ -172,23 +164,8 @@ fn a_reset_takes_the_subscriber_away() {
 }
 
 #[test]
-fn an_idle_subscriber_of_a_shared_port_stays() {
-    // Longer than the time in which HTTP clients and first bytes must come.
-    let server = ServerOptions::new(&[])
-        .config("[limits]\nheader_secs = 1\nkeep_alive_secs = 1\n")
-        .start();
-    let mut idle = LineSocket::subscribed(server.address, "t");
-    // The clock of the test: a connection that says nothing is closed at the limit, three times over.
-    for _ in 0..3 {
-        LineSocket::open(server.address).expect_close();
-    }
-    LineSocket::open(server.address).publish("t", "still there?");
-    idle.expect("t", "still there?");
-}
-
-#[test]
 fn many_bad_lines_end_a_connection_and_nothing_else() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut watcher = LineSocket::subscribed(server.address, "t");
     let mut client = LineSocket::subscribed(server.address, "t");
     client.write("{bad\n".repeat(100));
@@ -198,34 +175,8 @@ fn many_bad_lines_end_a_connection_and_nothing_else() {
 }
 
 #[test]
-fn a_token_in_the_first_line_lets_in_where_it_is_asked_for() {
-    let server = ServerOptions::new(&["--auth", "api-key"])
-        .config("[api_key]\nkey_name = \"k\"\nkey_secret_value = \"s3cr3t &\"\n[apps.knsock]\nauthenticate = true\n")
-        .env("POLYWIRE_LOG", "trace")
-        .start();
-    let mut ann = LineSocket::open(server.address);
-    ann.write("\n{\"action\":\"auth\",");
-    ann.write("\"token\":\"s3cr3t &\"}\n");
-    ann.expect_silence();
-    for first in [
-        json!({"action": "auth", "token": "wrong"}),
-        json!({"action": "auth", "token": 7}),
-        json!({"action": "auth"}),
-        json!({"action": "subscribe", "topic": "t"}),
-        json!({"action": "publish", "topic": "t", "message": "s3cr3t &"}),
-    ] {
-        let mut refused = LineSocket::open(server.address);
-        refused.send(&first);
-        refused.expect_close();
-    }
-    ann.expect_silence();
-    let log = eventually("a log", SOON, || Some(server.process.stderr()));
-    assert!(!log.contains("s3cr3t"), "{log}");
-}
-
-#[test]
 fn where_no_token_is_asked_for_one_does_no_harm() {
-    let server = Server::start(&[]);
+    let server = server();
     let mut client = LineSocket::open(server.address);
     client.send(&json!({"action": "auth", "token": "whatever"}));
     client.expect_silence();

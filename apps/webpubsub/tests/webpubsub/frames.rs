@@ -1,17 +1,13 @@
 //! Azure Web PubSub: the frames of the JSON subprotocols, one by one.
 
+use polywire_testing::{
+    SOON, Server, eventually,
+    peers::azure::{AzureClient, JSON, RELIABLE_JSON, client_path, service},
+};
 use serde_json::{Value, json};
 use tungstenite::Message;
 
-use crate::support::{
-    Server, ServerOptions,
-    azure::{AZURE_KEY, AzureClient, JSON, RELIABLE_JSON, client_path, service},
-};
-
-fn server() -> Server {
-    let config = format!("[apps.webpubsub]\naccess_key = \"{AZURE_KEY}\"\n");
-    ServerOptions::new(&[]).config(&config).start()
-}
+use crate::server;
 
 fn open(server: &Server, subprotocol: &str) -> AzureClient {
     AzureClient::open(server.address, subprotocol, &json!({"sub": "ann"})).0
@@ -365,7 +361,7 @@ fn simple_clients_see_data_as_it_is() {
     let mut sender = open(&format!("{sending}&group=g"), &json!({})).unwrap();
     // Its first frame may come before the member has joined: what arrives says when it has.
     let target = "/api/hubs/default/groups/g?api-version=2024-01-01";
-    crate::support::eventually("the member of the group", crate::support::SOON, || {
+    eventually("the member of the group", SOON, || {
         (service(server.address, "HEAD", target, "", None).status == 200).then_some(())
     });
     for sent in [
@@ -394,8 +390,8 @@ fn simple_clients_see_data_as_it_is() {
 
 #[test]
 fn the_server_pings_and_says_that_it_stops() {
-    let server = server();
+    let mut server = server();
     let mut client = open(&server, JSON);
-    server.process.signal("TERM");
+    server.shut_down();
     assert_eq!(client.closed(), 1012);
 }
