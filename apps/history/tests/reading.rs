@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 fn composition() -> Builder {
     AppRunner::builder(LocalBackend::default())
         .authentication(AllowAll)
-        .app(HistoryApi::default())
+        .app(HistoryApi)
 }
 
 /// With messages kept in memory.
