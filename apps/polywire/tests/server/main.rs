@@ -32,4 +32,3 @@ mod soak;
 mod sockjs_client;
 mod tls;
 mod webpubsub;
-mod webpubsub_reliable;

@@ -1,9 +1,10 @@
-//! Azure Web PubSub as bytes: frames, tokens and the service REST API, with a server in this process.
+//! Azure Web PubSub as bytes: frames, the reliable subprotocol, tokens and the service REST API, with a server in this process.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod api;
 mod frames;
+mod reliable;
 mod tokens;
 
 use polywire_testing::{Server, peers::azure::AZURE_KEY};

@@ -2,18 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use polywire_testing::{
+    SOON, Server, eventually,
+    peers::azure::{AZURE_KEY, AzureClient, JSON, RELIABLE_JSON, service},
+};
+use polywire_webpubsub::WebPubSub;
 use serde_json::{Value, json};
 use tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
 
-use crate::support::{
-    SOON, Server, ServerOptions,
-    azure::{AZURE_KEY, AzureClient, JSON, RELIABLE_JSON, service},
-    eventually,
-};
-
 fn server(more: &str) -> Server {
-    let config = format!("[apps.webpubsub]\naccess_key = \"{AZURE_KEY}\"\n{more}\n");
-    ServerOptions::new(&[]).config(&config).start()
+    Server::of::<WebPubSub>(&format!("access_key = \"{AZURE_KEY}\"\n{more}\n"))
 }
 
 /// A member of the group `g`, with its id and its token.
