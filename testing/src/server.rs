@@ -23,7 +23,7 @@ use crate::Endpoint;
 
 /// A server in this process, on a free port of loopback. It stops when it is dropped.
 pub struct Server {
-    /// The first address that is listened on.
+    /// The first address that is listened on, as an endpoint.
     endpoint: Endpoint,
     /// All of them, in the order of the composition.
     pub addresses: Vec<SocketAddr>,

@@ -1,4 +1,4 @@
-//! What can be set, and what can be wrong with it.
+//! Settings of the app, and what can be wrong with them.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! What all sessions share: retained messages, shared subscriptions, `$SYS` topics, counters.
+//! The broker, which all sessions share: retained messages, shared subscriptions, `$SYS` topics, counters.
 
 pub(crate) mod context;
 pub(crate) mod counters;

@@ -1,4 +1,4 @@
-//! What a client takes, as it said in CONNECT: its version of MQTT, and how long its packets may be.
+//! Limits of a client, as it said in CONNECT: its version of MQTT, and how long its packets may be.
 
 use crate::codec::version::Version;
 

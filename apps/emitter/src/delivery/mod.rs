@@ -1,4 +1,4 @@
-//! From a publication to the connection of one client: what it gets, in which packets, and what waits for it.
+//! Delivery to one client, from a publication to its connection: what it gets, in which packets, and what waits for it.
 
 pub(crate) mod budget;
 pub(crate) mod client_limits;

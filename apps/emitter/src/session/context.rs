@@ -1,4 +1,4 @@
-//! What sessions use: the broker, and the Emitter protocol.
+//! Context of a session: the broker, and the Emitter protocol.
 
 use std::sync::Arc;
 

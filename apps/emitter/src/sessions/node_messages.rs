@@ -1,4 +1,4 @@
-//! What nodes ask of each other when a client comes to one of them: to close its earlier connection, and to leave its
+//! Messages between nodes when a client comes to one of them: to close its earlier connection, and to leave its
 //! session. What that means is said in [`takeover`](super::takeover).
 
 use std::{

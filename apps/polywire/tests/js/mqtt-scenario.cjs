@@ -15,9 +15,9 @@ async function scenario(url, protocolVersion) {
   assert.deepStrictEqual(granted.map((one) => one.qos), [2, 0]);
   for (const qos of [0, 1, 2]) {
     const message = once(client, "message");
-    await client.publishAsync("js/a", `quality ${qos}`, { qos });
+    await client.publishAsync("js/a", `QoS ${qos}`, { qos });
     const [topic, payload, packet] = await message;
-    assert.deepStrictEqual([topic, payload.toString(), packet.qos], ["js/a", `quality ${qos}`, qos]);
+    assert.deepStrictEqual([topic, payload.toString(), packet.qos], ["js/a", `QoS ${qos}`, qos]);
   }
   const big = "x".repeat(300000);
   const message = once(client, "message");
