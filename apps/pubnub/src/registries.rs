@@ -144,10 +144,32 @@ impl Opened {
 
 /// What somebody is answered whose change was not remembered everywhere.
 pub(crate) fn not_remembered(error: &RegistryError, service: &str) -> reply::Refused {
-    tracing::debug!(error = error as &dyn std::error::Error, "not registries");
+    tracing::debug!(error = error as &dyn std::error::Error, "not remembered");
     let message = match error {
         RegistryError::Full => "There is no room for more.",
-        _ => "That cannot be registries now; try again later.",
+        _ => "That cannot be remembered now; try again later.",
     };
     reply::error(StatusCode::SERVICE_UNAVAILABLE, service, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_changes_what_cannot_be_remembered_is_told_so() {
+        for (error, message) in [
+            (RegistryError::Full, "There is no room for more."),
+            (
+                RegistryError::Stopping,
+                "That cannot be remembered now; try again later.",
+            ),
+        ] {
+            let refused = not_remembered(&error, "channel-registry");
+            assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+            let body: serde_json::Value = serde_json::from_slice(refused.body()).unwrap();
+            assert_eq!(body["message"], message);
+            assert_eq!(body["service"], "channel-registry");
+        }
+    }
 }

@@ -189,7 +189,8 @@ impl<H: ClusterHandler> ClusterService<H> {
         enough: impl Fn(&H::Answer) -> bool,
     ) -> Result<BTreeMap<NodeId, H::Answer>, Unanswered> {
         let mut missing = nodes;
-        missing.retain(|node| *node != self.space.hub().node());
+        let own = self.space.hub().node();
+        missing.retain(|node| *node != own && self.space.nodes().is_there(*node));
         if missing.is_empty() {
             return Ok(BTreeMap::new());
         }
@@ -204,7 +205,7 @@ impl<H: ClusterHandler> ClusterService<H> {
             number,
         };
         let message: ClusterMessage<_, H::Answer> = ClusterMessage::Ask {
-            from: self.space.hub().node().0,
+            from: own.0,
             number: Some(number),
             to: Some(missing.iter().map(|node| node.0).collect()),
             question,

@@ -56,7 +56,7 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// PersistResult as the persistence policy decides.
+    /// Kept as the persistence policy decides.
     pub const DEFAULT: Self = Self {
         store: true,
         ttl: None,

@@ -102,7 +102,7 @@ impl Attachment {
             self.space.presence.join(channel, &client);
         }
         self.origin.client = Some(client.clone());
-        self.ask_backend(&interest).await;
+        self.space.subscribe_elsewhere(&interest).await;
         self.space
             .dispatcher
             .handle(&self.origin, &Event::Connected(client))
@@ -197,7 +197,7 @@ impl Attachment {
         if let Some(client) = &self.origin.client {
             self.space.presence.join(&channel, client);
         }
-        self.ask_backend(&interest).await;
+        self.space.subscribe_elsewhere(&interest).await;
         self.space
             .dispatcher
             .handle(&self.origin, &Event::Subscribed(channel))
@@ -259,7 +259,7 @@ impl Attachment {
         let interest = Interest::Pattern(pattern.clone());
         let number = self.space.hub.join(&interest, self.receiver.clone());
         self.patterns.push((pattern, number));
-        self.ask_backend(&interest).await;
+        self.space.subscribe_elsewhere(&interest).await;
         self.space.dispatcher.handle(&self.origin, &event).await;
         Ok(Subscribed::Joined)
     }
@@ -334,13 +334,6 @@ impl Attachment {
             Verdict::Proceed(command) => Ok(Some(command)),
             Verdict::Drop => Ok(None),
             Verdict::Refuse(refusal) => Err(refusal),
-        }
-    }
-
-    async fn ask_backend(&self, interest: &Interest) {
-        if let Err(error) = self.space.backend.subscribe(interest).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::debug!(error, ?interest, "subscribed on this node only, for now");
         }
     }
 

@@ -73,7 +73,7 @@ impl Space {
     }
 
     /// Returns when publications of other nodes arrive too, for what was joined on this one.
-    async fn subscribe_elsewhere(&self, interest: &Interest) {
+    pub(super) async fn subscribe_elsewhere(&self, interest: &Interest) {
         if let Err(error) = self.backend.subscribe(interest).await {
             let error = &error as &dyn std::error::Error;
             tracing::debug!(error, ?interest, "subscribed on this node only, for now");
