@@ -16,6 +16,7 @@ mod authentication;
 mod backend;
 mod channel;
 mod cluster;
+mod counters;
 mod dispatcher;
 mod framing;
 mod hub;
@@ -41,6 +42,7 @@ pub use self::{
     backend::{Attempt, BackendError, BackendStatus, PubSubBackend},
     channel::{Channel, InvalidChannel},
     cluster::{Asked, Cluster, ClusterHandler, ClusterService, Unanswered},
+    counters::{Counter, Counters},
     dispatcher::{
         Command, Dispatcher, Event, Handler, Handlers, Origin, Refusal, RefusalKind,
         StandardDispatcher, Verdict,

@@ -7,11 +7,12 @@ use tokio_util::{
     sync::CancellationToken, task::TaskTracker, task::task_tracker::TaskTrackerToken,
 };
 
-use crate::{delivery::Flusher, limits::Limits, wheel::Wheel};
+use crate::{counters::Counters, delivery::Flusher, limits::Limits, wheel::Wheel};
 
 /// What all connections of a server share: limits, timers, the flusher, and the tasks that a stop waits for.
 pub struct Runtime {
     limits: Limits,
+    counters: Counters,
     flusher: Arc<Flusher>,
     wheel: Arc<Wheel>,
     tasks: TaskTracker,
@@ -30,6 +31,7 @@ impl Runtime {
         let runtime = Arc::new(Self {
             handshakes: Semaphore::new(handshakes),
             limits,
+            counters: Counters::default(),
             flusher: Flusher::new(lanes),
             wheel: Arc::default(),
             tasks: TaskTracker::new(),
@@ -44,6 +46,11 @@ impl Runtime {
     /// The limits.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// Counters of what was dropped, closed or refused.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// Writes what was enqueued.
