@@ -5,7 +5,7 @@ use std::{net::SocketAddr, ops::ControlFlow, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 use polywire_core::{
-    ConnectionId, Draft, Identity, Origin, Refusal, Space,
+    ConnectionId, Draft, Identity, Origin, Refusal, Space, Turn,
     delivery::{Encoder, Fanout, Link, Receiver},
     space::Attachment,
     transport::tcp::StreamHandler,
@@ -122,10 +122,12 @@ impl StreamHandler for Session {
         let mut lines = Vec::new();
         let result = self.decoder.decode(&bytes, |line| lines.push(line));
         drop(bytes);
+        let mut turn = Turn::begin();
         for line in lines {
             if self.take(line).await.is_break() {
                 return ControlFlow::Break(());
             }
+            turn.give_way().await;
         }
         match result {
             Ok(()) => ControlFlow::Continue(()),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use polywire_core::delivery::Link;
+use polywire_core::{Turn, delivery::Link};
 use rmqtt_codec::v5::DisconnectReasonCode;
 
 use super::admission::{Admission, Refused};
@@ -77,6 +77,7 @@ impl Connection {
         self.handle.heard(wheel.now());
         self.reader.push(bytes);
         let mut packets = 0;
+        let mut turn = Turn::begin();
         loop {
             match &self.stage {
                 Stage::Ended => break,
@@ -99,6 +100,7 @@ impl Connection {
                 Ok(Some(packet)) => {
                     packets += 1;
                     self.packet(packet).await;
+                    turn.give_way().await;
                 }
                 Ok(None) => break,
                 Err(BadLength::TooLong) => self.fail(DisconnectReasonCode::PacketTooLarge).await,
