@@ -24,6 +24,7 @@ mod identity;
 mod interest;
 mod limits;
 mod log_limiter;
+mod memory;
 mod net;
 mod pattern;
 mod persistence;
@@ -55,6 +56,7 @@ pub use self::{
     interest::Interest,
     limits::Limits,
     log_limiter::LogLimiter,
+    memory::{Draw, Held, held_bytes},
     pattern::{InvalidPattern, Level, Pattern},
     persistence::{
         Annotation, Continuation, Durability, DurabilitySetting, History, HistoryError, Order,

@@ -11,10 +11,7 @@ use polywire_core::{
     transport::tcp::StreamHandler,
 };
 
-use crate::{
-    Action, Command, Hook,
-    line::{LineDecoder, LineTooLong},
-};
+use crate::{Action, Command, Hook, line::LineDecoder};
 
 /// Bad lines after which a connection is closed.
 const BAD_LINES_MAX: u32 = 100;
@@ -131,7 +128,7 @@ impl StreamHandler for Session {
         }
         match result {
             Ok(()) => ControlFlow::Continue(()),
-            Err(error @ LineTooLong(_)) => {
+            Err(error) => {
                 tracing::debug!(%error, "closed a connection");
                 ControlFlow::Break(())
             }

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     counters::{Counter, Counters},
     limits::Limits,
+    memory::{Draw, Held},
     net::Socket,
 };
 
@@ -97,8 +98,9 @@ struct OutboxState {
     written: usize,
     /// A flush is on its way.
     flushing: bool,
-    /// The socket is full and a task waits for it.
-    blocked: bool,
+    /// The socket is full and a task waits for it; what waits with it is drawn from the memory budget. A socket that takes
+    /// everything holds nothing for long.
+    blocked: Option<Box<Draw>>,
     /// Nothing is taken any more; the write side is shut down when the queue is empty.
     closing: bool,
 }
@@ -143,12 +145,17 @@ impl Outbox {
     /// True when a frame of this length may be queued, and is counted already; otherwise the queue is dropped.
     #[inline]
     fn takes(self: &Arc<Self>, state: &mut OutboxState, length: usize) -> bool {
-        if !state.blocked && (state.queue.len() >= SLICES_MAX || state.bytes >= BATCH_BYTES_MAX) {
+        if state.blocked.is_none()
+            && (state.queue.len() >= SLICES_MAX || state.bytes >= BATCH_BYTES_MAX)
+        {
             // One write takes no more: waiting for the end of the batch would only cost memory.
             self.write_now(state);
         }
         let frames_max = self.options.bytes_max / FRAME_COST_MIN;
-        if state.bytes + length > self.options.bytes_max || state.queue.len() > frames_max {
+        if state.bytes + length > self.options.bytes_max
+            || state.queue.len() > frames_max
+            || !state.draw(length)
+        {
             state.overflow(self.options.farewell.clone());
             self.options.overflown.add();
             self.closing.notify_one();
@@ -249,7 +256,7 @@ impl Outbox {
         match self.write(state) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                state.blocked = true;
+                state.blocked = Some(Box::new(Draw::new(Held::Queues)));
                 state.queue.iter_mut().for_each(QueuedBytes::settle);
                 tokio::spawn(self.clone().write_blocked());
             }
@@ -260,7 +267,7 @@ impl Outbox {
     /// Gives up: frees the queue and ends the connection, which its reader notices.
     fn fail(&self, state: &mut OutboxState) {
         state.closing = true;
-        state.blocked = false;
+        state.blocked = None;
         state.queue = VecDeque::new();
         state.bytes = 0;
         state.written = 0;
@@ -278,10 +285,10 @@ impl Outbox {
             let mut state = self.state.lock();
             match self.write(&mut state) {
                 Ok(()) => {
-                    state.blocked = false;
+                    state.blocked = None;
                     return;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => state.give_back(),
                 Err(_) => return self.fail(&mut state),
             }
         }
@@ -297,8 +304,27 @@ impl Outbox {
 }
 
 impl OutboxState {
+    /// Draws what waits, with so many bytes more, while the socket is full; false when there is no room for it.
+    #[inline]
+    fn draw(&mut self, more: usize) -> bool {
+        match &mut self.blocked {
+            Some(draw) => draw.resize(self.bytes + more),
+            None => true,
+        }
+    }
+
+    /// Gives back what was written.
+    fn give_back(&mut self) {
+        if let Some(draw) = &mut self.blocked
+            && self.bytes < draw.bytes()
+        {
+            // Less can always be held.
+            let _ = draw.resize(self.bytes);
+        }
+    }
+
     fn append(&mut self, frame: &Bytes, placed: Option<&BatchSlice>) {
-        let Some(placed) = placed.filter(|_| !self.blocked) else {
+        let Some(placed) = placed.filter(|_| self.blocked.is_none()) else {
             return self.queue.push_back(QueuedBytes::Own(frame.clone()));
         };
         if let Some(QueuedBytes::BatchSlice(last)) = self.queue.back_mut()
@@ -316,7 +342,7 @@ impl OutboxState {
         length: usize,
         placed: Option<&BatchSlice>,
     ) {
-        let Some(placed) = placed.filter(|_| !self.blocked) else {
+        let Some(placed) = placed.filter(|_| self.blocked.is_none()) else {
             return self.queue.push_back(QueuedBytes::Own(message.frame()));
         };
         if let Some(QueuedBytes::Numbered(last)) = self.queue.back_mut()
@@ -360,7 +386,7 @@ impl OutboxState {
     }
 
     fn claim_flush(&mut self) -> Pushed {
-        if self.flushing || self.blocked {
+        if self.flushing || self.blocked.is_some() {
             return Pushed::Queued;
         }
         self.flushing = true;
@@ -372,7 +398,7 @@ impl Flush for Outbox {
     fn flush(self: Arc<Self>) {
         let mut state = self.state.lock();
         state.flushing = false;
-        if !state.blocked {
+        if state.blocked.is_none() {
             self.write_now(&mut state);
         }
     }

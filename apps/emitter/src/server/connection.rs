@@ -104,6 +104,7 @@ impl Connection {
                 }
                 Ok(None) => break,
                 Err(BadLength::TooLong) => self.fail(DisconnectReasonCode::PacketTooLarge).await,
+                Err(BadLength::NoRoom) => self.fail(DisconnectReasonCode::ServerBusy).await,
                 Err(BadLength::Malformed) => {
                     self.fail(DisconnectReasonCode::MalformedPacket).await;
                 }

@@ -140,6 +140,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain("limits.outbound_bytes_max"),
     plain("limits.idle_frames_max"),
     plain("limits.outbound_stall_secs"),
+    plain("limits.memory_bytes"),
     plain("limits.header_secs"),
     plain("limits.tls_handshakes_max"),
     plain("limits.body_secs"),

@@ -425,6 +425,7 @@ fn refused_body(error: BodyError) -> Response {
     let status = match error {
         BodyError::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
         BodyError::TimedOut => StatusCode::REQUEST_TIMEOUT,
+        BodyError::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
         BodyError::Broken => StatusCode::BAD_REQUEST,
     };
     text(status, format!("{error}\n"))

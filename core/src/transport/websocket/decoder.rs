@@ -10,7 +10,11 @@ use tungstenite::protocol::frame::{
     coding::{CloseCode, Control, Data, OpCode},
 };
 
-use crate::{delivery::Message, transport::CloseReason};
+use crate::{
+    delivery::Message,
+    memory::{Draw, Held},
+    transport::CloseReason,
+};
 
 /// Bytes of the longest frame header: 2, a length of 8 and a mask of 4.
 const HEADER_MAX: usize = 14;
@@ -44,6 +48,9 @@ pub enum ProtocolError {
     /// More control frames and empty fragments came than are taken in a while; 1008.
     #[error("Too many frames came that carry no data.")]
     TooManyIdleFrames,
+    /// The server holds as much as its memory budget allows; 1013.
+    #[error("The server has no room for the message now; try again later.")]
+    NoRoom,
     /// A message is longer than the limit; 1009.
     #[error("The message is longer than the limit.")]
     TooLong,
@@ -57,6 +64,7 @@ impl ProtocolError {
             Self::NotUtf8 => 1007,
             Self::TooManyIdleFrames => 1008,
             Self::TooLong => 1009,
+            Self::NoRoom => 1013,
         };
         CloseReason {
             code,
@@ -101,6 +109,8 @@ struct Partial {
     bytes: Vec<u8>,
     /// How much of a text is known to be UTF-8.
     valid: usize,
+    /// What has arrived so far, of the memory budget; nothing for a message that arrives at once.
+    draw: Draw,
 }
 
 impl Decoder {
@@ -134,14 +144,27 @@ impl Decoder {
     pub fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Incoming>, ProtocolError> {
         loop {
             if self.frame.is_none() && !self.read_header(input)? {
-                return Ok(None);
+                return self.wait();
             }
             if let Some(incoming) = self.read_payload(input)? {
                 return Ok(Some(incoming));
             }
             if input.is_empty() {
-                return Ok(None);
+                return self.wait();
             }
+        }
+    }
+
+    /// Nothing is complete: what has arrived of a message is held until the rest comes.
+    fn wait(&mut self) -> Result<Option<Incoming>, ProtocolError> {
+        let has_room = self.message.as_mut().is_none_or(|message| {
+            let Partial { bytes, draw, .. } = &mut **message;
+            draw.resize(bytes.len())
+        });
+        if has_room {
+            Ok(None)
+        } else {
+            Err(ProtocolError::NoRoom)
         }
     }
 
@@ -200,6 +223,7 @@ impl Decoder {
                             is_text: data == Data::Text,
                             bytes: Vec::new(),
                             valid: 0,
+                            draw: Draw::new(Held::Requests),
                         }));
                     }
                 }
