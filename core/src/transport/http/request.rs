@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 use bytes::{Buf, Bytes, BytesMut};
 use bytestring::ByteString;
 use futures_util::{Stream, StreamExt};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, header};
 use hyper::upgrade::OnUpgrade;
 use warp::{Filter, Rejection};
 
@@ -26,11 +26,17 @@ pub struct Peer(pub SocketAddr);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cut;
 
+/// Marks a HEAD request, which goes about as GET.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HeadOnly;
+
 /// A whole HTTP request.
 #[derive(Debug)]
 pub struct Request {
-    /// The method.
+    /// The method: GET for HEAD too.
     pub method: Method,
+    /// Only the head of the answer to a GET request is wanted: the method is HEAD.
+    pub is_head: bool,
     /// The path, percent-encoded as it came.
     pub path: ByteString,
     /// The query string without `?`, percent-encoded as it came.
@@ -68,7 +74,11 @@ impl Request {
 }
 
 /// The body of a request, read on demand; none where there cannot be one.
-pub struct Body(Option<Pin<Box<Chunks>>>);
+pub struct Body {
+    chunks: Option<Pin<Box<Chunks>>>,
+    /// Its length, where the client said it and waits to hear whether the body is wanted.
+    asked: Option<u64>,
+}
 
 type Chunks = dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync;
 
@@ -93,10 +103,14 @@ pub enum BodyError {
 impl Body {
     /// No body.
     pub(super) fn empty() -> Self {
-        Self(None)
+        Self {
+            chunks: None,
+            asked: None,
+        }
     }
 
-    /// Reads the whole body. It may come without a length and without a type.
+    /// Reads the whole body. It may come without a length and without a type. A client that waits to hear whether its body is
+    /// wanted (`Expect: 100-continue`) hears it here, and is not asked for one that is too long.
     ///
     /// # Errors
     /// See [`BodyError`].
@@ -107,9 +121,12 @@ impl Body {
     }
 
     async fn collect(&mut self, bytes_max: usize) -> Result<Bytes, BodyError> {
-        let Some(stream) = &mut self.0 else {
+        let Some(stream) = &mut self.chunks else {
             return Ok(Bytes::new());
         };
+        if self.asked.is_some_and(|length| length > bytes_max as u64) {
+            return Err(BodyError::TooLong);
+        }
         let mut first = Bytes::new();
         let mut all = BytesMut::new();
         let mut len = 0;
@@ -189,6 +206,7 @@ fn request_where(
         .untuple_one()
         .and(warp::query::raw().or(warp::any().map(String::new)).unify())
         .and(warp::header::headers_cloned())
+        .and(warp::ext::optional::<HeadOnly>())
         .and(warp::ext::optional::<Peer>())
         .and(warp::filters::addr::remote())
         .and(warp::ext::optional::<OnUpgrade>())
@@ -198,20 +216,25 @@ fn request_where(
              path: warp::path::FullPath,
              is_cut,
              query: String,
-             headers,
+             headers: HeaderMap,
+             head_only: Option<HeadOnly>,
              peer: Option<Peer>,
              remote: Option<SocketAddr>,
              on_upgrade,
-             body| Request {
-                method,
-                path: path.as_str().into(),
-                query: query.into(),
-                is_cut,
-                headers,
-                // `remote` is known inside somebody else's `warp::serve`, `peer` inside our own listener.
-                peer: peer.map(|Peer(peer)| peer).or(remote),
-                on_upgrade,
-                body: boxed(body),
+             body| {
+                let asked = asked_length(&headers);
+                Request {
+                    method,
+                    is_head: head_only.is_some(),
+                    path: path.as_str().into(),
+                    query: query.into(),
+                    is_cut,
+                    headers,
+                    // `remote` is known inside somebody else's `warp::serve`, `peer` inside our own listener.
+                    peer: peer.map(|Peer(peer)| peer).or(remote),
+                    on_upgrade,
+                    body: boxed(body, asked),
+                }
             },
         )
 }
@@ -238,12 +261,24 @@ fn method() -> impl Filter<Extract = (Method,), Error = Rejection> + Clone {
     })
 }
 
-fn boxed<S, B>(stream: S) -> Body
+/// The length of a body that the client sends when it hears that it is wanted: RFC 9110 section 10.1.1.
+fn asked_length(headers: &HeaderMap) -> Option<u64> {
+    let expects = headers.get(header::EXPECT)?.as_bytes();
+    if !expects.eq_ignore_ascii_case(b"100-continue") {
+        return None;
+    }
+    let length = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?;
+    length.parse().ok()
+}
+
+fn boxed<S, B>(stream: S, asked: Option<u64>) -> Body
 where
     S: Stream<Item = Result<B, warp::Error>> + Send + Sync + 'static,
     B: Buf,
 {
-    Body(Some(Box::pin(stream.map(|chunk| {
-        chunk.map(|mut buf| buf.copy_to_bytes(buf.remaining()))
-    }))))
+    let chunks = stream.map(|chunk| chunk.map(|mut buf: B| buf.copy_to_bytes(buf.remaining())));
+    Body {
+        chunks: Some(Box::pin(chunks)),
+        asked,
+    }
 }

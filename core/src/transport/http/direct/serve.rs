@@ -180,6 +180,7 @@ impl FastPathConnection<'_> {
     fn request(&self, head: Head) -> Request {
         Request {
             method: Method::GET,
+            is_head: false,
             path: head.path,
             query: head.query,
             is_cut: false,
