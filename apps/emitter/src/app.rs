@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::future::join;
 use http::{HeaderMap, HeaderName, header};
 use polywire_core::{
-    App, Listening, Space, TokenPlace,
+    App, Counter, Listening, Space, TokenPlace,
     delivery::{Encoder, OutboxOptions},
     http::{Request, Response, request},
     transport::{Endpoint, tcp::TcpProtocol, websocket::serve},
@@ -286,6 +286,7 @@ impl Emitter {
             shared_subscriptions: SharedSubscriptions::default(),
             refused_filters: self.refused_filters.clone(),
             counters,
+            late_packets: counter(space, "packet that did not come in time"),
             session_limits: limits,
             budget: Arc::new(Budget::new(limits.bytes_max)),
             queue_logs: QueueLogs::new(space),
@@ -301,6 +302,11 @@ async fn wants_websocket(headers: HeaderMap) -> Result<(), Rejection> {
     } else {
         Err(warp::reject::not_found())
     }
+}
+
+/// The counter of this app for `reason`.
+fn counter(space: &Space, reason: &'static str) -> Arc<Counter> {
+    space.runtime().counters().of(NAME, reason)
 }
 
 fn encoders(version: Version, suffix: &'static str) -> Encoders {

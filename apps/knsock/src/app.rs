@@ -143,6 +143,10 @@ impl App for KnSock {
                 hook: self.hook.clone(),
                 line_bytes_max: self.settings.line_bytes_max,
                 topic_bytes_max: self.settings.topic_bytes_max,
+                late_lines: space
+                    .runtime()
+                    .counters()
+                    .of("knsock", "line that did not end in time"),
             }),
             gate: self.settings.authenticate.then(|| self.token_place.clone()),
             outbox: Arc::new(OutboxOptions {

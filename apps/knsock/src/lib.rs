@@ -6,6 +6,7 @@ mod encoder;
 mod gate;
 mod hook;
 mod line;
+mod line_deadline;
 mod plain;
 mod session;
 mod settings;
