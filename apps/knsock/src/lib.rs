@@ -10,7 +10,6 @@ mod line_deadline;
 mod plain;
 mod session;
 mod settings;
-mod surrogate;
 
 pub use self::{
     app::KnSock,

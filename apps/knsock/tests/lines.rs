@@ -47,7 +47,8 @@ fn bad_lines_are_ignored_and_the_connection_lives() {
         r#"{"action":"subscribe","topic":""}"#,
         r#"{"action":"publish","topic":"t","message":NaN}"#,
         r#"{"action":"publish","topic":"t","message":-Infinity}"#,
-        r#"{"action":"publish","topic":"t","message":"\ud800"}"#,
+        r#"{"action":"publish","topic":"\ud800","message":"x"}"#,
+        r#"{"action":"publish","topic":"t","message":1e999}"#,
         &deep,
         &nested,
     ] {

@@ -30,6 +30,8 @@ pub(crate) struct BrokerContext {
     pub(crate) counters: Arc<Counters>,
     /// Packets that did not come, or did not end, in time.
     pub(crate) late_packets: Arc<Counter>,
+    /// Messages that a client, or no client, can take.
+    pub(crate) not_taken: Arc<Counter>,
     pub(crate) session_limits: SessionLimits,
     /// What waits for all clients together.
     pub(crate) budget: Arc<Budget>,
