@@ -34,6 +34,7 @@ mod registry;
 mod runner;
 mod runtime;
 mod token_place;
+mod turn;
 mod wheel;
 
 pub use self::{
@@ -74,4 +75,5 @@ pub use self::{
     space::Space,
     token_place::TokenPlace,
     transport::{Listening, http, tls::TlsOptions},
+    turn::{Turn, Wait},
 };

@@ -25,6 +25,9 @@ pub struct Limits {
     pub connections_per_address_max: usize,
     /// Bytes that may wait for one connection; a client that is further behind is closed. Default 4 MiB.
     pub outbound_bytes_max: usize,
+    /// Control frames and empty fragments of a WebSocket that may come in ten seconds; more closes it with 1008. They
+    /// carry no data, and a client needs a few. Default 1000.
+    pub idle_frames_max: u32,
     /// Seconds that a client may take nothing while something waits for it; then it is closed. Default 30.
     pub outbound_stall_secs: u64,
     /// Seconds in which the first bytes of a connection must come, with the TLS handshake where there is one,
@@ -50,6 +53,7 @@ impl Default for Limits {
             connections_max: 100_000,
             connections_per_address_max: 50_000,
             outbound_bytes_max: 4 << 20,
+            idle_frames_max: 1000,
             outbound_stall_secs: 30,
             header_secs: 5,
             tls_handshakes_max: 4096,
@@ -75,6 +79,7 @@ impl Settings for Limits {
                 self.connections_per_address_max == 0,
             ),
             ("outbound_bytes_max", self.outbound_bytes_max == 0),
+            ("idle_frames_max", self.idle_frames_max == 0),
             ("outbound_stall_secs", self.outbound_stall_secs == 0),
             ("header_secs", self.header_secs == 0),
             ("tls_handshakes_max", self.tls_handshakes_max == 0),

@@ -219,16 +219,16 @@ impl Emitter {
     }
 
     fn streams(&self, space: &Arc<Space>, faces: Faces) -> Arc<dyn TcpProtocol> {
-        let limits = space.limits();
         Arc::new(TcpEndpoint {
             sessions: self.session_manager(space),
             faces,
-            outbox: Arc::new(OutboxOptions {
-                bytes_max: limits.outbound_bytes_max,
-                stall: limits.outbound_stall(),
-                // It stands behind a packet that was cut: nothing can be said.
-                farewell: Bytes::new(),
-            }),
+            // It stands behind a packet that was cut: nothing can be said.
+            outbox: Arc::new(OutboxOptions::new(
+                space.limits(),
+                space.runtime().counters(),
+                self.name(),
+                Bytes::new(),
+            )),
         })
     }
 

@@ -135,7 +135,6 @@ impl App for KnSock {
     }
 
     fn tcp(&self, space: &Arc<Space>) -> Vec<Arc<dyn TcpProtocol>> {
-        let limits = space.limits();
         vec![Arc::new(Lines {
             shared: Arc::new(Shared {
                 space: space.clone(),
@@ -149,12 +148,13 @@ impl App for KnSock {
                     .of("knsock", "line that did not end in time"),
             }),
             gate: self.settings.authenticate.then(|| self.token_place.clone()),
-            outbox: Arc::new(OutboxOptions {
-                bytes_max: limits.outbound_bytes_max,
-                stall: limits.outbound_stall(),
-                // Whatever is sent is taken for a message: a slow client is cut off in silence.
-                farewell: Bytes::new(),
-            }),
+            // Whatever is sent is taken for a message: a slow client is cut off in silence.
+            outbox: Arc::new(OutboxOptions::new(
+                space.limits(),
+                space.runtime().counters(),
+                self.name(),
+                Bytes::new(),
+            )),
         })]
     }
 

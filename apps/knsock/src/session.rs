@@ -5,7 +5,7 @@ use std::{net::SocketAddr, ops::ControlFlow, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 use polywire_core::{
-    ConnectionId, Counter, Draft, Identity, Origin, Refusal, Space,
+    ConnectionId, Counter, Draft, Identity, Origin, Refusal, Space, Turn,
     delivery::{Encoder, Fanout, Link, Receiver},
     space::Attachment,
     transport::tcp::StreamHandler,
@@ -145,10 +145,12 @@ impl StreamHandler for Session {
         {
             deadline.ended();
         }
+        let mut turn = Turn::begin();
         for line in lines {
             if self.take(line).await.is_break() {
                 return ControlFlow::Break(());
             }
+            turn.give_way().await;
         }
         if !self.decoder.is_empty() {
             self.line_has_begun();

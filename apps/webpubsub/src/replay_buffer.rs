@@ -193,7 +193,7 @@ impl ReplayBuffer {
 #[cfg(test)]
 mod tests {
     use polywire_core::{
-        AppRunner, Server,
+        AppRunner, Counters, Limits, Server,
         delivery::{Outbox, OutboxOptions},
         testkit,
         transport::{Framing, Socket},
@@ -227,7 +227,12 @@ mod tests {
         let options = OutboxOptions {
             bytes_max: 1 << 20,
             stall: Duration::from_secs(60),
-            farewell: Bytes::new(),
+            ..OutboxOptions::new(
+                &Limits::default(),
+                &Counters::default(),
+                "test",
+                Bytes::new(),
+            )
         };
         let flusher = server.space().runtime().flusher();
         let socket = Arc::new(Socket::new(accepted.unwrap().0));

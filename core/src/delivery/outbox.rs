@@ -19,7 +19,11 @@ use super::{
     numbered::{Numbered, NumberedRun},
     queued_bytes::{Numbers, QueuedBytes},
 };
-use crate::net::Socket;
+use crate::{
+    counters::{Counter, Counters},
+    limits::Limits,
+    net::Socket,
+};
 
 /// Pieces that one vectored write takes at most: enough that the system call is not what costs.
 const SLICES_MAX: usize = 64;
@@ -42,6 +46,23 @@ pub struct OutboxOptions {
     pub stall: Duration,
     /// The last frame of a connection that passed a bound: the protocol's own way to say "too slow".
     pub farewell: Bytes,
+    /// Connections that were closed because more waited for them than [`bytes_max`](Self::bytes_max).
+    pub overflown: Arc<Counter>,
+    /// Connections that were closed because they took nothing for [`stall`](Self::stall).
+    pub stalled: Arc<Counter>,
+}
+
+impl OutboxOptions {
+    /// The bounds of the server's limits, for connections of `app`.
+    pub fn new(limits: &Limits, counters: &Counters, app: &'static str, farewell: Bytes) -> Self {
+        Self {
+            bytes_max: limits.outbound_bytes_max,
+            stall: limits.outbound_stall(),
+            farewell,
+            overflown: counters.of(app, "closed a slow consumer: too much waited for it"),
+            stalled: counters.of(app, "closed a slow consumer: it took nothing for too long"),
+        }
+    }
 }
 
 /// What became of a pushed frame.
@@ -129,6 +150,7 @@ impl Outbox {
         let frames_max = self.options.bytes_max / FRAME_COST_MIN;
         if state.bytes + length > self.options.bytes_max || state.queue.len() > frames_max {
             state.overflow(self.options.farewell.clone());
+            self.options.overflown.add();
             self.closing.notify_one();
             return false;
         }
@@ -268,11 +290,8 @@ impl Outbox {
     fn stalled(&self) {
         let mut state = self.state.lock();
         let (peer, queued_bytes) = (self.socket.peer(), state.bytes);
-        tracing::info!(
-            ?peer,
-            queued_bytes,
-            "closed a slow consumer that took nothing"
-        );
+        tracing::debug!(?peer, queued_bytes, "a slow consumer took nothing");
+        self.options.stalled.add();
         self.fail(&mut state);
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use polywire_core::delivery::Link;
+use polywire_core::{Turn, delivery::Link};
 use rmqtt_codec::v5::DisconnectReasonCode;
 
 use super::admission::{Admission, Refused};
@@ -78,6 +78,7 @@ impl Connection {
     pub(crate) async fn take(&mut self, bytes: Bytes) {
         self.reader.push(bytes);
         let mut packets = 0;
+        let mut turn = Turn::begin();
         loop {
             match &self.stage {
                 Stage::Ended => break,
@@ -102,6 +103,7 @@ impl Connection {
                     packets += 1;
                     self.handle.heard(self.now());
                     self.packet(packet).await;
+                    turn.give_way().await;
                 }
                 Ok(None) => break,
                 Err(BadLength::TooLong) => self.fail(DisconnectReasonCode::PacketTooLarge).await,

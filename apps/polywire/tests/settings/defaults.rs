@@ -38,6 +38,7 @@ pub(crate) fn of(config: &Config, name: &str) -> Option<String> {
         "limits.connections_max" => limits.connections_max.to_string(),
         "limits.connections_per_address_max" => limits.connections_per_address_max.to_string(),
         "limits.outbound_bytes_max" => limits.outbound_bytes_max.to_string(),
+        "limits.idle_frames_max" => limits.idle_frames_max.to_string(),
         "limits.outbound_stall_secs" => limits.outbound_stall_secs.to_string(),
         "limits.header_secs" => limits.header_secs.to_string(),
         "limits.tls_handshakes_max" => limits.tls_handshakes_max.to_string(),

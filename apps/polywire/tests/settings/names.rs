@@ -138,6 +138,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain("limits.connections_max"),
     plain("limits.connections_per_address_max"),
     plain("limits.outbound_bytes_max"),
+    plain("limits.idle_frames_max"),
     plain("limits.outbound_stall_secs"),
     plain("limits.header_secs"),
     plain("limits.tls_handshakes_max"),

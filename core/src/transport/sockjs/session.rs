@@ -19,6 +19,7 @@ use super::{
     table::{Identified, SessionTable},
 };
 use crate::{
+    counters::Counter,
     delivery::{Flush, Pushed},
     runtime::Runtime,
     transport::{CloseReason, Tick},
@@ -37,6 +38,8 @@ pub(crate) struct SessionBounds {
     pub(crate) disconnect_delay_secs: u64,
     pub(crate) outbound_bytes_max: usize,
     pub(crate) inbound_bytes_max: usize,
+    /// Sessions that were closed because more waited for them.
+    pub(crate) overflown: Arc<Counter>,
     pub(crate) go_away: CloseReason,
 }
 
@@ -176,6 +179,7 @@ impl HttpSession {
         if state.bytes + cost > self.bounds.outbound_bytes_max {
             state.queue = VecDeque::new();
             state.bytes = 0;
+            self.bounds.overflown.add();
             self.end(&mut state, &CloseReason::SLOW_CONSUMER);
         } else {
             state.bytes += cost;
@@ -454,6 +458,7 @@ mod tests {
             disconnect_delay_secs: 5,
             outbound_bytes_max: 1000,
             inbound_bytes_max: 1000,
+            overflown: Arc::new(Counter::new("test", "too slow")),
             go_away: CloseReason::GO_AWAY,
         });
         let runtime = Runtime::start(Limits::default());

@@ -10,12 +10,13 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Decoder, Incoming, WebSocketOptions, ping_frame, text_frame};
+use super::{Decoder, Incoming, ProtocolError, WebSocketOptions, ping_frame, text_frame};
 use crate::{
     delivery::{Outbox, Pushed},
     framing::{CloseReason, Framing, sockjs},
     net::{Socket, with_read_buffer},
     runtime::Runtime,
+    turn::Turn,
     wheel::Tick,
 };
 
@@ -128,11 +129,15 @@ impl WebSocketConnection {
         mut bytes: &[u8],
         incoming: &mut Vec<Incoming>,
     ) {
+        decoder.set_now(self.runtime.wheel().now());
         loop {
             match decoder.decode(&mut bytes) {
                 Ok(Some(found)) => incoming.push(found),
                 Ok(None) => return,
                 Err(error) => {
+                    if error == ProtocolError::TooManyIdleFrames {
+                        self.options.idle.add();
+                    }
                     tracing::debug!(peer = ?self.socket.peer(), %error, "closed a WebSocket");
                     incoming.push(Incoming::Close(error.close_reason()));
                     return;
@@ -144,8 +149,9 @@ impl WebSocketConnection {
     /// Reads until the peer has closed too: a socket closed with unread bytes would take back what was
     /// sent last. The wheel ends a wait that is too long.
     pub(super) async fn drain(&self) {
+        let mut turn = Turn::begin();
         loop {
-            if self.socket.readable().await.is_err() {
+            if turn.wait(self.socket.readable()).await.is_err() {
                 return;
             }
             let read = with_read_buffer(|buffer| self.socket.try_read(buffer));
@@ -155,6 +161,7 @@ impl WebSocketConnection {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => return,
             }
+            turn.give_way().await;
         }
     }
 
