@@ -142,6 +142,10 @@ impl App for KnSock {
                 hook: self.hook.clone(),
                 line_bytes_max: self.settings.line_bytes_max,
                 topic_bytes_max: self.settings.topic_bytes_max,
+                late_lines: space
+                    .runtime()
+                    .counters()
+                    .of("knsock", "line that did not end in time"),
             }),
             gate: self.settings.authenticate.then(|| self.token_place.clone()),
             // Whatever is sent is taken for a message: a slow client is cut off in silence.

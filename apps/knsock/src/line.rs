@@ -36,6 +36,11 @@ impl LineDecoder {
         }
     }
 
+    /// True when nothing has come of the next line.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.partial.is_empty()
+    }
+
     /// Calls `line` for every line that `input` ends, without its `\n`.
     ///
     /// # Errors

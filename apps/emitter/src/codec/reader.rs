@@ -49,6 +49,11 @@ impl PacketReader {
         }
     }
 
+    /// True when nothing has come of the next packet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
     /// The next packet, if it is one of those that have no more than an id: there are many of them, and they take no
     /// buffer of their own.
     pub(crate) fn next_ack(&mut self) -> Option<Ack> {
