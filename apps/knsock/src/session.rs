@@ -11,11 +11,7 @@ use polywire_core::{
     transport::tcp::StreamHandler,
 };
 
-use crate::{
-    Action, Command, Hook,
-    line::LineDecoder,
-    line_deadline::LineDeadline,
-};
+use crate::{Action, Command, Hook, line::LineDecoder, line_deadline::LineDeadline};
 
 /// Bad lines after which a connection is closed.
 const BAD_LINES_MAX: u32 = 100;

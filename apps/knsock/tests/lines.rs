@@ -202,7 +202,7 @@ fn a_line_that_dribbles_ends_its_connection_and_no_other() {
         assert!(began.elapsed() < SOON, "still open");
         watcher.publish("t", "lives");
         watcher.expect("t", "lives");
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::park_timeout(Duration::from_millis(100));
     }
     watcher.expect_silence();
 }

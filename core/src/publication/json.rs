@@ -79,13 +79,11 @@ impl JsonText {
         }
         let (outer, inner) = (text.as_bytes().as_ptr_range(), value.as_bytes());
         let inner = inner.as_ptr_range();
-        Self::readable(
-            if outer.start <= inner.start && inner.end <= outer.end {
-                text.slice_ref(value)
-            } else {
-                value.into()
-            },
-        )
+        Self::readable(if outer.start <= inner.start && inner.end <= outer.end {
+            text.slice_ref(value)
+        } else {
+            value.into()
+        })
     }
 
     /// A JSON string without escapes inside `text`, its quotes included: shared with it. `None` when it is
@@ -245,7 +243,10 @@ mod tests {
     #[test]
     fn is_what_every_parser_reads() {
         let mended = |text| parse(text).unwrap().as_str().to_owned();
-        assert_eq!(mended(r#"["\ud800", "\ud83d\udc34"]"#), r#"["\ufffd", "\ud83d\udc34"]"#);
+        assert_eq!(
+            mended(r#"["\ud800", "\ud83d\udc34"]"#),
+            r#"["\ufffd", "\ud83d\udc34"]"#
+        );
         assert_eq!(parse("[1e999]"), Err(InvalidJson::NumberTooLarge));
         assert_eq!(parse(&"1".repeat(5000)), Err(InvalidJson::NumberTooLarge));
         let text = ByteString::from_static(r#"["\udc00",1e999]"#);

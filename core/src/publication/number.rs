@@ -44,7 +44,8 @@ fn numbers_of(json: &str) -> impl Iterator<Item = &str> {
     let mut rest = json;
     std::iter::from_fn(move || {
         loop {
-            let at = rest.find(|found: char| found == '"' || found == '-' || found.is_ascii_digit())?;
+            let at =
+                rest.find(|found: char| found == '"' || found == '-' || found.is_ascii_digit())?;
             rest = &rest[at..];
             match rest.strip_prefix('"') {
                 Some(string) => rest = behind_string(string),

@@ -45,6 +45,7 @@ pub fn sample_drafts(target: &Target) -> Vec<Draft> {
     };
     let mut with_meta = plain("meta").publisher(text_id.clone());
     with_meta.meta = Some(json(r#"{"lang": "en"}"#));
+    with_meta.properties = Some(json(r#"{"qos":1,"content_type":"a"}"#));
     with_meta.label = Some("greeting".into());
     drafts.extend([
         with_meta,

@@ -134,7 +134,7 @@ pub fn measure(canaries: &mut [Canary], time: Duration) -> Vec<(&'static str, La
                         let sent = Instant::now();
                         canary.round_trip();
                         latencies.push(sent.elapsed());
-                        std::thread::sleep(PAUSE);
+                        std::thread::park_timeout(PAUSE);
                     }
                     latencies.sort_unstable();
                     (canary.name, Latencies(latencies))

@@ -67,7 +67,7 @@ impl Flood {
     /// How the server ended the connection; `None` when it did not.
     fn connection(&self, server: SocketAddr, progress: &Progress) -> Option<String> {
         let Ok(mut stream) = TcpStream::connect(server) else {
-            std::thread::sleep(PATIENCE);
+            std::thread::park_timeout(PATIENCE);
             return Some("not accepted".into());
         };
         let _ = stream.set_write_timeout(Some(PATIENCE));

@@ -13,10 +13,7 @@ use rmqtt_codec::{
 use tokio_util::codec::Decoder;
 
 use super::{
-    ack::Ack,
-    filter::SubscriptionOptions,
-    message_properties::is_taken,
-    text::is_topic,
+    ack::Ack, filter::SubscriptionOptions, message_properties::is_taken, text::is_topic,
     version::Version,
 };
 

@@ -35,7 +35,15 @@ mod tests {
         }
         let too_long = "x".repeat(TEXT_BYTES_MAX + 1);
         for text in [
-            "a\0", "\n", "\u{7f}", "\u{80}", "\u{9f}", "\u{fdd0}", "\u{ffff}", "\u{1fffe}", &too_long,
+            "a\0",
+            "\n",
+            "\u{7f}",
+            "\u{80}",
+            "\u{9f}",
+            "\u{fdd0}",
+            "\u{ffff}",
+            "\u{1fffe}",
+            &too_long,
         ] {
             assert!(!is_text(text), "{text:?}");
             assert!(!is_topic(text), "{text:?}");

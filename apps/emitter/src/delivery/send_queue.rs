@@ -488,7 +488,8 @@ mod tests {
     #[test]
     fn what_a_client_has_not_confirmed_comes_again_in_order() {
         let budget = Arc::new(Budget::new(1 << 20));
-        let mut queue = SendQueue::persistent(window(10), 1 << 20, budget.clone(), None, not_taken());
+        let mut queue =
+            SendQueue::persistent(window(10), 1 << 20, budget.clone(), None, not_taken());
         for text in ["a", "b", "c", "d"] {
             queue.enqueue(queued(text), true).unwrap();
         }
@@ -556,7 +557,8 @@ mod tests {
     #[test]
     fn what_is_done_does_not_come_again() {
         let budget = Arc::new(Budget::new(1 << 20));
-        let mut queue = SendQueue::persistent(window(1), 1 << 20, budget.clone(), None, not_taken());
+        let mut queue =
+            SendQueue::persistent(window(1), 1 << 20, budget.clone(), None, not_taken());
         for text in ["a", "b", "c"] {
             queue.enqueue(queued(text), true).unwrap();
         }
@@ -590,8 +592,9 @@ mod tests {
     fn all_sessions_together_have_a_bound() {
         let cost = queued("x").cost();
         let budget = Arc::new(Budget::new(2 * SESSION_COST + 3 * cost));
-        let mut queues =
-            [(); 2].map(|()| SendQueue::persistent(window(10), 1 << 20, budget.clone(), None, not_taken()));
+        let mut queues = [(); 2].map(|()| {
+            SendQueue::persistent(window(10), 1 << 20, budget.clone(), None, not_taken())
+        });
         for text in ["a", "b"] {
             for queue in &mut queues {
                 queue.enqueue(queued(text), false).unwrap();

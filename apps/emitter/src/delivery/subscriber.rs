@@ -260,12 +260,12 @@ impl Subscriber {
     /// The same while something is being fanned out.
     pub(crate) fn deliver_answer(&self, fanout: &mut Fanout<'_>, topic: &str, body: Bytes) {
         let mut is_taken = true;
-        self.route.with_handle(|handle, client_limits| {
-            match packet(client_limits, topic, body) {
+        self.route.with_handle(
+            |handle, client_limits| match packet(client_limits, topic, body) {
                 None => is_taken = false,
                 Some(packet) => handle.link.deliver_own(fanout, &Message::Binary(packet)),
-            }
-        });
+            },
+        );
         self.count(is_taken);
     }
 
