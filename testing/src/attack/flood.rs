@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Attack, Progress};
+use super::{Attack, Progress, frames::upgrade};
 
 /// Bytes that are written at once.
 const PIECE_BYTES: usize = 256 << 10;
@@ -35,15 +35,8 @@ impl Flood {
 
     /// One over a WebSocket at `path` that repeats a frame, masked with zeros.
     pub fn websocket(path: &str, subprotocol: &str, first: &[u8], frame: impl AsRef<[u8]>) -> Self {
-        let mut opening = format!(
-            "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-        );
-        if !subprotocol.is_empty() {
-            opening.push_str(&format!("Sec-WebSocket-Protocol: {subprotocol}\r\n"));
-        }
-        opening.push_str("\r\n");
-        let mut flood = Self::new([opening.as_bytes(), first].concat(), frame);
+        let opening = upgrade(path, subprotocol);
+        let mut flood = Self::new([&opening, first].concat(), frame);
         flood.ends_of = close_code;
         flood
     }

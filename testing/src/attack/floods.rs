@@ -4,40 +4,11 @@ use std::io::Read;
 
 use serde_json::json;
 
-use super::{Attack, Flood, Progress};
+use super::{
+    Attack, Flood, Progress,
+    frames::{frame, get, mqtt_connect, packet_of, text},
+};
 use crate::peers::{LineSocket, azure};
-
-/// A masked frame; the mask is 0, so that the payload is as it is.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![first];
-    match u8::try_from(payload.len()) {
-        Ok(length @ ..126) => frame.push(0x80 | length),
-        _ => {
-            frame.push(0x80 | 126);
-            frame.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
-        }
-    }
-    frame.extend([0; 4]);
-    frame.extend(payload);
-    frame
-}
-
-fn text(text: &str) -> Vec<u8> {
-    frame(0x81, text.as_bytes())
-}
-
-fn packet(first: u8, body: &[u8]) -> Vec<u8> {
-    [&[first, u8::try_from(body.len()).unwrap()], body].concat()
-}
-
-/// CONNECT of MQTT 3.1.1 with a clean session, no client id and no keep-alive.
-fn mqtt_connect() -> Vec<u8> {
-    packet(0x10, b"\0\x04MQTT\x04\x02\0\0\0\0")
-}
-
-fn get(target: &str) -> String {
-    format!("GET {target} HTTP/1.1\r\nHost: test\r\n\r\n")
-}
 
 /// An array of so many messages of SockJS.
 fn sockjs(messages: usize) -> Vec<u8> {
@@ -56,7 +27,11 @@ fn publishes_to_a_crowd(subscribers: usize) -> Attack {
                 return flood.run(server, progress);
             }
             let crowd: Vec<_> = (0..subscribers)
-                .map(|_| LineSocket::subscribed(server, "crowd"))
+                .map(|_| {
+                    let mut socket = LineSocket::open(server);
+                    socket.subscribe("crowd");
+                    socket
+                })
                 .collect();
             std::thread::scope(|scope| {
                 scope.spawn(|| read_all(&crowd, progress));
@@ -108,11 +83,12 @@ pub fn floods() -> Vec<Attack> {
         Flood::new(line(json!({"action": "subscribe", "topic": "own"})), "\n")
             .attack("kn-sock: empty lines"),
         publishes_to_a_crowd(300),
-        Flood::new(mqtt_connect(), packet(0xc0, b"")).attack("MQTT: PINGREQ"),
-        Flood::new(mqtt_connect(), packet(0x40, &[0, 9])).attack("MQTT: PUBACK of nothing"),
-        Flood::new(mqtt_connect(), packet(0x82, b"\0\x01\0\x01a\0")).attack("MQTT: SUBSCRIBE"),
-        Flood::new(mqtt_connect(), packet(0xa2, b"\0\x01\0\x05never")).attack("MQTT: UNSUBSCRIBE"),
-        Flood::new(mqtt_connect(), packet(0x30, b"\0\x06nobodyx"))
+        Flood::new(mqtt_connect(), packet_of(0xc0, b"")).attack("MQTT: PINGREQ"),
+        Flood::new(mqtt_connect(), packet_of(0x40, &[0, 9])).attack("MQTT: PUBACK of nothing"),
+        Flood::new(mqtt_connect(), packet_of(0x82, b"\0\x01\0\x01a\0")).attack("MQTT: SUBSCRIBE"),
+        Flood::new(mqtt_connect(), packet_of(0xa2, b"\0\x01\0\x05never"))
+            .attack("MQTT: UNSUBSCRIBE"),
+        Flood::new(mqtt_connect(), packet_of(0x30, b"\0\x06nobodyx"))
             .attack("MQTT: PUBLISH to nobody"),
         ws(&azure_path, azure::JSON, text(r#"{"type":"ping"}"#)).attack("Azure: pings"),
         ws(

@@ -1,8 +1,10 @@
 //! Attacks: clients that try to keep a server from everybody else, and canaries that notice it.
 
 mod canary;
+mod fills;
 mod flood;
 mod floods;
+mod frames;
 
 use std::{
     net::SocketAddr,
@@ -15,6 +17,7 @@ use std::{
 
 pub use self::{
     canary::{Canary, Latencies, canaries, measure},
+    fills::{fill_history, fills},
     flood::Flood,
     floods::floods,
 };

@@ -22,6 +22,9 @@ use crate::{
 /// Seconds between two looks at a connection that is closing.
 const LOOK_SECS: u64 = 5;
 
+/// Bytes that a peer may have under way when its connection is closed.
+const DRAINED_BYTES_MAX: usize = 16 << 20;
+
 /// How connections of a protocol are served.
 #[derive(Debug, Clone)]
 pub struct StreamOptions {
@@ -129,14 +132,16 @@ impl TcpConnection {
     }
 
     /// Waits until the peer has taken what was sent last and closed too; the wheel ends a wait that is
-    /// too long.
+    /// too long, and a peer that goes on sending is not read for ever.
     async fn linger(&self) {
         let mut turn = Turn::begin();
-        while turn.wait(self.socket.readable()).await.is_ok() {
+        let mut drained = 0;
+        while drained < DRAINED_BYTES_MAX && turn.wait(self.socket.readable()).await.is_ok() {
             match self.read() {
                 Ok(bytes) if bytes.is_empty() => return,
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
-                _ => {}
+                Ok(bytes) => drained += bytes.len(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
             }
             turn.give_way().await;
         }

@@ -26,6 +26,9 @@ const ANSWER_SECS: u64 = 10;
 /// Seconds between two looks at a connection.
 const LOOK_SECS: u64 = 5;
 
+/// Bytes that a peer may have under way when it is told of the close.
+const DRAINED_BYTES_MAX: usize = 16 << 20;
+
 /// One WebSocket connection: its socket, its outgoing queue, its heartbeat.
 pub(super) struct WebSocketConnection {
     socket: Arc<Socket>,
@@ -147,17 +150,18 @@ impl WebSocketConnection {
     }
 
     /// Reads until the peer has closed too: a socket closed with unread bytes would take back what was
-    /// sent last. The wheel ends a wait that is too long.
+    /// sent last. The wheel ends a wait that is too long; a peer that goes on sending is not read for ever.
     pub(super) async fn drain(&self) {
         let mut turn = Turn::begin();
-        loop {
+        let mut drained = 0;
+        while drained < DRAINED_BYTES_MAX {
             if turn.wait(self.socket.readable()).await.is_err() {
                 return;
             }
             let read = with_read_buffer(|buffer| self.socket.try_read(buffer));
             match read {
                 Ok(0) => return,
-                Ok(_) => {}
+                Ok(count) => drained += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => return,
             }
