@@ -42,7 +42,7 @@ pub struct Limits {
     /// TLS handshakes that may be under way; one more waits for its turn, and is closed when that does not come within
     /// [`header_secs`](Self::header_secs). Default 4096.
     pub tls_handshakes_max: usize,
-    /// Seconds in which the body of a request must be complete, and a packet of MQTT or a line of kn-sock that has begun.
+    /// Seconds in which the body of a request must be complete, and a message of a WebSocket, a packet of MQTT or a line of kn-sock that has begun.
     /// Default 30.
     pub body_secs: u64,
     /// Seconds that an HTTP connection may wait for its next request. Default 75.

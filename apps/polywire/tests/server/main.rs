@@ -17,6 +17,7 @@ mod history;
 mod knsock;
 mod knsock_shared_port;
 mod listeners;
+mod memory_budget;
 mod mqtt_sessions;
 mod payloads;
 mod pubnub_connections;

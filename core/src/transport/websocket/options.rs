@@ -22,6 +22,8 @@ pub struct WebSocketOptions {
     pub idle_frames_max: u32,
     /// Connections that were closed because more came.
     pub idle: Arc<Counter>,
+    /// Connections that were closed because a message did not come to its end.
+    pub late: Arc<Counter>,
     /// Seconds between heartbeats.
     pub heartbeat_secs: u64,
     /// Bounds of the outgoing queue.
@@ -42,6 +44,10 @@ impl WebSocketOptions {
             heartbeat_secs: 25,
             idle_frames_max: limits.idle_frames_max,
             idle: counters.of(app, "closed a WebSocket: too many frames without data"),
+            late: counters.of(
+                app,
+                "closed a WebSocket: a message did not come to its end in time",
+            ),
             outbox: Arc::new(OutboxOptions::new(limits, counters, app, farewell)),
             go_away: CloseReason::GO_AWAY,
         }
