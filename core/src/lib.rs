@@ -54,6 +54,7 @@ pub use self::{
     interest::Interest,
     limits::Limits,
     log_limiter::LogLimiter,
+    net::TrustedProxies,
     pattern::{InvalidPattern, Level, Pattern},
     persistence::{
         Annotation, Continuation, Durability, DurabilitySetting, History, HistoryError, Order,

@@ -7,11 +7,14 @@ use tokio_util::{
     sync::CancellationToken, task::TaskTracker, task::task_tracker::TaskTrackerToken,
 };
 
-use crate::{counters::Counters, delivery::Flusher, limits::Limits, wheel::Wheel};
+use crate::{
+    counters::Counters, delivery::Flusher, limits::Limits, net::TrustedProxies, wheel::Wheel,
+};
 
 /// What all connections of a server share: limits, timers, the flusher, and the tasks that a stop waits for.
 pub struct Runtime {
     limits: Limits,
+    trusted_proxies: TrustedProxies,
     counters: Counters,
     flusher: Arc<Flusher>,
     wheel: Arc<Wheel>,
@@ -24,13 +27,14 @@ pub struct Runtime {
 
 impl Runtime {
     /// A runtime whose background tasks run on the current tokio runtime.
-    pub(crate) fn start(limits: Limits) -> Arc<Self> {
+    pub(crate) fn start(limits: Limits, trusted_proxies: TrustedProxies) -> Arc<Self> {
         let lanes = std::thread::available_parallelism().map_or(1, usize::from);
         // None at all would be TLS that is never served.
         let handshakes = limits.tls_handshakes_max.clamp(1, Semaphore::MAX_PERMITS);
         let runtime = Arc::new(Self {
             handshakes: Semaphore::new(handshakes),
             limits,
+            trusted_proxies,
             counters: Counters::default(),
             flusher: Flusher::new(lanes),
             wheel: Arc::default(),
@@ -46,6 +50,11 @@ impl Runtime {
     /// The limits.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// Proxies that are believed when they say whom they speak for.
+    pub fn trusted_proxies(&self) -> &TrustedProxies {
+        &self.trusted_proxies
     }
 
     /// Counters of what was dropped, closed or refused.

@@ -19,6 +19,12 @@ pub(crate) fn serve(flags: &ServeFlags) -> ExitCode {
         Err(problems) => return refused(&problems),
     };
     logging::init(&config);
+    if let Some(flag) = flags.with_password() {
+        tracing::warn!(
+            "everybody on this machine can read the password in {flag}: put it into the environment \
+             (POLYWIRE_BACKEND, POLYWIRE_PERSISTENCE) or into a file (--backend-file, --config)"
+        );
+    }
     // Connections are descriptors; the soft limit is far below what the system allows.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "could not raise the limit of open files");

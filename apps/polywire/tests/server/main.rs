@@ -17,6 +17,7 @@ mod knsock;
 mod knsock_shared_port;
 mod listeners;
 mod mqtt_sessions;
+mod origins;
 mod payloads;
 mod pubnub_connections;
 mod pubnub_cursor;

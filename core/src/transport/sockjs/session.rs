@@ -456,7 +456,7 @@ mod tests {
             inbound_bytes_max: 1000,
             go_away: CloseReason::GO_AWAY,
         });
-        let runtime = Runtime::start(Limits::default());
+        let runtime = Runtime::start(Limits::default(), Default::default());
         let (session, inbound) = HttpSession::new("s", None, &table, bounds, runtime);
         table.insert(&session);
         Fixture {

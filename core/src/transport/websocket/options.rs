@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     delivery::OutboxOptions,
     runtime::Runtime,
-    transport::{CloseReason, Framing},
+    transport::{CloseReason, Framing, http::AllowedOrigins},
 };
 
 /// How an endpoint speaks WebSocket.
@@ -15,6 +15,8 @@ pub struct WebSocketOptions {
     pub subprotocols: Vec<&'static str>,
     /// [`Framing::WebSocket`] or [`Framing::SockJsWebSocket`].
     pub framing: Framing,
+    /// Pages of which sites may open one. Default: [those that are near](AllowedOrigins::near).
+    pub allowed_origins: AllowedOrigins,
     /// Bytes of one message.
     pub message_bytes_max: usize,
     /// Seconds between heartbeats.
@@ -32,6 +34,7 @@ impl WebSocketOptions {
         Self {
             subprotocols: Vec::new(),
             framing,
+            allowed_origins: AllowedOrigins::near(),
             message_bytes_max: limits.message_bytes_max,
             heartbeat_secs: 25,
             outbox: Arc::new(OutboxOptions {
