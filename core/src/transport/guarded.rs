@@ -87,6 +87,7 @@ impl Head {
     pub(super) fn complete(&self) -> Oddities {
         let mut watched = self.0.lock();
         watched.state = HeadState::Complete;
+        watched.is_unread = false;
         std::mem::take(&mut watched.oddities)
     }
 

@@ -8,6 +8,7 @@ mod support;
 mod bench;
 mod command_line;
 mod commands;
+mod data_directory;
 mod documentation;
 mod emitter;
 mod emitter_keys;
