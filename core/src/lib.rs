@@ -24,6 +24,7 @@ mod identity;
 mod interest;
 mod limits;
 mod log_limiter;
+mod memory;
 mod net;
 mod pattern;
 mod persistence;
@@ -34,6 +35,7 @@ mod registry;
 mod runner;
 mod runtime;
 mod token_place;
+mod turn;
 mod wheel;
 
 pub use self::{
@@ -54,6 +56,7 @@ pub use self::{
     interest::Interest,
     limits::Limits,
     log_limiter::LogLimiter,
+    memory::{Draw, Held, held_bytes},
     net::TrustedProxies,
     pattern::{InvalidPattern, Level, Pattern},
     persistence::{
@@ -75,4 +78,5 @@ pub use self::{
     space::Space,
     token_place::TokenPlace,
     transport::{Listening, http, tls::TlsOptions},
+    turn::{Turn, Wait},
 };

@@ -8,7 +8,8 @@ use tokio_util::{
 };
 
 use crate::{
-    counters::Counters, delivery::Flusher, limits::Limits, net::TrustedProxies, wheel::Wheel,
+    counters::Counters, delivery::Flusher, limits::Limits, memory, net::TrustedProxies,
+    wheel::Wheel,
 };
 
 /// What all connections of a server share: limits, timers, the flusher, and the tasks that a stop waits for.
@@ -28,6 +29,7 @@ pub struct Runtime {
 impl Runtime {
     /// A runtime whose background tasks run on the current tokio runtime.
     pub(crate) fn start(limits: Limits, trusted_proxies: TrustedProxies) -> Arc<Self> {
+        memory::bound_process(limits.memory_bytes.bytes());
         let lanes = std::thread::available_parallelism().map_or(1, usize::from);
         // None at all would be TLS that is never served.
         let handshakes = limits.tls_handshakes_max.clamp(1, Semaphore::MAX_PERMITS);

@@ -17,8 +17,8 @@ use serde_json::value::RawValue;
 /// {"channel":"news","epoch":"17636…","seq":7,"timetoken":"17636…","publisher":"ann","data":{"my": "data"}}
 /// ```
 /// A private message has `user` instead of `channel`. `data` is the JSON that was published, byte for byte; bytes
-/// that are neither JSON nor text stand in `base64` instead. `meta`, `label` (what the
-/// publisher calls this sort of message), `kind` (`signal` or `action`), `ttl_ms` and
+/// that are neither JSON nor text stand in `base64` instead. `meta`, `properties` (what
+/// its app tells others, such as a QoS), `label` (what the publisher calls this sort of message), `kind` (`signal` or `action`), `ttl_ms` and
 /// `annotations` are there where there is something to say. Numbers of more than 53 bits are texts, so that every
 /// reader of JSON gets them right.
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,6 +38,8 @@ pub struct Line<'l> {
     label: Option<Cow<'l, str>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     meta: Option<Cow<'l, RawValue>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    properties: Option<Cow<'l, RawValue>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ttl_ms: Option<u64>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
@@ -154,6 +156,7 @@ impl<'l> Line<'l> {
             publisher: publication.publisher.as_ref().map(Id::of),
             label: publication.label.as_deref().map(Cow::Borrowed),
             meta: publication.meta.as_ref().and_then(raw),
+            properties: publication.properties.as_ref().and_then(raw),
             ttl_ms: publication
                 .retention
                 .ttl
@@ -199,6 +202,7 @@ impl<'l> Line<'l> {
         draft.publisher = self.publisher.as_ref().map(Id::client).transpose()?;
         draft.label = self.label.as_deref().map(Into::into);
         draft.meta = self.meta.as_deref().map(json).transpose()?;
+        draft.properties = self.properties.as_deref().map(json).transpose()?;
         draft.kind = match self.kind {
             None => Kind::Message,
             Some(LineKind::Signal) => Kind::Signal,
@@ -290,6 +294,7 @@ mod tests {
                 (read, wrote) => assert_eq!(read, wrote),
             }
             assert_eq!((&read.target, &read.meta), (&wrote.target, &wrote.meta));
+            assert_eq!(read.properties, wrote.properties);
             assert_eq!(
                 (&read.publisher, &read.label),
                 (&wrote.publisher, &wrote.label)

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::{Access, Caller},
+    filter::{Filters, Turns},
     keys::{KeySet, KeySets},
     query::Query,
     recent::Recent,
@@ -33,6 +34,9 @@ pub(crate) struct Context {
     /// Who has just come by a heartbeat, with the cursor from before that.
     pub(crate) joins: Recent<u64>,
     pub(crate) registries: Registries,
+    /// The filters of polls that are held, and the turns in which they are evaluated.
+    pub(crate) filters: Filters,
+    pub(crate) turns: Turns,
     streams: Arc<Streams>,
     begun: OnceCell<()>,
     stop: CancellationToken,
@@ -62,6 +66,8 @@ impl Context {
             origins: origins.or_listed(settings.allowed_origins.as_deref()),
             access: Access::new(space, &settings),
             registries: Registries::default(),
+            filters: Filters::default(),
+            turns: Turns::default(),
             streams: Streams::new(space, bounds),
             settings,
             leaves: Recent::default(),

@@ -119,7 +119,7 @@ impl Broker {
                     audience,
                     ..DeliveryMeta::default()
                 };
-                draft.meta = meta.write();
+                draft.properties = meta.write();
             }
             let origin = Origin::new(NAME, Identity::anybody());
             let sent = self.space.publish(&origin, draft).await;
@@ -130,7 +130,7 @@ impl Broker {
             audience,
             ..DeliveryMeta::default()
         };
-        draft.meta = meta.write();
+        draft.properties = meta.write();
         // Nobody asks for it later.
         draft.retention.store = false;
         let told = self.space.publish_reserved(draft).await;

@@ -342,7 +342,7 @@ impl Receiver for Connection {
     }
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {
-        let meta: Option<&JsonText> = fanout.publication().meta.as_ref();
+        let meta: Option<&JsonText> = fanout.publication().properties.as_ref();
         if let Some(meta) = meta.and_then(DeliveryMeta::read)
             && !self.is_among(&meta.audience)
         {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::recipients::{Audience, Recipients};
 
-/// What the meta of our publications begins with; that of others is none of our business.
+/// What the properties of our publications begin with; those of others are none of our business.
 const MARK: &str = r#"{"webpubsub":"#;
 
 /// What travels beside a payload, where there is anything to say.
@@ -28,14 +28,14 @@ struct Marked {
 }
 
 impl DeliveryMeta {
-    /// As the meta of a publication.
+    /// As the properties of a publication.
     pub(crate) fn write(self) -> Option<JsonText> {
         JsonText::of(&Marked { webpubsub: self }).ok()
     }
 
-    /// From the meta of a publication, if it is one of ours.
-    pub(crate) fn read(meta: &JsonText) -> Option<Self> {
-        let text = meta.as_str();
+    /// From the properties of a publication, if they are ours.
+    pub(crate) fn read(properties: &JsonText) -> Option<Self> {
+        let text = properties.as_str();
         if !text.starts_with(MARK) {
             return None;
         }

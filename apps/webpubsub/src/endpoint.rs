@@ -42,7 +42,7 @@ pub(crate) struct Sockets {
 impl Sockets {
     pub(crate) fn new(broker: &Broker, origins: Option<&[String]>) -> Self {
         let runtime = broker.space.runtime();
-        let mut options = WebSocketOptions::new(runtime, Framing::WebSocket);
+        let mut options = WebSocketOptions::new(runtime, "webpubsub", Framing::WebSocket);
         options.allowed_origins = AllowedOrigins::any().or_listed(origins);
         options.heartbeat_secs = PING_SECS;
         options.go_away = CloseReason::new(1012, "The server stops");

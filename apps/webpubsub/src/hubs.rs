@@ -90,7 +90,7 @@ impl Receiver for HubEnd {
     }
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {
-        let meta = fanout.publication().meta.as_ref();
+        let meta = fanout.publication().properties.as_ref();
         let Some(meta) = meta.and_then(DeliveryMeta::read) else {
             return;
         };

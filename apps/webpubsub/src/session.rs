@@ -218,7 +218,7 @@ impl Session {
                         is_protobuf: true,
                         ..DeliveryMeta::default()
                     };
-                    draft.meta = meta.write();
+                    draft.properties = meta.write();
                 }
                 if no_echo {
                     draft = draft.except(connection.connection);

@@ -12,9 +12,9 @@ use parking_lot::Mutex;
 
 use crate::publication::{Publication, Timetoken};
 
-/// Bytes of payload that may be held.
+/// Bytes of publications that may be held.
 const BYTES_MAX: usize = 4 << 20;
-/// What a publication costs besides its payload.
+/// What a publication costs besides what it says.
 const OVERHEAD: usize = 512;
 /// By how much a message may be delivered later than a younger one of another channel was: a message is read
 /// from the store before it is delivered, and that takes no longer.
@@ -110,9 +110,7 @@ impl GateState {
     }
 
     fn hold(&mut self, publication: &Publication) -> GateDecision {
-        self.bytes = self
-            .bytes
-            .saturating_add(publication.payload.len() + OVERHEAD);
+        self.bytes = self.bytes.saturating_add(publication.bytes() + OVERHEAD);
         if self.bytes > BYTES_MAX {
             self.is_overflown = true;
             return GateDecision::Overflow;

@@ -81,7 +81,7 @@ impl LocalNode {
         if !policy.waits(&publication.target) {
             return policy.persist_now(publication);
         }
-        let (room, told) = self.storing.room(publication.payload.len()).await?;
+        let (room, told) = self.storing.room(publication.bytes()).await?;
         drop(self.storing.stand_in_line(publication.clone(), None, room));
         told.await.unwrap_or(Err(PersistenceError::Closed))
     }

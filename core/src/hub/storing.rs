@@ -20,7 +20,7 @@ use crate::{
 
 /// Bytes that may wait for the policy; further publishers wait before they get their place.
 const WAITING_BYTES_MAX: usize = 64 << 20;
-/// What a publication costs besides its payload.
+/// What a publication costs besides what it says.
 const OVERHEAD: usize = 512;
 /// Publications that a batch has at most.
 const BATCH_MAX: usize = 4096;
@@ -109,7 +109,7 @@ impl Storing {
                     }
                 }
             }
-            let (room, told) = self.room(draft.payload.len()).await?;
+            let (room, told) = self.room(draft.bytes()).await?;
             let turn = topic.take_turn(&self.hub.clock, draft.clone(), |publication| {
                 self.stand_in_line(publication, Some(topic.clone()), room)
             });
@@ -135,7 +135,7 @@ impl Storing {
         }
     }
 
-    /// Waits until there is room for a payload of `bytes`.
+    /// Waits until there is room for `bytes`.
     pub(super) async fn room(&self, bytes: usize) -> Result<(Room, Told), PersistenceError> {
         let bytes = bytes.saturating_add(OVERHEAD).min(WAITING_BYTES_MAX);
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);

@@ -5,7 +5,13 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
-use crate::limits::Limits;
+use crate::{
+    limits::Limits,
+    memory::{Draw, Held},
+};
+
+/// Bytes that a connection takes, by what was measured of idle ones of every protocol, and its part of the hub.
+const CONNECTION_BYTES: usize = 6 << 10;
 
 /// Open connections by address.
 #[derive(Default)]
@@ -27,7 +33,11 @@ impl Slots {
         limits: &Limits,
     ) -> Option<ConnectionSlot> {
         let mut open = self.open.lock();
-        if open.total >= limits.connections_max || !open.count(address, limits) {
+        if open.total >= limits.connections_max {
+            return None;
+        }
+        let draw = Draw::of(Held::Connections, CONNECTION_BYTES)?;
+        if !open.count(address, limits) {
             return None;
         }
         open.total += 1;
@@ -35,6 +45,7 @@ impl Slots {
         Some(ConnectionSlot {
             slots: self.clone(),
             address: Mutex::new(address),
+            _draw: draw,
         })
     }
 }
@@ -69,6 +80,7 @@ impl OpenConnections {
 pub(crate) struct ConnectionSlot {
     slots: Arc<Slots>,
     address: Mutex<Option<IpAddr>>,
+    _draw: Draw,
 }
 
 impl ConnectionSlot {

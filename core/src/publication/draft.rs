@@ -78,6 +78,9 @@ pub struct Draft {
     pub payload: Payload,
     /// What its publisher says about it; filters look here.
     pub meta: Option<JsonText>,
+    /// What the app that took it in tells the apps that hand it out, such as a QoS or an audience: an object that begins with
+    /// a member of the app's own. No client writes it, and none is shown it.
+    pub properties: Option<JsonText>,
     /// What sort of message its publisher calls it, where that has a word for it.
     pub label: Option<ByteString>,
     /// Who says it, where the publisher has an identity.
@@ -97,6 +100,7 @@ impl Draft {
             target: target.into(),
             payload,
             meta: None,
+            properties: None,
             label: None,
             publisher: None,
             except: None,
@@ -116,6 +120,13 @@ impl Draft {
     #[must_use]
     pub fn meta(mut self, meta: impl Into<Option<JsonText>>) -> Self {
         self.meta = meta.into();
+        self
+    }
+
+    /// Sets what its app tells those that hand it out.
+    #[must_use]
+    pub fn properties(mut self, properties: impl Into<Option<JsonText>>) -> Self {
+        self.properties = properties.into();
         self
     }
 
@@ -145,6 +156,13 @@ impl Draft {
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
         self
+    }
+
+    /// Bytes of all that it says, which bounds count.
+    pub fn bytes(&self) -> usize {
+        let length = |json: &Option<JsonText>| json.as_ref().map_or(0, |json| json.as_str().len());
+        let label = self.label.as_ref().map_or(0, |label| label.len());
+        self.payload.len() + length(&self.meta) + length(&self.properties) + label
     }
 
     /// Gives it a place.

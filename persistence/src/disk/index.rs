@@ -25,7 +25,7 @@ pub(super) struct Index {
 
 /// What a publication that waits to be written counts for.
 pub(super) fn behind_bytes(publication: &Publication) -> usize {
-    publication.payload.len() + 512
+    publication.bytes() + 512
 }
 
 impl Index {

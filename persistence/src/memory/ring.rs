@@ -10,7 +10,7 @@ use polywire_core::{
     Timetoken,
 };
 
-/// What a publication costs besides its payload: its own fields, its place in the ring and in the queue of
+/// What a publication costs besides what it says: its own fields, its place in the ring and in the queue of
 /// what goes first.
 pub(super) const OVERHEAD: usize = 320;
 /// What an annotation costs besides its texts.
@@ -42,7 +42,7 @@ impl RingEntry {
     /// Bytes that it occupies, roughly.
     fn len(&self) -> usize {
         let annotations: usize = self.annotations.iter().map(annotation_len).sum();
-        self.publication.payload.len() + OVERHEAD + annotations
+        self.publication.bytes() + OVERHEAD + annotations
     }
 }
 
@@ -240,7 +240,7 @@ fn page<'e>(entries: impl Iterator<Item = &'e RingEntry>, limit: usize) -> Page 
     let mut page = Page::default();
     let mut bytes = 0;
     for entry in entries {
-        bytes += entry.publication.payload.len();
+        bytes += entry.publication.bytes();
         let full = page.entries.len() >= limit;
         if full || (bytes > Page::BYTES_MAX && !page.entries.is_empty()) {
             page.more = limit > 0;

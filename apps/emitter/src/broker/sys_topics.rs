@@ -85,7 +85,7 @@ impl SysTopics {
         meant
             .map(|(channel, value)| {
                 let payload = Payload::untyped(value(self).into());
-                let draft = Draft::new(channel, payload).meta(properties.meta());
+                let draft = Draft::new(channel, payload).properties(properties.write());
                 draft.retention(Retention::NONE)
             })
             .collect()

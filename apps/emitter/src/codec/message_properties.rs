@@ -1,9 +1,10 @@
-//! Message properties: what MQTT has words for and a payload has no place for, carried along as the meta of a publication.
+//! Message properties: what MQTT has words for and a payload has no place for, carried along as the properties of a publication.
 
 use std::{num::NonZeroU32, sync::LazyLock, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use bytestring::ByteString;
 use polywire_core::{Draft, JsonText, Publication};
 use rmqtt_codec::{
     types::{Publish, QoS},
@@ -11,9 +12,9 @@ use rmqtt_codec::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::text::{TEXT_BYTES_MAX, is_text, is_topic};
 use crate::clock::now;
 
-// What every node and every other protocol carries along with a publication is its meta.
 const ONE: &str = r#"{"qos":1}"#;
 const TWO: &str = r#"{"qos":2}"#;
 /// What each of ours begins with.
@@ -52,8 +53,8 @@ fn is_false(flag: &bool) -> bool {
 
 /// The QoS that a publication came with.
 pub(crate) fn qos(publication: &Publication) -> QoS {
-    let meta = publication.meta.as_ref().map(JsonText::as_str);
-    let rest = meta.and_then(|meta| meta.strip_prefix(BEGINNING));
+    let said = publication.properties.as_ref().map(JsonText::as_str);
+    let rest = said.and_then(|said| said.strip_prefix(BEGINNING));
     match rest.and_then(|rest| rest.as_bytes().first()) {
         Some(b'1') => QoS::AtLeastOnce,
         Some(b'2') => QoS::ExactlyOnce,
@@ -63,9 +64,9 @@ pub(crate) fn qos(publication: &Publication) -> QoS {
 
 /// When nobody wants a publication any more, in seconds since 1970.
 pub(crate) fn expires(publication: &Publication) -> Option<u64> {
-    let meta = publication.meta.as_ref()?.as_str();
+    let said = publication.properties.as_ref()?.as_str();
     // Asked for each client that gets it: what does not expire had better not be read each time.
-    if !meta.contains(EXPIRES) {
+    if !said.contains(EXPIRES) {
         return None;
     }
     MessageProperties::of(publication)?.expires
@@ -77,7 +78,7 @@ pub(crate) fn with_properties(
     properties: &MessageProperties,
     expiry_secs: Option<NonZeroU32>,
 ) -> Draft {
-    let mut draft = draft.meta(properties.meta());
+    let mut draft = draft.properties(properties.write());
     draft.retention.ttl = time_to_live(expiry_secs);
     draft
 }
@@ -138,16 +139,16 @@ impl MessageProperties {
 
     /// What a publication says; `None` where that is nothing but a QoS.
     pub(crate) fn of(publication: &Publication) -> Option<Self> {
-        let meta = publication.meta.as_ref()?.as_str();
-        if !meta.starts_with(BEGINNING) || matches!(meta, ONE | TWO) {
+        let said = publication.properties.as_ref()?.as_str();
+        if !said.starts_with(BEGINNING) || matches!(said, ONE | TWO) {
             return None;
         }
-        serde_json::from_str(meta).ok()
+        serde_json::from_str(said).ok()
     }
 
-    /// As the meta of a publication.
-    pub(crate) fn meta(&self) -> Option<JsonText> {
-        static METAS: LazyLock<[Option<JsonText>; 2]> =
+    /// As the properties of a publication.
+    pub(crate) fn write(&self) -> Option<JsonText> {
+        static PLAIN: LazyLock<[Option<JsonText>; 2]> =
             LazyLock::new(|| [ONE, TWO].map(|text| JsonText::parse(text.into()).ok()));
         let plain = Self {
             qos: self.qos,
@@ -155,8 +156,8 @@ impl MessageProperties {
         };
         match self.qos {
             _ if *self != plain => JsonText::of(self).ok(),
-            1 => METAS[0].clone(),
-            2 => METAS[1].clone(),
+            1 => PLAIN[0].clone(),
+            2 => PLAIN[1].clone(),
             _ => None,
         }
     }
@@ -187,11 +188,25 @@ impl MessageProperties {
     }
 }
 
+/// True for properties that every client takes.
+pub(crate) fn is_taken(properties: &PublishProperties) -> bool {
+    let is_topic = |topic: &ByteString| is_topic(topic);
+    let is_text = |text: &ByteString| is_text(text);
+    let mut pairs = properties.user_properties.iter();
+    properties.content_type.as_ref().is_none_or(is_text)
+        && properties.response_topic.as_ref().is_none_or(is_topic)
+        && properties
+            .correlation_data
+            .as_ref()
+            .is_none_or(|data| data.len() <= TEXT_BYTES_MAX)
+        && pairs.all(|(name, value)| is_text(name) && is_text(value))
+}
+
 fn encode(bytes: &Bytes) -> String {
     STANDARD.encode(bytes)
 }
 
-fn pairs(properties: &[(bytestring::ByteString, bytestring::ByteString)]) -> Vec<(String, String)> {
+fn pairs(properties: &[(ByteString, ByteString)]) -> Vec<(String, String)> {
     let pairs = properties.iter();
     pairs
         .map(|(name, value)| (name.to_string(), value.to_string()))
@@ -208,10 +223,10 @@ mod tests {
 
     use super::*;
 
-    fn published(meta: Option<JsonText>) -> Publication {
+    fn published(properties: Option<JsonText>) -> Publication {
         let channel = Channel::new("a").unwrap();
         Draft::new(channel, Payload::text("x"))
-            .meta(meta)
+            .properties(properties)
             .at(Position {
                 epoch: Epoch(1),
                 seq: Seq(1),
@@ -221,13 +236,13 @@ mod tests {
 
     #[test]
     fn a_qos_alone_takes_little_and_none_nothing() {
-        for (of, meta) in [
+        for (of, plain) in [
             (QoS::AtMostOnce, None),
             (QoS::AtLeastOnce, Some(ONE)),
             (QoS::ExactlyOnce, Some(TWO)),
         ] {
-            let written = MessageProperties::of_qos(of).meta();
-            assert_eq!(written.as_ref().map(JsonText::as_str), meta);
+            let written = MessageProperties::of_qos(of).write();
+            assert_eq!(written.as_ref().map(JsonText::as_str), plain);
             let publication = published(written);
             assert_eq!(qos(&publication), of);
             assert_eq!(MessageProperties::of(&publication), None);
@@ -255,7 +270,7 @@ mod tests {
             properties: Some(properties.clone()),
         };
         let message = MessageProperties::of_packet(&packet);
-        let publication = published(message.meta());
+        let publication = published(message.write());
         assert_eq!(qos(&publication), QoS::AtLeastOnce);
         let read = MessageProperties::of(&publication).unwrap();
         assert_eq!(read, message);
@@ -272,10 +287,15 @@ mod tests {
 
     #[test]
     fn what_others_say_about_theirs_is_nothing_to_us() {
-        for meta in [r#"{"user":{"role":"admin"}}"#, r#"{"qos":"high"}"#, "17"] {
-            let publication = published(JsonText::parse(meta.into()).ok());
-            assert_eq!(qos(&publication), QoS::AtMostOnce, "{meta}");
-            assert_eq!(MessageProperties::of(&publication), None, "{meta}");
-        }
+        let azure = JsonText::parse(r#"{"webpubsub":{"isProtobuf":true}}"#.into()).unwrap();
+        // What a client says is data, whatever it looks like.
+        let meta = r#"{"qos":2,"retain":true,"response_topic":"a\u0000b","expires":1}"#;
+        let meta = JsonText::parse(meta.into()).unwrap();
+        let mut publication = Draft::new(Channel::new("a").unwrap(), Payload::text("x"));
+        publication = publication.meta(meta).properties(azure);
+        let publication = publication.at(Position::default());
+        assert_eq!(qos(&publication), QoS::AtMostOnce);
+        assert_eq!(expires(&publication), None);
+        assert_eq!(MessageProperties::of(&publication), None);
     }
 }

@@ -126,7 +126,7 @@ impl EmitterSession {
         let own = (!topic.options.wants_echo()).then(|| self.connection());
         Ok(Draft::new(channel, Payload::untyped(message.payload))
             .publisher(self.member.id.clone())
-            .meta(MessageProperties::of_qos(message.qos).meta())
+            .properties(MessageProperties::of_qos(message.qos).write())
             .except(own)
             .retention(retention(&topic.options, message.retain, &key)))
     }

@@ -1,7 +1,7 @@
 //! Payloads between protocols as docs/payloads.md says, pair by pair.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
 };
 
@@ -97,9 +97,10 @@ fn from_seth_an_object_keeps_its_text_and_fits_on_a_line() {
     }
 }
 
-/// A page may post half a surrogate pair; a Python client would make a string of it that it cannot encode.
+/// A page may post half a surrogate pair: a Python client would make a string of it that it cannot encode, and others refuse
+/// all that comes with it.
 #[test]
-fn half_a_character_reaches_kn_sock_as_a_whole_one() {
+fn half_a_character_reaches_everybody_as_a_whole_one() {
     let server = Server::start(&[]);
     let mut page = WebSocketClient::open(server.address, "/connect/websocket");
     page.join("t");
@@ -115,8 +116,7 @@ fn half_a_character_reaches_kn_sock_as_a_whole_one() {
     ] {
         assert_eq!(server.post("/api/channels/t/", posted).status, 200);
         lines.expect(line);
-        // Who takes JSON gets the bytes that came.
-        let expected = format!(r#"{{"message":{posted},"sender_id":null}}"#);
+        let expected = format!(r#"{{"message":{line},"sender_id":null}}"#);
         assert_eq!(page.receive_text(), expected);
     }
 }
@@ -195,4 +195,44 @@ fn other_protocols_share_the_channels() {
     assert_eq!(got["m"][0]["d"], json!({"from": "seth"}));
     server.get("/publish/demo/demo/0/shared/0/%7B%22from%22%3A%22pubnub%22%7D?uuid=ann");
     page.expect(&json!({"message": {"from": "pubnub"}, "sender_id": "ann"}));
+}
+
+/// The next packet of MQTT: its first byte, and what follows its length.
+fn packet(stream: &mut TcpStream) -> (u8, Vec<u8>) {
+    let mut head = [0; 2];
+    stream.read_exact(&mut head).unwrap();
+    assert!(head[1] < 128, "only short packets are expected");
+    let mut body = vec![0; head[1].into()];
+    stream.read_exact(&mut body).unwrap();
+    (head[0], body)
+}
+
+/// What apps say to each other about a message is none of a client's business, however its `meta` looks.
+#[test]
+fn the_meta_of_pubnub_is_data_to_mqtt() {
+    let server = Server::start(&[]);
+    let mut mqtt = TcpStream::connect(server.address).unwrap();
+    mqtt.set_read_timeout(Some(SOON)).unwrap();
+    // CONNECT of 5.0, and SUBSCRIBE to t with QoS 1.
+    mqtt.write_all(b"\x10\x0e\0\x04MQTT\x05\x02\0\0\0\0\x01x")
+        .unwrap();
+    assert_eq!(packet(&mut mqtt).0, 0x20);
+    mqtt.write_all(b"\x82\x07\0\x01\0\0\x01t\x01").unwrap();
+    assert_eq!(packet(&mut mqtt).0, 0x90);
+    for meta in [
+        r#"{"qos":1,"response_topic":"a\u0000b"}"#,
+        r#"{"qos":2}"#,
+        r#"{"qos":1,"retain":true,"content_type":"x","expires":1}"#,
+        r#"{"webpubsub":{"audience":{"excluded":["x"]},"isProtobuf":true}}"#,
+    ] {
+        let encoded: String = meta.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let published = server.get(&format!("/publish/demo/demo/0/t/0/1?meta={encoded}"));
+        assert_eq!(published.status, 200, "{meta}");
+        // QoS 0, no properties, the payload.
+        assert_eq!(
+            packet(&mut mqtt),
+            (0x30, b"\0\x01t\x001".to_vec()),
+            "{meta}"
+        );
+    }
 }

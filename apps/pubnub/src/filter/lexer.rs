@@ -31,7 +31,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, InvalidFilter> {
             }
             _ => {
                 let sign = SIGNS.iter().find(|sign| rest.starts_with(**sign));
-                let sign = sign.ok_or(InvalidFilter)?;
+                let sign = sign.ok_or(InvalidFilter::Syntax)?;
                 (Token::Sign(sign), sign.len())
             }
         };
@@ -51,12 +51,12 @@ fn quoted(from: &str, quote: char) -> Result<(Token, usize), InvalidFilter> {
     let mut characters = from.char_indices().skip(1);
     while let Some((at, c)) = characters.next() {
         match c {
-            '\\' => text.push(characters.next().ok_or(InvalidFilter)?.1),
+            '\\' => text.push(characters.next().ok_or(InvalidFilter::Syntax)?.1),
             c if c == quote => return Ok((Token::Text(text), at + 1)),
             c => text.push(c),
         }
     }
-    Err(InvalidFilter)
+    Err(InvalidFilter::Syntax)
 }
 
 fn number(from: &str) -> Result<(Token, usize), InvalidFilter> {
@@ -78,9 +78,9 @@ fn number(from: &str) -> Result<(Token, usize), InvalidFilter> {
             length += 1 + sign + count;
         }
     }
-    let number: f64 = from[..length].parse().map_err(|_| InvalidFilter)?;
+    let number: f64 = from[..length].parse().map_err(|_| InvalidFilter::Syntax)?;
     if !number.is_finite() || from[length..].starts_with(is_word) {
-        return Err(InvalidFilter);
+        return Err(InvalidFilter::Syntax);
     }
     Ok((Token::Number(number), length))
 }

@@ -20,7 +20,7 @@ pub(super) fn parse(tokens: &[Token]) -> Result<Expression, InvalidFilter> {
     if parser.tokens.is_empty() {
         Ok(expression)
     } else {
-        Err(InvalidFilter)
+        Err(InvalidFilter::Syntax)
     }
 }
 
@@ -92,9 +92,9 @@ impl Parser<'_> {
     fn unary(&mut self) -> Parsed {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
-            return Err(InvalidFilter);
+            return Err(InvalidFilter::Syntax);
         }
-        let (first, rest) = self.tokens.split_first().ok_or(InvalidFilter)?;
+        let (first, rest) = self.tokens.split_first().ok_or(InvalidFilter::Syntax)?;
         self.tokens = rest;
         let parsed = match first {
             Token::Sign("!") => {
@@ -110,13 +110,13 @@ impl Parser<'_> {
                 self.expect(")")?;
                 Ok(inner)
             }
-            Token::Sign(_) => Err(InvalidFilter),
+            Token::Sign(_) => Err(InvalidFilter::Syntax),
             Token::Text(text) => self.part(Expression::Text(text.clone())),
             Token::Number(number) => self.part(Expression::Number(*number)),
             Token::Word(word) => match word.to_ascii_lowercase().as_str() {
                 "true" => self.part(Expression::Truth(true)),
                 "false" => self.part(Expression::Truth(false)),
-                "and" | "or" | "like" | "contains" => Err(InvalidFilter),
+                "and" | "or" | "like" | "contains" => Err(InvalidFilter::Syntax),
                 _ => self.field(word),
             },
         };
@@ -145,13 +145,13 @@ impl Parser<'_> {
                             // Out of range becomes the greatest index, where nothing is.
                             Step::Index(*index as usize)
                         }
-                        _ => return Err(InvalidFilter),
+                        _ => return Err(InvalidFilter::Syntax),
                     }
                 }
                 _ => break,
             };
             if steps.len() >= DEPTH_MAX {
-                return Err(InvalidFilter);
+                return Err(InvalidFilter::Syntax);
             }
             steps.push(step);
         }
@@ -164,14 +164,14 @@ impl Parser<'_> {
                 self.tokens = rest;
                 Ok(())
             }
-            _ => Err(InvalidFilter),
+            _ => Err(InvalidFilter::Syntax),
         }
     }
 
     fn part(&mut self, part: Expression) -> Parsed {
         self.parts += 1;
         if self.parts > PARTS_MAX {
-            return Err(InvalidFilter);
+            return Err(InvalidFilter::Syntax);
         }
         Ok(part)
     }

@@ -1,17 +1,15 @@
 //! Values that the parts of an expression come to.
 
-use std::borrow::Cow;
-
 use serde_json::Value as Json;
 
 /// What a part of an expression comes to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Value<'m> {
     /// It is not there, or cannot be computed.
     Missing,
     Truth(bool),
     Number(f64),
-    Text(Cow<'m, str>),
+    Text(&'m str),
     /// An array, an object, or null.
     Other(&'m Json),
 }
@@ -21,24 +19,33 @@ impl<'m> Value<'m> {
         match json {
             Json::Bool(truth) => Self::Truth(*truth),
             Json::Number(number) => number.as_f64().map_or(Self::Missing, Self::Number),
-            Json::String(text) => Self::Text(text.into()),
+            Json::String(text) => Self::Text(text),
             other => Self::Other(other),
         }
     }
 
-    pub(super) fn is_true(&self) -> bool {
+    pub(super) fn is_true(self) -> bool {
         matches!(self, Self::Truth(true))
     }
 
-    pub(super) fn number(&self) -> Option<f64> {
+    pub(super) fn number(self) -> Option<f64> {
         match self {
-            Self::Number(number) => Some(*number),
+            Self::Number(number) => Some(number),
             _ => None,
         }
     }
 
+    /// How long it is: bytes of a text, elements of an array.
+    pub(super) fn len(self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Other(Json::Array(elements)) => elements.len(),
+            _ => 1,
+        }
+    }
+
     /// None for values that cannot be compared.
-    pub(super) fn equals(&self, other: &Self) -> Option<bool> {
+    pub(super) fn equals(self, other: Self) -> Option<bool> {
         match (self, other) {
             (Self::Truth(a), Self::Truth(b)) => Some(a == b),
             (Self::Number(a), Self::Number(b)) => Some(a == b),
@@ -48,38 +55,13 @@ impl<'m> Value<'m> {
     }
 
     /// A text with a part that is another text, or an array with an element that equals.
-    pub(super) fn contains(&self, other: &Self) -> bool {
+    pub(super) fn contains(self, other: Self) -> bool {
         match (self, other) {
-            (Self::Text(text), Self::Text(part)) => text.contains(&**part),
+            (Self::Text(text), Self::Text(part)) => text.contains(part),
             (Self::Other(Json::Array(elements)), element) => elements
                 .iter()
                 .any(|candidate| Value::of(candidate).equals(element) == Some(true)),
             _ => false,
         }
-    }
-
-    /// A text that a pattern matches, in upper or lower case: `*` and `%` stand for anything.
-    pub(super) fn is_like(&self, pattern: &Self) -> bool {
-        let (Self::Text(text), Self::Text(pattern)) = (self, pattern) else {
-            return false;
-        };
-        let (text, pattern) = (text.to_lowercase(), pattern.to_lowercase());
-        let mut parts = pattern.split(['*', '%']);
-        let first = parts.next().unwrap_or_default();
-        let Some(mut rest) = text.strip_prefix(first) else {
-            return false;
-        };
-        let Some(last) = parts.next_back() else {
-            // No wildcard: it must be the whole text.
-            return rest.is_empty();
-        };
-        // Each part is looked for once, as early as possible: what follows then has the most room.
-        for part in parts {
-            let Some(at) = rest.find(part) else {
-                return false;
-            };
-            rest = &rest[at + part.len()..];
-        }
-        rest.ends_with(last)
     }
 }

@@ -64,13 +64,7 @@ impl Entry {
     pub(super) fn bytes(&self) -> usize {
         OVERHEAD
             + match &self.content {
-                Content::Publication(publication) => {
-                    let meta = publication
-                        .meta
-                        .as_ref()
-                        .map_or(0, |meta| meta.as_str().len());
-                    publication.payload.len() + meta
-                }
+                Content::Publication(publication) => publication.bytes(),
                 Content::Interval(event) => event.len(),
             }
     }

@@ -24,6 +24,9 @@ use crate::{
     subscribe_set::{Location, SubscribeSet},
 };
 
+/// Entries that a read has in its hands before it leaves out those that are for the next answer.
+const FOUND_MAX: usize = 8 * MESSAGES_MAX;
+
 /// Everything that was published for a while, by channel.
 pub(super) struct StreamTable {
     bounds: Bounds,
@@ -81,6 +84,22 @@ impl Lane {
         // Whoever names the very timetoken of a late one knows it.
         let entries = self.entries.range(first..);
         entries.filter(move |entry| entry.timetoken != cursor)
+    }
+}
+
+/// By order, and of the same one the name that comes first.
+fn sort(found: &mut Vec<(Arc<Entry>, usize)>) {
+    found.sort_unstable_by_key(|(entry, index)| (entry.order, *index));
+    found.dedup_by_key(|(entry, _)| entry.order);
+}
+
+/// Keeps the oldest, one more than an answer holds, and says up to which order more may be among them.
+fn keep_oldest(found: &mut Vec<(Arc<Entry>, usize)>) -> u64 {
+    sort(found);
+    found.truncate(MESSAGES_MAX + 1);
+    match &found[..] {
+        [.., (last, _)] if found.len() > MESSAGES_MAX => last.order,
+        _ => u64::MAX,
     }
 }
 
@@ -268,6 +287,8 @@ impl StreamTable {
         let mut found = backfill;
         found.retain(|(entry, _)| entry.order <= self.horizon && !self.is_queued(entry));
         let mut gaps = Vec::new();
+        // What is behind this is for the next answer.
+        let mut last = u64::MAX;
         for (index, target) in subscribe_set.targets.iter().enumerate() {
             let lane = usize::from(target.presence);
             let mut take = |channel: &Channel| {
@@ -278,8 +299,12 @@ impl StreamTable {
                     gaps.push(Gap { scope, index });
                 }
                 if let Some(stream) = stream {
-                    let lane = &stream.lanes[lane];
-                    found.extend(lane.after(after).map(|entry| (entry.clone(), index)));
+                    let entries = stream.lanes[lane].after(after);
+                    let entries = entries.take_while(|entry| entry.order <= last);
+                    found.extend(entries.map(|entry| (entry.clone(), index)));
+                    if found.len() > FOUND_MAX {
+                        last = keep_oldest(&mut found);
+                    }
                 }
             };
             match &target.location {
@@ -300,9 +325,7 @@ impl StreamTable {
         if found.is_empty() {
             self.wait(subscribe_set, waiter);
         } else if subscribe_set.targets.len() > 1 || found.len() > MESSAGES_MAX {
-            // By order, and of the same one the name that comes first.
-            found.sort_unstable_by_key(|(entry, index)| (entry.order, *index));
-            found.dedup_by_key(|(entry, _)| entry.order);
+            sort(&mut found);
             if found.len() > MESSAGES_MAX {
                 found.truncate(MESSAGES_MAX);
                 // The next poll goes on behind these.
@@ -529,6 +552,40 @@ mod tests {
         assert_eq!((first.found.len(), second.found.len()), (100, 60));
         let orders = first.found.iter().chain(&second.found);
         assert!(orders.map(|(entry, _)| entry.order).is_sorted());
+    }
+
+    #[test]
+    fn a_read_of_many_full_channels_is_the_oldest_hundred_of_all() {
+        let (mut table, waiter) = (table(), Waiter::new());
+        table.bounds.bytes_max = 100 << 20;
+        let mut clock = 100_000;
+        for number in 1..=100 {
+            for channel in 0..50 {
+                let timetoken = 1000 * channel + number;
+                let name = format!("c{channel}");
+                let publication = publication(&name, number, timetoken.max(clock + 1));
+                clock = publication.position().timetoken.0;
+                arrive(&mut table, &publication, &mut clock);
+            }
+        }
+        // The last ones first, each twice.
+        let names = (0..50)
+            .rev()
+            .map(|channel| format!("c{channel},c{channel}"));
+        let all = subscribe_set(&names.collect::<Vec<_>>().join(","));
+        let mut cursor = 1;
+        let mut came = Vec::new();
+        loop {
+            let batch = table.read(&all, cursor, &waiter, Vec::new());
+            if batch.found.is_empty() {
+                break;
+            }
+            assert_eq!(batch.found.len(), 100);
+            came.extend(batch.found.iter().map(|(entry, _)| entry.order));
+            cursor = batch.cursor;
+        }
+        assert_eq!(came.len(), 5000);
+        assert!(came.windows(2).all(|two| two[0] < two[1]));
     }
 
     #[test]

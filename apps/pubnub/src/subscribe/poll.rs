@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{answer::write, members::Members};
 use crate::{
     call::Call,
-    filter::Filter,
+    filter::{Filter, Turns},
     history, reply,
     stream::{Entry, Streams, Waiter},
     subscribe_set::SubscribeSet,
@@ -19,7 +19,7 @@ pub(super) struct Poll<'p> {
     pub(super) call: &'p Call<'p>,
     pub(super) streams: &'p Streams,
     pub(super) set: &'p SubscribeSet,
-    pub(super) filter: Option<&'p Filter>,
+    pub(super) filter: Option<&'p Arc<Filter>>,
     pub(super) after: u64,
 }
 
@@ -45,9 +45,9 @@ impl Poll<'_> {
                 batch = streams.read_with(set, after, &waiting.waiter, backfill);
             }
             let came = !batch.found.is_empty();
-            if let Some(filter) = self.filter {
-                let wanted = |entry: &Entry| entry.message().is_none_or(|m| filter.wants(m));
-                batch.found.retain(|(entry, _)| wanted(entry));
+            if let Some(filter) = self.filter.filter(|_| came) {
+                // Boxed, so that a poll that is held does not carry room for it.
+                Box::pin(keep_wanted(filter, &context.turns, &mut batch.found)).await;
             }
             let is_over = is_last || context.is_stopping();
             if !batch.found.is_empty() || is_over {
@@ -56,7 +56,8 @@ impl Poll<'_> {
             }
             after = batch.cursor;
             if came {
-                // None of it is wanted: look again, behind it.
+                // None of it is wanted: look again, behind it, when others have had their turn.
+                tokio::task::yield_now().await;
                 continue;
             }
             let until = members.later().map_or(end, |later| later.min(end));
@@ -66,6 +67,21 @@ impl Poll<'_> {
             }
         }
     }
+}
+
+/// Leaves out the messages that a filter does not want.
+async fn keep_wanted(filter: &Arc<Filter>, turns: &Turns, found: &mut Vec<(Arc<Entry>, usize)>) {
+    let mut wanted = Vec::new();
+    for (entry, by) in found.drain(..) {
+        let is_wanted = match entry.message() {
+            Some(message) => filter.wants(entry.order, message, turns).await,
+            None => true,
+        };
+        if is_wanted {
+            wanted.push((entry, by));
+        }
+    }
+    *found = wanted;
 }
 
 /// A poll that waits; when the client goes away it does not any more.

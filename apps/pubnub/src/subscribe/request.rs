@@ -1,6 +1,6 @@
 //! The request of a subscribe: what it names, from which cursor on, and what it says of its client.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     call::Call,
@@ -12,6 +12,7 @@ use crate::{
 };
 
 const FILTER_PROBLEM: &str = "Filter syntax error";
+const TOO_DEAR: &str = "The filter looks for too much in every message: use fewer LIKE and CONTAINS, with fewer wildcards.";
 
 /// What a subscribe asks for.
 pub(crate) struct SubscribeRequest {
@@ -21,7 +22,7 @@ pub(crate) struct SubscribeRequest {
     /// How long the client wants to count as present.
     pub(super) timeout: Option<Duration>,
     pub(super) states: States,
-    pub(super) filter: Option<Filter>,
+    pub(super) filter: Option<Arc<Filter>>,
 }
 
 impl SubscribeRequest {
@@ -46,8 +47,15 @@ impl SubscribeRequest {
         let states = States::parse(query).map_err(bad)?;
         let filter = match value("filter-expr", FILTER_PROBLEM)? {
             Some(text) if !text.is_empty() => {
-                let filter = Filter::parse(&text);
-                Some(filter.map_err(|InvalidFilter| bad(FILTER_PROBLEM))?)
+                let filter = call.context.filters.get(&text);
+                Some(filter.map_err(|error| match error {
+                    InvalidFilter::Syntax => bad(FILTER_PROBLEM),
+                    InvalidFilter::TooDear => {
+                        let counters = call.space().runtime().counters();
+                        counters.of("pubnub", "filter too dear").add();
+                        bad(TOO_DEAR)
+                    }
+                })?)
             }
             _ => None,
         };

@@ -123,6 +123,6 @@ impl Encoder for Simple {
 
 /// True for bytes that are a protobuf `Any`.
 fn is_protobuf(publication: &Publication) -> bool {
-    let meta = publication.meta.as_ref().and_then(DeliveryMeta::read);
+    let meta = publication.properties.as_ref().and_then(DeliveryMeta::read);
     matches!(publication.payload, Payload::Binary(_)) && meta.is_some_and(|meta| meta.is_protobuf)
 }

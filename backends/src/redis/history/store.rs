@@ -256,7 +256,7 @@ impl History for RedisHistory {
                 let Some(publication) = publication(fields, now) else {
                     continue;
                 };
-                bytes += publication.payload.len();
+                bytes += publication.bytes();
                 let full = page.entries.len() >= query.limit;
                 if full || (bytes > Page::BYTES_MAX && !page.entries.is_empty()) {
                     page.more = true;

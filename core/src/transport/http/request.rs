@@ -9,7 +9,10 @@ use http::{HeaderMap, Method, header};
 use hyper::upgrade::OnUpgrade;
 use warp::{Filter, Rejection};
 
-use crate::authentication::Credentials;
+use crate::{
+    authentication::Credentials,
+    memory::{Draw, Held},
+};
 
 /// Bytes of a body that is too long which are read and thrown away before the answer, so that a client
 /// that writes everything before it reads gets to see the answer.
@@ -89,6 +92,9 @@ pub enum BodyError {
     /// It did not arrive in time.
     #[error("the body did not arrive in time")]
     TimedOut,
+    /// The server holds as much as its memory budget allows.
+    #[error("the server has no room for the body now; try again later")]
+    NoRoom,
     /// The connection broke.
     #[error("the body did not arrive whole")]
     Broken,
@@ -124,6 +130,8 @@ impl Body {
         let mut first = Bytes::new();
         let mut all = BytesMut::new();
         let mut len = 0;
+        // The first piece is in the buffer of the connection.
+        let mut draw = Draw::new(Held::Requests);
         while let Some(chunk) = stream.next().await {
             let chunk = chunk.map_err(|_| BodyError::Broken)?;
             len += chunk.len();
@@ -140,6 +148,9 @@ impl Body {
                     all.extend_from_slice(&first);
                 }
                 all.extend_from_slice(&chunk);
+                if !draw.resize(all.len()) {
+                    return Err(BodyError::NoRoom);
+                }
             }
         }
         match len {

@@ -31,6 +31,7 @@ use crate::{
         Socket,
         http::{Answer, Body, Request, head_rules},
     },
+    turn::Turn,
 };
 
 /// How it went on.
@@ -66,12 +67,14 @@ pub(in crate::transport::http) async fn serve(
         peer,
     };
     let mut idle = runtime.limits().header_timeout();
+    let mut turn = Turn::begin();
     loop {
-        match connection.next(responders, idle).await {
+        match turn.wait(connection.next(responders, idle)).await {
             Next::Request(responder, head) => {
-                if connection.answer(responder, head).await.is_err() {
+                if turn.wait(connection.answer(responder, head)).await.is_err() {
                     return Outcome::Ended;
                 }
+                turn.give_way().await;
             }
             Next::Other(due) => {
                 return Outcome::Other {
