@@ -7,11 +7,15 @@ use tokio_util::{
     sync::CancellationToken, task::TaskTracker, task::task_tracker::TaskTrackerToken,
 };
 
-use crate::{counters::Counters, delivery::Flusher, limits::Limits, memory, wheel::Wheel};
+use crate::{
+    counters::Counters, delivery::Flusher, limits::Limits, memory, net::TrustedProxies,
+    wheel::Wheel,
+};
 
 /// What all connections of a server share: limits, timers, the flusher, and the tasks that a stop waits for.
 pub struct Runtime {
     limits: Limits,
+    trusted_proxies: TrustedProxies,
     counters: Counters,
     flusher: Arc<Flusher>,
     wheel: Arc<Wheel>,
@@ -24,7 +28,7 @@ pub struct Runtime {
 
 impl Runtime {
     /// A runtime whose background tasks run on the current tokio runtime.
-    pub(crate) fn start(limits: Limits) -> Arc<Self> {
+    pub(crate) fn start(limits: Limits, trusted_proxies: TrustedProxies) -> Arc<Self> {
         memory::bound_process(limits.memory_bytes.bytes());
         let lanes = std::thread::available_parallelism().map_or(1, usize::from);
         // None at all would be TLS that is never served.
@@ -32,6 +36,7 @@ impl Runtime {
         let runtime = Arc::new(Self {
             handshakes: Semaphore::new(handshakes),
             limits,
+            trusted_proxies,
             counters: Counters::default(),
             flusher: Flusher::new(lanes),
             wheel: Arc::default(),
@@ -47,6 +52,11 @@ impl Runtime {
     /// The limits.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// Proxies that are believed when they say whom they speak for.
+    pub fn trusted_proxies(&self) -> &TrustedProxies {
+        &self.trusted_proxies
     }
 
     /// Counters of what was dropped, closed or refused.

@@ -22,6 +22,7 @@ fn server() -> TestServer {
             ..Limits::default()
         },
         options: SockJsOptions::default(),
+        ..Settings::default()
     })
 }
 
@@ -407,6 +408,7 @@ fn a_slow_reader_is_closed_and_nobody_else_notices() {
             ..Limits::default()
         },
         options: SockJsOptions::default(),
+        ..Settings::default()
     });
     let mut slow = connect(&server);
     let mut other = connect(&server);
@@ -489,6 +491,7 @@ fn a_peer_that_does_not_answer_pings_is_closed() {
     let server = TestServer::with(Settings {
         limits: Limits::default(),
         options: SockJsOptions::default().heartbeat_secs(1),
+        ..Settings::default()
     });
     let mut client = connect(&server);
     // Half-open: it reads, but nothing comes from it. Other pings may come before the close.

@@ -6,7 +6,7 @@ use crate::{
     counters::Counter,
     delivery::OutboxOptions,
     runtime::Runtime,
-    transport::{CloseReason, Framing},
+    transport::{CloseReason, Framing, http::AllowedOrigins},
 };
 
 /// How an endpoint speaks WebSocket.
@@ -16,6 +16,8 @@ pub struct WebSocketOptions {
     pub subprotocols: Vec<&'static str>,
     /// [`Framing::WebSocket`] or [`Framing::SockJsWebSocket`].
     pub framing: Framing,
+    /// Pages of which sites may open one. Default: [those that are near](AllowedOrigins::near).
+    pub allowed_origins: AllowedOrigins,
     /// Bytes of one message.
     pub message_bytes_max: usize,
     /// Control frames and empty fragments that may come in ten seconds.
@@ -40,6 +42,7 @@ impl WebSocketOptions {
         Self {
             subprotocols: Vec::new(),
             framing,
+            allowed_origins: AllowedOrigins::near(),
             message_bytes_max: limits.message_bytes_max,
             heartbeat_secs: 25,
             idle_frames_max: limits.idle_frames_max,
