@@ -1,6 +1,6 @@
 //! The runtime of a server, shared by all its connections: limits, timers, flusher, stop signals.
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{fmt, future::Future, hash::Hash, net::SocketAddr, sync::Arc};
 
 use tokio::sync::Semaphore;
 use tokio_util::{
@@ -8,7 +8,12 @@ use tokio_util::{
 };
 
 use crate::{
-    counters::Counters, delivery::Flusher, limits::Limits, memory, net::TrustedProxies,
+    counters::Counters,
+    delivery::Flusher,
+    limits::Limits,
+    memory,
+    net::TrustedProxies,
+    throttle::{LoginAttempt, NOT_JUDGED, Throttle, Throttled},
     wheel::Wheel,
 };
 
@@ -17,6 +22,7 @@ pub struct Runtime {
     limits: Limits,
     trusted_proxies: TrustedProxies,
     counters: Counters,
+    throttle: Throttle,
     flusher: Arc<Flusher>,
     wheel: Arc<Wheel>,
     tasks: TaskTracker,
@@ -35,6 +41,7 @@ impl Runtime {
         let handshakes = limits.tls_handshakes_max.clamp(1, Semaphore::MAX_PERMITS);
         let runtime = Arc::new(Self {
             handshakes: Semaphore::new(handshakes),
+            throttle: Throttle::new(limits.wrong_credentials_max),
             limits,
             trusted_proxies,
             counters: Counters::default(),
@@ -62,6 +69,36 @@ impl Runtime {
     /// Counters of what was dropped, closed or refused.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Begins to judge what an address shows to `app`, which is hashed: what can be guessed, such as a password or a key that
+    /// somebody chose. [`Space::authenticate`](crate::Space::authenticate) does by itself.
+    ///
+    /// # Errors
+    /// [`Throttled`] for what was not judged before, from an address that was wrong too often. It is counted.
+    pub fn login_attempt(
+        &self,
+        app: &'static str,
+        peer: Option<SocketAddr>,
+        shown: &impl Hash,
+    ) -> Result<LoginAttempt<'_>, Throttled> {
+        let attempt = self.throttle.attempt(peer, shown);
+        attempt.inspect_err(|_| self.counters.of(app, NOT_JUDGED).add())
+    }
+
+    /// Counts what an address has shown to `app` that was judged and is wrong: what cannot be guessed, such as a signature.
+    /// Whoever shows a right one gets in whatever others do.
+    ///
+    /// # Errors
+    /// [`Throttled`] when the address was wrong too often before.
+    pub fn wrong_credential(
+        &self,
+        app: &'static str,
+        peer: Option<SocketAddr>,
+        shown: &impl Hash,
+    ) -> Result<(), Throttled> {
+        self.login_attempt(app, peer, shown)
+            .map(LoginAttempt::wrong)
     }
 
     /// Writes what was enqueued.

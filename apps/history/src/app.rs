@@ -184,6 +184,9 @@ async fn authenticate(space: &Space, request: &Request) -> Result<Identity, Resp
             StatusCode::UNAUTHORIZED,
             "The credentials are missing or wrong.",
         )),
+        Err(cause @ AuthenticationError::Throttled(_)) => {
+            Err(error(StatusCode::TOO_MANY_REQUESTS, &format!("{cause}.")))
+        }
         Err(cause) => {
             let cause = &cause as &dyn std::error::Error;
             tracing::warn!(error = cause, "could not authenticate");

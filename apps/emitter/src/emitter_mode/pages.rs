@@ -1,6 +1,6 @@
 //! The pages of the Emitter protocol: a form that makes keys, who is there, and a sign of life.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
@@ -43,7 +43,7 @@ pub(crate) fn routes(
                     (Method::GET, "/health") => text(StatusCode::OK, "OK"),
                     (Method::GET, "/keygen") => page(""),
                     (Method::POST, "/keygen") => match body(&context, &mut request).await {
-                        Ok(form) => made(&context, &form),
+                        Ok(form) => made(&context, request.peer, &form),
                         Err(refused) => refused,
                     },
                     (Method::POST, "/presence") => match body(&context, &mut request).await {
@@ -86,7 +86,7 @@ fn page(answer: &str) -> Response {
 }
 
 /// The page with the key that a form asked for, or why there is none.
-fn made(context: &EmitterContext, form: &[u8]) -> Response {
+fn made(context: &EmitterContext, peer: Option<SocketAddr>, form: &[u8]) -> Response {
     let form = Form::read(form);
     let boxes = [
         ("sub", Permissions::READ),
@@ -102,17 +102,22 @@ fn made(context: &EmitterContext, form: &[u8]) -> Response {
         "" => Ok(0),
         digits => digits.parse(),
     };
-    let made = match ttl {
-        Ok(ttl_secs) => keygen::make(
+    let with = form.value("key");
+    let make = |ttl_secs| {
+        context.judge(peer, with, |keyring| keyring.read(with))?;
+        keygen::make(
             &context.keyring,
             &keygen::KeyRequest {
-                with: form.value("key"),
+                with,
                 channel: form.value("channel"),
                 permissions,
                 ttl_secs,
                 connection: None,
             },
-        ),
+        )
+    };
+    let made = match ttl {
+        Ok(ttl_secs) => make(ttl_secs),
         Err(_) => Err(Fault::bad("The seconds are not a number.")),
     };
     page(&match made {

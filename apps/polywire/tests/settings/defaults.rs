@@ -43,6 +43,7 @@ pub(crate) fn of(config: &Config, name: &str) -> Option<String> {
         "limits.outbound_stall_secs" => limits.outbound_stall_secs.to_string(),
         "limits.memory_bytes" => limits.memory_bytes.to_string(),
         "limits.header_secs" => limits.header_secs.to_string(),
+        "limits.wrong_credentials_max" => limits.wrong_credentials_max.to_string(),
         "limits.tls_handshakes_max" => limits.tls_handshakes_max.to_string(),
         "limits.body_secs" => limits.body_secs.to_string(),
         "limits.keep_alive_secs" => limits.keep_alive_secs.to_string(),

@@ -144,6 +144,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain("limits.outbound_stall_secs"),
     plain("limits.memory_bytes"),
     plain("limits.header_secs"),
+    plain("limits.wrong_credentials_max"),
     plain("limits.tls_handshakes_max"),
     plain("limits.body_secs"),
     plain("limits.keep_alive_secs"),
