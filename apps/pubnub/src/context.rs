@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     access::{Access, Caller},
     filter::{Filters, Turns},
+    held_polls::HeldPolls,
     keys::{KeySet, KeySets},
     query::Query,
     recent::Recent,
@@ -32,6 +33,7 @@ pub(crate) struct Context {
     /// The filters of polls that are held, and the turns in which they are evaluated.
     pub(crate) filters: Filters,
     pub(crate) turns: Turns,
+    pub(crate) held_polls: HeldPolls,
     streams: Arc<Streams>,
     begun: OnceCell<()>,
     stop: CancellationToken,
@@ -50,11 +52,12 @@ impl Context {
         };
         Arc::new(Self {
             space: space.clone(),
-            keys: KeySets::new(key_sets),
+            keys: KeySets::new(key_sets).bound_members(space.limits().members_max),
             access: Access::new(space, &settings),
             registries: Registries::default(),
             filters: Filters::default(),
             turns: Turns::default(),
+            held_polls: HeldPolls::new(&settings, space.runtime().counters()),
             streams: Streams::new(space, bounds),
             settings,
             leaves: Recent::default(),
