@@ -8,6 +8,7 @@ mod error;
 mod follow;
 mod line;
 mod query;
+mod reading;
 mod settings;
 mod time;
 

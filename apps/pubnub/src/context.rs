@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     access::{Access, Caller},
     filter::{Filters, Turns},
+    held_polls::HeldPolls,
     keys::{KeySet, KeySets},
     query::Query,
     recent::Recent,
@@ -37,6 +38,7 @@ pub(crate) struct Context {
     /// The filters of polls that are held, and the turns in which they are evaluated.
     pub(crate) filters: Filters,
     pub(crate) turns: Turns,
+    pub(crate) held_polls: HeldPolls,
     streams: Arc<Streams>,
     begun: OnceCell<()>,
     stop: CancellationToken,
@@ -62,12 +64,13 @@ impl Context {
         };
         Arc::new(Self {
             space: space.clone(),
-            keys,
+            keys: keys.bound_members(space.limits().members_max),
             origins: origins.or_listed(settings.allowed_origins.as_deref()),
             access: Access::new(space, &settings),
             registries: Registries::default(),
             filters: Filters::default(),
             turns: Turns::default(),
+            held_polls: HeldPolls::new(&settings, space.runtime().counters()),
             streams: Streams::new(space, bounds),
             settings,
             leaves: Recent::default(),

@@ -22,10 +22,11 @@ fn what_is_held_for_clients_stays_within_the_budget() {
         .env("POLYWIRE_LIMITS__MEMORY_BYTES", &BUDGET.to_string())
         .env("POLYWIRE_APPS__WEBPUBSUB__ACCESS_KEY", AZURE_KEY)
         .start();
-    fill_history(server.address);
+    let address = server.address;
+    fill_history(address);
     let attackers: Vec<_> = fills()
         .iter()
-        .map(|fill| fill.start(server.address, ATTACKERS))
+        .map(|fill| fill.start(address, ATTACKERS))
         .collect();
     let start = Instant::now();
     let mut peak = 0;
@@ -42,7 +43,7 @@ fn what_is_held_for_clients_stays_within_the_budget() {
     assert!(peak < BUDGET / 10 * 11, "it took {} MiB", peak / MIB);
     // And everybody is served again.
     eventually("there is room again", SOON, || {
-        let served = std::panic::catch_unwind(|| canaries(server.address));
+        let served = std::panic::catch_unwind(|| canaries(address));
         served
             .ok()
             .map(|mut all| all.iter_mut().for_each(|canary| canary.round_trip()))

@@ -51,7 +51,8 @@ pub(super) struct StreamTable {
 struct Stream {
     /// Messages, and presence.
     lanes: [Lane; 2],
-    interval: Option<Interval>,
+    /// Boxed: few have one.
+    interval: Option<Box<Interval>>,
 }
 
 /// The messages of a channel, or its presence.
