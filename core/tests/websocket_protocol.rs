@@ -467,6 +467,7 @@ fn a_message_that_dribbles_is_given_up() {
     let server = TestServer::with(Settings {
         limits,
         options: SockJsOptions::default().heartbeat_secs(1),
+        ..Settings::default()
     });
     let mut client = connect(&server);
     client.write(&frame(0x01, b"x"));
