@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
-use polywire_core::{Counter, Counters};
+use polywire_core::{Counter, Counters, Draw, Held};
 
 use crate::{settings::Parameters, subscribe_set::SubscribeSet};
 
@@ -17,12 +17,12 @@ const NAME_BYTES: usize = 768;
 pub(crate) struct HeldPolls {
     all_max: usize,
     per_address_max: usize,
-    held: Mutex<Held>,
+    held: Mutex<HeldByAll>,
     refused: Arc<Counter>,
 }
 
 #[derive(Default)]
-struct Held {
+struct HeldByAll {
     all: usize,
     by_address: HashMap<IpAddr, usize, RandomState>,
 }
@@ -32,6 +32,8 @@ pub(crate) struct HeldBytes<'h> {
     polls: &'h HeldPolls,
     address: Option<IpAddr>,
     bytes: usize,
+    /// The same bytes, of the memory budget.
+    _draw: Draw,
 }
 
 impl HeldPolls {
@@ -64,6 +66,10 @@ impl HeldPolls {
             self.refused.add();
             return None;
         }
+        let Some(draw) = Draw::of(Held::Requests, bytes) else {
+            self.refused.add();
+            return None;
+        };
         held.all += bytes;
         if let Some(address) = address {
             held.by_address.insert(address, own + bytes);
@@ -72,6 +78,7 @@ impl HeldPolls {
             polls: self,
             address,
             bytes,
+            _draw: draw,
         })
     }
 }

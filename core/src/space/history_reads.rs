@@ -21,6 +21,7 @@ use crate::{
     counters::{Counter, Counters},
     dispatcher::{Origin, Refusal, RefusalKind},
     limits::Limits,
+    memory::{Draw, Held},
 };
 
 /// How long a read waits for others to end.
@@ -147,6 +148,8 @@ pub struct HistoryRead {
 #[must_use]
 pub struct HeldBytes {
     units: Vec<OwnedSemaphorePermit>,
+    /// The same bytes, of the memory budget.
+    draws: Vec<Draw>,
     /// Kept, so that its address has one share.
     _own: Option<Arc<Share>>,
 }
@@ -178,6 +181,8 @@ impl HistoryRead {
             };
             taken.push(permit);
         }
+        let draw = Draw::of(Held::Answers, bytes).ok_or_else(|| self.reads.refuse())?;
+        self.held.draws.push(draw);
         self.held.units.extend(taken);
         Ok(())
     }
@@ -186,6 +191,7 @@ impl HistoryRead {
     pub fn end(self) -> HeldBytes {
         HeldBytes {
             units: self.held.units,
+            draws: self.held.draws,
             _own: self.own,
         }
     }
