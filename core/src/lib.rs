@@ -58,6 +58,7 @@ pub use self::{
     limits::Limits,
     log_limiter::LogLimiter,
     memory::{Draw, Held, held_bytes},
+    net::TrustedProxies,
     pattern::{InvalidPattern, Level, Pattern},
     persistence::{
         Annotation, Continuation, Durability, DurabilitySetting, History, HistoryError, Order,

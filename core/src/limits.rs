@@ -22,6 +22,21 @@ pub struct Limits {
     /// Members of all channels on all nodes, where a client on two channels counts twice; a client above that is served
     /// and does not count as present. Default 1,000,000.
     pub members_max: usize,
+    /// Members that one connection makes, on this node; also of requests without a session, such as PubNub's. A client above
+    /// that is served and does not count as present. Default 10,000.
+    pub members_per_connection_max: usize,
+    /// Members that the connections from one address make, on this node. Default 250,000.
+    pub members_per_address_max: usize,
+    /// Reads of history that may be under way for clients; one more waits for its turn a few seconds, and is then answered
+    /// that it should come again. Default 32.
+    pub history_reads_max: usize,
+    /// Those for clients of one address. Default 8.
+    pub history_reads_per_address_max: usize,
+    /// Bytes of history that may be in memory until clients have taken them; what has no room waits as above. Default
+    /// 256 MiB.
+    pub history_bytes_max: usize,
+    /// Those for clients of one address. Default 64 MiB.
+    pub history_bytes_per_address_max: usize,
     /// Connections of the process; one more is closed at once. Default 100,000.
     pub connections_max: usize,
     /// Connections from one address; one more is closed at once. Default 50,000.
@@ -45,7 +60,7 @@ pub struct Limits {
     /// TLS handshakes that may be under way; one more waits for its turn, and is closed when that does not come within
     /// [`header_secs`](Self::header_secs). Default 4096.
     pub tls_handshakes_max: usize,
-    /// Seconds in which the body of a request must be complete, and a packet of MQTT or a line of kn-sock that has begun.
+    /// Seconds in which the body of a request must be complete, and a message of a WebSocket, a packet of MQTT or a line of kn-sock that has begun.
     /// Default 30.
     pub body_secs: u64,
     /// Seconds that an HTTP connection may wait for its next request. Default 75.
@@ -59,6 +74,12 @@ impl Default for Limits {
             name_bytes_max: 1024,
             channels_per_connection_max: 1024,
             members_max: 1_000_000,
+            members_per_connection_max: 10_000,
+            members_per_address_max: 250_000,
+            history_reads_max: 32,
+            history_reads_per_address_max: 8,
+            history_bytes_max: 256 << 20,
+            history_bytes_per_address_max: 64 << 20,
             connections_max: 100_000,
             connections_per_address_max: 50_000,
             outbound_bytes_max: 4 << 20,
@@ -84,6 +105,21 @@ impl Settings for Limits {
                 self.channels_per_connection_max == 0,
             ),
             ("members_max", self.members_max == 0),
+            (
+                "members_per_connection_max",
+                self.members_per_connection_max == 0,
+            ),
+            ("members_per_address_max", self.members_per_address_max == 0),
+            ("history_reads_max", self.history_reads_max == 0),
+            (
+                "history_reads_per_address_max",
+                self.history_reads_per_address_max == 0,
+            ),
+            ("history_bytes_max", self.history_bytes_max == 0),
+            (
+                "history_bytes_per_address_max",
+                self.history_bytes_per_address_max == 0,
+            ),
             ("connections_max", self.connections_max == 0),
             (
                 "connections_per_address_max",

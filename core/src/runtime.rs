@@ -12,6 +12,7 @@ use crate::{
     delivery::Flusher,
     limits::Limits,
     memory,
+    net::TrustedProxies,
     throttle::{LoginAttempt, NOT_JUDGED, Throttle, Throttled},
     wheel::Wheel,
 };
@@ -19,6 +20,7 @@ use crate::{
 /// What all connections of a server share: limits, timers, the flusher, and the tasks that a stop waits for.
 pub struct Runtime {
     limits: Limits,
+    trusted_proxies: TrustedProxies,
     counters: Counters,
     throttle: Throttle,
     flusher: Arc<Flusher>,
@@ -32,7 +34,7 @@ pub struct Runtime {
 
 impl Runtime {
     /// A runtime whose background tasks run on the current tokio runtime.
-    pub(crate) fn start(limits: Limits) -> Arc<Self> {
+    pub(crate) fn start(limits: Limits, trusted_proxies: TrustedProxies) -> Arc<Self> {
         memory::bound_process(limits.memory_bytes.bytes());
         let lanes = std::thread::available_parallelism().map_or(1, usize::from);
         // None at all would be TLS that is never served.
@@ -41,6 +43,7 @@ impl Runtime {
             handshakes: Semaphore::new(handshakes),
             throttle: Throttle::new(limits.wrong_credentials_max),
             limits,
+            trusted_proxies,
             counters: Counters::default(),
             flusher: Flusher::new(lanes),
             wheel: Arc::default(),
@@ -56,6 +59,11 @@ impl Runtime {
     /// The limits.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// Proxies that are believed when they say whom they speak for.
+    pub fn trusted_proxies(&self) -> &TrustedProxies {
+        &self.trusted_proxies
     }
 
     /// Counters of what was dropped, closed or refused.

@@ -112,7 +112,12 @@ impl Server {
         let payload = Payload::json(JsonText::of(message).unwrap());
         let origin = Origin::new("test", Identity::unrestricted());
         let published = self.space.publish(&origin, Draft::new(channel, payload));
-        self.runtime.block_on(published).unwrap();
+        self.block_on(published).unwrap();
+    }
+
+    /// Does something on its runtime.
+    pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
     }
 
     /// Asks it to stop. Dropping it waits until it has.

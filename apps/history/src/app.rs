@@ -9,8 +9,9 @@ use percent_encoding::percent_decode_str;
 use polywire_core::{
     App, AuthenticationError, Channel, Composition, ConnectionId, FromSettings, HistoryError,
     Identity, Listening, Origin, Permissions, Query, RefusalKind, Space, Span, Target, Timetoken,
-    http::{Request, Response, request_under, stream as streamed},
+    http::{AllowedOrigins, Request, Response, request_under, stream as streamed},
     settings::Problem,
+    space::Replay,
 };
 use warp::{Filter, filters::BoxedFilter};
 
@@ -18,14 +19,14 @@ use crate::{
     error::{error, error_line},
     follow::Lines,
     query::{From, Wanted},
+    reading::{FIRST_PAGE, NotRead, in_turn, rest},
+    settings::HistoryApiSettings,
 };
 
 const NAME: &str = "history";
 const CHANNELS: &str = "/history/v1/channels/";
-/// Publications that are read at once.
-const PAGE: usize = 200;
-const NOT_KEPT: &str =
-    "No history is kept: start the server with --data-dir DIR, or with --persistence memory.";
+/// Publications that are read at once for a client that follows.
+const REPLAY_PAGE: usize = 64;
 
 /// The app that reads history over HTTP.
 ///
@@ -37,14 +38,36 @@ const NOT_KEPT: &str =
 /// - `follow=true`: goes on with what is published from then on, without a seam, until the client leaves.
 ///
 /// An answer that breaks off ends with a line that has an `error` and nothing else.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct HistoryApi;
+#[derive(Debug, Clone)]
+pub struct HistoryApi {
+    origins: AllowedOrigins,
+}
+
+impl Default for HistoryApi {
+    fn default() -> Self {
+        Self {
+            origins: AllowedOrigins::near(),
+        }
+    }
+}
+
+impl HistoryApi {
+    /// Sets pages of which sites may read. Default: [those that are near](AllowedOrigins::near).
+    #[must_use]
+    pub fn allowed_origins(mut self, origins: AllowedOrigins) -> Self {
+        self.origins = origins;
+        self
+    }
+}
 
 impl FromSettings for HistoryApi {
-    type Settings = ();
+    type Settings = HistoryApiSettings;
 
-    fn from_settings((): &(), _: &Composition) -> Result<Self, Problem> {
-        Ok(Self)
+    fn from_settings(settings: &HistoryApiSettings, _: &Composition) -> Result<Self, Problem> {
+        let list = settings.allowed_origins.as_deref();
+        Ok(Self {
+            origins: AllowedOrigins::near().or_listed(list),
+        })
     }
 }
 
@@ -55,9 +78,9 @@ impl App for HistoryApi {
     }
 
     fn routes(&self, space: &Arc<Space>) -> BoxedFilter<(Response,)> {
-        let space = space.clone();
+        let (space, origins) = (space.clone(), Arc::new(self.origins.clone()));
         request_under("/history/v1")
-            .then(move |request: Request| answer(space.clone(), request))
+            .then(move |request: Request| answer(space.clone(), origins.clone(), request))
             .boxed()
     }
 
@@ -67,10 +90,14 @@ impl App for HistoryApi {
     }
 }
 
-async fn answer(space: Arc<Space>, request: Request) -> Response {
-    match read(&space, &request).await {
-        Ok(response) | Err(response) => response,
-    }
+async fn answer(space: Arc<Space>, origins: Arc<AllowedOrigins>, request: Request) -> Response {
+    let allowed = match origins.check(NAME, &request, space.runtime()) {
+        Ok(allowed) => allowed,
+        Err(foreign) => return error(StatusCode::FORBIDDEN, &foreign.to_string()),
+    };
+    let (Ok(mut response) | Err(mut response)) = read(&space, &request).await;
+    allowed.tell(response.headers_mut());
+    response
 }
 
 async fn read(space: &Arc<Space>, request: &Request) -> Result<Response, Response> {
@@ -97,14 +124,15 @@ async fn read(space: &Arc<Space>, request: &Request) -> Result<Response, Respons
         return Err(error(StatusCode::FORBIDDEN, message));
     }
     let target = Target::from(channel.clone());
-    let since = begin(space, &target, &wanted).await.map_err(not_read)?;
+    let origin = Origin::new(NAME, identity).peer(request.peer);
+    let since = begin(space, &origin, &target, &wanted).await;
+    let since = since.map_err(|why| why.answer())?;
     let bytes_max = space.limits().outbound_bytes_max;
     let connection = ConnectionId::next(space.hub().node());
     let (lines, receiver) = Lines::new(connection, bytes_max);
-    let origin = Origin::new(NAME, identity).peer(request.peer);
     if wanted.follow {
         let mut attachment = space.attach(origin, lines.clone());
-        let query = Query::new(Span::from(since..=Timetoken(u64::MAX)), PAGE);
+        let query = Query::new(Span::from(since..=Timetoken(u64::MAX)), REPLAY_PAGE);
         let subscribed = attachment.subscribe_with_history(channel, query).await;
         let (_, replay) = subscribed.map_err(|refusal| {
             let status = match refusal.kind {
@@ -118,7 +146,7 @@ async fn read(space: &Arc<Space>, request: &Request) -> Result<Response, Respons
         let stopping = runtime.stopping();
         runtime.spawn(async move {
             let ended = tokio::select! {
-                ended = follow(replay, &lines) => ended,
+                ended = follow(replay, attachment.origin(), &lines) => ended,
                 () = stopping.cancelled() => Some("The server stops; ask again from here.".to_owned()),
             };
             if let Some(why) = ended {
@@ -133,7 +161,7 @@ async fn read(space: &Arc<Space>, request: &Request) -> Result<Response, Respons
         let stopping = space.runtime().stopping();
         space.runtime().clone().spawn(async move {
             tokio::select! {
-                () = once(&space, &target, since, wanted.limit, &lines) => {}
+                () = once(&space, &origin, &target, since, wanted.limit, &lines) => {}
                 () = stopping.cancelled() => {}
             }
         });
@@ -171,87 +199,85 @@ async fn authenticate(space: &Space, request: &Request) -> Result<Identity, Resp
     }
 }
 
-fn not_read(cause: HistoryError) -> Response {
-    if let HistoryError::NotKept = cause {
-        return error(StatusCode::NOT_FOUND, NOT_KEPT);
-    }
-    log(&cause);
-    error(StatusCode::SERVICE_UNAVAILABLE, UNREADABLE)
-}
-
-fn log(cause: &HistoryError) {
-    let cause = cause as &dyn std::error::Error;
-    tracing::warn!(error = cause, "history could not be read");
-}
-
-const UNREADABLE: &str = "The history cannot be read now; try again later.";
-
 /// The timetoken of the first publication that is wanted.
-async fn begin(space: &Space, target: &Target, wanted: &Wanted) -> Result<Timetoken, HistoryError> {
-    let history = space.history().ok_or(HistoryError::NotKept)?;
+async fn begin(
+    space: &Space,
+    origin: &Origin,
+    target: &Target,
+    wanted: &Wanted,
+) -> Result<Timetoken, NotRead> {
+    let history = space
+        .history()
+        .ok_or(NotRead::Failed(HistoryError::NotKept))?;
     let mut left = match wanted.from {
         From::Since(since) => return Ok(since),
         From::Last(last) => last,
     };
     // What is published later is wanted too by whoever follows.
     let mut first = Timetoken(space.hub().clock().last().0.saturating_add(1));
-    let mut query = Some(Query::last(PAGE));
+    let mut query = Some(Query::last(FIRST_PAGE));
     while let (Some(mut next), true) = (query, left > 0) {
-        next.limit = usize::try_from(left).unwrap_or(PAGE).min(PAGE);
-        let page = history.read(target, &next).await?;
+        next.limit = next.limit.min(usize::try_from(left).unwrap_or(usize::MAX));
+        let read = async { history.read(target, &next).await.map(Some) };
+        let Some((page, _held)) = in_turn(space, origin, read).await? else {
+            break;
+        };
         left = left.saturating_sub(page.entries.len() as u64);
         if let Some(oldest) = page.entries.last() {
             first = oldest.publication.position().timetoken;
         }
-        query = page.rest(&next);
+        query = rest(&page, &next);
     }
     Ok(first)
 }
 
 /// Sends up to `limit` publications.
-async fn once(space: &Space, target: &Target, since: Timetoken, limit: u64, lines: &Lines) {
+async fn once(
+    space: &Space,
+    origin: &Origin,
+    target: &Target,
+    since: Timetoken,
+    limit: u64,
+    lines: &Lines,
+) {
+    let Some(history) = space.history() else {
+        return;
+    };
     let mut left = limit;
-    let mut query = Some(Query::new(Span::from(since..=Timetoken(u64::MAX)), PAGE));
+    let span = Span::from(since..=Timetoken(u64::MAX));
+    let mut query = Some(Query::new(span, FIRST_PAGE));
     while let (Some(mut next), true) = (query, left > 0) {
-        next.limit = usize::try_from(left).unwrap_or(PAGE).min(PAGE);
-        let Some(history) = space.history() else {
+        next.limit = next.limit.min(usize::try_from(left).unwrap_or(usize::MAX));
+        let read = async { history.read(target, &next).await.map(Some) };
+        let (page, _held) = match in_turn(space, origin, read).await {
+            Ok(Some(read)) => read,
+            Ok(None) => return,
+            Err(why) => {
+                lines.send(error_line(&why.message())).await;
+                return;
+            }
+        };
+        if !lines.send_page(&page).await {
             return;
-        };
-        let page = match history.read(target, &next).await {
-            Ok(page) => page,
-            Err(cause) => {
-                log(&cause);
-                lines.send(error_line(UNREADABLE)).await;
-                return;
-            }
-        };
-        for stored in &page.entries {
-            if !lines.send_stored(stored).await {
-                return;
-            }
         }
         left = left.saturating_sub(page.entries.len() as u64);
-        query = page.rest(&next);
+        query = rest(&page, &next);
     }
 }
 
 /// Sends history and then what comes; says why it ended, where the client is to be told.
-async fn follow(replay: Option<polywire_core::space::Replay>, lines: &Lines) -> Option<String> {
+async fn follow(replay: Option<Replay>, origin: &Origin, lines: &Lines) -> Option<String> {
     let mut replay = replay?;
+    let space = replay.space().clone();
     loop {
-        match replay.next_page().await {
-            Ok(Some(page)) => {
-                for stored in &page.entries {
-                    if !lines.send_stored(stored).await {
-                        return None;
-                    }
+        match in_turn(&space, origin, replay.next_page()).await {
+            Ok(Some((page, _held))) => {
+                if !lines.send_page(&page).await {
+                    return None;
                 }
             }
             Ok(None) => break,
-            Err(cause) => {
-                log(&cause);
-                return Some(UNREADABLE.into());
-            }
+            Err(why) => return Some(why.message()),
         }
     }
     let too_slow = lines.ended().await;

@@ -7,7 +7,7 @@ use std::sync::{
 
 use bytes::Bytes;
 use polywire_core::{
-    ConnectionId, Publication, Stored,
+    ConnectionId, Page, Publication, Stored,
     delivery::{Fanout, Receiver},
 };
 use tokio::sync::{Notify, mpsc};
@@ -17,15 +17,28 @@ use crate::line::Line;
 /// Lines that may wait for the client.
 const LINES_MAX: usize = 1024;
 
+/// Bytes of stored publications that may wait for it: further ones are made when it has taken them.
+const STORED_BYTES_MAX: usize = 64 << 10;
+
 /// A line on its way out.
 pub(crate) struct Out {
     pub(crate) line: Bytes,
-    waiting: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
+}
+
+/// Bytes that wait for the client.
+#[derive(Default)]
+struct Waiting {
+    bytes: AtomicUsize,
+    fewer: Notify,
 }
 
 impl Drop for Out {
     fn drop(&mut self) {
-        self.waiting.fetch_sub(self.line.len(), Ordering::Relaxed);
+        self.waiting
+            .bytes
+            .fetch_sub(self.line.len(), Ordering::Relaxed);
+        self.waiting.fewer.notify_one();
     }
 }
 
@@ -34,7 +47,7 @@ impl Drop for Out {
 pub(crate) struct Lines {
     connection: ConnectionId,
     sender: mpsc::Sender<Out>,
-    waiting: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
     bytes_max: usize,
     broken: AtomicBool,
     breaks: Notify,
@@ -64,12 +77,22 @@ impl Lines {
         self.sender.send(out).await.is_ok()
     }
 
-    /// Sends a stored publication when there is room. False when the client is gone.
-    pub(crate) async fn send_stored(&self, stored: &Stored) -> bool {
-        match Line::write(stored) {
-            Some(line) => self.send(line).await,
-            None => true,
+    /// Sends a page as the client takes it. False when the client is gone.
+    pub(crate) async fn send_page(&self, page: &Page) -> bool {
+        for stored in &page.entries {
+            while self.waiting.bytes.load(Ordering::Relaxed) >= STORED_BYTES_MAX {
+                tokio::select! {
+                    () = self.waiting.fewer.notified() => {}
+                    () = self.sender.closed() => return false,
+                }
+            }
+            if let Some(line) = Line::write(stored)
+                && !self.send(line).await
+            {
+                return false;
+            }
         }
+        true
     }
 
     /// Waits until the client is gone, or was too slow; true for the latter.
@@ -83,7 +106,7 @@ impl Lines {
 
     fn out(&self, mut line: String) -> Out {
         line.push('\n');
-        self.waiting.fetch_add(line.len(), Ordering::Relaxed);
+        self.waiting.bytes.fetch_add(line.len(), Ordering::Relaxed);
         Out {
             line: line.into(),
             waiting: self.waiting.clone(),
@@ -98,7 +121,7 @@ impl Lines {
             return;
         };
         let out = self.out(line);
-        let too_much = self.waiting.load(Ordering::Relaxed) > self.bytes_max;
+        let too_much = self.waiting.bytes.load(Ordering::Relaxed) > self.bytes_max;
         if too_much || self.sender.try_send(out).is_err() {
             self.broken.store(true, Ordering::Release);
             self.breaks.notify_one();

@@ -8,7 +8,7 @@ use std::{
 };
 
 use polywire_core::{
-    AppRunner, Builder,
+    AppRunner, Builder, Identity, Limits, Origin,
     testkit::{AllowAll, LocalBackend},
 };
 use polywire_history::HistoryApi;
@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 fn composition() -> Builder {
     AppRunner::builder(LocalBackend::default())
         .authentication(AllowAll)
-        .app(HistoryApi)
+        .app(HistoryApi::default())
 }
 
 /// With messages kept in memory.
@@ -132,4 +132,35 @@ fn whoever_follows_gets_history_and_then_what_comes() {
     expect(1..350);
     publish(&server, "news", 350..360);
     expect(350..360);
+}
+
+/// What waits for others is bounded: a read that gets no room is told to come again, and nothing hangs.
+#[test]
+fn a_read_that_finds_no_room_is_told_to_come_again() {
+    let limits = Limits {
+        history_bytes_max: 4 << 10,
+        ..Limits::default()
+    };
+    let server = Server::start(kept(composition()).limits(limits));
+    publish(&server, "news", 0..10);
+    let elsewhere = Origin::new("test", Identity::anybody());
+    let held = server.block_on(async {
+        let mut read = server
+            .space()
+            .history_reads()
+            .begin(&elsewhere)
+            .await
+            .unwrap();
+        read.hold(4 << 10).await.unwrap();
+        read.end()
+    });
+    let busy = server.get("/history/v1/channels/news");
+    assert_eq!(busy.status, 503, "{busy:?}");
+    assert_eq!(
+        busy.json()["error"],
+        "Too much history is being read; try again in a few seconds."
+    );
+    drop(held);
+    let read = server.get("/history/v1/channels/news");
+    assert_eq!((read.status, read.text().lines().count()), (200, 10));
 }

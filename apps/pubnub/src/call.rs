@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use polywire_core::{Space, http::Request};
+use polywire_core::{Space, http::Request, space::MemberOwner};
 
 use crate::{
     access::Caller,
@@ -41,6 +41,14 @@ impl<'c> Call<'c> {
             query,
             request,
         })
+    }
+
+    /// On whose behalf its client is present.
+    pub(crate) fn member_owner(&self) -> MemberOwner {
+        MemberOwner {
+            tenant: self.set.tenant().cloned(),
+            ..MemberOwner::from(&self.caller.origin)
+        }
     }
 
     pub(crate) fn space(&self) -> &Arc<Space> {

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use polywire_core::http::{Answer, Request};
+use polywire_core::{
+    http::{Answer, Request},
+    space::RESERVED,
+};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -109,6 +112,13 @@ fn grant(secret: &str, body: &[u8]) -> Result<Answer, reply::Refused> {
         .unwrap_or_else(|| Json::Object(Default::default()));
     if !meta.is_object() {
         return Err(bad("Invalid meta: use a JSON object."));
+    }
+    let resources = &permissions.resources;
+    let mut named = resources.channels.keys().chain(resources.groups.keys());
+    if named.any(|name| name.starts_with(RESERVED)) {
+        return Err(bad(&format!(
+            "Names that begin with {RESERVED} are the server's own."
+        )));
     }
     let patterns = &permissions.patterns;
     let mut all = patterns.channels.keys().chain(patterns.groups.keys());

@@ -1,7 +1,7 @@
 //! Channel groups: listing them, and their channels; adding and removing.
 
 use http::{Method, StatusCode};
-use polywire_core::{Channel, http::Answer};
+use polywire_core::{Channel, http::Answer, space::RESERVED};
 
 use crate::{
     access::{Resource, bits},
@@ -52,7 +52,9 @@ pub(crate) async fn route(call: &Call<'_>, path: &[&str]) -> Result<Answer, repl
 }
 
 fn name(raw: &str) -> Result<String, reply::Refused> {
-    let name = decode(raw).filter(|name| !name.is_empty() && !name.contains('\0'));
+    let is_one =
+        |name: &str| !name.is_empty() && !name.contains('\0') && !name.starts_with(RESERVED);
+    let name = decode(raw).filter(|name| is_one(name));
     name.map(|name| name.into_owned())
         .ok_or_else(|| reply::bad_request(service::CHANNEL_GROUPS, "Invalid Channel Group"))
 }

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use polywire_core::Channel;
+use polywire_core::{Channel, space::Tenant};
 
 use crate::text::quote;
 
@@ -19,6 +19,9 @@ pub struct KeySet {
     quoted: String,
     secret: Option<String>,
     access_manager: bool,
+    delete_history: bool,
+    members_max: Option<usize>,
+    tenant: Option<Tenant>,
     namespace: String,
 }
 
@@ -32,6 +35,9 @@ impl KeySet {
             subscribe,
             secret: None,
             access_manager: false,
+            delete_history: false,
+            members_max: None,
+            tenant: None,
             namespace: String::new(),
         }
     }
@@ -48,6 +54,22 @@ impl KeySet {
     #[must_use]
     pub fn access_manager(mut self, on: bool) -> Self {
         self.access_manager = on;
+        self
+    }
+
+    /// Lets messages be deleted from history: by requests that are signed, or with a token that has the right to. Default:
+    /// nobody may.
+    #[must_use]
+    pub fn delete_history(mut self, on: bool) -> Self {
+        self.delete_history = on;
+        self
+    }
+
+    /// Sets how many members its channels have on a node, at most; see
+    /// [`KeySetSettings::members_max`](crate::KeySetSettings::members_max).
+    #[must_use]
+    pub fn members_max(mut self, members: impl Into<Option<usize>>) -> Self {
+        self.members_max = members.into();
         self
     }
 
@@ -71,6 +93,16 @@ impl KeySet {
     /// The subscribe key as JSON.
     pub(crate) fn quoted_subscribe_key(&self) -> &str {
         &self.quoted
+    }
+
+    /// True when messages may be deleted from history at all.
+    pub(crate) fn deletes_history(&self) -> bool {
+        self.delete_history
+    }
+
+    /// By whom its members are counted.
+    pub(crate) fn tenant(&self) -> Option<&Tenant> {
+        self.tenant.as_ref()
     }
 
     /// The name that a channel, or a group, of this tenant has in the space.
@@ -124,6 +156,18 @@ impl KeySets {
         self.is_demo
     }
 
+    /// Bounds the members of each, where there may be so many in all: several leave room for each other.
+    pub(crate) fn bound_members(mut self, all: usize) -> Self {
+        let shared = (self.sets.len() > 1).then_some(all.div_ceil(2));
+        for set in &mut self.sets {
+            set.tenant = set.members_max.or(shared).map(|members_max| Tenant {
+                name: set.subscribe.as_str().into(),
+                members_max,
+            });
+        }
+        self
+    }
+
     pub(crate) fn first(&self) -> &KeySet {
         // There is always one.
         &self.sets[0]
@@ -133,7 +177,7 @@ impl KeySets {
         self.sets.iter().find(|set| set.subscribe == subscribe_key)
     }
 
-    /// The channel of the space that a tenant means; none when it is empty, or another tenant's.
+    /// The channel of the space that a tenant means; none when it is empty, reserved, or another tenant's.
     pub(crate) fn channel(&self, set: &KeySet, name: &str) -> Option<Channel> {
         if set.namespace.is_empty() {
             let mut others = self.sets.iter().filter(|other| !other.namespace.is_empty());
@@ -144,7 +188,9 @@ impl KeySets {
         if name.is_empty() {
             return None;
         }
-        Channel::new(&set.qualify(name)).ok()
+        // Those that apps use among themselves are nobody's.
+        let channel = Channel::new(&set.qualify(name)).ok()?;
+        (!channel.is_reserved()).then_some(channel)
     }
 
     /// The tenant that a channel of the space belongs to.
@@ -160,6 +206,15 @@ impl KeySets {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reserved_names_are_nobodys() {
+        let keys = KeySets::new(vec![KeySet::new("p1", "s1"), KeySet::new("p2", "s2")]);
+        assert!(keys.channel(keys.first(), "$polywire/x").is_none());
+        assert!(keys.channel(keys.first(), "$polywire").is_some());
+        let second = keys.find("s2").unwrap();
+        assert!(keys.channel(second, "$polywire/x").is_some());
+    }
 
     #[test]
     fn tenants_do_not_reach_each_other() {

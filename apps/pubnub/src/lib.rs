@@ -24,6 +24,7 @@ mod context;
 mod filter;
 mod grant;
 mod groups;
+mod held_polls;
 mod history;
 mod keys;
 mod names;

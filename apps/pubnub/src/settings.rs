@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use polywire_core::settings::{Problem, Secret, Settings, text};
+use polywire_core::{
+    http::AllowedOrigins,
+    settings::{Problem, Secret, Settings, text},
+};
 use serde::Deserialize;
 
 use crate::keys::KeySet;
@@ -13,6 +16,9 @@ use crate::keys::KeySet;
 pub struct PubNubSettings {
     /// The tenants, see below. Default: one with the keys `demo` and `demo`, on loopback only.
     pub key_sets: Vec<KeySetSettings>,
+    /// Pages of which sites may use the app from a browser: origins such as `https://chat.example`, `same-origin`, `loopback`,
+    /// `null`, or `*` for all, see [origins](configuration.md#origins). Default `*` with key sets of your own; with the keys `demo`, `same-origin` and, for browsers on this machine, `loopback` and `null`.
+    pub allowed_origins: Option<Vec<String>>,
     /// Asks the authentication policy for every request, with the client's auth key: see [PubNub](protocols/pubnub.md).
     /// Default false.
     pub authenticate: bool,
@@ -26,6 +32,10 @@ pub struct PubNubSettings {
     pub queue_secs: u64,
     /// Clients that ask for what is not kept in memory any more get it from history, where there is one. Default true.
     pub catch_up: bool,
+    /// Bytes that polls hold which wait, for the channels that they name; one more is answered 429. Default 512 MiB.
+    pub held_bytes_max: usize,
+    /// Those of polls from one address. Default 128 MiB.
+    pub held_bytes_per_address_max: usize,
     /// Whether it is known who is there. Default true.
     pub presence: bool,
     /// Seconds that a client is present after its last sign of life, where it does not say how many. Default 300.
@@ -40,12 +50,15 @@ impl Default for PubNubSettings {
     fn default() -> Self {
         Self {
             key_sets: Vec::new(),
+            allowed_origins: None,
             authenticate: false,
             hold_secs: 280,
             message_bytes_max: 32 << 10,
             queue_bytes_max: 64 << 20,
             queue_secs: 1200,
             catch_up: true,
+            held_bytes_max: 512 << 20,
+            held_bytes_per_address_max: 128 << 20,
             presence: true,
             presence_timeout_secs: 300,
             presence_announce_max: 20,
@@ -70,6 +83,13 @@ pub struct KeySetSettings {
     /// Lets only those in who have an access token or sign with the secret key. Default false.
     #[serde(default)]
     pub access_manager: bool,
+    /// Lets messages be deleted from history, by requests that are signed or with a token that has `delete`. Default false.
+    #[serde(default)]
+    pub delete_history: bool,
+    /// Members on its channels, on this node; a client above that is served and does not count as present. Default: where there are
+    /// several key sets, half of `limits.members_max`.
+    #[serde(default)]
+    pub members_max: Option<usize>,
 }
 
 impl Settings for PubNubSettings {
@@ -79,9 +99,15 @@ impl Settings for PubNubSettings {
             ("message_bytes_max", self.message_bytes_max == 0),
             ("queue_bytes_max", self.queue_bytes_max == 0),
             ("queue_secs", self.queue_secs == 0),
+            ("held_bytes_max", self.held_bytes_max == 0),
+            (
+                "held_bytes_per_address_max",
+                self.held_bytes_per_address_max == 0,
+            ),
             ("presence_timeout_secs", self.presence_timeout_secs == 0),
             ("presence_interval_secs", self.presence_interval_secs == 0),
         ]);
+        problems.extend(AllowedOrigins::problem(self.allowed_origins.as_deref()));
         for (index, set) in self.key_sets.iter().enumerate() {
             let found = set.problems(&self.key_sets[..index]);
             let named = found
@@ -113,6 +139,10 @@ impl KeySetSettings {
             let message = "set secret_key too: without it nobody could grant access";
             problems.push(Problem::new("access_manager", message));
         }
+        problems.extend(Problem::zeros([(
+            "members_max",
+            self.members_max == Some(0),
+        )]));
         let is_same = |other: &Self| other.subscribe_key == self.subscribe_key;
         if before.iter().any(is_same) {
             let message = "another key set has the same";
@@ -125,7 +155,9 @@ impl KeySetSettings {
 impl From<&KeySetSettings> for KeySet {
     fn from(settings: &KeySetSettings) -> Self {
         let keys = Self::new(&settings.publish_key, &settings.subscribe_key)
-            .access_manager(settings.access_manager);
+            .access_manager(settings.access_manager)
+            .delete_history(settings.delete_history)
+            .members_max(settings.members_max);
         match &settings.secret_key {
             Some(secret) => keys.secret(secret.reveal()),
             None => keys,
@@ -136,6 +168,7 @@ impl From<&KeySetSettings> for KeySet {
 /// What can be set beside keys, in the units of the code.
 #[derive(Debug, Clone)]
 pub(crate) struct Parameters {
+    pub(crate) allowed_origins: Option<Vec<String>>,
     pub(crate) authenticate: bool,
     pub(crate) auth_name: String,
     pub(crate) hold: Duration,
@@ -143,6 +176,8 @@ pub(crate) struct Parameters {
     pub(crate) queue_age_max: Duration,
     pub(crate) message_bytes_max: usize,
     pub(crate) catch_up: bool,
+    pub(crate) held_bytes_max: usize,
+    pub(crate) held_bytes_per_address_max: usize,
     pub(crate) presence: bool,
     pub(crate) presence_timeout: Duration,
     pub(crate) announce_max: usize,
@@ -152,6 +187,7 @@ pub(crate) struct Parameters {
 impl From<&PubNubSettings> for Parameters {
     fn from(settings: &PubNubSettings) -> Self {
         Self {
+            allowed_origins: settings.allowed_origins.clone(),
             authenticate: settings.authenticate,
             auth_name: "api_key".into(),
             hold: Duration::from_secs(settings.hold_secs),
@@ -159,6 +195,8 @@ impl From<&PubNubSettings> for Parameters {
             queue_age_max: Duration::from_secs(settings.queue_secs),
             message_bytes_max: settings.message_bytes_max,
             catch_up: settings.catch_up,
+            held_bytes_max: settings.held_bytes_max,
+            held_bytes_per_address_max: settings.held_bytes_per_address_max,
             presence: settings.presence,
             presence_timeout: Duration::from_secs(settings.presence_timeout_secs),
             announce_max: settings.presence_announce_max,

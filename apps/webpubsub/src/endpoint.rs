@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use polywire_core::{
     Identity,
     delivery::{Link, OutboxOptions},
-    http::{Request, Response, text},
+    http::{AllowedOrigins, Request, Response, text},
     transport::{
         CloseReason, Endpoint, Framing, Handshake, SessionHandler,
         websocket::{WebSocketOptions, serve},
@@ -36,12 +36,15 @@ pub(crate) struct Sockets {
     reliable: Arc<WebSocketOptions>,
     spoken: Arc<WebSocketOptions>,
     simple: Arc<WebSocketOptions>,
+    /// Pages of which sites may connect without a token.
+    anonymous: AllowedOrigins,
 }
 
 impl Sockets {
-    pub(crate) fn new(broker: &Broker) -> Self {
+    pub(crate) fn new(broker: &Broker, origins: Option<&[String]>) -> Self {
         let runtime = broker.space.runtime();
         let mut options = WebSocketOptions::new(runtime, "webpubsub", Framing::WebSocket);
+        options.allowed_origins = AllowedOrigins::any().or_listed(origins);
         options.heartbeat_secs = PING_SECS;
         options.go_away = CloseReason::new(1012, "The server stops");
         let simple = Arc::new(options.clone());
@@ -57,6 +60,7 @@ impl Sockets {
             reliable: Arc::new(options),
             spoken,
             simple,
+            anonymous: AllowedOrigins::near().or_listed(origins),
         }
     }
 
@@ -182,6 +186,12 @@ async fn open(
             } else {
                 format!("{HUBS}{}", hub.as_str())
             };
+            if token.is_none() && broker.is_anonymous(&hub) {
+                // Nothing says who it is but where it is.
+                let runtime = broker.space.runtime();
+                let allowed = sockets.anonymous.check(NAME, request, runtime);
+                allowed.map_err(|foreign| foreign.response())?;
+            }
             let claims = match &token {
                 Some(token) => broker.keys.verify(token, &path),
                 None => broker.is_anonymous(&hub).then(Claims::default),

@@ -163,7 +163,7 @@ mod tests {
         fn new() -> Self {
             Self {
                 peers: Peers::new(NodeId(5)),
-                presence: Presence::new(100, None),
+                presence: Presence::default(),
                 nodes: Nodes::new(NodeId(5), false),
             }
         }

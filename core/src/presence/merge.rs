@@ -47,7 +47,7 @@ impl Presence {
 
     fn is_on(&self, node: NodeId, channel: &Channel, client: &ClientId, change: &PresenceChange) {
         let mut channels = self.shard(channel).lock();
-        let Some((entry, is_new)) = self.entry(&mut channels, channel, client) else {
+        let Some((entry, is_new)) = self.entry(&mut channels, channel, client, None) else {
             return;
         };
         if !entry.elsewhere.contains(&node) {
@@ -130,8 +130,18 @@ mod tests {
     use super::{super::changes::Changes, *};
     use crate::{
         JsonText,
-        presence::{Lease, Member},
+        counters::Counters,
+        limits::Limits,
+        presence::{Lease, Member, MemberOwner},
     };
+
+    fn presence(members_max: usize, changes: Option<Arc<Changes>>) -> Presence {
+        let limits = Limits {
+            members_max,
+            ..Limits::default()
+        };
+        Presence::new(&limits, &Counters::default(), changes)
+    }
 
     /// Two nodes that hear of each other when they are told to.
     struct Two {
@@ -142,7 +152,7 @@ mod tests {
     impl Two {
         fn new() -> Self {
             let changes = [Arc::new(Changes::default()), Arc::new(Changes::default())];
-            let table = |changes: &Arc<Changes>| Presence::new(100, Some(changes.clone()));
+            let table = |changes: &Arc<Changes>| presence(100, Some(changes.clone()));
             Self {
                 tables: [table(&changes[0]), table(&changes[1])],
                 changes,
@@ -181,11 +191,14 @@ mod tests {
     fn a_client_is_present_while_it_is_on_one_node() {
         let (two, (room, ann)) = (Two::new(), membership());
         let [left, right] = &two.tables;
-        assert!(left.join(&room, &ann));
+        assert!(left.join(&room, &ann, &MemberOwner::default()));
         assert_eq!(right.occupancy(&room), 0);
         two.exchange();
         assert_eq!(right.occupancy(&room), 1);
-        assert!(!right.join(&room, &ann), "it is no newcomer");
+        assert!(
+            !right.join(&room, &ann, &MemberOwner::default()),
+            "it is no newcomer"
+        );
         two.exchange();
         assert!(!left.leave(&room, &ann), "it is still on the other node");
         two.exchange();
@@ -199,9 +212,9 @@ mod tests {
     fn one_node_tells_when_both_were_left_at_once() {
         let (two, (room, ann)) = (Two::new(), membership());
         let [left, right] = &two.tables;
-        left.join(&room, &ann);
+        left.join(&room, &ann, &MemberOwner::default());
         two.exchange();
-        right.join(&room, &ann);
+        right.join(&room, &ann, &MemberOwner::default());
         two.exchange();
         assert!(!left.leave(&room, &ann) && !right.leave(&room, &ann));
         assert_eq!(two.exchange(), [(0, (room.clone(), ann))]);
@@ -212,9 +225,9 @@ mod tests {
     fn states_and_leaving_are_for_all_nodes() {
         let (two, (room, ann)) = (Two::new(), membership());
         let [left, right] = &two.tables;
-        left.touch(&room, &ann, lease());
+        left.touch(&room, &ann, lease(), &MemberOwner::default());
         two.exchange();
-        right.touch(&room, &ann, lease());
+        right.touch(&room, &ann, lease(), &MemberOwner::default());
         let state = JsonText::of("busy").unwrap();
         assert!(right.set_state(&room, &ann, Some(state.clone())));
         two.exchange();
@@ -233,9 +246,9 @@ mod tests {
         let (two, (room, ann)) = (Two::new(), membership());
         let [left, right] = &two.tables;
         let bob = ClientId::new("bob").unwrap();
-        left.join(&room, &ann);
-        left.join(&room, &bob);
-        right.join(&room, &bob);
+        left.join(&room, &ann, &MemberOwner::default());
+        left.join(&room, &bob, &MemberOwner::default());
+        right.join(&room, &bob, &MemberOwner::default());
         two.exchange();
         let everybody: Vec<_> = left.everybody_here().flatten().collect();
         assert_eq!(everybody.len(), 2);
@@ -247,14 +260,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_counted_is_not_present() {
-        let (table, (room, ann)) = (Presence::new(1, None), membership());
+        let (table, (room, ann)) = (presence(1, None), membership());
         let bob = ClientId::new("bob").unwrap();
-        assert!(table.join(&room, &ann));
-        assert!(!table.join(&room, &bob));
+        assert!(table.join(&room, &ann, &MemberOwner::default()));
+        assert!(!table.join(&room, &bob, &MemberOwner::default()));
         assert!(!table.leave(&room, &bob));
         assert!(table.remove(&room, &ann));
-        assert!(table.join(&room, &bob));
+        assert!(table.join(&room, &bob, &MemberOwner::default()));
         assert!(table.leave(&room, &bob));
-        assert!(table.join(&room, &ann));
+        assert!(table.join(&room, &ann, &MemberOwner::default()));
     }
 }

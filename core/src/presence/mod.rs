@@ -3,11 +3,14 @@
 mod change;
 mod changes;
 mod due;
+mod member_slots;
 mod merge;
+mod owner;
 mod present;
 
 #[cfg(test)]
 pub(crate) use self::change::ChangeKind;
+pub use self::owner::{MemberOwner, Tenant};
 pub(crate) use self::{
     change::PresenceChange,
     changes::{Changes, parts},
@@ -29,9 +32,16 @@ use parking_lot::Mutex;
 
 use self::{
     due::Due,
+    member_slots::MemberSlots,
     present::{PresenceEntry, Present},
 };
-use crate::{channel::Channel, identity::ClientId, publication::JsonText};
+use crate::{
+    channel::Channel,
+    counters::{Counter, Counters},
+    identity::ClientId,
+    limits::Limits,
+    publication::JsonText,
+};
 
 /// Clients that are present on channels of all nodes, with their state.
 ///
@@ -50,6 +60,10 @@ pub struct Presence {
     /// How many there are on all channels: a client on two channels counts twice.
     members: AtomicUsize,
     members_max: usize,
+    /// No room was left for it.
+    not_counted: Arc<Counter>,
+    /// How many each owner has on this node.
+    slots: Arc<MemberSlots>,
     /// For the other nodes, where there may be any.
     changes: Option<Arc<Changes>>,
 }
@@ -111,20 +125,28 @@ enum Expiry {
 
 impl Default for Presence {
     fn default() -> Self {
-        Self::new(usize::MAX, None)
+        let limits = Limits {
+            members_max: usize::MAX,
+            members_per_connection_max: usize::MAX,
+            members_per_address_max: usize::MAX,
+            ..Limits::default()
+        };
+        Self::new(&limits, &Counters::default(), None)
     }
 }
 
 impl Presence {
-    /// An empty table. A newcomer above `members_max` is not present; `changes` is told what other nodes should
-    /// know.
-    pub(crate) fn new(members_max: usize, changes: Option<Arc<Changes>>) -> Self {
+    /// An empty table. A newcomer above the bounds of the limits is not present; `changes` is told what other nodes
+    /// should know.
+    pub(crate) fn new(limits: &Limits, counters: &Counters, changes: Option<Arc<Changes>>) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| PresenceShard::default()).collect(),
             hasher: RandomState::default(),
             due: Due::default(),
             members: AtomicUsize::new(0),
-            members_max,
+            members_max: limits.members_max,
+            not_counted: counters.of("server", "not counted as present: limits.members_max"),
+            slots: MemberSlots::new(limits, counters),
             changes,
         }
     }
@@ -140,8 +162,8 @@ impl Presence {
     }
 
     /// A connection of `client` joined. True when the client was not present before.
-    pub fn join(&self, channel: &Channel, client: &ClientId) -> bool {
-        self.change(channel, client, |entry| entry.connections += 1) == Some(true)
+    pub fn join(&self, channel: &Channel, client: &ClientId, owner: &MemberOwner) -> bool {
+        self.change(channel, client, owner, |entry| entry.connections += 1) == Some(true)
     }
 
     /// A connection of `client` left. True when the client is not present any more.
@@ -158,10 +180,16 @@ impl Presence {
     }
 
     /// A sign of life of a client without a connection: it is present until a time has passed without another.
-    pub fn touch(&self, channel: &Channel, client: &ClientId, lease: Lease) -> TouchOutcome {
+    pub fn touch(
+        &self,
+        channel: &Channel,
+        client: &ClientId,
+        lease: Lease,
+        owner: &MemberOwner,
+    ) -> TouchOutcome {
         let now = Instant::now();
         let mut note = None;
-        let changed = self.change(channel, client, |entry| {
+        let changed = self.change(channel, client, owner, |entry| {
             let before = || entry.life.as_ref().map(|life| life.timeout);
             let timeout = lease.timeout.or_else(before).unwrap_or(lease.otherwise);
             note = entry.touch(now, timeout);
@@ -309,10 +337,11 @@ impl Presence {
         &self,
         channel: &Channel,
         client: &ClientId,
+        owner: &MemberOwner,
         change: impl FnOnce(&mut PresenceEntry),
     ) -> Option<bool> {
         let mut channels = self.shard(channel).lock();
-        let (entry, is_new) = self.entry(&mut channels, channel, client)?;
+        let (entry, is_new) = self.entry(&mut channels, channel, client, Some(owner))?;
         let was_here = entry.is_here();
         change(entry);
         entry.gave_way = false;
@@ -323,21 +352,36 @@ impl Presence {
         Some(is_new)
     }
 
-    /// The entry of a client, and whether it was made just now; `None` when there is no room for it.
+    /// The entry of a client, and whether it was made just now; `None` when there is no room for it. Without an owner
+    /// it is on another node.
     fn entry<'c>(
         &self,
         channels: &'c mut Channels,
         channel: &Channel,
         client: &ClientId,
+        owner: Option<&MemberOwner>,
     ) -> Option<(&'c mut PresenceEntry, bool)> {
         let known = channels.get_mut(channel);
         let is_new = known.is_none_or(|present| present.get_mut(client).is_none());
         if is_new && self.members.fetch_add(1, Ordering::Relaxed) >= self.members_max {
             self.members.fetch_sub(1, Ordering::Relaxed);
+            self.not_counted.add();
             return None;
         }
+        let mut slot = None;
+        if is_new && let Some(owner) = owner {
+            slot = self.slots.take(owner);
+            if slot.is_none() {
+                self.members.fetch_sub(1, Ordering::Relaxed);
+                return None;
+            }
+        }
         let present = channels.entry(channel.clone()).or_default();
-        Some((present.entry(client), is_new))
+        let entry = present.entry(client);
+        if is_new {
+            entry.slot = slot;
+        }
+        Some((entry, is_new))
     }
 
     /// A client is not on this node any more. True when it is on no other either, and so not present.
@@ -348,6 +392,7 @@ impl Presence {
         let is_last = match entry {
             Some(entry) if !entry.elsewhere.is_empty() => {
                 entry.gave_way = true;
+                entry.slot = None;
                 false
             }
             _ => self.take_out(channels, channel, client),
@@ -407,8 +452,8 @@ mod tests {
     #[test]
     fn a_client_is_present_while_one_connection_is() {
         let (presence, (room, ann)) = (Presence::default(), names());
-        assert!(presence.join(&room, &ann));
-        assert!(!presence.join(&room, &ann));
+        assert!(presence.join(&room, &ann, &MemberOwner::default()));
+        assert!(!presence.join(&room, &ann, &MemberOwner::default()));
         assert_eq!(presence.occupancy(&room), 1);
         let state = JsonText::of("busy").unwrap();
         assert!(presence.set_state(&room, &ann, Some(state.clone())));
@@ -431,8 +476,16 @@ mod tests {
     #[test]
     fn a_client_without_connections_times_out() {
         let (presence, (room, ann)) = (Presence::default(), names());
-        assert!(presence.touch(&room, &ann, lease(20)).is_new);
-        assert!(!presence.touch(&room, &ann, lease(30)).is_new);
+        assert!(
+            presence
+                .touch(&room, &ann, lease(20), &MemberOwner::default())
+                .is_new
+        );
+        assert!(
+            !presence
+                .touch(&room, &ann, lease(30), &MemberOwner::default())
+                .is_new
+        );
         let now = Instant::now();
         assert!(presence.expire(now + Duration::from_secs(25)).is_empty());
         assert_eq!(
@@ -447,7 +500,11 @@ mod tests {
         let (presence, (room, ann)) = (Presence::default(), names());
         presence.release(&room, &ann);
         assert_eq!(presence.channels(), []);
-        assert!(presence.touch(&room, &ann, held(20)).is_held);
+        assert!(
+            presence
+                .touch(&room, &ann, held(20), &MemberOwner::default())
+                .is_held
+        );
         assert_eq!(presence.channels_of(&ann), std::slice::from_ref(&room));
         assert!(presence.remove(&room, &ann));
         presence.release(&room, &ann);
@@ -458,8 +515,8 @@ mod tests {
     #[test]
     fn a_shorter_time_counts_at_once() {
         let (presence, (room, ann)) = (Presence::default(), names());
-        presence.touch(&room, &ann, lease(300));
-        presence.touch(&room, &ann, lease(2));
+        presence.touch(&room, &ann, lease(300), &MemberOwner::default());
+        presence.touch(&room, &ann, lease(2), &MemberOwner::default());
         let now = Instant::now();
         assert_eq!(
             presence.expire(now + Duration::from_secs(4)),
@@ -477,7 +534,7 @@ mod tests {
             is_held: false,
         };
         for (sign, counts) in [(as_before, 10), (lease(20), 20), (as_before, 20)] {
-            presence.touch(&room, &ann, sign);
+            presence.touch(&room, &ann, sign, &MemberOwner::default());
             let now = Instant::now();
             assert!(
                 presence
@@ -492,9 +549,9 @@ mod tests {
     #[test]
     fn a_request_under_way_outlasts_the_time() {
         let (presence, (room, ann)) = (Presence::default(), names());
-        presence.touch(&room, &ann, lease(5));
+        presence.touch(&room, &ann, lease(5), &MemberOwner::default());
         let (is_new, is_held) = (false, true);
-        let touched = presence.touch(&room, &ann, held(5));
+        let touched = presence.touch(&room, &ann, held(5), &MemberOwner::default());
         assert_eq!(touched, TouchOutcome { is_new, is_held });
         let now = Instant::now();
         assert_eq!(presence.expire(now + Duration::from_secs(7)), []);

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::member_slots::MemberSlot;
 use crate::{
     identity::{ClientId, NodeId},
     publication::JsonText,
@@ -43,6 +44,8 @@ pub(super) struct PresenceEntry {
     pub(super) life: Option<Box<Life>>,
     /// Boxed: few have one, and it is large.
     pub(super) state: Option<Box<JsonText>>,
+    /// Its place among those of its owner. Boxed: it is large, and who is on another node has none.
+    pub(super) slot: Option<Box<MemberSlot>>,
     /// Other nodes that the client is on.
     pub(super) elsewhere: Box<[NodeId]>,
     /// It was on this node and nobody was told that it left, since it was elsewhere.

@@ -4,14 +4,21 @@ use super::Space;
 use crate::{
     channel::Channel,
     identity::{ClientId, ConnectionId},
+    presence::MemberOwner,
     publication::{Draft, JsonText, Kind, Payload, PresenceAction, PresenceEvent, Retention},
 };
 
 impl Space {
     /// A connection of a client comes onto a channel: the client is present, with this state if there is one, and the
     /// members are told. The connection [exits](Self::exit) again.
-    pub async fn enter(&self, channel: &Channel, client: &ClientId, state: Option<JsonText>) {
-        self.presence.join(channel, client);
+    pub async fn enter(
+        &self,
+        channel: &Channel,
+        client: &ClientId,
+        state: Option<JsonText>,
+        owner: &MemberOwner,
+    ) {
+        self.presence.join(channel, client, owner);
         if state.is_some() {
             self.presence.set_state(channel, client, state);
         }

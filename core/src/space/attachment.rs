@@ -12,6 +12,7 @@ use crate::{
     interest::Interest,
     pattern::Pattern,
     persistence::Query,
+    presence::MemberOwner,
     publication::Draft,
     receipt::Receipt,
 };
@@ -98,8 +99,9 @@ impl Attachment {
         self.leave_client();
         let interest = Interest::Client(client.clone());
         self.client = Some(self.space.hub.join(&interest, self.receiver.clone()));
+        let owner = MemberOwner::from(&self.origin);
         for (channel, _) in &self.channels {
-            self.space.presence.join(channel, &client);
+            self.space.presence.join(channel, &client, &owner);
         }
         self.origin.client = Some(client.clone());
         self.space.subscribe_elsewhere(&interest).await;
@@ -195,7 +197,8 @@ impl Attachment {
         }
         self.channels.insert(place, (channel.clone(), number));
         if let Some(client) = &self.origin.client {
-            self.space.presence.join(&channel, client);
+            let owner = MemberOwner::from(&self.origin);
+            self.space.presence.join(&channel, client, &owner);
         }
         self.space.subscribe_elsewhere(&interest).await;
         self.space

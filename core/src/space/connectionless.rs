@@ -12,7 +12,7 @@ use crate::{
     identity::{ClientId, Permissions},
     interest::Interest,
     pattern::Pattern,
-    presence::{Lease, TouchOutcome},
+    presence::{Lease, MemberOwner, TouchOutcome},
     publication::{JsonText, PresenceAction},
 };
 
@@ -60,9 +60,10 @@ impl Space {
         channel: &Channel,
         client: &ClientId,
         lease: Lease,
+        owner: &MemberOwner,
         state: Option<JsonText>,
     ) -> bool {
-        let touched = self.presence.touch(channel, client, lease);
+        let touched = self.presence.touch(channel, client, lease, owner);
         self.tell_of_touch(origin, channel, client, touched, state)
             .await;
         touched.is_new

@@ -3,6 +3,7 @@
 mod announce;
 mod attachment;
 mod connectionless;
+mod history_reads;
 mod listen;
 mod public_history;
 mod replay;
@@ -10,13 +11,14 @@ mod replay;
 use self::public_history::PublicHistory;
 pub use self::{
     attachment::{Attachment, Subscribed},
+    history_reads::{HeldBytes, HistoryRead, HistoryReads},
     listen::ChannelListener,
     replay::Replay,
 };
 pub use crate::{
     channel::{RESERVED, SYSTEM},
     cluster::Nodes,
-    presence::{Lease, Member, Presence, TouchOutcome},
+    presence::{Lease, Member, MemberOwner, Presence, Tenant, TouchOutcome},
 };
 
 use std::{fmt, future::ready, sync::Arc};
@@ -44,6 +46,7 @@ pub struct Space {
     backend: Arc<dyn PubSubBackend>,
     authentication: Arc<dyn AuthenticationPolicy>,
     history: PublicHistory,
+    history_reads: Arc<HistoryReads>,
     dispatcher: Arc<dyn Dispatcher>,
     presence: Presence,
     nodes: Nodes,
@@ -60,7 +63,8 @@ impl Space {
         runtime: Arc<Runtime>,
     ) -> Arc<Self> {
         let changes = backend.is_shared().then(Arc::default);
-        let presence = Presence::new(runtime.limits().members_max, changes);
+        let presence = Presence::new(runtime.limits(), runtime.counters(), changes);
+        let history_reads = HistoryReads::new(runtime.limits(), runtime.counters());
         let nodes = Nodes::new(hub.node(), !backend.is_shared());
         let history = PublicHistory {
             backend: backend.clone(),
@@ -71,6 +75,7 @@ impl Space {
             backend,
             authentication,
             history,
+            history_reads,
             dispatcher,
             presence,
             nodes,
@@ -86,6 +91,11 @@ impl Space {
     /// Clients that are present on channels, with their state.
     pub fn presence(&self) -> &Presence {
         &self.presence
+    }
+
+    /// Reads of history that are under way, which whoever reads for a client takes part in.
+    pub fn history_reads(&self) -> &Arc<HistoryReads> {
+        &self.history_reads
     }
 
     /// This node and the others.

@@ -81,6 +81,11 @@ impl Replay {
         }
     }
 
+    /// The channel space.
+    pub fn space(&self) -> &Arc<Space> {
+        &self.space
+    }
+
     /// Delivers a publication of the history as if it came live.
     pub fn deliver(&self, publication: &Publication) {
         self.gated.pass(publication, self.space.hub().flusher());

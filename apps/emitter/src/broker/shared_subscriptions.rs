@@ -12,7 +12,7 @@ use parking_lot::{Mutex, RwLock};
 use polywire_core::{
     Channel, ClientId, ConnectionId, Identity, Kind, Origin, Publication, Refusal, Space,
     delivery::{Fanout, Receiver},
-    space::Attachment,
+    space::{Attachment, MemberOwner},
 };
 
 use crate::{
@@ -102,7 +102,10 @@ impl SharedSubscriptions {
         };
         if is_new {
             // The nodes that have members are told.
-            space.enter(&channel, id, None).await;
+            // A connection has no more of them than channels.
+            space
+                .enter(&channel, id, None, &MemberOwner::default())
+                .await;
         }
         Ok(())
     }

@@ -5,7 +5,9 @@ use std::{net::SocketAddr, sync::Arc};
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
-use polywire_core::http::{BodyError, Request, Response, json, request, response, status, text};
+use polywire_core::http::{
+    AllowedOrigins, BodyError, Request, Response, json, request, response, status, text,
+};
 use warp::{Filter, filters::BoxedFilter};
 
 use super::{
@@ -14,6 +16,7 @@ use super::{
     keys::Permissions,
     requests::{keygen, presence},
 };
+use crate::settings::NAME;
 
 const PAGE: &str = include_str!("keygen.html");
 
@@ -21,13 +24,20 @@ const PAGE: &str = include_str!("keygen.html");
 const BODY_BYTES_MAX: usize = 64 << 10;
 
 /// The pages.
-pub(crate) fn routes(context: &Arc<EmitterContext>) -> BoxedFilter<(Response,)> {
-    let context = context.clone();
+pub(crate) fn routes(
+    context: &Arc<EmitterContext>,
+    origins: AllowedOrigins,
+) -> BoxedFilter<(Response,)> {
+    let (context, origins) = (context.clone(), Arc::new(origins));
     let is_page = |path: &str| matches!(path, "/keygen" | "/presence" | "/health");
     request(is_page)
         .then(move |mut request: Request| {
-            let context = context.clone();
+            let (context, origins) = (context.clone(), origins.clone());
             async move {
+                if let Err(foreign) = origins.check(NAME, &request, context.broker.space.runtime())
+                {
+                    return foreign.response();
+                }
                 context.ready().await;
                 match (request.method.clone(), &*request.path) {
                     (Method::GET, "/health") => text(StatusCode::OK, "OK"),

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use bytestring::ByteString;
-use polywire_core::{Channel, ClientId, ConnectionId, Space, space::Presence};
+use polywire_core::{
+    Channel, ClientId, ConnectionId, Space,
+    space::{MemberOwner, Presence},
+};
 use serde::Serialize;
 
 use super::username;
@@ -29,10 +32,10 @@ pub(super) fn channel_of(path: &str) -> Option<Channel> {
 
 impl EmitterMember {
     /// It has subscribed to a path, for the first time.
-    pub(super) async fn join(&self, space: &Space, path: &str) {
+    pub(super) async fn join(&self, space: &Space, path: &str, owner: &MemberOwner) {
         if let Some(channel) = channel_of(path) {
             let state = self.username.as_ref().and_then(username::state);
-            space.enter(&channel, &self.id, state).await;
+            space.enter(&channel, &self.id, state, owner).await;
         }
     }
 
@@ -115,11 +118,11 @@ mod tests {
         let filters = ["a/b", "a", "", "a/+", "+/b", "+", "a/b/c", "b"];
         let ids = filters.map(|filter| {
             let id = ClientId::new(&ConnectionId::next(node).to_string()).unwrap();
-            presence.join(&channel_of(filter).unwrap(), &id);
+            presence.join(&channel_of(filter).unwrap(), &id, &MemberOwner::default());
             id
         });
         let bob = ClientId::new("bob").unwrap();
-        presence.join(&channel_of("a").unwrap(), &bob);
+        presence.join(&channel_of("a").unwrap(), &bob, &MemberOwner::default());
         let reached = |path: &str| {
             let reached = reached(&presence, path);
             let on = filters.iter().zip(&ids);

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU16, sync::Arc};
 
-use polywire_core::space::Attachment;
+use polywire_core::space::{Attachment, MemberOwner};
 use rmqtt_codec::{types::QoS, v5::SubscribeAckReason};
 
 use super::{
@@ -83,7 +83,9 @@ impl EmitterSession {
             )
             .await;
         if matches!(joined, Ok(true)) && self.subscriptions.insert(path.to_owned()) {
-            self.member.join(&self.context.broker.space, path).await;
+            let owner = MemberOwner::from(attachment.origin());
+            let space = &self.context.broker.space;
+            self.member.join(space, path, &owner).await;
         }
         if replays {
             let count = match joined {

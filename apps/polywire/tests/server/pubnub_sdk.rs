@@ -6,15 +6,20 @@ use crate::support::{Process, Redis, SOON, Server, ServerOptions, python, run_no
 const ACCESS: &str = "[[apps.pubnub.key_sets]]\npublish_key = \"pub\"\nsubscribe_key = \"sub\"\n\
                       secret_key = \"sec\"\naccess_manager = true\n";
 
+/// A tenant whose messages may be deleted by whoever signs.
+const DELETES: &str = "[[apps.pubnub.key_sets]]\npublish_key = \"demo\"\nsubscribe_key = \"demo\"\n\
+                       secret_key = \"sec\"\ndelete_history = true\n";
+
 /// What a scenario needs of the server beyond the defaults.
 fn server(scenario: &str) -> Server {
     match scenario {
         "access" => ServerOptions::new(&["--app", "pubnub"])
             .config(ACCESS)
             .start(),
-        "history" | "actions" | "catch_up" => {
-            Server::start(&["--app", "pubnub", "--persistence", "memory"])
-        }
+        "history" => ServerOptions::new(&["--app", "pubnub", "--persistence", "memory"])
+            .config(DELETES)
+            .start(),
+        "actions" | "catch_up" => Server::start(&["--app", "pubnub", "--persistence", "memory"]),
         _ => ServerOptions::new(&["--app", "pubnub"]).start(),
     }
 }
@@ -34,7 +39,8 @@ fn run_on_disk(mode: &str, scenario: &str) {
 fn on_disk_server(run: impl FnOnce(&str)) {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().to_str().unwrap();
-    let server = Server::start(&["--app", "pubnub", "--data-dir", folder]);
+    let args = ["--app", "pubnub", "--data-dir", folder];
+    let server = ServerOptions::new(&args).config(DELETES).start();
     run(&server.address.to_string());
 }
 
@@ -50,7 +56,7 @@ fn two_nodes(scenario: &str, run: impl FnOnce(&str)) {
     // With key sets of its own a node keeps messages from its start, whoever published them.
     let keys = match scenario {
         "access" => ACCESS,
-        _ => "[[apps.pubnub.key_sets]]\npublish_key = \"demo\"\nsubscribe_key = \"demo\"\n",
+        _ => DELETES,
     };
     let start = || ServerOptions::new(&args).config(keys).start();
     let (one, two) = (start(), start());

@@ -79,7 +79,7 @@ fn server() -> Server {
     let kept = HistorySettings::default();
     let rules = kept.rules().unwrap();
     let builder = builder.persistence(MemoryHistory::new(rules, kept.memory_bytes_max));
-    Server::start(builder.app(HistoryApi))
+    Server::start(builder.app(HistoryApi::default()))
 }
 
 /// A client of some protocol.

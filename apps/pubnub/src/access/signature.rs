@@ -67,7 +67,13 @@ impl Signed<'_> {
                 let expected = hmac(secret.as_bytes(), &[parts.as_bytes(), body]);
                 equal(&URL_SAFE_NO_PAD.encode(expected), signature)
             }
-            // The older form, in which another SDK signs what it posts.
+            // The older form, which covers neither the method nor the body: it is enough for what SDKs sign with it.
+            None if !["/publish/", "/v2/subscribe/"]
+                .iter()
+                .any(|prefix| self.path.starts_with(prefix)) =>
+            {
+                false
+            }
             None => {
                 let keys = [set.subscribe_key(), set.publish_key()];
                 let parts = [keys[0], keys[1], self.path, &query].join("\n");
@@ -111,6 +117,33 @@ mod tests {
             signed.canonical_query(),
             "auth=%7E%2A%21%27%28%29&b=%C3%BC&timestamp=1&uuid=a%20b"
         );
+    }
+
+    #[test]
+    fn the_older_form_is_for_publishing_and_subscribing() {
+        let set = KeySet::new("pub", "sub");
+        let now = UNIX_EPOCH + Duration::from_secs(1000);
+        let check = |path: &str, method: &Method| {
+            let query = "timestamp=1000";
+            let text = format!("sub\npub\n{path}\n{query}");
+            let signature = URL_SAFE.encode(hmac(b"secret", &[text.as_bytes()]));
+            let signed = Signed {
+                method,
+                path,
+                query: &Query::parse(query),
+                body: b"",
+            };
+            signed.check(&set, "secret", &signature, Some("1000"), now)
+        };
+        assert_eq!(check("/publish/pub/sub/0/c/0", &Method::POST), Ok(()));
+        assert_eq!(check("/v2/subscribe/sub/c/0", &Method::GET), Ok(()));
+        for path in [
+            "/v3/pam/sub/grant",
+            "/v3/history/sub-key/sub/channel/c",
+            "/v2/presence/sub-key/sub/channel/c/leave",
+        ] {
+            assert_eq!(check(path, &Method::DELETE), Err(BadSignature::Invalid));
+        }
     }
 
     #[test]

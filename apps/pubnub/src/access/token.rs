@@ -183,6 +183,11 @@ fn rights(all: Option<&Value>, sort: &str) -> BTreeMap<String, u64> {
 }
 
 impl Token {
+    /// The one client that may use it, where it names one.
+    pub(super) fn client(&self) -> Option<&str> {
+        self.client.as_deref()
+    }
+
     /// True when it may be used by this client.
     pub(super) fn is_for(&self, client: Option<&str>) -> bool {
         self.client

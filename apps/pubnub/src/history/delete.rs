@@ -1,5 +1,6 @@
 //! Deletion of messages from history.
 
+use http::StatusCode;
 use polywire_core::{Span, Timetoken, http::Answer};
 
 use super::request::{failed, number, one_channel, store};
@@ -7,11 +8,20 @@ use crate::{
     access::bits,
     call::Call,
     reply::{self, Refused},
+    service,
 };
 
 /// `DELETE /v3/history/sub-key/{key}/channel/{channel}`: what is newer than `start` and not newer than `end`.
 pub(super) async fn delete(call: &Call<'_>, channel: &str) -> Result<Answer, Refused> {
-    let (channel, _) = one_channel(call, channel, bits::DELETE)?;
+    let (channel, name) = one_channel(call, channel, bits::DELETE)?;
+    call.caller.check_delete(&name)?;
+    if !call.set.deletes_history() {
+        return Err(reply::error(
+            StatusCode::FORBIDDEN,
+            service::HISTORY,
+            "Messages are not deleted here: set delete_history for the key set.",
+        ));
+    }
     let start = number(call, "start")?.map(Timetoken);
     let to = number(call, "end")?.map_or(Span::ALL.to, Timetoken);
     let span = start.map_or(Span::ALL, Span::after);

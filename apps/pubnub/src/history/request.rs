@@ -1,7 +1,9 @@
 //! Requests to history: the store, the channels and the parameters that they name, and what is answered when it fails.
 
 use http::StatusCode;
-use polywire_core::{Channel, History, HistoryError, Permissions};
+use polywire_core::{
+    Channel, History, HistoryError, Page, Permissions, Query, Refusal, Stored, space::HistoryRead,
+};
 
 use crate::{
     access::{Resource, bits},
@@ -10,6 +12,9 @@ use crate::{
     service,
     text::decode,
 };
+
+/// Bytes of an answer around a message, and around an action, about.
+const AROUND_BYTES: usize = 256;
 
 pub(super) fn bad(message: &str) -> Refused {
     reply::bad_request(service::HISTORY, message)
@@ -51,6 +56,42 @@ pub(super) fn one_channel(
 ) -> Result<(Channel, String), Refused> {
     let name = decode(raw).ok_or_else(|| bad("Invalid Channel"))?;
     Ok((channel(call, &name, bit)?, name.into_owned()))
+}
+
+/// A page of a channel's history, which is held until the answer is written.
+pub(super) async fn read(
+    call: &Call<'_>,
+    reading: &mut HistoryRead,
+    channel: Channel,
+    query: &Query,
+) -> Result<Page, Refused> {
+    let page = store(call)?.read(&channel.into(), query).await;
+    let page = page.map_err(|error| failed(&error))?;
+    reading.hold(bytes(&page)).await.map_err(busy)?;
+    Ok(page)
+}
+
+/// Bytes that a page takes in an answer, about.
+fn bytes(page: &Page) -> usize {
+    let of = |stored: &Stored| {
+        AROUND_BYTES * (1 + stored.annotations.len()) + stored.publication.bytes()
+    };
+    page.entries.iter().map(of).sum()
+}
+
+/// Waits for a turn to read.
+pub(super) async fn begin(call: &Call<'_>) -> Result<HistoryRead, Refused> {
+    let reads = call.space().history_reads();
+    reads.begin(&call.caller.origin).await.map_err(busy)
+}
+
+/// Too much history is being read.
+fn busy(refusal: Refusal) -> Refused {
+    reply::error(
+        StatusCode::SERVICE_UNAVAILABLE,
+        service::HISTORY,
+        &refusal.message,
+    )
 }
 
 /// A number in the query.

@@ -4,7 +4,7 @@ use polywire_core::http::Answer;
 
 use super::{
     item, range,
-    request::{bad, failed, number, one_channel, store},
+    request::{bad, begin, number, one_channel, read},
 };
 use crate::{
     access::bits,
@@ -24,8 +24,8 @@ pub(super) async fn fetch(call: &Call<'_>, channel: &str) -> Result<Answer, Refu
     let (start, end) = (number(call, "start")?, number(call, "end")?);
     let reverse = call.query.is_on("reverse");
     let query = range::query(start, end, reverse, limit.min(LIMIT) as usize);
-    let page = store(call)?.read(&channel.into(), &query).await;
-    let mut entries = page.map_err(|error| failed(&error))?.entries;
+    let mut reading = begin(call).await?;
+    let mut entries = read(call, &mut reading, channel, &query).await?.entries;
     if !reverse {
         entries.reverse();
     }
@@ -58,5 +58,6 @@ pub(super) async fn fetch(call: &Call<'_>, channel: &str) -> Result<Answer, Refu
         stored.map_or(0, |stored| stored.publication.position().timetoken.0)
     };
     let (first, last) = (place(entries.first()), place(entries.last()));
-    Ok(reply::ok(format!("[[{items}],{first},{last}]")))
+    let answer = format!("[[{items}],{first},{last}]");
+    Ok(reply::ok(reading.end().until_written(answer)))
 }

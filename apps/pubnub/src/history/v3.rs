@@ -4,7 +4,7 @@ use polywire_core::{Span, Timetoken, http::Answer};
 
 use super::{
     item, range,
-    request::{bad, channel, failed, number, store},
+    request::{bad, begin, channel, failed, number, read, store},
 };
 use crate::{
     access::bits,
@@ -65,12 +65,11 @@ pub(super) async fn fetch(
     };
     let (start, end) = (number(call, "start")?, number(call, "end")?);
     let query = range::query(start, end, false, limit as usize);
-    let store = store(call)?;
+    let mut reading = begin(call).await?;
     let (mut parts, mut more) = (Vec::new(), String::new());
     for name in &names {
         let channel = channel(call, name, bits::READ)?;
-        let page = store.read(&channel.into(), &query).await;
-        let mut page = page.map_err(|error| failed(&error))?;
+        let mut page = read(call, &mut reading, channel, &query).await?;
         page.entries.reverse();
         let Some(first) = page.entries.first() else {
             continue;
@@ -88,11 +87,14 @@ pub(super) async fn fetch(
             .map(|stored| item::object(stored, include));
         let items = items.collect::<Vec<_>>().join(",");
         parts.push(format!("{}:[{items}]", quote(name)));
+        // Many channels with long messages take long.
+        tokio::task::yield_now().await;
     }
     let channels = parts.join(",");
-    Ok(reply::ok(format!(
+    let answer = format!(
         r#"{{"status":200,"error":false,"error_message":"","channels":{{{channels}}}{more}}}"#
-    )))
+    );
+    Ok(reply::ok(reading.end().until_written(answer)))
 }
 
 /// `GET …/message-counts/{channels}`

@@ -22,12 +22,15 @@ pub(super) async fn heartbeat(call: &Call<'_>, channels: &str) -> Result<Answer,
         && let Some(client) = call.caller.client()
     {
         let streams = call.context.streams().await;
+        let owner = call.member_owner();
         for (channel, name) in places(call, &subscribe_set).await {
             let before = streams.horizon(call.space().hub().clock());
             let (stay, state) = (stay(&call.context.settings, timeout), states.of(&name));
             let origin = &call.caller.origin;
-            let space = call.space();
-            if space.touch(origin, &channel, client, stay, state).await {
+            let touched = call
+                .space()
+                .touch(origin, &channel, client, stay, &owner, state);
+            if touched.await {
                 call.context.joins.note(&channel, client, before);
             }
         }

@@ -27,6 +27,7 @@ pub(super) async fn set_state(
 ) -> Result<Answer, reply::Refused> {
     const INVALID: &str = "Invalid JSON specified.";
     let (subscribe_set, client) = (readable(call, channels)?, client(uuid)?);
+    call.caller.check_is(&client)?;
     let text = call.query.get("state").ok_or_else(|| bad(INVALID))?;
     let text = text.unwrap_or_default();
     let state: Value = serde_json::from_str(&text).map_err(|_| bad(INVALID))?;

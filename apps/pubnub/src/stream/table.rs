@@ -8,7 +8,7 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
-use polywire_core::{Channel, Kind, Publication};
+use polywire_core::{Channel, Draw, Held, Kind, Publication};
 
 use super::{
     arrival::{Arrival, Arrivals},
@@ -35,6 +35,8 @@ pub(super) struct StreamTable {
     /// The greatest order of what was forgotten for its age or for want of space.
     forgotten: u64,
     bytes: usize,
+    /// Those bytes, of the memory budget.
+    draw: Draw,
     streams: HashMap<Channel, Stream, RandomState>,
     /// Channels by what stands above their last level, for wildcards.
     levels: HashMap<Arc<str>, Level, RandomState>,
@@ -51,7 +53,8 @@ pub(super) struct StreamTable {
 struct Stream {
     /// Messages, and presence.
     lanes: [Lane; 2],
-    interval: Option<Interval>,
+    /// Boxed: few have one.
+    interval: Option<Box<Interval>>,
 }
 
 /// The messages of a channel, or its presence.
@@ -117,6 +120,7 @@ impl StreamTable {
             horizon: 0,
             forgotten: began,
             bytes: 0,
+            draw: Draw::new(Held::Kept),
             streams: HashMap::default(),
             levels: HashMap::default(),
             groups: Groups::default(),
@@ -214,9 +218,12 @@ impl StreamTable {
 
     /// Forgets what is too old, or too much.
     fn forget_oldest(&mut self, now: Instant) {
+        // Without room the oldest go.
+        let _ = self.draw.cover(self.bytes.min(self.bounds.bytes_max));
+        let bytes_max = self.bounds.bytes_max.min(self.draw.bytes());
         while let Some(oldest) = self.arrivals.oldest() {
             let is_old = now.saturating_duration_since(oldest.at) > self.bounds.age_max;
-            if !is_old && self.bytes <= self.bounds.bytes_max {
+            if !is_old && self.bytes <= bytes_max {
                 return;
             }
             let Some(Arrival {

@@ -37,28 +37,97 @@ impl Waiter {
     }
 }
 
-/// Those who wait at one place.
+/// Those who wait at one place. Mostly it is one, for whom a map would take many times as much.
 #[derive(Debug, Default)]
-pub(super) struct Waiters(HashMap<u64, Arc<Waiter>, RandomState>);
+pub(super) enum Waiters {
+    #[default]
+    None,
+    One(Arc<Waiter>),
+    // Boxed: there are two in every stream.
+    #[allow(clippy::box_collection)]
+    Many(Box<HashMap<u64, Arc<Waiter>, RandomState>>),
+}
 
 impl Waiters {
     pub(super) fn add(&mut self, waiter: &Arc<Waiter>) {
-        self.0.insert(waiter.id, waiter.clone());
+        match self {
+            Self::Many(many) => {
+                many.insert(waiter.id, waiter.clone());
+            }
+            Self::One(one) if one.id != waiter.id => {
+                let both = [one.clone(), waiter.clone()].map(|waiter| (waiter.id, waiter));
+                *self = Self::Many(Box::new(both.into_iter().collect()));
+            }
+            Self::None | Self::One(_) => *self = Self::One(waiter.clone()),
+        }
     }
 
     pub(super) fn remove(&mut self, waiter: &Waiter) {
-        // Those who were woken are not here any more: they will be back, and the room stays.
-        if self.0.remove(&waiter.id).is_some() && self.0.is_empty() {
-            self.0 = HashMap::default();
+        match self {
+            Self::None => {}
+            Self::One(one) => {
+                if one.id == waiter.id {
+                    *self = Self::None;
+                }
+            }
+            // Those who were woken are not here any more: they will be back, and the room stays.
+            Self::Many(many) => {
+                if many.remove(&waiter.id).is_some() && many.is_empty() {
+                    *self = Self::None;
+                }
+            }
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        match self {
+            Self::None => true,
+            Self::One(_) => false,
+            Self::Many(many) => many.is_empty(),
+        }
     }
 
     /// Moves them all to `woken`: who wants to go on waiting says so again.
     pub(super) fn take(&mut self, woken: &mut Vec<Arc<Waiter>>) {
-        woken.extend(self.0.drain().map(|(_, waiter)| waiter));
+        match self {
+            Self::None => {}
+            Self::One(_) => {
+                if let Self::One(one) = std::mem::take(self) {
+                    woken.push(one);
+                }
+            }
+            Self::Many(many) => woken.extend(many.drain().map(|(_, waiter)| waiter)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_or_many_each_is_woken_once() {
+        let all = [(); 3].map(|()| Waiter::new());
+        for count in 0..=all.len() {
+            let mut waiters = Waiters::default();
+            for waiter in &all[..count] {
+                waiters.add(waiter);
+                waiters.add(waiter);
+            }
+            assert_eq!(waiters.is_empty(), count == 0);
+            let mut woken = Vec::new();
+            waiters.take(&mut woken);
+            woken.sort_by_key(|waiter| waiter.id);
+            let ids = |waiters: &[Arc<Waiter>]| waiters.iter().map(|w| w.id).collect::<Vec<_>>();
+            assert_eq!(ids(&woken), ids(&all[..count]));
+            assert!(waiters.is_empty());
+            for waiter in &all[..count] {
+                waiters.add(waiter);
+            }
+            for waiter in &all {
+                waiters.remove(waiter);
+            }
+            assert!(matches!(waiters, Waiters::None));
+        }
     }
 }

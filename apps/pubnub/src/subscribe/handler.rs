@@ -1,11 +1,13 @@
 //! The handler of a subscribe: it checks what may be read, answers a handshake at once, and holds a poll.
 
+use http::StatusCode;
 use polywire_core::{Channel, http::Answer};
 
 use super::{answer::write, members::Members, poll::Poll, request::SubscribeRequest};
 use crate::{
     access::bits,
     call::Call,
+    held_polls::HeldBytes,
     reply, service,
     subscribe_set::{Location, SubscribeSet},
 };
@@ -19,6 +21,10 @@ pub(crate) async fn subscribe(
     let streams = call.context.streams().await;
     // The cursor is taken before the client joins, so that it sees itself come.
     let first = (request.after == 0).then(|| streams.horizon(call.space().hub().clock()));
+    let _held = match first {
+        Some(_) => None,
+        None => Some(hold(call, &request.set)?),
+    };
     let mut members = Members::of(call, streams, &request, first.is_some());
     let first = first.map(|cursor| members.before(cursor));
     members.join().await;
@@ -33,6 +39,20 @@ pub(crate) async fn subscribe(
         return poll.run(&mut members).await;
     };
     Ok(reply::ok(write(call.set, &request.set, cursor, &[])))
+}
+
+/// Room for a poll that waits.
+fn hold<'c>(call: &'c Call<'_>, set: &SubscribeSet) -> Result<HeldBytes<'c>, reply::Refused> {
+    let (request, held_polls) = (&call.request, &call.context.held_polls);
+    let bytes = request.path.len() + request.query.len();
+    let address = request.peer.map(|peer| peer.ip());
+    held_polls.take(address, set, bytes).ok_or_else(|| {
+        reply::error(
+            StatusCode::TOO_MANY_REQUESTS,
+            service::SUBSCRIBE,
+            "Too many channels are polled at once: use channel groups, or try again later.",
+        )
+    })
 }
 
 /// Asks whether the caller may read all of it.

@@ -56,6 +56,7 @@ impl<'m> Members<'m> {
         let Some(client) = self.call.caller.client() else {
             return;
         };
+        let owner = self.call.member_owner();
         let mut later = Vec::new();
         for (channel, state) in std::mem::take(&mut self.wanted) {
             if self.stay.is_held && self.call.context.leaves.get(&channel, client).is_some() {
@@ -63,7 +64,7 @@ impl<'m> Members<'m> {
                 continue;
             }
             let (space, origin) = (self.call.space(), &self.call.caller.origin);
-            let outcome = space.presence().touch(&channel, client, self.stay);
+            let outcome = space.presence().touch(&channel, client, self.stay, &owner);
             if outcome.is_held {
                 self.held.push(channel.clone());
             }

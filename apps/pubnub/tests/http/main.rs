@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use polywire_core::Limits;
 use polywire_pubnub::PubNub;
-use polywire_testing::{Server, peers::Answer};
+use polywire_testing::{
+    Server,
+    peers::{Answer, HttpConnection},
+};
 use serde_json::{Value, json};
 
 fn start() -> Server {
@@ -400,4 +404,59 @@ fn a_name_may_begin_with_a_dollar_sign() {
     assert_eq!(server.get("/publish/demo/demo/0/$news/0/1").status, 200);
     let target = format!("/v2/subscribe/demo/$news/0?tt={cursor}");
     assert_eq!(server.get(&target).json()["m"][0]["d"], 1);
+}
+
+#[test]
+fn one_connection_does_not_take_the_room_of_all_members() {
+    let limits = Limits {
+        members_per_connection_max: 3,
+        ..Limits::default()
+    };
+    let server = Server::start(Server::compose::<PubNub>("").limits(limits));
+    let presence = "/v2/presence/sub-key/demo/channel/c";
+    let mut one = HttpConnection::open(server.address);
+    for n in 0..10 {
+        // Whoever is not counted is served like everybody.
+        let target = format!("{presence}/heartbeat?uuid=u{n}&heartbeat=300");
+        assert_eq!(one.request("GET", &target, &[], None).status, 200);
+    }
+    let occupancy = || server.get(presence).json()["occupancy"].clone();
+    assert_eq!(occupancy(), 3);
+    server.get(&format!("{presence}/heartbeat?uuid=ann&heartbeat=300"));
+    assert_eq!(occupancy(), 4);
+    // Who leaves makes room.
+    let leave = format!("{presence}/leave?uuid=u0");
+    assert_eq!(one.request("GET", &leave, &[], None).status, 200);
+    one.request("GET", &format!("{presence}/heartbeat?uuid=u9"), &[], None);
+    assert_eq!(occupancy(), 4);
+    let counters = server.space().runtime().counters().all();
+    let counted = counters
+        .iter()
+        .find(|counter| counter.reason().contains("members_per_connection_max"));
+    assert_eq!(counted.unwrap().count(), 7);
+}
+
+#[test]
+fn reserved_names_are_named_by_nobody() {
+    let server = start();
+    let presence = "/v2/presence/sub-key/demo/channel";
+    let reserved = "$polywire%2Fregistry";
+    for target in [
+        format!("/publish/demo/demo/0/{reserved}/0/1"),
+        format!("/v2/subscribe/demo/{reserved}/0?tt=0"),
+        format!("/v2/subscribe/demo/{reserved}-pnpres/0?tt=0"),
+        format!("/v2/subscribe/demo/{reserved}.*/0?tt=0"),
+        format!("{presence}/{reserved}"),
+        format!("{presence}/room,{reserved}/heartbeat?uuid=u"),
+        format!("{presence}/{reserved}/leave?uuid=u"),
+        format!("{presence}/{reserved}/uuid/u/data?state=%7B%22a%22%3A1%7D&uuid=u"),
+        format!("{presence}/{reserved}/uuid/u"),
+        format!("/v1/channel-registration/sub-key/demo/channel-group/g?add={reserved}"),
+        format!("/v1/channel-registration/sub-key/demo/channel-group/{reserved}?add=room"),
+    ] {
+        let answer = server.get(&target);
+        check(&answer);
+        assert_eq!(answer.status, 400, "{target}: {}", answer.text());
+    }
+    assert_eq!(server.space().presence().channels(), []);
 }
