@@ -24,6 +24,7 @@ mod identity;
 mod interest;
 mod limits;
 mod log_limiter;
+mod memory;
 mod net;
 mod pattern;
 mod persistence;
@@ -34,6 +35,7 @@ mod registry;
 mod runner;
 mod runtime;
 mod token_place;
+mod turn;
 mod wheel;
 
 pub use self::{
@@ -54,6 +56,7 @@ pub use self::{
     interest::Interest,
     limits::Limits,
     log_limiter::LogLimiter,
+    memory::{Draw, Held, held_bytes},
     pattern::{InvalidPattern, Level, Pattern},
     persistence::{
         Annotation, Continuation, Durability, DurabilitySetting, History, HistoryError, Order,
@@ -74,4 +77,5 @@ pub use self::{
     space::Space,
     token_place::TokenPlace,
     transport::{Listening, http, tls::TlsOptions},
+    turn::{Turn, Wait},
 };

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::settings::{Problem, Settings};
+use crate::settings::{MemoryBytes, Problem, Settings};
+
+/// The least budget of memory: a server that serves nobody takes a part of it.
+const MEMORY_BYTES_MIN: usize = 64 << 20;
 
 /// `[limits]`: what one client may take. Every bound has a default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,15 +43,22 @@ pub struct Limits {
     pub connections_per_address_max: usize,
     /// Bytes that may wait for one connection; a client that is further behind is closed. Default 4 MiB.
     pub outbound_bytes_max: usize,
+    /// Control frames and empty fragments of a WebSocket that may come in ten seconds; more closes it with 1008. They
+    /// carry no data, and a client needs a few. Default 1000.
+    pub idle_frames_max: u32,
     /// Seconds that a client may take nothing while something waits for it; then it is closed. Default 30.
     pub outbound_stall_secs: u64,
+    /// Bytes that the process may hold for all clients: a number, a share of the memory such as `"60%"`, or `"off"`. What
+    /// is shed first stands in the guarantees. Default off.
+    pub memory_bytes: MemoryBytes,
     /// Seconds in which the first bytes of a connection must come, with the TLS handshake where there is one,
     /// and then again in which the head of a request must be complete. Default 5.
     pub header_secs: u64,
     /// TLS handshakes that may be under way; one more waits for its turn, and is closed when that does not come within
     /// [`header_secs`](Self::header_secs). Default 4096.
     pub tls_handshakes_max: usize,
-    /// Seconds in which the body of a request must be complete. Default 30.
+    /// Seconds in which the body of a request must be complete, and a packet of MQTT or a line of kn-sock that has begun.
+    /// Default 30.
     pub body_secs: u64,
     /// Seconds that an HTTP connection may wait for its next request. Default 75.
     pub keep_alive_secs: u64,
@@ -70,7 +80,9 @@ impl Default for Limits {
             connections_max: 100_000,
             connections_per_address_max: 50_000,
             outbound_bytes_max: 4 << 20,
+            idle_frames_max: 1000,
             outbound_stall_secs: 30,
+            memory_bytes: MemoryBytes::Off,
             header_secs: 5,
             tls_handshakes_max: 4096,
             body_secs: 30,
@@ -81,7 +93,7 @@ impl Default for Limits {
 
 impl Settings for Limits {
     fn problems(&self) -> Vec<Problem> {
-        Problem::zeros([
+        let mut problems = Problem::zeros([
             ("message_bytes_max", self.message_bytes_max == 0),
             ("name_bytes_max", self.name_bytes_max == 0),
             (
@@ -110,12 +122,24 @@ impl Settings for Limits {
                 self.connections_per_address_max == 0,
             ),
             ("outbound_bytes_max", self.outbound_bytes_max == 0),
+            ("idle_frames_max", self.idle_frames_max == 0),
             ("outbound_stall_secs", self.outbound_stall_secs == 0),
             ("header_secs", self.header_secs == 0),
             ("tls_handshakes_max", self.tls_handshakes_max == 0),
             ("body_secs", self.body_secs == 0),
             ("keep_alive_secs", self.keep_alive_secs == 0),
-        ])
+        ]);
+        if self
+            .memory_bytes
+            .bytes()
+            .is_some_and(|bytes| bytes < MEMORY_BYTES_MIN)
+        {
+            problems.push(Problem::new(
+                "memory_bytes",
+                "must be at least 67108864, which is 64 MiB; less is not enough for the server itself",
+            ));
+        }
+        problems
     }
 }
 

@@ -7,7 +7,7 @@ use tokio_util::{
     sync::CancellationToken, task::TaskTracker, task::task_tracker::TaskTrackerToken,
 };
 
-use crate::{counters::Counters, delivery::Flusher, limits::Limits, wheel::Wheel};
+use crate::{counters::Counters, delivery::Flusher, limits::Limits, memory, wheel::Wheel};
 
 /// What all connections of a server share: limits, timers, the flusher, and the tasks that a stop waits for.
 pub struct Runtime {
@@ -25,6 +25,7 @@ pub struct Runtime {
 impl Runtime {
     /// A runtime whose background tasks run on the current tokio runtime.
     pub(crate) fn start(limits: Limits) -> Arc<Self> {
+        memory::bound_process(limits.memory_bytes.bytes());
         let lanes = std::thread::available_parallelism().map_or(1, usize::from);
         // None at all would be TLS that is never served.
         let handshakes = limits.tls_handshakes_max.clamp(1, Semaphore::MAX_PERMITS);

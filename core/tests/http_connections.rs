@@ -127,3 +127,116 @@ fn connect_and_nonsense_do_no_harm() {
         200
     );
 }
+
+#[test]
+fn a_request_names_its_host_once() {
+    let server = server(Limits::default());
+    for (head, status) in [
+        ("GET /echo HTTP/1.1\r\n", 400),
+        ("GET /echo HTTP/1.1\r\nHost: a\r\nHost: a\r\n", 400),
+        ("GET /echo HTTP/1.1\r\nHost: a b\r\n", 400),
+        ("GET /echo HTTP/1.0\r\n", 200),
+        ("GET http://b/echo HTTP/1.1\r\nHost: a\r\n", 200),
+        ("GET /echo HTTP/1.1\r\nHost: a:80\r\n", 200),
+    ] {
+        let mut client = HttpClient::connect(server.address);
+        client.write(format!("{head}\r\n").as_bytes());
+        assert_eq!(client.answer().status, status, "{head}");
+        if status == 400 {
+            assert!(client.is_ended(), "{head}");
+        }
+    }
+}
+
+#[test]
+fn head_is_answered_where_get_is() {
+    let server = server(Limits::default());
+    let mut client = HttpClient::connect(server.address);
+    for (path, status, length) in [
+        ("/echo", 200, Some("19")),
+        ("/nowhere", 404, Some("36")),
+        // It opens nothing.
+        (
+            "/echo/websocket\nUpgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Version: 13\n\
+             Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==",
+            400,
+            None,
+        ),
+    ] {
+        client.request(&format!("HEAD {path}"), "");
+        let head = client.head();
+        assert_eq!(head.status, status, "{path}");
+        if length.is_some() {
+            assert_eq!(head.header("content-length"), length, "{path}");
+        }
+    }
+    // Nothing is left of a body.
+    client.request("GET /echo", "");
+    assert_eq!(client.answer().body, "Welcome to SockJS!\n");
+}
+
+#[test]
+fn chunked_is_the_only_transfer_coding() {
+    let server = server(Limits::default());
+    for coding in ["gzip", "gzip, chunked", "identity"] {
+        let mut client = HttpClient::connect(server.address);
+        client.request(
+            &format!("POST /echo/0/a/xhr_send\nTransfer-Encoding: {coding}"),
+            "",
+        );
+        // What follows is no request.
+        client.write(b"GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
+        let answer = client.answer();
+        assert_eq!(answer.status, 501, "{coding}");
+        assert!(answer.body.contains("chunked"), "{}", answer.body);
+        assert!(client.is_ended(), "{coding}");
+    }
+    let mut client = HttpClient::connect(server.address);
+    client.request("POST /echo/0/a/xhr_send\nTransfer-Encoding: Chunked", "");
+    client.write(b"2\r\n[]\r\n0\r\n\r\n");
+    assert_eq!(client.answer().status, 404, "there is no such session");
+}
+
+#[test]
+fn empty_lines_before_a_request_mean_nothing() {
+    let server = server(Limits::default());
+    let mut client = HttpClient::connect(server.address);
+    for _ in 0..2 {
+        client.write(b"\r\n\r\n");
+        client.request("GET /echo", "");
+        assert_eq!(client.answer().status, 200);
+    }
+}
+
+#[test]
+fn a_body_that_is_too_long_is_not_asked_for() {
+    let server = server(Limits {
+        message_bytes_max: 1000,
+        ..Limits::default()
+    });
+    let ask = |length: usize| {
+        let mut client = HttpClient::connect(server.address);
+        let head =
+            format!("POST /echo/0/a/xhr_send\nExpect: 100-continue\nContent-Length: {length}");
+        client.request(&head, "");
+        client
+    };
+    let mut client = ask(1000);
+    assert_eq!(client.head().status, 100);
+    client.write(&[b'x'; 1000]);
+    assert_eq!(client.answer().status, 500, "it was read");
+    assert_eq!(ask(1001).answer().status, 413);
+}
+
+#[test]
+fn who_is_refused_while_sending_sees_the_answer() {
+    let server = server(Limits::default());
+    let mut client = HttpClient::connect(server.address);
+    client.request("POST /nowhere\nContent-Length: 4000000", "");
+    // As clients do that write everything before they read. It must not be cut off.
+    for _ in 0..40 {
+        client.write(&[b'x'; 100_000]);
+    }
+    assert_eq!(client.answer().status, 404);
+    assert!(client.is_ended());
+}

@@ -78,7 +78,11 @@ impl App for TestServices {
 /// WebSocket without SockJS, text and binary.
 fn plain_websocket(space: &Arc<Space>, endpoint: Arc<dyn Endpoint>) -> BoxedFilter<(Response,)> {
     let runtime = space.runtime().clone();
-    let options = Arc::new(WebSocketOptions::new(&runtime, Framing::WebSocket));
+    let options = Arc::new(WebSocketOptions::new(
+        &runtime,
+        "sockjs-test",
+        Framing::WebSocket,
+    ));
     request_under("/ws-echo")
         .then(move |request| {
             let (runtime, endpoint, options) = (runtime.clone(), endpoint.clone(), options.clone());

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::future::join;
 use http::{HeaderMap, HeaderName, header};
 use polywire_core::{
-    App, Listening, Space, TokenPlace,
+    App, Counter, Listening, Space, TokenPlace,
     delivery::{Encoder, OutboxOptions},
     http::{Request, Response, request},
     transport::{Endpoint, tcp::TcpProtocol, websocket::serve},
@@ -219,16 +219,16 @@ impl Emitter {
     }
 
     fn streams(&self, space: &Arc<Space>, faces: Faces) -> Arc<dyn TcpProtocol> {
-        let limits = space.limits();
         Arc::new(TcpEndpoint {
             sessions: self.session_manager(space),
             faces,
-            outbox: Arc::new(OutboxOptions {
-                bytes_max: limits.outbound_bytes_max,
-                stall: limits.outbound_stall(),
-                // It stands behind a packet that was cut: nothing can be said.
-                farewell: Bytes::new(),
-            }),
+            // It stands behind a packet that was cut: nothing can be said.
+            outbox: Arc::new(OutboxOptions::new(
+                space.limits(),
+                space.runtime().counters(),
+                self.name(),
+                Bytes::new(),
+            )),
         })
     }
 
@@ -253,14 +253,15 @@ impl Emitter {
     fn session_manager(&self, space: &Arc<Space>) -> Arc<SessionManager> {
         let started = self.started.get_or_init(|| {
             let broker = Arc::new(self.broker(space));
+            let not_taken = broker.not_taken.clone();
             if let Some(topics) = &broker.sys_topics {
                 tokio::spawn(SysTopics::run(Arc::downgrade(topics)));
             }
             let emitter = EmitterContext::new(
                 broker.clone(),
                 Keyring::new(self.own_keys(), self.licence.clone()),
-                encoders(Version::V3, "/"),
-                encoders(Version::V5, "/"),
+                encoders(Version::V3, "/", &not_taken),
+                encoders(Version::V5, "/", &not_taken),
             );
             SessionManager::start(SessionContext { broker, emitter })
         });
@@ -270,6 +271,7 @@ impl Emitter {
     fn broker(&self, space: &Arc<Space>) -> BrokerContext {
         let (every, limits) = (self.sys_interval, self.session_limits);
         let counters = Arc::new(Counters::default());
+        let not_taken = counter(space, "message that the client cannot take");
         let retained = Arc::new(RetainedMessages::new(space));
         let sys_topics = (!every.is_zero()).then(|| {
             let (counters, retained) = (counters.clone(), retained.clone());
@@ -279,13 +281,15 @@ impl Emitter {
             space: space.clone(),
             password_place: self.authenticate.then(|| self.token_place.clone()),
             packet_bytes_max: space.limits().message_bytes_max + PACKET_BYTES_MORE,
-            v3: encoders(Version::V3, ""),
-            v5: encoders(Version::V5, ""),
+            v3: encoders(Version::V3, "", &not_taken),
+            v5: encoders(Version::V5, "", &not_taken),
             retained,
             sys_topics,
             shared_subscriptions: SharedSubscriptions::default(),
             refused_filters: self.refused_filters.clone(),
             counters,
+            not_taken,
+            late_packets: counter(space, "packet that did not come in time"),
             session_limits: limits,
             budget: Arc::new(Budget::new(limits.bytes_max)),
             queue_logs: QueueLogs::new(space),
@@ -303,12 +307,18 @@ async fn wants_websocket(headers: HeaderMap) -> Result<(), Rejection> {
     }
 }
 
-fn encoders(version: Version, suffix: &'static str) -> Encoders {
+/// The counter of this app for `reason`.
+fn counter(space: &Space, reason: &'static str) -> Arc<Counter> {
+    space.runtime().counters().of(NAME, reason)
+}
+
+fn encoders(version: Version, suffix: &'static str, not_taken: &Arc<Counter>) -> Encoders {
     [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce].map(|qos| {
         Arc::new(PublishEncoder {
             version,
             qos,
             suffix,
+            not_taken: not_taken.clone(),
         }) as Arc<dyn Encoder>
     })
 }

@@ -17,8 +17,6 @@ mod command;
 mod encoder;
 #[path = "../src/plain.rs"]
 mod plain;
-#[path = "../src/surrogate.rs"]
-mod surrogate;
 
 use std::time::Duration;
 

@@ -135,7 +135,6 @@ impl App for KnSock {
     }
 
     fn tcp(&self, space: &Arc<Space>) -> Vec<Arc<dyn TcpProtocol>> {
-        let limits = space.limits();
         vec![Arc::new(Lines {
             shared: Arc::new(Shared {
                 space: space.clone(),
@@ -143,14 +142,19 @@ impl App for KnSock {
                 hook: self.hook.clone(),
                 line_bytes_max: self.settings.line_bytes_max,
                 topic_bytes_max: self.settings.topic_bytes_max,
+                late_lines: space
+                    .runtime()
+                    .counters()
+                    .of("knsock", "line that did not end in time"),
             }),
             gate: self.settings.authenticate.then(|| self.token_place.clone()),
-            outbox: Arc::new(OutboxOptions {
-                bytes_max: limits.outbound_bytes_max,
-                stall: limits.outbound_stall(),
-                // Whatever is sent is taken for a message: a slow client is cut off in silence.
-                farewell: Bytes::new(),
-            }),
+            // Whatever is sent is taken for a message: a slow client is cut off in silence.
+            outbox: Arc::new(OutboxOptions::new(
+                space.limits(),
+                space.runtime().counters(),
+                self.name(),
+                Bytes::new(),
+            )),
         })]
     }
 

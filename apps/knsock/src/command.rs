@@ -9,10 +9,7 @@ use polywire_core::{Channel, JsonText, Payload};
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-use crate::{
-    plain::{PlainLine, Value},
-    surrogate::has_lone_surrogate,
-};
+use crate::plain::{PlainLine, Value};
 
 /// A line from a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,9 +71,6 @@ impl Command {
             // Only an object may become a `Line`: serde would take an array for one, too.
             let other = serde_json::from_str::<IgnoredAny>(text);
             return Err(other.map_or(Ignored::NotJson, |_| Ignored::NotAnObject));
-        }
-        if has_lone_surrogate(text) {
-            return Err(Ignored::NotJson);
         }
         // The only pass over the line: what it finds is checked by being found.
         let line: Line<'_> = serde_json::from_str(text).map_err(|_| Ignored::NotJson)?;

@@ -10,8 +10,6 @@ use polywire_core::{
     delivery::{Encoder, Message},
 };
 
-use crate::surrogate::without_lone_surrogates;
-
 /// Writes publications as lines of `{"topic":T,"message":M}`; exactly these two keys.
 #[derive(Debug)]
 pub(crate) struct LineEncoder;
@@ -49,18 +47,12 @@ fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(inside.unwrap_or_default().to_owned())
 }
 
-/// JSON as one line that every client can read.
+/// JSON as one line.
 fn readable(json: &JsonText) -> ByteString {
-    // Half a surrogate pair is JSON, and other protocols may send it; Python makes a string of it that it can
-    // neither print nor encode.
-    let json = match without_lone_surrogates(json.as_str()) {
-        Some(whole) => whole.into(),
-        None => json.clone().into_inner(),
-    };
     // Inside strings a line cannot end; between tokens its end is white space.
-    match memchr2(b'\n', b'\r', json.as_bytes()) {
-        Some(_) => json.replace(['\n', '\r'], " ").into(),
-        None => json,
+    match memchr2(b'\n', b'\r', json.as_str().as_bytes()) {
+        Some(_) => json.as_str().replace(['\n', '\r'], " ").into(),
+        None => json.clone().into_inner(),
     }
 }
 

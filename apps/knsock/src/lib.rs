@@ -6,10 +6,10 @@ mod encoder;
 mod gate;
 mod hook;
 mod line;
+mod line_deadline;
 mod plain;
 mod session;
 mod settings;
-mod surrogate;
 
 pub use self::{
     app::KnSock,

@@ -2,11 +2,18 @@
 
 use bytes::{Bytes, BytesMut};
 use memchr::memchr;
+use polywire_core::{Draw, Held};
 
-/// The line is longer than the limit.
+/// Why a line is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a line is longer than {0} bytes")]
-pub(crate) struct LineTooLong(pub(crate) usize);
+pub(crate) enum LineError {
+    /// It is longer than the limit.
+    #[error("a line is longer than {0} bytes")]
+    TooLong(usize),
+    /// The server holds as much as its memory budget allows.
+    #[error("there is no room for a line whose end has not come")]
+    NoRoom,
+}
 
 /// Cuts a stream of bytes, joined or split anywhere, into lines.
 ///
@@ -16,6 +23,8 @@ pub(crate) struct LineDecoder {
     bytes_max: usize,
     /// The beginning of a line whose end has not come.
     partial: BytesMut,
+    /// That beginning, of the memory budget.
+    draw: Draw,
 }
 
 impl LineDecoder {
@@ -23,18 +32,25 @@ impl LineDecoder {
         Self {
             bytes_max,
             partial: BytesMut::new(),
+            draw: Draw::new(Held::Requests),
         }
+    }
+
+    /// True when nothing has come of the next line.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.partial.is_empty()
     }
 
     /// Calls `line` for every line that `input` ends, without its `\n`.
     ///
     /// # Errors
-    /// A line that passes the limit, whether its end has come or not. Lines before it were given.
+    /// A line that passes the limit, whether its end has come or not, or that there is no room for. Lines before it were
+    /// given.
     pub(crate) fn decode(
         &mut self,
         mut input: &[u8],
         mut line: impl FnMut(Bytes),
-    ) -> Result<(), LineTooLong> {
+    ) -> Result<(), LineError> {
         while let Some(end) = memchr(b'\n', input) {
             let (last, rest) = (&input[..end], &input[end + 1..]);
             self.check(last.len())?;
@@ -48,12 +64,16 @@ impl LineDecoder {
         }
         self.check(input.len())?;
         self.partial.extend_from_slice(input);
-        Ok(())
+        if self.draw.resize(self.partial.len()) {
+            Ok(())
+        } else {
+            Err(LineError::NoRoom)
+        }
     }
 
-    fn check(&self, more: usize) -> Result<(), LineTooLong> {
+    fn check(&self, more: usize) -> Result<(), LineError> {
         if self.partial.len() + more > self.bytes_max {
-            return Err(LineTooLong(self.bytes_max));
+            return Err(LineError::TooLong(self.bytes_max));
         }
         Ok(())
     }

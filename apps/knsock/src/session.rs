@@ -5,16 +5,13 @@ use std::{net::SocketAddr, ops::ControlFlow, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 use polywire_core::{
-    ConnectionId, Draft, Identity, Origin, Refusal, Space,
+    ConnectionId, Counter, Draft, Identity, Origin, Refusal, Space, Turn,
     delivery::{Encoder, Fanout, Link, Receiver},
     space::Attachment,
     transport::tcp::StreamHandler,
 };
 
-use crate::{
-    Action, Command, Hook,
-    line::{LineDecoder, LineTooLong},
-};
+use crate::{Action, Command, Hook, line::LineDecoder, line_deadline::LineDeadline};
 
 /// Bad lines after which a connection is closed.
 const BAD_LINES_MAX: u32 = 100;
@@ -26,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) hook: Option<Arc<dyn Hook>>,
     pub(crate) line_bytes_max: usize,
     pub(crate) topic_bytes_max: usize,
+    /// Lines that did not end in time.
+    pub(crate) late_lines: Arc<Counter>,
 }
 
 /// The client, as the hub sees it.
@@ -50,6 +49,9 @@ pub(crate) struct Session {
     decoder: LineDecoder,
     attachment: Option<Attachment>,
     bad_lines: u32,
+    subscriber: Arc<Subscriber>,
+    /// Made when a line first comes in parts.
+    deadline: Option<Arc<LineDeadline>>,
 }
 
 impl Session {
@@ -67,10 +69,22 @@ impl Session {
         let origin = Origin::new("knsock", identity).peer(peer);
         Self {
             decoder: LineDecoder::new(shared.line_bytes_max),
-            attachment: Some(shared.space.attach(origin, subscriber)),
+            attachment: Some(shared.space.attach(origin, subscriber.clone())),
             shared,
             bad_lines: 0,
+            subscriber,
+            deadline: None,
         }
+    }
+
+    /// The end of a line has not come: from when it began it must come in time.
+    fn line_has_begun(&mut self) {
+        let runtime = self.shared.space.runtime();
+        let deadline = self.deadline.get_or_insert_with(|| {
+            let (link, late) = (self.subscriber.link.clone(), self.shared.late_lines.clone());
+            LineDeadline::start(runtime, link, late)
+        });
+        deadline.begun(runtime.wheel().now());
     }
 
     async fn take(&mut self, line: Bytes) -> ControlFlow<()> {
@@ -122,14 +136,24 @@ impl StreamHandler for Session {
         let mut lines = Vec::new();
         let result = self.decoder.decode(&bytes, |line| lines.push(line));
         drop(bytes);
+        if let Some(deadline) = &self.deadline
+            && !lines.is_empty()
+        {
+            deadline.ended();
+        }
+        let mut turn = Turn::begin();
         for line in lines {
             if self.take(line).await.is_break() {
                 return ControlFlow::Break(());
             }
+            turn.give_way().await;
+        }
+        if !self.decoder.is_empty() {
+            self.line_has_begun();
         }
         match result {
             Ok(()) => ControlFlow::Continue(()),
-            Err(error @ LineTooLong(_)) => {
+            Err(error) => {
                 tracing::debug!(%error, "closed a connection");
                 ControlFlow::Break(())
             }

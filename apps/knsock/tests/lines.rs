@@ -5,11 +5,12 @@
 use std::{
     io::{ErrorKind, Write},
     net::Shutdown,
+    time::{Duration, Instant},
 };
 
 use polywire_core::Limits;
 use polywire_knsock::KnSock;
-use polywire_testing::{Server, peers::LineSocket};
+use polywire_testing::{SOON, Server, peers::LineSocket};
 use serde_json::json;
 
 /// In memory, everybody may do everything.
@@ -46,7 +47,8 @@ fn bad_lines_are_ignored_and_the_connection_lives() {
         r#"{"action":"subscribe","topic":""}"#,
         r#"{"action":"publish","topic":"t","message":NaN}"#,
         r#"{"action":"publish","topic":"t","message":-Infinity}"#,
-        r#"{"action":"publish","topic":"t","message":"\ud800"}"#,
+        r#"{"action":"publish","topic":"\ud800","message":"x"}"#,
+        r#"{"action":"publish","topic":"t","message":1e999}"#,
         &deep,
         &nested,
     ] {
@@ -180,4 +182,27 @@ fn where_no_token_is_asked_for_one_does_no_harm() {
     let mut client = LineSocket::open(server.address);
     client.send(&json!({"action": "auth", "token": "whatever"}));
     client.expect_silence();
+}
+
+#[test]
+fn a_line_that_dribbles_ends_its_connection_and_no_other() {
+    let limits = Limits {
+        body_secs: 1,
+        ..Limits::default()
+    };
+    let server = Server::start(Server::compose::<KnSock>("").limits(limits));
+    let mut watcher = LineSocket::subscribed(server.address, "t");
+    let slow = LineSocket::subscribed(server.address, "t");
+    let mut slow = slow.tcp().try_clone().unwrap();
+    slow.write_all(b"{\"action\":\"publish\",\"message\":\"")
+        .unwrap();
+    let began = Instant::now();
+    // A closed socket refuses what is written soon after.
+    while slow.write_all(b"x").is_ok() {
+        assert!(began.elapsed() < SOON, "still open");
+        watcher.publish("t", "lives");
+        watcher.expect("t", "lives");
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+    watcher.expect_silence();
 }

@@ -131,6 +131,10 @@ pub(crate) fn body_problem(error: BodyError) -> (StatusCode, &'static str) {
             StatusCode::REQUEST_TIMEOUT,
             "Request body did not arrive in time",
         ),
+        BodyError::NoRoom => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The server has no room for the request body now; try again later",
+        ),
         _ => (StatusCode::BAD_REQUEST, "Request body did not arrive whole"),
     }
 }

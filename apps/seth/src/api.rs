@@ -105,6 +105,10 @@ fn refuse_body(error: BodyError) -> Response {
             StatusCode::REQUEST_TIMEOUT,
             "Request body did not arrive in time.",
         ),
+        BodyError::NoRoom => reply::error(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The server has no room for the request body now; try again later.",
+        ),
         _ => reply::error(
             StatusCode::BAD_REQUEST,
             "Request body did not arrive whole.",

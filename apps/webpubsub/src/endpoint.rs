@@ -40,7 +40,7 @@ pub(crate) struct Sockets {
 impl Sockets {
     pub(crate) fn new(broker: &Broker) -> Self {
         let runtime = broker.space.runtime();
-        let mut options = WebSocketOptions::new(runtime, Framing::WebSocket);
+        let mut options = WebSocketOptions::new(runtime, "webpubsub", Framing::WebSocket);
         options.heartbeat_secs = PING_SECS;
         options.go_away = CloseReason::new(1012, "The server stops");
         let simple = Arc::new(options.clone());

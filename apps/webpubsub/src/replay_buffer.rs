@@ -8,6 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use polywire_core::{
+    Draw, Held,
     delivery::{Encoder, Fanout, Link, Message},
     transport::CloseReason,
 };
@@ -23,6 +24,9 @@ pub(crate) struct BufferLimits {
 
 /// What a message costs besides its text.
 const OVERHEAD: usize = 64;
+
+/// Bytes that are kept without being drawn from the memory budget: what a client that keeps up has not acknowledged.
+const LITTLE: usize = 16 << 10;
 
 const OVERFLOWN: CloseReason =
     CloseReason::new(1008, "Too many messages are waiting to be acknowledged");
@@ -51,6 +55,8 @@ pub(crate) struct ReplayBuffer {
     /// Messages without their sequence ids, which are dense: shared by all connections that got them.
     kept: VecDeque<Arc<Bytes>>,
     bytes: usize,
+    /// Those bytes, of the memory budget.
+    draw: Draw,
     /// When messages expire, by their sequence ids. Most never do.
     expiring: BTreeMap<u64, Instant>,
     limits: BufferLimits,
@@ -66,6 +72,7 @@ impl ReplayBuffer {
             first: 1,
             kept: VecDeque::new(),
             bytes: 0,
+            draw: Draw::new(Held::Kept),
             expiring: BTreeMap::new(),
             limits,
             ended: false,
@@ -113,11 +120,20 @@ impl ReplayBuffer {
         if let Some(ttl) = ttl {
             self.expiring.insert(id, Instant::now() + ttl);
         }
-        if self.kept.len() > self.limits.messages_max || self.bytes > self.limits.bytes_max {
+        if self.kept.len() > self.limits.messages_max
+            || self.bytes > self.limits.bytes_max
+            || !self.draw()
+        {
             self.end(&OVERFLOWN);
             return Delivered::Overflown;
         }
         Delivered::Kept
+    }
+
+    /// Draws what is kept, unless it is little; false when there is no room for it.
+    fn draw(&mut self) -> bool {
+        let drawn = if self.bytes <= LITTLE { 0 } else { self.bytes };
+        self.draw.resize(drawn.next_multiple_of(LITTLE))
     }
 
     /// The client has everything up to this id.
@@ -131,6 +147,8 @@ impl ReplayBuffer {
             self.bytes -= body.len() + OVERHEAD;
         }
         self.first = id + 1;
+        // Less can always be held.
+        let _ = self.draw();
         if !self.expiring.is_empty() {
             self.expiring = self.expiring.split_off(&self.first);
         }
@@ -180,6 +198,7 @@ impl ReplayBuffer {
         self.kept = VecDeque::new();
         self.expiring.clear();
         self.bytes = 0;
+        self.draw = Draw::new(Held::Kept);
         if let Some(link) = self.link.take() {
             link.close(reason);
         }
@@ -193,7 +212,7 @@ impl ReplayBuffer {
 #[cfg(test)]
 mod tests {
     use polywire_core::{
-        AppRunner, Server,
+        AppRunner, Counters, Limits, Server,
         delivery::{Outbox, OutboxOptions},
         testkit,
         transport::{Framing, Socket},
@@ -227,7 +246,12 @@ mod tests {
         let options = OutboxOptions {
             bytes_max: 1 << 20,
             stall: Duration::from_secs(60),
-            farewell: Bytes::new(),
+            ..OutboxOptions::new(
+                &Limits::default(),
+                &Counters::default(),
+                "test",
+                Bytes::new(),
+            )
         };
         let flusher = server.space().runtime().flusher();
         let socket = Arc::new(Socket::new(accepted.unwrap().0));

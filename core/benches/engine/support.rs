@@ -19,8 +19,8 @@ use std::{
 use bytes::Bytes;
 use futures_util::FutureExt;
 use polywire_core::{
-    Channel, ClientId, ConnectionId, Draft, Hub, Interest, JoinNumber, JsonText, LocalNode,
-    Payload, Publication, Retention,
+    Channel, ClientId, ConnectionId, Counters, Draft, Hub, Interest, JoinNumber, JsonText, Limits,
+    LocalNode, Payload, Publication, Retention,
     delivery::{
         Around, Encoder, Fanout, Few, Flusher, Link, Message, Outbox, OutboxOptions, Receiver,
     },
@@ -137,7 +137,12 @@ impl Node {
             options: Arc::new(OutboxOptions {
                 bytes_max: 1 << 20,
                 stall: Duration::from_secs(10),
-                farewell: Bytes::new(),
+                ..OutboxOptions::new(
+                    &Limits::default(),
+                    &Counters::default(),
+                    "test",
+                    Bytes::new(),
+                )
             }),
         }
     }

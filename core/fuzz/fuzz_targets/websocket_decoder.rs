@@ -7,7 +7,7 @@ use polywire_core::transport::websocket::{Decoder, Incoming, ProtocolError};
 const MESSAGE_BYTES_MAX: usize = 1000;
 
 fn decode<'b>(pieces: impl Iterator<Item = &'b [u8]>) -> (Vec<Incoming>, Option<ProtocolError>) {
-    let mut decoder = Decoder::new(MESSAGE_BYTES_MAX);
+    let mut decoder = Decoder::new(MESSAGE_BYTES_MAX, 100);
     let mut found = Vec::new();
     for mut piece in pieces {
         loop {

@@ -19,7 +19,12 @@ use super::{
     numbered::{Numbered, NumberedRun},
     queued_bytes::{Numbers, QueuedBytes},
 };
-use crate::net::Socket;
+use crate::{
+    counters::{Counter, Counters},
+    limits::Limits,
+    memory::{Draw, Held},
+    net::Socket,
+};
 
 /// Pieces that one vectored write takes at most: enough that the system call is not what costs.
 const SLICES_MAX: usize = 64;
@@ -42,6 +47,23 @@ pub struct OutboxOptions {
     pub stall: Duration,
     /// The last frame of a connection that passed a bound: the protocol's own way to say "too slow".
     pub farewell: Bytes,
+    /// Connections that were closed because more waited for them than [`bytes_max`](Self::bytes_max).
+    pub overflown: Arc<Counter>,
+    /// Connections that were closed because they took nothing for [`stall`](Self::stall).
+    pub stalled: Arc<Counter>,
+}
+
+impl OutboxOptions {
+    /// The bounds of the server's limits, for connections of `app`.
+    pub fn new(limits: &Limits, counters: &Counters, app: &'static str, farewell: Bytes) -> Self {
+        Self {
+            bytes_max: limits.outbound_bytes_max,
+            stall: limits.outbound_stall(),
+            farewell,
+            overflown: counters.of(app, "closed a slow consumer: too much waited for it"),
+            stalled: counters.of(app, "closed a slow consumer: it took nothing for too long"),
+        }
+    }
 }
 
 /// What became of a pushed frame.
@@ -76,8 +98,9 @@ struct OutboxState {
     written: usize,
     /// A flush is on its way.
     flushing: bool,
-    /// The socket is full and a task waits for it.
-    blocked: bool,
+    /// The socket is full and a task waits for it; what waits with it is drawn from the memory budget. A socket that takes
+    /// everything holds nothing for long.
+    blocked: Option<Box<Draw>>,
     /// Nothing is taken any more; the write side is shut down when the queue is empty.
     closing: bool,
 }
@@ -122,13 +145,19 @@ impl Outbox {
     /// True when a frame of this length may be queued, and is counted already; otherwise the queue is dropped.
     #[inline]
     fn takes(self: &Arc<Self>, state: &mut OutboxState, length: usize) -> bool {
-        if !state.blocked && (state.queue.len() >= SLICES_MAX || state.bytes >= BATCH_BYTES_MAX) {
+        if state.blocked.is_none()
+            && (state.queue.len() >= SLICES_MAX || state.bytes >= BATCH_BYTES_MAX)
+        {
             // One write takes no more: waiting for the end of the batch would only cost memory.
             self.write_now(state);
         }
         let frames_max = self.options.bytes_max / FRAME_COST_MIN;
-        if state.bytes + length > self.options.bytes_max || state.queue.len() > frames_max {
+        if state.bytes + length > self.options.bytes_max
+            || state.queue.len() > frames_max
+            || !state.draw(length)
+        {
             state.overflow(self.options.farewell.clone());
+            self.options.overflown.add();
             self.closing.notify_one();
             return false;
         }
@@ -227,7 +256,7 @@ impl Outbox {
         match self.write(state) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                state.blocked = true;
+                state.blocked = Some(Box::new(Draw::new(Held::Queues)));
                 state.queue.iter_mut().for_each(QueuedBytes::settle);
                 tokio::spawn(self.clone().write_blocked());
             }
@@ -238,7 +267,7 @@ impl Outbox {
     /// Gives up: frees the queue and ends the connection, which its reader notices.
     fn fail(&self, state: &mut OutboxState) {
         state.closing = true;
-        state.blocked = false;
+        state.blocked = None;
         state.queue = VecDeque::new();
         state.bytes = 0;
         state.written = 0;
@@ -256,10 +285,10 @@ impl Outbox {
             let mut state = self.state.lock();
             match self.write(&mut state) {
                 Ok(()) => {
-                    state.blocked = false;
+                    state.blocked = None;
                     return;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => state.give_back(),
                 Err(_) => return self.fail(&mut state),
             }
         }
@@ -268,18 +297,34 @@ impl Outbox {
     fn stalled(&self) {
         let mut state = self.state.lock();
         let (peer, queued_bytes) = (self.socket.peer(), state.bytes);
-        tracing::info!(
-            ?peer,
-            queued_bytes,
-            "closed a slow consumer that took nothing"
-        );
+        tracing::debug!(?peer, queued_bytes, "a slow consumer took nothing");
+        self.options.stalled.add();
         self.fail(&mut state);
     }
 }
 
 impl OutboxState {
+    /// Draws what waits, with so many bytes more, while the socket is full; false when there is no room for it.
+    #[inline]
+    fn draw(&mut self, more: usize) -> bool {
+        match &mut self.blocked {
+            Some(draw) => draw.resize(self.bytes + more),
+            None => true,
+        }
+    }
+
+    /// Gives back what was written.
+    fn give_back(&mut self) {
+        if let Some(draw) = &mut self.blocked
+            && self.bytes < draw.bytes()
+        {
+            // Less can always be held.
+            let _ = draw.resize(self.bytes);
+        }
+    }
+
     fn append(&mut self, frame: &Bytes, placed: Option<&BatchSlice>) {
-        let Some(placed) = placed.filter(|_| !self.blocked) else {
+        let Some(placed) = placed.filter(|_| self.blocked.is_none()) else {
             return self.queue.push_back(QueuedBytes::Own(frame.clone()));
         };
         if let Some(QueuedBytes::BatchSlice(last)) = self.queue.back_mut()
@@ -297,7 +342,7 @@ impl OutboxState {
         length: usize,
         placed: Option<&BatchSlice>,
     ) {
-        let Some(placed) = placed.filter(|_| !self.blocked) else {
+        let Some(placed) = placed.filter(|_| self.blocked.is_none()) else {
             return self.queue.push_back(QueuedBytes::Own(message.frame()));
         };
         if let Some(QueuedBytes::Numbered(last)) = self.queue.back_mut()
@@ -341,7 +386,7 @@ impl OutboxState {
     }
 
     fn claim_flush(&mut self) -> Pushed {
-        if self.flushing || self.blocked {
+        if self.flushing || self.blocked.is_some() {
             return Pushed::Queued;
         }
         self.flushing = true;
@@ -353,7 +398,7 @@ impl Flush for Outbox {
     fn flush(self: Arc<Self>) {
         let mut state = self.state.lock();
         state.flushing = false;
-        if !state.blocked {
+        if state.blocked.is_none() {
             self.write_now(&mut state);
         }
     }

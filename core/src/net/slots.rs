@@ -5,7 +5,13 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
-use crate::limits::Limits;
+use crate::{
+    limits::Limits,
+    memory::{Draw, Held},
+};
+
+/// Bytes that a connection takes, by what was measured of idle ones of every protocol, and its part of the hub.
+const CONNECTION_BYTES: usize = 6 << 10;
 
 /// Open connections by address.
 #[derive(Default)]
@@ -31,11 +37,13 @@ impl Slots {
         if open.total >= limits.connections_max || here >= limits.connections_per_address_max {
             return None;
         }
+        let draw = Draw::of(Held::Connections, CONNECTION_BYTES)?;
         open.total += 1;
         open.by_address.insert(address, here + 1);
         Some(ConnectionSlot {
             slots: self.clone(),
             address,
+            _draw: draw,
         })
     }
 }
@@ -44,6 +52,7 @@ impl Slots {
 pub(crate) struct ConnectionSlot {
     slots: Arc<Slots>,
     address: IpAddr,
+    _draw: Draw,
 }
 
 impl Drop for ConnectionSlot {

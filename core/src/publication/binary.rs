@@ -12,7 +12,9 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
 
-use super::{Draft, JsonText, Kind, Payload, PresenceAction, PresenceEvent, Retention, Target};
+use super::{
+    Draft, InvalidJson, JsonText, Kind, Payload, PresenceAction, PresenceEvent, Retention, Target,
+};
 use crate::{
     channel::Channel,
     identity::{ClientId, ConnectionId, NodeId},
@@ -183,8 +185,8 @@ impl Found {
             PUBLISHER | PUBLISHER_NUMBER => {
                 self.publisher = Some(client(&content, tag == PUBLISHER_NUMBER)?);
             }
-            META => self.meta = Some(json(content)?),
-            PROPERTIES => self.properties = Some(json(content)?),
+            META => self.meta = json(content)?,
+            PROPERTIES => self.properties = json(content)?,
             LABEL => self.label = Some(text(&content)?.into()),
             EXCEPT => {
                 self.except = Some(ConnectionId {
@@ -204,8 +206,13 @@ impl Found {
             PRESENT | PRESENT_NUMBER => {
                 self.present = Some(client(&content, tag == PRESENT_NUMBER)?);
             }
-            STATE => self.state = Some(json(content)?),
-            JSON => self.payload = Some(Payload::json(json(content)?)),
+            STATE => self.state = json(content)?,
+            JSON => {
+                self.payload = Some(match json(content.clone())? {
+                    Some(json) => Payload::json(json),
+                    None => Payload::text(text(&content)?.to_owned()),
+                });
+            }
             TEXT => {
                 let text = ByteString::try_from(content);
                 self.payload = Some(Payload::text(text.map_err(|_| BinaryError::InvalidField)?));
@@ -241,8 +248,13 @@ fn text(content: &[u8]) -> Result<&str, BinaryError> {
     std::str::from_utf8(content).map_err(|_| BinaryError::InvalidField)
 }
 
-fn json(content: Bytes) -> Result<JsonText, BinaryError> {
-    JsonText::parse(content).map_err(|_| BinaryError::InvalidField)
+/// `None` for JSON that another version took and this one does not, since not every client can read it.
+fn json(content: Bytes) -> Result<Option<JsonText>, BinaryError> {
+    match JsonText::parse(content) {
+        Ok(json) => Ok(Some(json)),
+        Err(InvalidJson::Syntax) => Err(BinaryError::InvalidField),
+        Err(InvalidJson::NumberTooLarge | InvalidJson::TooDeep) => Ok(None),
+    }
 }
 
 fn client(content: &[u8], numeric: bool) -> Result<ClientId, BinaryError> {

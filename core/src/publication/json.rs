@@ -8,10 +8,13 @@ use memchr::memchr2_iter;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// Arrays and objects inside each other that a text may have: what a client's parser surely takes.
-const DEPTH_MAX: usize = 128;
+use super::{number::has_number_out_of_range, surrogate::without_lone_surrogates};
 
-/// A JSON text, checked once, spliced into every wire format and never written anew.
+/// Arrays and objects inside each other that a text may have: with what a protocol puts around it, as many as the parsers
+/// of .NET take, which are the strictest.
+const DEPTH_MAX: usize = 60;
+
+/// A JSON text that every client's parser takes, checked once, spliced into every wire format and never written anew.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct JsonText(ByteString);
 
@@ -22,6 +25,9 @@ pub enum InvalidJson {
     /// The bytes are not one JSON value in UTF-8.
     #[error("not valid JSON")]
     Syntax,
+    /// A number is larger than any double.
+    #[error("JSON has a number above 1.8e308: send it as a string")]
+    NumberTooLarge,
     /// Arrays and objects are nested too deeply.
     #[error("JSON is nested more than {DEPTH_MAX} levels deep")]
     TooDeep,
@@ -33,10 +39,11 @@ impl JsonText {
         Self(ByteString::from_static("null"))
     }
 
-    /// Checks `bytes`; white space around the value is dropped, everything inside is kept.
+    /// Checks `bytes`; white space around the value is dropped, everything inside is kept but half a surrogate pair, such as
+    /// `"\ud800"`, in whose place `\ufffd` is written: it is no text.
     ///
     /// # Errors
-    /// What is not exactly one JSON value, or nests deeper than 128 levels.
+    /// What is not exactly one JSON value, nests deeper than 60 levels, or has a number that no double holds.
     pub fn parse(bytes: Bytes) -> Result<Self, InvalidJson> {
         let text = ByteString::try_from(bytes).map_err(|_| InvalidJson::Syntax)?;
         if depth(text.as_bytes()) > DEPTH_MAX {
@@ -46,13 +53,24 @@ impl JsonText {
             let raw: &RawValue = serde_json::from_str(&text).map_err(|_| InvalidJson::Syntax)?;
             text.slice_ref(raw.get())
         };
-        Ok(Self(inner))
+        Self::readable(inner)
     }
 
-    /// A value that a parser found inside `text`: shared with it, and not checked again.
+    /// Valid JSON that is not too deep, where every client can read it.
+    fn readable(text: ByteString) -> Result<Self, InvalidJson> {
+        if !text.starts_with('"') && has_number_out_of_range(&text) {
+            return Err(InvalidJson::NumberTooLarge);
+        }
+        Ok(Self(match without_lone_surrogates(&text) {
+            Some(whole) => whole.into(),
+            None => text,
+        }))
+    }
+
+    /// A value that a parser found inside `text`: shared with it, and its syntax is not checked again.
     ///
     /// # Errors
-    /// A value that nests deeper than 128 levels.
+    /// A value that nests deeper than 60 levels, or has a number that no double holds.
     pub fn found_in(text: &ByteString, value: &RawValue) -> Result<Self, InvalidJson> {
         let value = value.get();
         // A string may be full of brackets, and has no depth.
@@ -61,13 +79,11 @@ impl JsonText {
         }
         let (outer, inner) = (text.as_bytes().as_ptr_range(), value.as_bytes());
         let inner = inner.as_ptr_range();
-        Ok(Self(
-            if outer.start <= inner.start && inner.end <= outer.end {
-                text.slice_ref(value)
-            } else {
-                value.into()
-            },
-        ))
+        Self::readable(if outer.start <= inner.start && inner.end <= outer.end {
+            text.slice_ref(value)
+        } else {
+            value.into()
+        })
     }
 
     /// A JSON string without escapes inside `text`, its quotes included: shared with it. `None` when it is
@@ -206,7 +222,7 @@ mod tests {
         let elsewhere = RawValue::from_string("[3]".to_owned()).unwrap();
         let json = JsonText::found_in(&text, &elsewhere).unwrap();
         assert_eq!(json.as_str(), "[3]");
-        let deep = format!("{}{}", "[".repeat(129), "]".repeat(129));
+        let deep = format!("{}{}", "[".repeat(61), "]".repeat(61));
         let deep = RawValue::from_string(deep).unwrap();
         assert_eq!(JsonText::found_in(&text, &deep), Err(InvalidJson::TooDeep));
     }
@@ -222,6 +238,23 @@ mod tests {
             assert_eq!(found(range.clone()), None, "{range:?}");
         }
         assert_eq!(JsonText::plain_string_in(&text, "\"elsewhere\""), None);
+    }
+
+    #[test]
+    fn is_what_every_parser_reads() {
+        let mended = |text| parse(text).unwrap().as_str().to_owned();
+        assert_eq!(
+            mended(r#"["\ud800", "\ud83d\udc34"]"#),
+            r#"["\ufffd", "\ud83d\udc34"]"#
+        );
+        assert_eq!(parse("[1e999]"), Err(InvalidJson::NumberTooLarge));
+        assert_eq!(parse(&"1".repeat(5000)), Err(InvalidJson::NumberTooLarge));
+        let text = ByteString::from_static(r#"["\udc00",1e999]"#);
+        let found: Vec<&RawValue> = serde_json::from_str(&text).unwrap();
+        let mended = JsonText::found_in(&text, found[0]);
+        assert_eq!(mended.unwrap().as_str(), r#""\ufffd""#);
+        let refused = JsonText::found_in(&text, found[1]);
+        assert_eq!(refused, Err(InvalidJson::NumberTooLarge));
     }
 
     #[test]

@@ -5,8 +5,10 @@ mod clock;
 mod draft;
 mod json;
 mod kind;
+mod number;
 mod payload;
 mod position;
+mod surrogate;
 
 pub use self::{
     binary::{BinaryError, decode_draft, encode_draft},

@@ -71,12 +71,12 @@ impl Payload {
             let quoted = Some(json);
             return Self::Text(Text { value, quoted });
         }
-        // A lone surrogate such as "\ud800" has no text; it travels as the JSON that it is.
         match serde_json::from_str::<String>(json.as_str()) {
             Ok(value) => Self::Text(Text {
                 value: value.into(),
                 quoted: Some(json),
             }),
+            // Only what is no text, such as "\ud800", which no `JsonText` has.
             Err(_) => Self::Json(json),
         }
     }
@@ -85,7 +85,7 @@ impl Payload {
     pub fn untyped(bytes: Bytes) -> Self {
         if let Ok(json) = JsonText::parse(bytes.clone()) {
             // Only bytes that are the JSON text and nothing else come out the same again.
-            if !json.is_string() && json.as_str().len() == bytes.len() {
+            if !json.is_string() && json.as_str().as_bytes() == bytes {
                 return Self::Json(json);
             }
         }
@@ -129,8 +129,12 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_surrogate_stays_json() {
-        assert!(matches!(json(r#""\ud800""#), Payload::Json(_)));
+    fn a_lone_surrogate_becomes_a_text() {
+        let Payload::Text(text) = json(r#""\ud800""#) else {
+            panic!("not a text")
+        };
+        assert_eq!(&**text.value(), "\u{fffd}");
+        assert_eq!(text.to_json().as_str(), r#""\ufffd""#);
     }
 
     #[test]
@@ -145,6 +149,15 @@ mod tests {
         ));
         assert!(matches!(
             Payload::untyped(Bytes::from_static(b"hello")),
+            Payload::Text(_)
+        ));
+        // What is no JSON to some parsers is a text to all.
+        assert!(matches!(
+            Payload::untyped(Bytes::from_static(b"{\"a\":1e999}")),
+            Payload::Text(_)
+        ));
+        assert!(matches!(
+            Payload::untyped(Bytes::from_static(b"{\"a\":\"\\ud800\"}")),
             Payload::Text(_)
         ));
         assert!(matches!(

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::message::{RegistryChange, Restated};
-use crate::publication::{JsonText, Timetoken};
+use crate::{
+    memory::{Draw, Held},
+    publication::{JsonText, Timetoken},
+};
 
 /// Superseded changes that are not worth clearing away.
 const SUPERSEDED_MIN: usize = 1000;
@@ -13,12 +16,14 @@ const ENTRY_BYTES: usize = 100;
 
 /// Documents by key, each with the time of its last change. What was removed is remembered too, so that an
 /// older document that comes late does not bring it back.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Table {
     entries: BTreeMap<String, Document>,
     /// Documents that were not removed.
     count: usize,
     bytes: usize,
+    /// Those bytes, of the memory budget.
+    draw: Draw,
     last: Timetoken,
     /// Changes since everything was restated.
     changes: usize,
@@ -39,6 +44,19 @@ pub(super) struct Digest {
 
 fn bytes(key: &str, value: Option<&JsonText>) -> usize {
     ENTRY_BYTES + key.len() + value.map_or(0, |value| value.as_str().len())
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            count: 0,
+            bytes: 0,
+            draw: Draw::new(Held::Kept),
+            last: Timetoken::default(),
+            changes: 0,
+        }
+    }
 }
 
 impl Table {
@@ -78,10 +96,11 @@ impl Table {
     }
 
     /// True when the changes leave it within so many bytes, or remove something.
-    pub(super) fn has_room(&self, changes: &[RegistryChange], bytes_max: usize) -> bool {
+    pub(super) fn has_room(&mut self, changes: &[RegistryChange], bytes_max: usize) -> bool {
         let more = changes.iter().filter(|(_, value)| value.is_some());
         let more: usize = more.map(|(key, value)| bytes(key, value.as_ref())).sum();
-        more == 0 || self.bytes + more <= bytes_max
+        let bytes = self.bytes + more;
+        more == 0 || (bytes <= bytes_max && self.draw.cover(bytes))
     }
 
     pub(super) fn digest(&self) -> Digest {

@@ -1,8 +1,11 @@
 //! Settings: sections of a configuration, each owned by the part that it is for.
 
+mod memory_bytes;
 mod problem;
 mod secret;
 mod section;
 mod text;
 
-pub use self::{problem::Problem, secret::Secret, section::Settings, text::text};
+pub use self::{
+    memory_bytes::MemoryBytes, problem::Problem, secret::Secret, section::Settings, text::text,
+};

@@ -19,7 +19,7 @@ pub fn sample_drafts(target: &Target) -> Vec<Draft> {
     let payloads = [
         Payload::json(json(r#"{"a" : 1.50, "b":["\u00e9",null]}"#)),
         Payload::json(json("17")),
-        // A text that remembers how it was written, a lone surrogate, and texts with odd characters.
+        // A text that remembers how it was written, one with half a character, and texts with odd characters.
         Payload::json(json(r#""caf\u00e9""#)),
         Payload::json(json(r#""\ud800""#)),
         Payload::text(""),

@@ -4,7 +4,7 @@ use std::{
     fmt, io,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -15,8 +15,17 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::long_line::LongLine;
-use crate::{limits::Limits, net::Socket};
+use super::{long_line::LongLine, transfer_coding};
+use crate::{
+    limits::Limits,
+    net::{Socket, with_read_buffer},
+};
+
+/// How long a refused body is read on.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Reads in a row of a refused body.
+const LINGER_READS: usize = 16;
 
 /// A stream that fails when the head of a request dribbles in, or when the peer takes nothing of an
 /// answer.
@@ -33,14 +42,29 @@ pub(super) struct GuardedSocket {
     head_deadline: Option<Pin<Box<Sleep>>>,
     stall_limit: Duration,
     stall_deadline: Option<Pin<Box<Sleep>>>,
+    /// When the end is not put off any longer for a client that still sends.
+    linger_deadline: Option<Pin<Box<Sleep>>>,
 }
 
 /// What a connection is waiting for.
 #[derive(Clone)]
-pub(super) struct Head(Arc<Mutex<(HeadState, IsCut)>>);
+pub(super) struct Head(Arc<Mutex<Watched>>);
 
-/// The target of the request was too long: only its beginning was read.
-type IsCut = bool;
+struct Watched {
+    state: HeadState,
+    oddities: Oddities,
+    /// Part of a body is left, which nobody reads.
+    is_unread: bool,
+}
+
+/// What was odd about a head.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Oddities {
+    /// The target of the request was too long: only its beginning was read.
+    pub(super) is_cut: bool,
+    /// It has a transfer coding other than `chunked`, which was hidden.
+    pub(super) has_unknown_coding: bool,
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum HeadState {
@@ -56,30 +80,43 @@ enum HeadState {
 
 impl Head {
     fn get(&self) -> HeadState {
-        self.0.lock().0
+        self.0.lock().state
     }
 
-    /// A head is complete. True when its target was cut.
-    pub(super) fn complete(&self) -> bool {
-        let mut state = self.0.lock();
-        state.0 = HeadState::Complete;
-        std::mem::take(&mut state.1)
+    /// A head is complete; what was odd about it.
+    pub(super) fn complete(&self) -> Oddities {
+        let mut watched = self.0.lock();
+        watched.state = HeadState::Complete;
+        std::mem::take(&mut watched.oddities)
     }
 
     /// The request is answered; the next one may begin any time.
     pub(super) fn expect(&self) {
-        self.0.lock().0 = HeadState::Idle;
+        self.0.lock().state = HeadState::Idle;
     }
 
     fn begin(&self) {
-        let mut state = self.0.lock();
-        if state.0 == HeadState::Idle {
-            state.0 = HeadState::Begun;
+        let mut watched = self.0.lock();
+        if watched.state == HeadState::Idle {
+            watched.state = HeadState::Begun;
         }
     }
 
-    fn cut(&self) {
-        self.0.lock().1 = true;
+    fn note(&self, is_cut: bool, has_unknown_coding: bool) {
+        if is_cut || has_unknown_coding {
+            let oddities = &mut self.0.lock().oddities;
+            oddities.is_cut |= is_cut;
+            oddities.has_unknown_coding |= has_unknown_coding;
+        }
+    }
+
+    /// The body of the request is left before its end: the connection ends behind the answer.
+    pub(super) fn leave_unread(&self) {
+        self.0.lock().is_unread = true;
+    }
+
+    fn is_unread(&self) -> bool {
+        self.0.lock().is_unread
     }
 }
 
@@ -95,12 +132,17 @@ impl GuardedSocket {
         Self {
             socket,
             read_ahead,
-            head: Head(Arc::new(Mutex::new((HeadState::First, false)))),
+            head: Head(Arc::new(Mutex::new(Watched {
+                state: HeadState::First,
+                oddities: Oddities::default(),
+                is_unread: false,
+            }))),
             line: LongLine::default(),
             head_limit: limits.header_timeout(),
             head_deadline: due.map(|due| Box::pin(tokio::time::sleep_until(due))),
             stall_limit: limits.outbound_stall(),
             stall_deadline: None,
+            linger_deadline: None,
         }
     }
 
@@ -124,6 +166,30 @@ impl GuardedSocket {
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)))
             .as_mut()
             .poll(cx)
+    }
+
+    /// Reads on for a moment, and throws away what comes: a socket that is closed with unread bytes takes back the answer
+    /// that a client has yet to read.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let deadline = self
+            .linger_deadline
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
+        if deadline.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        for _ in 0..LINGER_READS {
+            let read = with_read_buffer(|buffer| {
+                let mut buffer = ReadBuf::new(buffer);
+                let read = Pin::new(&mut self.socket).poll_read(cx, &mut buffer);
+                read.map(|read| read.is_ok() && !buffer.filled().is_empty())
+            });
+            if !ready!(read) {
+                return Poll::Ready(());
+            }
+        }
+        // Others have their turn.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Fails a write that has waited too long for the peer.
@@ -166,8 +232,10 @@ impl AsyncRead for GuardedSocket {
                 Poll::Ready(Ok(()))
             };
             let came = buf.filled().len() > start;
-            if came && self.head.get() != HeadState::Complete && self.line.take(buf, start) {
-                self.head.cut();
+            if came && self.head.get() != HeadState::Complete {
+                let is_cut = self.line.take(buf, start);
+                let read = &mut buf.filled_mut()[start..];
+                self.head.note(is_cut, transfer_coding::hide_unknown(read));
             }
             // Nothing would mean the end of the stream.
             if !came || buf.filled().len() > start {
@@ -215,7 +283,11 @@ impl AsyncWrite for GuardedSocket {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let shutdown = Pin::new(&mut self.socket).poll_shutdown(cx);
-        self.guard_write(shutdown, cx)
+        ready!(self.guard_write(shutdown, cx))?;
+        if self.head.is_unread() {
+            ready!(self.poll_linger(cx));
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -161,7 +161,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        Channel, Draft, Payload, Position,
+        Channel, Counters, Draft, Limits, Payload, Position,
         delivery::{Around, Few, OutboxOptions},
         publication::Publication,
         transport::Socket,
@@ -197,7 +197,12 @@ mod tests {
         let options = OutboxOptions {
             bytes_max: 64 << 20,
             stall: Duration::from_secs(60),
-            farewell: Bytes::new(),
+            ..OutboxOptions::new(
+                &Limits::default(),
+                &Counters::default(),
+                "test",
+                Bytes::new(),
+            )
         };
         let socket = Arc::new(Socket::new(accepted.unwrap().0));
         let outbox = Outbox::new(socket, Arc::new(options));

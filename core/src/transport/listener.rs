@@ -11,6 +11,7 @@ use crate::{
     log_limiter::LogLimiter,
     net::{ReserveDescriptor, Slots, Socket, is_out_of_descriptors},
     runtime::Runtime,
+    turn::Turn,
 };
 
 /// Connections that the kernel keeps for us until they are accepted.
@@ -59,9 +60,11 @@ impl Listener {
     pub(crate) async fn serve(self, runtime: Arc<Runtime>, slots: Arc<Slots>, speakers: Speakers) {
         let stop = runtime.stopping();
         let reserve = ReserveDescriptor::take();
+        let mut turn = Turn::begin();
         loop {
+            turn.give_way().await;
             let accepted = tokio::select! {
-                accepted = self.tcp.accept() => accepted,
+                accepted = turn.wait(self.tcp.accept()) => accepted,
                 () = stop.cancelled() => return,
             };
             match accepted {

@@ -30,6 +30,13 @@ impl LongLine {
         if self.at == At::Behind {
             return false;
         }
+        let mut start = start;
+        if self.seen == 0 {
+            // RFC 9112 section 2.2: empty lines before a request mean nothing.
+            let empty = |byte: &u8| matches!(byte, b'\r' | b'\n');
+            let read = &buf.filled()[start..];
+            start += read.iter().take_while(|byte| empty(byte)).count();
+        }
         let bytes = &buf.filled()[start..];
         // What is left of a body that nobody read is no line.
         if self.seen == 0 && bytes.first().is_some_and(|byte| !byte.is_ascii_uppercase()) {
@@ -95,6 +102,18 @@ mod tests {
         assert_eq!(through(&stream, 8000), (stream.clone(), false));
         let body = vec![b'{'; 200_000];
         assert_eq!(through(&body, 8000), (body.clone(), false));
+    }
+
+    #[test]
+    fn empty_lines_before_a_line_mean_nothing() {
+        let line = format!("GET /{} HTTP/1.1\r\n", "x".repeat(80_000));
+        let stream = format!("\r\n\r\n{line}");
+        for piece in [1, 3, 100_000] {
+            let (came, cut) = through(stream.as_bytes(), piece);
+            let (expected, _) = through(line.as_bytes(), piece);
+            assert!(cut);
+            assert_eq!(came, [b"\r\n\r\n", &expected[..]].concat(), "{piece}");
+        }
     }
 
     proptest! {

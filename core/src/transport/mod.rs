@@ -10,6 +10,7 @@ mod long_line;
 mod session;
 pub mod sockjs;
 pub mod tcp;
+mod transfer_coding;
 pub mod websocket;
 
 pub use self::{

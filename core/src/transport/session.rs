@@ -38,7 +38,8 @@ pub trait SessionHandler: Send + 'static {
     /// The session is open; called once, first.
     async fn on_open(&mut self) {}
 
-    /// The client sent a message. The next one is not read before this returns.
+    /// The client sent a message. The next one is not read before this returns. A loop over what is in it gives way by
+    /// a [`Turn`](crate::Turn).
     async fn on_message(&mut self, message: Message);
 
     /// The session ended; called once, last.

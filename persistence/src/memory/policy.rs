@@ -12,9 +12,10 @@ use std::{
 
 use async_trait::async_trait;
 use foldhash::fast::RandomState;
+use parking_lot::Mutex;
 use polywire_core::{
-    Annotation, Durability, History, HistoryError, Page, PersistResult, PersistencePolicy,
-    Position, Publication, Query, Rules, Span, Target, Timetoken,
+    Annotation, Draw, Durability, Held, History, HistoryError, Page, PersistResult,
+    PersistencePolicy, Position, Publication, Query, Rules, Span, Target, Timetoken,
 };
 
 use super::{
@@ -24,10 +25,14 @@ use super::{
 
 const SHARDS: usize = 64;
 
+/// Bytes of room that are given back when they are not used.
+const MORE_ROOM: usize = 1 << 20;
+
 /// Keeps publications in the memory of this node, to be read again while it runs.
 ///
 /// Each channel has what its [`Rule`](polywire_core::Rule) keeps, and all together have a budget of bytes: when it is
-/// used up, the oldest publications go first, roughly, whatever the rules say. A channel whose last publication
+/// used up, or the [memory budget](polywire_core::Limits::memory_bytes), the oldest publications go first, roughly,
+/// whatever the rules say. A channel whose last publication
 /// went long ago is forgotten, and begins a new epoch; so does every channel when the node starts again.
 ///
 /// # Examples
@@ -43,6 +48,9 @@ pub struct MemoryHistory {
     rules: Rules,
     bytes_max: usize,
     bytes: AtomicUsize,
+    /// Bytes that there is room for, as far as they were drawn from the memory budget.
+    room: AtomicUsize,
+    draw: Mutex<Draw>,
     shards: Box<[Shard]>,
     hasher: RandomState,
     last: AtomicU64,
@@ -55,6 +63,8 @@ impl MemoryHistory {
             rules,
             bytes_max,
             bytes: AtomicUsize::new(0),
+            room: AtomicUsize::new(0),
+            draw: Mutex::new(Draw::new(Held::Kept)),
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
             hasher: RandomState::default(),
             last: AtomicU64::new(0),
@@ -79,14 +89,25 @@ impl MemoryHistory {
         } else {
             self.bytes.fetch_sub(went - came, Ordering::Relaxed) - (went - came)
         };
-        if bytes > self.bytes_max {
+        let room = self.room.load(Ordering::Relaxed);
+        if bytes > room || bytes + MORE_ROOM < room {
+            self.draw(bytes);
             self.make_room();
         }
     }
 
+    /// Draws what so many bytes need, as far as there is room.
+    fn draw(&self, bytes: usize) {
+        let mut draw = self.draw.lock();
+        // Without room the oldest go.
+        let _ = draw.cover(bytes.min(self.bytes_max));
+        self.room
+            .store(draw.bytes().min(self.bytes_max), Ordering::Relaxed);
+    }
+
     /// Takes away what is oldest, until there is room or nothing is left.
     fn make_room(&self) {
-        while self.bytes() > self.bytes_max {
+        while self.bytes() > self.room.load(Ordering::Relaxed) {
             let oldest = self.shards.iter().min_by_key(|shard| shard.oldest());
             let Some(bytes) = oldest.and_then(|shard| shard.lock().evict()) else {
                 return;

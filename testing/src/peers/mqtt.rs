@@ -56,6 +56,18 @@ impl MqttClient {
         assert_eq!(self.packet(), (0x40, vec![0, 7]));
     }
 
+    /// Publishes at QoS 0 to a topic that it is subscribed to, and waits for the message.
+    pub fn round_trip(&mut self, topic: &str, payload: &str) {
+        let mut body = text(topic);
+        body.extend(payload.as_bytes());
+        self.send(0x30, &body);
+        let (first, body) = self.packet();
+        assert_eq!(
+            (first, &body[2 + topic.len()..]),
+            (0x30, payload.as_bytes())
+        );
+    }
+
     /// The payload of the next message, of QoS 1.
     pub fn message(&mut self) -> String {
         let (first, body) = self.packet();

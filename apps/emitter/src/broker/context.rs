@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use polywire_core::{Draft, Publication, Refusal, Space, TokenPlace, space::Attachment};
+use polywire_core::{Counter, Draft, Publication, Refusal, Space, TokenPlace, space::Attachment};
 
 use super::{
     counters::Counters, refused_filters::RefusedFilters, retained::RetainedMessages,
@@ -28,6 +28,10 @@ pub(crate) struct BrokerContext {
     pub(crate) shared_subscriptions: SharedSubscriptions,
     pub(crate) refused_filters: RefusedFilters,
     pub(crate) counters: Arc<Counters>,
+    /// Packets that did not come, or did not end, in time.
+    pub(crate) late_packets: Arc<Counter>,
+    /// Messages that a client, or no client, can take.
+    pub(crate) not_taken: Arc<Counter>,
     pub(crate) session_limits: SessionLimits,
     /// What waits for all clients together.
     pub(crate) budget: Arc<Budget>,

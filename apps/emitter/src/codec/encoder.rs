@@ -4,13 +4,16 @@ use std::{num::NonZeroU16, ops::Range, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use polywire_core::{
-    Kind, Payload, Publication,
+    Counter, Kind, Payload, Publication,
     delivery::{Encoder, Message},
 };
 use rmqtt_codec::types::QoS;
 
 use super::{
-    message_properties::MessageProperties, outgoing, remaining_length::variable_header,
+    message_properties::{MessageProperties, is_taken},
+    outgoing,
+    remaining_length::variable_header,
+    text::{TEXT_BYTES_MAX, is_topic},
     version::Version,
 };
 
@@ -24,6 +27,8 @@ pub(crate) struct PublishEncoder {
     pub(crate) qos: QoS,
     /// What stands behind the name of a channel: a slash for clients of the Emitter protocol.
     pub(crate) suffix: &'static str,
+    /// Messages that no client can take.
+    pub(crate) not_taken: Arc<Counter>,
 }
 
 impl Encoder for PublishEncoder {
@@ -33,14 +38,21 @@ impl Encoder for PublishEncoder {
         }
         let topic = publication.target.channel()?.as_str();
         // A name of another protocol that is no topic name would be a fault to the client.
-        if topic.contains(['+', '#', '\0']) {
+        if !is_topic(topic) || topic.len() + self.suffix.len() > TEXT_BYTES_MAX {
+            self.not_taken.add();
             return None;
         }
         let properties = MessageProperties::of(publication);
         if properties.as_ref().is_some_and(MessageProperties::is_over) {
             return None;
         }
-        let properties = properties.map(|properties| properties.to_packet());
+        let properties = properties.map(|properties| {
+            let mut properties = properties.to_packet();
+            properties.is_utf8_payload &= !matches!(publication.payload, Payload::Binary(_));
+            properties
+        });
+        // Whoever wrote them: without them it is a message all the same.
+        let properties = properties.filter(is_taken);
         let payload = content(&publication.payload);
         let suffixed;
         let topic = match self.suffix {
@@ -51,8 +63,11 @@ impl Encoder for PublishEncoder {
             }
         };
         let id = (self.qos != QoS::AtMostOnce).then(|| packet_id(publication));
-        outgoing::publish(self.version, self.qos, topic, id, payload, properties)
-            .map(Message::Binary)
+        let packet = outgoing::publish(self.version, self.qos, topic, id, payload, properties);
+        if packet.is_none() {
+            self.not_taken.add();
+        }
+        packet.map(Message::Binary)
     }
 }
 

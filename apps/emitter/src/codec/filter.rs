@@ -9,6 +9,8 @@ use polywire_core::{
 use rmqtt_codec::{types::QoS, v5::SubscribeAckReason};
 use serde::{Deserialize, Serialize};
 
+use super::text::{is_text, is_topic};
+
 /// A topic filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Filter {
@@ -21,7 +23,7 @@ pub(crate) enum Filter {
 impl Filter {
     pub(crate) fn parse(text: &str) -> Result<Self, SubscribeAckReason> {
         let invalid = SubscribeAckReason::TopicFilterInvalid;
-        if text.contains('\0') {
+        if !is_text(text) {
             return Err(invalid);
         }
         let channel = Channel::new(text).map_err(|_| invalid)?;
@@ -135,11 +137,6 @@ pub(crate) fn shared(text: &str) -> Result<Option<(&str, &str)>, SubscribeAckRea
     }
 }
 
-/// Whether a topic can be published to.
-pub(crate) fn is_topic(text: &str) -> bool {
-    !text.is_empty() && !text.contains(['+', '#', '\0'])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,7 +145,7 @@ mod tests {
     fn filters_are_channels_or_patterns() {
         assert!(matches!(Filter::parse("a/b"), Ok(Filter::Channel(_))));
         assert!(matches!(Filter::parse("a/+/c"), Ok(Filter::Pattern(..))));
-        for wrong in ["", "a#", "a/#/b", "a+", "a\0"] {
+        for wrong in ["", "a#", "a/#/b", "a+", "a\0", "a\n"] {
             let expected = Err(SubscribeAckReason::TopicFilterInvalid);
             assert_eq!(Filter::parse(wrong), expected, "{wrong:?}");
         }

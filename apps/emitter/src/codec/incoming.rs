@@ -13,8 +13,7 @@ use rmqtt_codec::{
 use tokio_util::codec::Decoder;
 
 use super::{
-    ack::Ack,
-    filter::{SubscriptionOptions, is_topic},
+    ack::Ack, filter::SubscriptionOptions, message_properties::is_taken, text::is_topic,
     version::Version,
 };
 
@@ -128,6 +127,9 @@ impl Incoming {
                 };
                 if properties.is_some_and(is_wrong) {
                     return Err(DisconnectReasonCode::ProtocolError);
+                }
+                if properties.is_some_and(|properties| !is_taken(properties)) {
+                    return Err(DisconnectReasonCode::MalformedPacket);
                 }
                 Self::Publish(publish)
             }

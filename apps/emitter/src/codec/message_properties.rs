@@ -4,6 +4,7 @@ use std::{num::NonZeroU32, sync::LazyLock, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use bytestring::ByteString;
 use polywire_core::{Draft, JsonText, Publication};
 use rmqtt_codec::{
     types::{Publish, QoS},
@@ -11,6 +12,7 @@ use rmqtt_codec::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::text::{TEXT_BYTES_MAX, is_text, is_topic};
 use crate::clock::now;
 
 const ONE: &str = r#"{"qos":1}"#;
@@ -186,11 +188,25 @@ impl MessageProperties {
     }
 }
 
+/// True for properties that every client takes.
+pub(crate) fn is_taken(properties: &PublishProperties) -> bool {
+    let is_topic = |topic: &ByteString| is_topic(topic);
+    let is_text = |text: &ByteString| is_text(text);
+    let mut pairs = properties.user_properties.iter();
+    properties.content_type.as_ref().is_none_or(is_text)
+        && properties.response_topic.as_ref().is_none_or(is_topic)
+        && properties
+            .correlation_data
+            .as_ref()
+            .is_none_or(|data| data.len() <= TEXT_BYTES_MAX)
+        && pairs.all(|(name, value)| is_text(name) && is_text(value))
+}
+
 fn encode(bytes: &Bytes) -> String {
     STANDARD.encode(bytes)
 }
 
-fn pairs(properties: &[(bytestring::ByteString, bytestring::ByteString)]) -> Vec<(String, String)> {
+fn pairs(properties: &[(ByteString, ByteString)]) -> Vec<(String, String)> {
     let pairs = properties.iter();
     pairs
         .map(|(name, value)| (name.to_string(), value.to_string()))

@@ -10,6 +10,7 @@ pub(crate) mod outgoing;
 pub(crate) mod publish_rewrite;
 pub(crate) mod reader;
 pub(crate) mod remaining_length;
+pub(crate) mod text;
 pub(crate) mod topic_aliases;
 pub(crate) mod version;
 pub(crate) mod zero_packet_id;

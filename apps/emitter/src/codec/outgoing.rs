@@ -10,7 +10,13 @@ use rmqtt_codec::{
 };
 use tokio_util::codec::Encoder;
 
-use super::version::Version;
+use super::{text::is_text, version::Version};
+
+/// Bytes of a payload: with a topic and properties it is to fit the longest packet (MQTT 5.0 section 1.5.5).
+const PAYLOAD_BYTES_MAX: usize = 128 << 20;
+
+/// Bytes of a sentence about what is wrong.
+const REASON_BYTES_MAX: usize = 512;
 
 /// Some packet id.
 #[cfg(test)]
@@ -38,6 +44,9 @@ pub(crate) fn publish(
     payload: Bytes,
     properties: Option<v5::PublishProperties>,
 ) -> Option<Bytes> {
+    if payload.len() > PAYLOAD_BYTES_MAX {
+        return None;
+    }
     let publish = Box::new(Publish {
         dup: false,
         retain: false,
@@ -94,7 +103,10 @@ pub(crate) fn puback_or_pubrec(
         packet_id,
         reason_code,
         properties: Vec::new(),
-        reason_string: why.map(Into::into),
+        // It may repeat what the client said, which is no reason to stay without an answer.
+        reason_string: why
+            .filter(|why| why.len() <= REASON_BYTES_MAX && is_text(why))
+            .map(Into::into),
     };
     match (version, qos) {
         (Version::V3, QoS::ExactlyOnce) => v3(v3::Packet::PublishReceived { packet_id }),

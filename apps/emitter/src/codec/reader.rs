@@ -1,6 +1,7 @@
 //! The packet reader: whole packets out of a stream of bytes, wherever it was cut.
 
 use bytes::{Buf, Bytes, BytesMut};
+use polywire_core::{Draw, Held};
 
 use super::{ack::Ack, remaining_length};
 
@@ -14,6 +15,8 @@ pub(crate) enum BadLength {
     Malformed,
     /// The packet is longer than the limit.
     TooLong,
+    /// The server has no room for the packet now.
+    NoRoom,
 }
 
 /// Cuts a stream of bytes into packets. Holds nothing between whole packets, and never more than came: a length
@@ -22,6 +25,8 @@ pub(crate) enum BadLength {
 pub(crate) struct PacketReader {
     buffer: BytesMut,
     packet_bytes_max: usize,
+    /// The beginning of a packet whose rest has not come, of the memory budget.
+    draw: Draw,
 }
 
 impl PacketReader {
@@ -29,6 +34,7 @@ impl PacketReader {
         Self {
             buffer: BytesMut::new(),
             packet_bytes_max,
+            draw: Draw::new(Held::Requests),
         }
     }
 
@@ -41,6 +47,11 @@ impl PacketReader {
         } else {
             self.buffer.extend_from_slice(&bytes);
         }
+    }
+
+    /// True when nothing has come of the next packet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
     }
 
     /// The next packet, if it is one of those that have no more than an id: there are many of them, and they take no
@@ -66,7 +77,8 @@ impl PacketReader {
                 self.buffer.advance(length);
                 Ok(Some(packet))
             }
-            None => Ok(None),
+            None if self.draw.resize(self.buffer.len()) => Ok(None),
+            None => Err(BadLength::NoRoom),
         }
     }
 

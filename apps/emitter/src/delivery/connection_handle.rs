@@ -1,9 +1,10 @@
 //! One connection of a client: packets to it, its end, and its keep-alive.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use polywire_core::{
+    Counter,
     delivery::{Link, Message},
     transport::{CloseReason, Tick},
 };
@@ -21,15 +22,25 @@ pub(crate) struct ConnectionHandle {
     /// Known since CONNECT.
     client_limits: OnceLock<ClientLimits>,
     keep_alive: KeepAlive,
+    /// Packets that did not come, or did not end, in time.
+    late_packets: Arc<Counter>,
 }
 
 impl ConnectionHandle {
-    /// A connection that has not said CONNECT, and has so many seconds for it.
-    pub(crate) fn new(link: Link, now: u64, connect_secs: u64) -> Self {
+    /// A connection that has not said CONNECT, and has so many seconds for it; later its client has `packet_secs` for a
+    /// packet that it began.
+    pub(crate) fn new(
+        link: Link,
+        now: u64,
+        connect_secs: u64,
+        packet_secs: u64,
+        late_packets: Arc<Counter>,
+    ) -> Self {
         Self {
             link,
             client_limits: OnceLock::new(),
-            keep_alive: KeepAlive::new(now, connect_secs),
+            keep_alive: KeepAlive::new(now, connect_secs, packet_secs),
+            late_packets,
         }
     }
 
@@ -40,9 +51,14 @@ impl ConnectionHandle {
         let _ = self.client_limits.set(client_limits);
     }
 
-    /// Its client has said something, in this second of the timer wheel.
+    /// A whole packet of its client has come, in this second of the timer wheel.
     pub(crate) fn heard(&self, now: u64) {
         self.keep_alive.heard(now);
+    }
+
+    /// A part of a packet has come, and not its end.
+    pub(crate) fn unfinished(&self, now: u64) {
+        self.keep_alive.unfinished(now);
     }
 
     pub(crate) fn send(&self, packet: Option<Bytes>) {
@@ -70,8 +86,8 @@ impl Tick for ConnectionHandle {
     fn tick(&self, now: u64) -> Option<u64> {
         match self.keep_alive.silence(now) {
             Silence::Allowed(secs) => Some(secs),
-            Silence::Unlimited => None,
             Silence::TooLong => {
+                self.late_packets.add();
                 self.disconnect(DisconnectReasonCode::KeepAliveTimeout);
                 None
             }

@@ -1,35 +1,43 @@
-//! Keep-alive: a client that says nothing for half as long again as it promised is closed (MQTT 5.0 section 3.1.2.10).
-//! The time until CONNECT is watched alike.
+//! Keep-alive: a client from which no whole packet comes for half as long again as it promised is closed (MQTT 5.0 section
+//! 3.1.2.10), and so is one that does not finish a packet that it began. The time until CONNECT is watched alike.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Seconds that the clock looks ahead, at most.
 const LOOK_SECS_MAX: u64 = 60;
 
-/// When a client was heard, and how long it may say nothing. In seconds of the timer wheel.
+/// When the last whole packet of a client came, and how long the next one may take. In seconds of the timer wheel.
 #[derive(Debug)]
 pub(super) struct KeepAlive {
     heard: AtomicU64,
     /// 0 for ever.
     silence_max: AtomicU64,
+    /// When the packet began of which a part has come; [`NONE`] where there is none.
+    begun: AtomicU64,
+    /// How long a packet may take that has begun.
+    packet_secs: u64,
 }
+
+/// No packet has begun.
+const NONE: u64 = u64::MAX;
 
 /// What the clock finds.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Silence {
-    /// Nobody looks again.
-    Unlimited,
     TooLong,
     /// To be looked at again in so many seconds.
     Allowed(u64),
 }
 
 impl KeepAlive {
-    /// For a client that has not said CONNECT, and has so many seconds for it.
-    pub(super) fn new(now: u64, connect_secs: u64) -> Self {
+    /// For a client that has not said CONNECT, and has so many seconds for it; later it has `packet_secs` for a packet
+    /// that it began.
+    pub(super) fn new(now: u64, connect_secs: u64, packet_secs: u64) -> Self {
         Self {
             heard: AtomicU64::new(now),
             silence_max: AtomicU64::new(connect_secs.max(1)),
+            begun: AtomicU64::new(NONE),
+            packet_secs: packet_secs.max(1),
         }
     }
 
@@ -41,21 +49,39 @@ impl KeepAlive {
             .store(silence_max.div_ceil(2), Ordering::Relaxed);
     }
 
+    /// A whole packet has come.
     pub(super) fn heard(&self, now: u64) {
         self.heard.store(now, Ordering::Relaxed);
+        self.begun.store(NONE, Ordering::Relaxed);
+    }
+
+    /// A part of a packet has come, and not its end.
+    pub(super) fn unfinished(&self, now: u64) {
+        // More of the same does not put the end off.
+        if self.begun.load(Ordering::Relaxed) == NONE {
+            self.begun.store(now, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn silence(&self, now: u64) -> Silence {
-        let max = self.silence_max.load(Ordering::Relaxed);
-        if max == 0 {
-            return Silence::Unlimited;
+        let mut look = LOOK_SECS_MAX.min(self.packet_secs);
+        let waits = [
+            (&self.heard, self.silence_max.load(Ordering::Relaxed)),
+            (&self.begun, self.packet_secs),
+        ];
+        for (since, max) in waits {
+            let since = since.load(Ordering::Relaxed);
+            if max == 0 || since == NONE {
+                continue;
+            }
+            let waited = now.saturating_sub(since);
+            // The clock has whole seconds: one more is never too early.
+            if waited > max {
+                return Silence::TooLong;
+            }
+            look = look.min(max + 1 - waited);
         }
-        let silent = now.saturating_sub(self.heard.load(Ordering::Relaxed));
-        // The clock has whole seconds: one more is never too early.
-        if silent > max {
-            return Silence::TooLong;
-        }
-        Silence::Allowed((max + 1 - silent).min(LOOK_SECS_MAX))
+        Silence::Allowed(look)
     }
 }
 
@@ -65,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_client_may_be_silent_for_half_as_long_again() {
-        let keep_alive = KeepAlive::new(100, 10);
+        let keep_alive = KeepAlive::new(100, 10, 90);
         assert_eq!(keep_alive.silence(110), Silence::Allowed(1));
         assert_eq!(keep_alive.silence(111), Silence::TooLong, "no CONNECT");
         keep_alive.set(5);
@@ -76,6 +102,29 @@ mod tests {
         keep_alive.set(u16::MAX);
         assert_eq!(keep_alive.silence(200), Silence::Allowed(60));
         keep_alive.set(0);
-        assert_eq!(keep_alive.silence(u64::MAX), Silence::Unlimited);
+        assert_eq!(keep_alive.silence(u64::MAX - 1), Silence::Allowed(60));
+    }
+
+    #[test]
+    fn parts_of_a_packet_put_nothing_off() {
+        let keep_alive = KeepAlive::new(100, 10, 30);
+        keep_alive.set(20);
+        keep_alive.heard(100);
+        for now in 101..=130 {
+            keep_alive.unfinished(now);
+        }
+        assert_eq!(keep_alive.silence(130), Silence::Allowed(1), "keep-alive");
+        assert_eq!(keep_alive.silence(131), Silence::TooLong);
+        keep_alive.set(0);
+        assert_eq!(
+            keep_alive.silence(131),
+            Silence::Allowed(1),
+            "no keep-alive"
+        );
+        assert_eq!(keep_alive.silence(132), Silence::TooLong);
+        keep_alive.heard(132);
+        assert_eq!(keep_alive.silence(132), Silence::Allowed(30));
+        keep_alive.unfinished(140);
+        assert_eq!(keep_alive.silence(140), Silence::Allowed(30));
     }
 }

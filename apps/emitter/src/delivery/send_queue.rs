@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use polywire_core::Counter;
 
 use super::{
     budget::Budget, inflight_snapshot::InflightSnapshot, inflight_window::InflightWindow,
@@ -67,11 +68,13 @@ pub(crate) struct SendQueue {
     bytes: usize,
     bytes_max: usize,
     persistent: Option<Persistent>,
+    /// Messages that the client cannot take.
+    not_taken: Arc<Counter>,
 }
 
 impl SendQueue {
     /// For a session that ends with its connection.
-    pub(crate) fn new(window: InflightWindow, bytes_max: usize) -> Self {
+    pub(crate) fn new(window: InflightWindow, bytes_max: usize, not_taken: Arc<Counter>) -> Self {
         Self {
             window,
             last_id: 0,
@@ -82,6 +85,7 @@ impl SendQueue {
             bytes: 0,
             bytes_max,
             persistent: None,
+            not_taken,
         }
     }
 
@@ -91,9 +95,10 @@ impl SendQueue {
         bytes_max: usize,
         budget: Arc<Budget>,
         log: Option<QueueLog>,
+        not_taken: Arc<Counter>,
     ) -> Self {
         budget.add(SESSION_COST);
-        let mut queue = Self::new(window, bytes_max + SESSION_COST);
+        let mut queue = Self::new(window, bytes_max + SESSION_COST, not_taken);
         queue.bytes = SESSION_COST;
         queue.persistent = Some(Persistent { budget, log });
         queue
@@ -251,6 +256,11 @@ impl SendQueue {
         None
     }
 
+    /// A message is dropped that the client cannot take. It holds up nothing that comes behind it.
+    pub(crate) fn not_taken(&self) {
+        self.not_taken.add();
+    }
+
     /// Fewer are on their way than the client takes.
     fn has_slot(&self) -> bool {
         self.sent.len() - self.again.len() < self.window.messages_max
@@ -298,8 +308,12 @@ impl SendQueue {
     /// if it had been delivered.
     fn number(&mut self, message: NumberedPublish) -> Option<Bytes> {
         let packet = message.queued.packet();
+        let is_wanted = packet.is_some();
         let packet = packet.filter(|packet| packet.len() <= self.window.packet_bytes_max);
         let Some(packet) = packet else {
+            if is_wanted {
+                self.not_taken();
+            }
             if self.persistent.is_some() {
                 self.forget(message.number, Some(&message.queued));
             }
@@ -349,6 +363,7 @@ impl SendQueue {
             .map(|queued| with_id(&queued.packet, id));
         let packet = packet.filter(|packet| packet.len() <= self.window.packet_bytes_max);
         if packet.is_none() {
+            self.not_taken();
             self.complete(packet_id);
         }
         packet.map(|packet| outgoing::sent_again(&packet))
@@ -410,6 +425,10 @@ mod tests {
         }
     }
 
+    fn not_taken() -> Arc<Counter> {
+        Arc::new(Counter::new("test", "not taken"))
+    }
+
     fn window(messages_max: usize) -> InflightWindow {
         InflightWindow {
             version: Version::V3,
@@ -432,7 +451,7 @@ mod tests {
 
     #[test]
     fn no_more_than_the_client_takes_is_on_its_way() {
-        let mut queue = SendQueue::new(window(2), 2 * queued("x").cost());
+        let mut queue = SendQueue::new(window(2), 2 * queued("x").cost(), not_taken());
         let mut take = |text| queue.enqueue(queued(text), true);
         assert_eq!(take("a"), Ok(sent("a", 1)));
         assert_eq!(take("b"), Ok(sent("b", 2)));
@@ -453,7 +472,7 @@ mod tests {
 
     #[test]
     fn what_can_be_shared_is() {
-        let mut queue = SendQueue::new(window(2), 1000);
+        let mut queue = SendQueue::new(window(2), 1000, not_taken());
         let frame = queued("a");
         let address = |packet: Option<Bytes>| packet.map(|packet| packet.as_ptr());
         let first = queue.enqueue(frame.clone(), true).unwrap();
@@ -469,7 +488,8 @@ mod tests {
     #[test]
     fn what_a_client_has_not_confirmed_comes_again_in_order() {
         let budget = Arc::new(Budget::new(1 << 20));
-        let mut queue = SendQueue::persistent(window(10), 1 << 20, budget.clone(), None);
+        let mut queue =
+            SendQueue::persistent(window(10), 1 << 20, budget.clone(), None, not_taken());
         for text in ["a", "b", "c", "d"] {
             queue.enqueue(queued(text), true).unwrap();
         }
@@ -499,7 +519,7 @@ mod tests {
     #[test]
     fn what_was_written_down_is_taken_up() {
         let budget = Arc::new(Budget::new(1 << 20));
-        let new = || SendQueue::persistent(window(10), 1 << 20, budget.clone(), None);
+        let new = || SendQueue::persistent(window(10), 1 << 20, budget.clone(), None, not_taken());
         let mut queue = new();
         for text in ["a", "b", "c", "d"] {
             queue.enqueue(queued(text), true).unwrap();
@@ -537,13 +557,14 @@ mod tests {
     #[test]
     fn what_is_done_does_not_come_again() {
         let budget = Arc::new(Budget::new(1 << 20));
-        let mut queue = SendQueue::persistent(window(1), 1 << 20, budget.clone(), None);
+        let mut queue =
+            SendQueue::persistent(window(1), 1 << 20, budget.clone(), None, not_taken());
         for text in ["a", "b", "c"] {
             queue.enqueue(queued(text), true).unwrap();
         }
         queue.complete(id(1));
         let known = queue.inflight_snapshot();
-        let mut restored = SendQueue::persistent(window(1), 1 << 20, budget, None);
+        let mut restored = SendQueue::persistent(window(1), 1 << 20, budget, None, not_taken());
         let messages = [(1, "a"), (2, "b"), (3, "c"), (4, "d")];
         let messages = messages.map(|(number, text)| (number, queued(text)));
         restored.restore(messages.into(), Some(known));
@@ -557,7 +578,7 @@ mod tests {
     fn the_oldest_that_wait_for_a_client_make_room() {
         let cost = queued("x").cost();
         let budget = Arc::new(Budget::new(1 << 20));
-        let mut queue = SendQueue::persistent(window(10), 2 * cost, budget, None);
+        let mut queue = SendQueue::persistent(window(10), 2 * cost, budget, None, not_taken());
         for text in ["a", "b", "c"] {
             assert_eq!(queue.enqueue(queued(text), false), Ok(None));
         }
@@ -571,8 +592,9 @@ mod tests {
     fn all_sessions_together_have_a_bound() {
         let cost = queued("x").cost();
         let budget = Arc::new(Budget::new(2 * SESSION_COST + 3 * cost));
-        let mut queues =
-            [(); 2].map(|()| SendQueue::persistent(window(10), 1 << 20, budget.clone(), None));
+        let mut queues = [(); 2].map(|()| {
+            SendQueue::persistent(window(10), 1 << 20, budget.clone(), None, not_taken())
+        });
         for text in ["a", "b"] {
             for queue in &mut queues {
                 queue.enqueue(queued(text), false).unwrap();

@@ -43,6 +43,17 @@ struct SubscriberState {
     aliases: TopicAliases,
 }
 
+impl SubscriberState {
+    /// What an alias may add to a packet.
+    fn alias_bytes(&self) -> usize {
+        if self.aliases.is_empty() {
+            0
+        } else {
+            ALIAS_BYTES
+        }
+    }
+}
+
 /// A client, for as long as its session lasts.
 pub(crate) struct Subscriber {
     connection: ConnectionId,
@@ -230,18 +241,32 @@ impl Subscriber {
 
     /// Sends an answer that nobody subscribed to.
     pub(crate) fn answer(&self, topic: &str, body: Bytes) {
+        let mut is_taken = true;
         self.route.with_handle(|handle, client_limits| {
-            handle.send(packet(client_limits, topic, body));
+            let packet = packet(client_limits, topic, body);
+            is_taken = packet.is_some();
+            handle.send(packet);
         });
+        self.count(is_taken);
+    }
+
+    /// Counts a message that the client cannot take. Not while the route is held, which is locked behind the state.
+    fn count(&self, is_taken: bool) {
+        if !is_taken {
+            self.state.lock().send_queue.not_taken();
+        }
     }
 
     /// The same while something is being fanned out.
     pub(crate) fn deliver_answer(&self, fanout: &mut Fanout<'_>, topic: &str, body: Bytes) {
-        self.route.with_handle(|handle, client_limits| {
-            if let Some(packet) = packet(client_limits, topic, body) {
-                handle.link.deliver_own(fanout, &Message::Binary(packet));
-            }
-        });
+        let mut is_taken = true;
+        self.route.with_handle(
+            |handle, client_limits| match packet(client_limits, topic, body) {
+                None => is_taken = false,
+                Some(packet) => handle.link.deliver_own(fanout, &Message::Binary(packet)),
+            },
+        );
+        self.count(is_taken);
     }
 
     /// Delivers what a group chose this client for.
@@ -287,14 +312,19 @@ impl Subscriber {
     }
 
     fn replay(&self, publication: &Publication) {
+        let mut is_taken = true;
         self.route.with(|route| {
-            if let (Some(handle), Some(Message::Binary(packet))) =
+            let (Some(handle), Some(Message::Binary(packet))) =
                 (route.handle, route.encoders[0].encode(publication))
-                && route.client_limits.accepts(packet.len())
-            {
+            else {
+                return;
+            };
+            is_taken = route.client_limits.accepts(packet.len());
+            if is_taken {
                 handle.send(Some(packet));
             }
         });
+        self.count(is_taken);
     }
 
     fn deliver_now(&self, fanout: &mut Fanout<'_>) {
@@ -350,8 +380,9 @@ fn send_retained(
     };
     let ids: Vec<_> = options.id.into_iter().collect();
     let packet = publish_rewrite::with_subscriptions(publish_rewrite::retained(&packet), &ids);
-    if !route.client_limits.accepts(packet.len()) {
-        return;
+    let packet_bytes = packet.len() + state.alias_bytes();
+    if !route.client_limits.accepts(packet_bytes) {
+        return state.send_queue.not_taken();
     }
     let packet = match qos {
         QoS::AtMostOnce => Ok(Some(packet)),
@@ -409,13 +440,9 @@ fn deliver_as(
         packet = publish_rewrite::with_subscriptions(packet, &effective.ids);
     }
     // What the client cannot take is as if it had been delivered.
-    let more = if state.aliases.is_empty() {
-        0
-    } else {
-        ALIAS_BYTES
-    };
-    if route.handle.is_some() && !client_limits.accepts(packet.len() + more) {
-        return;
+    let packet_bytes = packet.len() + state.alias_bytes();
+    if route.handle.is_some() && !client_limits.accepts(packet_bytes) {
+        return state.send_queue.not_taken();
     }
     let frame = packet.as_ptr();
     let packet = match effective.qos {

@@ -54,6 +54,7 @@ async fn body(context: &EmitterContext, request: &mut Request) -> Result<Bytes, 
         status(match error {
             BodyError::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
             BodyError::TimedOut => StatusCode::REQUEST_TIMEOUT,
+            BodyError::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         })
     })

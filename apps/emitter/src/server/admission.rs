@@ -18,9 +18,9 @@ use crate::{
     broker::context::BrokerContext,
     codec::{
         connect::{Connect, refused},
-        filter::is_topic,
         outgoing,
-        topic_aliases::TopicAliases,
+        text::is_topic,
+        topic_aliases::{ALIAS_BYTES, TopicAliases},
         version::Version,
     },
     delivery::{
@@ -269,13 +269,15 @@ impl Admission<'_> {
         let bytes_max = broker.space.limits().outbound_bytes_max;
         let (window, limits) = (window(client), client.limits);
         let name = client.name.clone();
+        let not_taken = broker.not_taken.clone();
         if client.expiry_secs == 0 {
-            let queue = SendQueue::new(window, bytes_max);
+            let queue = SendQueue::new(window, bytes_max, not_taken);
             let handle = self.handle.clone();
             Subscriber::new(connection, name, handle, limits, queue, aliases(client))
         } else {
             let log = broker.queue_logs.begin(&client.id);
-            let queue = SendQueue::persistent(window, bytes_max, broker.budget.clone(), log);
+            let budget = broker.budget.clone();
+            let queue = SendQueue::persistent(window, bytes_max, budget, log, not_taken);
             let encoders = broker.encoders(limits.version);
             Subscriber::persistent(connection, name, limits, encoders, queue)
         }
@@ -326,10 +328,17 @@ fn warn_of(error: &RegistryError, id: &str, what: &str) {
 
 fn window(client: &AdmittedClient<'_>) -> InflightWindow {
     let messages_max = client.connect.receive_max.unwrap_or(RECEIVE_MAX);
+    let packet_bytes_max = client.limits.packet_bytes_max.unwrap_or(usize::MAX);
+    // An alias is added when a packet is sent.
+    let alias_bytes = if aliases(client).is_empty() {
+        0
+    } else {
+        ALIAS_BYTES
+    };
     InflightWindow {
         version: client.limits.version,
         messages_max: usize::from(messages_max.min(RECEIVE_MAX)),
-        packet_bytes_max: client.limits.packet_bytes_max.unwrap_or(usize::MAX),
+        packet_bytes_max: packet_bytes_max.saturating_sub(alias_bytes),
     }
 }
 

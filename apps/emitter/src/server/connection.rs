@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use polywire_core::delivery::Link;
+use polywire_core::{Turn, delivery::Link};
 use rmqtt_codec::v5::DisconnectReasonCode;
 
 use super::admission::{Admission, Refused};
@@ -57,8 +57,11 @@ impl Connection {
     ) -> Self {
         let broker = &sessions.context.broker;
         let wheel = broker.space.runtime().wheel();
-        let connect_secs = broker.space.limits().header_secs;
-        let handle = Arc::new(ConnectionHandle::new(link, wheel.now(), connect_secs));
+        let limits = broker.space.limits();
+        let (connect_secs, packet_secs) = (limits.header_secs, limits.body_secs);
+        let late = broker.late_packets.clone();
+        let handle = ConnectionHandle::new(link, wheel.now(), connect_secs, packet_secs, late);
+        let handle = Arc::new(handle);
         let weak: Weak<ConnectionHandle> = Arc::downgrade(&handle);
         wheel.add(weak, connect_secs + 1);
         Self {
@@ -73,10 +76,9 @@ impl Connection {
 
     /// Takes bytes, cut anywhere.
     pub(crate) async fn take(&mut self, bytes: Bytes) {
-        let wheel = self.sessions.context.broker.space.runtime().wheel();
-        self.handle.heard(wheel.now());
         self.reader.push(bytes);
         let mut packets = 0;
+        let mut turn = Turn::begin();
         loop {
             match &self.stage {
                 Stage::Ended => break,
@@ -84,6 +86,7 @@ impl Connection {
                 Stage::Connected(_, slot) => {
                     let mut next = self.reader.next_ack();
                     if next.is_some() {
+                        self.handle.heard(self.now());
                         let mut held = slot.session.lock().await;
                         while let Some(ack) = next {
                             packets += 1;
@@ -98,16 +101,32 @@ impl Connection {
             match self.reader.next() {
                 Ok(Some(packet)) => {
                     packets += 1;
+                    self.handle.heard(self.now());
                     self.packet(packet).await;
+                    turn.give_way().await;
                 }
                 Ok(None) => break,
                 Err(BadLength::TooLong) => self.fail(DisconnectReasonCode::PacketTooLarge).await,
+                Err(BadLength::NoRoom) => self.fail(DisconnectReasonCode::ServerBusy).await,
                 Err(BadLength::Malformed) => {
                     self.fail(DisconnectReasonCode::MalformedPacket).await;
                 }
             }
         }
         self.sessions.context.broker.counters.received(packets);
+        // What was done with packets took time too, and none of the client's.
+        if packets > 0 {
+            self.handle.heard(self.now());
+        }
+        if !self.reader.is_empty() {
+            self.handle.unfinished(self.now());
+        }
+    }
+
+    /// This second of the timer wheel.
+    fn now(&self) -> u64 {
+        let runtime = self.sessions.context.broker.space.runtime();
+        runtime.wheel().now()
     }
 
     /// The connection has ended.

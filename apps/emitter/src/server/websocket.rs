@@ -41,7 +41,7 @@ pub(crate) struct WebSocketEndpoint {
 impl WebSocketEndpoint {
     pub(crate) fn options(broker: &BrokerContext) -> WebSocketOptions {
         let runtime = broker.space.runtime();
-        let mut options = WebSocketOptions::new(runtime, Framing::WebSocket);
+        let mut options = WebSocketOptions::new(runtime, "emitter", Framing::WebSocket);
         options.subprotocols = vec!["mqtt", "mqttv3.1", "mqttv3", "mqttv5"];
         options.message_bytes_max = broker.packet_bytes_max + FRAME_BYTES_MORE;
         options

@@ -11,9 +11,9 @@ use rmqtt_codec::{
 use super::{context::SessionContext, qos2_deduplication::Arrival, state::Session};
 use crate::{
     codec::{
-        filter::is_topic,
         message_properties::{MessageProperties, with_properties},
         outgoing,
+        text::is_topic,
         version::Version,
     },
     emitter_mode::{detect::TopicMode, publish::EmitterPublish},

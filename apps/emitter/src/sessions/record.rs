@@ -122,7 +122,8 @@ impl Record {
             packet_bytes_max: usize::MAX,
         };
         let bytes_max = space.limits().outbound_bytes_max;
-        let send_queue = SendQueue::persistent(window, bytes_max, broker.budget.clone(), log);
+        let (budget, not_taken) = (broker.budget.clone(), broker.not_taken.clone());
+        let send_queue = SendQueue::persistent(window, bytes_max, budget, log, not_taken);
         let connection = ConnectionId::next(space.hub().node());
         let encoders = broker.encoders(self.version);
         let subscriber =

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 /// How long anything may take that should happen at once. Generous: the machine may be busy.
-const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// The first byte of a packet, and what stands behind its length.
 pub(crate) type Packet = (u8, Vec<u8>);

@@ -80,7 +80,7 @@ fn each_address_serves_its_apps_in_one_channel_space() {
     assert!(answer.ends_with("Welcome to SockJS!\n"), "{answer}");
     let mut http_on_lines = connect_tcp(lines);
     http_on_lines
-        .write_all(&b"GET / HTTP/1.1\r\n\r\n".repeat(100))
+        .write_all(&b"GET / HTTP/1.1\r\nHost: h\r\n\r\n".repeat(100))
         .unwrap();
     let mut rest = Vec::new();
     // It is a hundred bad lines to it.

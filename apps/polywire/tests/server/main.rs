@@ -12,6 +12,7 @@ mod documentation;
 mod emitter;
 mod emitter_keys;
 mod examples;
+mod fairness;
 mod history;
 mod knsock;
 mod knsock_shared_port;

@@ -165,7 +165,7 @@ fn a_connection_ends_when_its_client_asks_for_that() {
         let (head, _) = client.answer();
         (client, head)
     };
-    let (mut client, head) = ask("GET /time/0 HTTP/1.1\r\nConnection: close\r\n\r\n");
+    let (mut client, head) = ask("GET /time/0 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"));
     assert!(head.contains("\r\nconnection: close\r\n"), "{head}");
     client.assert_closed();
@@ -227,11 +227,12 @@ fn both_ways_give_the_same_answers() {
         "X-A: 1\r\nx-a: 2",
         "Accept-Encoding: gzip",
     ] {
-        let request = format!("GET /v2/subscribe/wrong/c/0 HTTP/1.1\r\n{headers}\r\n\r\n");
+        let request =
+            format!("GET /v2/subscribe/wrong/c/0 HTTP/1.1\r\nHost: h\r\n{headers}\r\n\r\n");
         assert_eq!(answers(&mut short, &request), answers(&mut full, &request));
     }
     for end in [
-        "1.1\r\nConnection: close",
+        "1.1\r\nHost: h\r\nConnection: close",
         "1.0",
         "1.0\r\nConnection: keep-alive, close",
     ] {
@@ -258,10 +259,10 @@ fn polls_and_everything_else_share_a_connection() {
         assert_eq!(client.json()[1], "Sent");
         client.write(&get("/nobody"));
         assert!(client.answer().0.starts_with("HTTP/1.1 404 "));
-        client.write("OPTIONS /time/0 HTTP/1.1\r\n\r\n");
+        client.write("OPTIONS /time/0 HTTP/1.1\r\nHost: h\r\n\r\n");
         assert!(client.answer().0.contains("access-control-allow-methods"));
     }
-    client.write("HEAD /time/0 HTTP/1.1\r\nConnection: close\r\n\r\n");
+    client.write("HEAD /time/0 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
     let mut head = String::new();
     client.0.read_to_string(&mut head).unwrap();
     assert!(

@@ -8,7 +8,7 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
-use polywire_core::{Channel, Kind, Publication};
+use polywire_core::{Channel, Draw, Held, Kind, Publication};
 
 use super::{
     arrival::{Arrival, Arrivals},
@@ -35,6 +35,8 @@ pub(super) struct StreamTable {
     /// The greatest order of what was forgotten for its age or for want of space.
     forgotten: u64,
     bytes: usize,
+    /// The same of the memory budget.
+    draw: Draw,
     streams: HashMap<Channel, Stream, RandomState>,
     /// Channels by what stands above their last level, for wildcards.
     levels: HashMap<Arc<str>, Level, RandomState>,
@@ -118,6 +120,7 @@ impl StreamTable {
             horizon: 0,
             forgotten: began,
             bytes: 0,
+            draw: Draw::new(Held::Kept),
             streams: HashMap::default(),
             levels: HashMap::default(),
             groups: Groups::default(),
@@ -217,7 +220,8 @@ impl StreamTable {
     fn forget_oldest(&mut self, now: Instant) {
         while let Some(oldest) = self.arrivals.oldest() {
             let is_old = now.saturating_duration_since(oldest.at) > self.bounds.age_max;
-            if !is_old && self.bytes <= self.bounds.bytes_max {
+            let is_within = self.bytes <= self.bounds.bytes_max && self.draw.cover(self.bytes);
+            if !is_old && is_within {
                 return;
             }
             let Some(Arrival {

@@ -29,6 +29,10 @@ pub(crate) async fn answer(broker: &Arc<Broker>, request: Request) -> Response {
 }
 
 async fn handle(broker: &Arc<Broker>, mut request: Request) -> Result<Response, Response> {
+    if request.is_head {
+        // Here it asks something of its own.
+        request.method = Method::HEAD;
+    }
     if request.path == HEALTH {
         return Ok(match request.method {
             Method::HEAD | Method::GET => status(StatusCode::OK),

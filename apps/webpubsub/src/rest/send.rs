@@ -37,6 +37,7 @@ pub(super) fn body(call: &Call<'_>) -> Result<Bytes, Response> {
             error(StatusCode::PAYLOAD_TOO_LARGE, code, &message, None)
         }
         BodyError::TimedOut => status(StatusCode::REQUEST_TIMEOUT),
+        BodyError::NoRoom => status(StatusCode::SERVICE_UNAVAILABLE),
         _ => bad("The body did not arrive whole."),
     })
 }

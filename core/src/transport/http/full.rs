@@ -1,16 +1,33 @@
 //! One HTTP connection: HTTP by hyper, handed to warp's filters, on a socket that we can take back.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    body::{Body, Frame, Incoming, SizeHint},
+    server::conn::http1,
+    service::service_fn,
+    upgrade::OnUpgrade,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tower_service::Service;
 use warp::{Filter, filters::BoxedFilter};
 
-use super::{Peer, Response, json, request::Cut, text};
-use crate::{runtime::Runtime, transport::guarded::GuardedSocket};
+use super::{
+    Peer, Response, head_rules, json,
+    request::{Cut, HeadOnly},
+    text,
+};
+use crate::{
+    runtime::Runtime,
+    transport::guarded::{GuardedSocket, Head, Oddities},
+};
 
 /// Bytes of a request head: PubNub puts messages of 32 KiB, percent-encoded, into the request line.
 const HEAD_BYTES_MAX: usize = 160 << 10;
@@ -25,12 +42,30 @@ pub(super) async fn serve(
     let head = io.head();
     let service = warp::service(routes.map(|response: Response| response));
     let service = service_fn(move |mut request: http::Request<Incoming>| {
-        let is_cut = head.complete();
+        let Oddities {
+            is_cut,
+            has_unknown_coding,
+        } = head.complete();
         detach(&mut request);
+        let refusal = if has_unknown_coding {
+            Some(head_rules::unknown_coding())
+        } else {
+            head_rules::refusal(request.version(), request.headers())
+        };
+        if request.method() == Method::HEAD {
+            // It is answered like GET; hyper leaves the body out. Nothing is upgraded by it.
+            *request.method_mut() = Method::GET;
+            request.extensions_mut().insert(HeadOnly);
+            request.extensions_mut().remove::<OnUpgrade>();
+        }
+        let watch = head.clone();
+        let mut request = request.map(|body| WatchedBody { body, head: watch });
         let (head, mut service) = (head.clone(), service.clone());
         async move {
             // CONNECT has no path, which warp 0.4.3 takes badly.
-            let answer = if request.method() == Method::CONNECT {
+            let answer = if let Some(refusal) = refusal {
+                refusal
+            } else if request.method() == Method::CONNECT {
                 text(
                     StatusCode::METHOD_NOT_ALLOWED,
                     "CONNECT is not served here.\n",
@@ -73,6 +108,40 @@ pub(super) async fn serve(
     };
     if let Err(error) = result {
         tracing::debug!(%peer, error = &error as &dyn std::error::Error, "an HTTP connection failed");
+    }
+}
+
+/// The body of a request, which tells when it is dropped before its end.
+struct WatchedBody {
+    body: Incoming,
+    head: Head,
+}
+
+impl Body for WatchedBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for WatchedBody {
+    fn drop(&mut self) {
+        if !self.body.is_end_stream() {
+            self.head.leave_unread();
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod direct;
 mod full;
+mod head_rules;
 mod request;
 mod response;
 mod serve;

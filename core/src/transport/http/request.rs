@@ -5,11 +5,14 @@ use std::{fmt, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 use bytes::{Buf, Bytes, BytesMut};
 use bytestring::ByteString;
 use futures_util::{Stream, StreamExt};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, header};
 use hyper::upgrade::OnUpgrade;
 use warp::{Filter, Rejection};
 
-use crate::authentication::Credentials;
+use crate::{
+    authentication::Credentials,
+    memory::{Draw, Held},
+};
 
 /// Bytes of a body that is too long which are read and thrown away before the answer, so that a client
 /// that writes everything before it reads gets to see the answer.
@@ -23,11 +26,17 @@ pub struct Peer(pub SocketAddr);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cut;
 
+/// Marks a HEAD request, which goes about as GET.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HeadOnly;
+
 /// A whole HTTP request.
 #[derive(Debug)]
 pub struct Request {
-    /// The method.
+    /// The method: GET for HEAD too.
     pub method: Method,
+    /// Only the head of the answer to a GET request is wanted: the method is HEAD.
+    pub is_head: bool,
     /// The path, percent-encoded as it came.
     pub path: ByteString,
     /// The query string without `?`, percent-encoded as it came.
@@ -65,7 +74,11 @@ impl Request {
 }
 
 /// The body of a request, read on demand; none where there cannot be one.
-pub struct Body(Option<Pin<Box<Chunks>>>);
+pub struct Body {
+    chunks: Option<Pin<Box<Chunks>>>,
+    /// Its length, where the client said it and waits to hear whether the body is wanted.
+    asked: Option<u64>,
+}
 
 type Chunks = dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync;
 
@@ -79,6 +92,9 @@ pub enum BodyError {
     /// It did not arrive in time.
     #[error("the body did not arrive in time")]
     TimedOut,
+    /// The server holds as much as its memory budget allows.
+    #[error("the server has no room for the body now; try again later")]
+    NoRoom,
     /// The connection broke.
     #[error("the body did not arrive whole")]
     Broken,
@@ -87,10 +103,14 @@ pub enum BodyError {
 impl Body {
     /// No body.
     pub(super) fn empty() -> Self {
-        Self(None)
+        Self {
+            chunks: None,
+            asked: None,
+        }
     }
 
-    /// Reads the whole body. It may come without a length and without a type.
+    /// Reads the whole body. It may come without a length and without a type. A client that waits to hear whether its body is
+    /// wanted (`Expect: 100-continue`) hears it here, and is not asked for one that is too long.
     ///
     /// # Errors
     /// See [`BodyError`].
@@ -101,12 +121,17 @@ impl Body {
     }
 
     async fn collect(&mut self, bytes_max: usize) -> Result<Bytes, BodyError> {
-        let Some(stream) = &mut self.0 else {
+        let Some(stream) = &mut self.chunks else {
             return Ok(Bytes::new());
         };
+        if self.asked.is_some_and(|length| length > bytes_max as u64) {
+            return Err(BodyError::TooLong);
+        }
         let mut first = Bytes::new();
         let mut all = BytesMut::new();
         let mut len = 0;
+        // The first piece is in the buffer of the connection.
+        let mut draw = Draw::new(Held::Requests);
         while let Some(chunk) = stream.next().await {
             let chunk = chunk.map_err(|_| BodyError::Broken)?;
             len += chunk.len();
@@ -123,6 +148,9 @@ impl Body {
                     all.extend_from_slice(&first);
                 }
                 all.extend_from_slice(&chunk);
+                if !draw.resize(all.len()) {
+                    return Err(BodyError::NoRoom);
+                }
             }
         }
         match len {
@@ -178,6 +206,7 @@ fn request_where(
         .untuple_one()
         .and(warp::query::raw().or(warp::any().map(String::new)).unify())
         .and(warp::header::headers_cloned())
+        .and(warp::ext::optional::<HeadOnly>())
         .and(warp::ext::optional::<Peer>())
         .and(warp::filters::addr::remote())
         .and(warp::ext::optional::<OnUpgrade>())
@@ -187,20 +216,25 @@ fn request_where(
              path: warp::path::FullPath,
              is_cut,
              query: String,
-             headers,
+             headers: HeaderMap,
+             head_only: Option<HeadOnly>,
              peer: Option<Peer>,
              remote: Option<SocketAddr>,
              on_upgrade,
-             body| Request {
-                method,
-                path: path.as_str().into(),
-                query: query.into(),
-                is_cut,
-                headers,
-                // `remote` is known inside somebody else's `warp::serve`, `peer` inside our own listener.
-                peer: peer.map(|Peer(peer)| peer).or(remote),
-                on_upgrade,
-                body: boxed(body),
+             body| {
+                let asked = asked_length(&headers);
+                Request {
+                    method,
+                    is_head: head_only.is_some(),
+                    path: path.as_str().into(),
+                    query: query.into(),
+                    is_cut,
+                    headers,
+                    // `remote` is known inside somebody else's `warp::serve`, `peer` inside our own listener.
+                    peer: peer.map(|Peer(peer)| peer).or(remote),
+                    on_upgrade,
+                    body: boxed(body, asked),
+                }
             },
         )
 }
@@ -227,12 +261,24 @@ fn method() -> impl Filter<Extract = (Method,), Error = Rejection> + Clone {
     })
 }
 
-fn boxed<S, B>(stream: S) -> Body
+/// The length of a body that the client sends when it hears that it is wanted: RFC 9110 section 10.1.1.
+fn asked_length(headers: &HeaderMap) -> Option<u64> {
+    let expects = headers.get(header::EXPECT)?.as_bytes();
+    if !expects.eq_ignore_ascii_case(b"100-continue") {
+        return None;
+    }
+    let length = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?;
+    length.parse().ok()
+}
+
+fn boxed<S, B>(stream: S, asked: Option<u64>) -> Body
 where
     S: Stream<Item = Result<B, warp::Error>> + Send + Sync + 'static,
     B: Buf,
 {
-    Body(Some(Box::pin(stream.map(|chunk| {
-        chunk.map(|mut buf| buf.copy_to_bytes(buf.remaining()))
-    }))))
+    let chunks = stream.map(|chunk| chunk.map(|mut buf: B| buf.copy_to_bytes(buf.remaining())));
+    Body {
+        chunks: Some(Box::pin(chunks)),
+        asked,
+    }
 }

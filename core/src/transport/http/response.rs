@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures_util::Stream;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use sync_wrapper::SyncStream;
 use warp::Reply;
 
@@ -34,14 +34,21 @@ pub fn json(code: StatusCode, body: impl Into<Bytes>) -> Response {
     typed(code, "application/json; charset=UTF-8", body)
 }
 
-/// A body that comes piece by piece; each piece leaves at once. When the client goes away the stream is
-/// dropped.
+/// A body that comes piece by piece; each piece leaves at once, and proxies are told to let it pass: not to collect, compress
+/// or keep it. When the client goes away the stream is dropped.
 pub fn stream<S>(body: S) -> Response
 where
     S: Stream<Item = Result<Bytes, std::convert::Infallible>> + Send + 'static,
 {
     let mut response = warp::reply::stream(SyncStream::new(body)).into_response();
-    response.headers_mut().remove(header::CONTENT_TYPE);
+    let headers = response.headers_mut();
+    headers.remove(header::CONTENT_TYPE);
+    let cache_control = HeaderValue::from_static("no-store, no-transform");
+    headers.insert(header::CACHE_CONTROL, cache_control);
+    headers.insert(
+        HeaderName::from_static("x-accel-buffering"),
+        HeaderValue::from_static("no"),
+    );
     response
 }
 

@@ -127,31 +127,33 @@ impl Service {
             .outbound_bytes_max
             .unwrap_or(limits.outbound_bytes_max);
         let websocket = |framing: Framing| {
+            let standard = WebSocketOptions::new(&runtime, app, framing);
             Arc::new(WebSocketOptions {
                 message_bytes_max,
                 heartbeat_secs: options.heartbeat_secs,
                 outbox: Arc::new(OutboxOptions {
                     bytes_max: outbound_bytes_max,
-                    stall: limits.outbound_stall(),
-                    farewell: framing.close(&CloseReason::SLOW_CONSUMER),
+                    ..OutboxOptions::clone(&standard.outbox)
                 }),
                 go_away: options.go_away.clone(),
-                ..WebSocketOptions::new(&runtime, framing)
+                ..standard
             })
         };
+        let framed = websocket(Framing::SockJsWebSocket);
         Self {
             app,
             prefix,
             endpoint,
             sessions: SessionTable::new(options.sessions_max),
             bounds: Arc::new(SessionBounds {
+                overflown: framed.outbox.overflown.clone(),
                 heartbeat_secs: options.heartbeat_secs,
                 disconnect_delay_secs: options.disconnect_delay_secs,
                 outbound_bytes_max,
                 inbound_bytes_max: options.inbound_bytes_max,
                 go_away: options.go_away.clone(),
             }),
-            framed: websocket(Framing::SockJsWebSocket),
+            framed,
             raw: websocket(Framing::WebSocket),
             iframe: IframePage::new(&options.client_url),
             message_bytes_max,
@@ -423,6 +425,7 @@ fn refused_body(error: BodyError) -> Response {
     let status = match error {
         BodyError::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
         BodyError::TimedOut => StatusCode::REQUEST_TIMEOUT,
+        BodyError::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
         BodyError::Broken => StatusCode::BAD_REQUEST,
     };
     text(status, format!("{error}\n"))

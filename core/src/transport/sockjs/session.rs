@@ -19,7 +19,9 @@ use super::{
     table::{Identified, SessionTable},
 };
 use crate::{
+    counters::Counter,
     delivery::{Flush, Pushed},
+    memory::{Draw, Held},
     runtime::Runtime,
     transport::{CloseReason, Tick},
 };
@@ -37,6 +39,8 @@ pub(crate) struct SessionBounds {
     pub(crate) disconnect_delay_secs: u64,
     pub(crate) outbound_bytes_max: usize,
     pub(crate) inbound_bytes_max: usize,
+    /// Sessions that were closed because more waited for them.
+    pub(crate) overflown: Arc<Counter>,
     pub(crate) go_away: CloseReason,
 }
 
@@ -64,6 +68,8 @@ struct SessionState {
     queue: VecDeque<Bytes>,
     /// Bytes in `queue`, with the cost of each message.
     bytes: usize,
+    /// Those bytes, of the memory budget.
+    draw: Draw,
     /// The number of the attached receiver.
     receiver: Option<u64>,
     receivers_seen: u64,
@@ -147,6 +153,7 @@ impl HttpSession {
                 opened: false,
                 queue: VecDeque::new(),
                 bytes: 0,
+                draw: Draw::new(Held::Queues),
                 receiver: None,
                 receivers_seen: 0,
                 waker: None,
@@ -173,12 +180,13 @@ impl HttpSession {
             return Pushed::Closed;
         }
         let cost = quoted.len() + MESSAGE_COST;
-        if state.bytes + cost > self.bounds.outbound_bytes_max {
-            state.queue = VecDeque::new();
-            state.bytes = 0;
+        let bytes = state.bytes + cost;
+        if bytes > self.bounds.outbound_bytes_max || !state.draw.resize(bytes) {
+            state.forget_queue();
+            self.bounds.overflown.add();
             self.end(&mut state, &CloseReason::SLOW_CONSUMER);
         } else {
-            state.bytes += cost;
+            state.bytes = bytes;
             state.queue.push_back(quoted);
         }
         state.claim_flush()
@@ -275,8 +283,8 @@ impl HttpSession {
             state.opened = true;
             OPEN.to_owned()
         } else if !state.queue.is_empty() {
-            state.bytes = 0;
             let queue = std::mem::take(&mut state.queue);
+            state.forget_queue();
             // They were quoted by us: they are UTF-8.
             let quoted = queue.iter().map(|bytes| std::str::from_utf8(bytes));
             message_frame(&quoted.filter_map(Result::ok).collect::<Vec<_>>())
@@ -330,8 +338,7 @@ impl HttpSession {
 
     fn leave(&self, state: &mut SessionState) {
         state.phase = Phase::Gone;
-        state.queue = VecDeque::new();
-        state.bytes = 0;
+        state.forget_queue();
         state.inbound = None;
         self.room.close();
     }
@@ -345,6 +352,12 @@ impl HttpSession {
 }
 
 impl SessionState {
+    fn forget_queue(&mut self) {
+        self.queue = VecDeque::new();
+        self.bytes = 0;
+        self.draw = Draw::new(Held::Queues);
+    }
+
     fn detach(&mut self) {
         self.receiver = None;
         self.waker = None;
@@ -454,6 +467,7 @@ mod tests {
             disconnect_delay_secs: 5,
             outbound_bytes_max: 1000,
             inbound_bytes_max: 1000,
+            overflown: Arc::new(Counter::new("test", "too slow")),
             go_away: CloseReason::GO_AWAY,
         });
         let runtime = Runtime::start(Limits::default());

@@ -8,6 +8,7 @@ use super::{HttpSession, session::Inbound};
 use crate::{
     delivery::Message,
     transport::{CloseReason, Ending, SessionHandler},
+    turn::Turn,
 };
 
 /// Calls the app for one session, from open to close. It ends when the session ends.
@@ -18,7 +19,8 @@ pub(super) async fn run(
 ) {
     let _guard = EndWithTask(session.clone());
     handler.on_open().await;
-    while let Some(batch) = inbound.recv().await {
+    let mut turn = Turn::begin();
+    while let Some(batch) = turn.wait(inbound.recv()).await {
         let Inbound {
             messages,
             room,
@@ -30,6 +32,7 @@ pub(super) async fn run(
                 break;
             }
             handler.on_message(Message::Text(text)).await;
+            turn.give_way().await;
         }
         drop((room, taken));
     }

@@ -15,11 +15,15 @@ use crate::{
     net::{Socket, with_read_buffer},
     runtime::Runtime,
     transport::Link,
+    turn::Turn,
     wheel::Tick,
 };
 
 /// Seconds between two looks at a connection that is closing.
 const LOOK_SECS: u64 = 5;
+
+/// Bytes that a peer may have under way when its connection is closed.
+const DRAINED_BYTES_MAX: usize = 16 << 20;
 
 /// How connections of a protocol are served.
 #[derive(Debug, Clone)]
@@ -34,7 +38,7 @@ pub struct StreamOptions {
 #[async_trait]
 pub trait StreamHandler: Send {
     /// Bytes came, cut anywhere. The next ones are not read before this returns; a `Break` ends the
-    /// connection.
+    /// connection. A loop over what is in them gives way by a [`Turn`](crate::Turn).
     async fn on_bytes(&mut self, bytes: Bytes) -> ControlFlow<()>;
 
     /// The connection ended; called once, last.
@@ -83,12 +87,9 @@ async fn pump<H: StreamHandler>(
     if !read_ahead.is_empty() && handler.on_bytes(read_ahead).await.is_break() {
         return;
     }
+    let mut turn = Turn::begin();
     loop {
-        let readable = tokio::select! {
-            readable = connection.socket.readable() => readable.is_ok(),
-            () = connection.outbox.closing() => return,
-        };
-        if !readable {
+        if !turn.wait(connection.readable()).await {
             return;
         }
         match connection.read() {
@@ -103,6 +104,7 @@ async fn pump<H: StreamHandler>(
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => return,
         }
+        turn.give_way().await;
     }
 }
 
@@ -114,6 +116,14 @@ struct TcpConnection {
 }
 
 impl TcpConnection {
+    /// Waits until there is something to read, or nothing is sent any more; false then.
+    async fn readable(&self) -> bool {
+        tokio::select! {
+            readable = self.socket.readable() => readable.is_ok(),
+            () = self.outbox.closing() => false,
+        }
+    }
+
     fn read(&self) -> io::Result<Bytes> {
         with_read_buffer(|buffer| {
             let count = self.socket.try_read(buffer)?;
@@ -122,14 +132,18 @@ impl TcpConnection {
     }
 
     /// Waits until the peer has taken what was sent last and closed too; the wheel ends a wait that is
-    /// too long.
+    /// too long, and a peer that goes on sending is not read for ever.
     async fn linger(&self) {
-        while self.socket.readable().await.is_ok() {
+        let mut turn = Turn::begin();
+        let mut drained = 0;
+        while drained < DRAINED_BYTES_MAX && turn.wait(self.socket.readable()).await.is_ok() {
             match self.read() {
                 Ok(bytes) if bytes.is_empty() => return,
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
-                _ => {}
+                Ok(bytes) => drained += bytes.len(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
             }
+            turn.give_way().await;
         }
     }
 }

@@ -85,14 +85,17 @@ impl Speakers {
         if self.tls_only && !is_tls {
             return Err(Unrecognised::Plain);
         }
+        // RFC 9112 section 2.2: empty lines before a request mean nothing.
+        let empty = |byte: &&u8| matches!(byte, b'\r' | b'\n');
+        let begin = first.iter().find(|byte| !empty(byte));
         match &self.http {
             // Where there is nothing else, bad HTTP is told so in HTTP.
-            Some(http) if byte.is_ascii_uppercase() || self.tcp.is_empty() => {
+            Some(http) if self.tcp.is_empty() || begin.is_some_and(u8::is_ascii_uppercase) => {
                 return Ok(Some(Speaker::Http(http.clone())));
             }
             _ => {}
         }
-        let mut undecided = false;
+        let mut undecided = self.http.is_some() && begin.is_none();
         for protocol in self.tcp.iter() {
             // It may be the only one on a port where TLS had to be told apart.
             if self.http.is_none() && self.tcp.len() == 1 {
@@ -239,6 +242,9 @@ mod tests {
         for is_tls in [false, true] {
             assert_eq!(found(&shared, b"", is_tls), "more");
             assert_eq!(found(&shared, b"G", is_tls), "http");
+            assert_eq!(found(&shared, b"\r\n", is_tls), "more");
+            assert_eq!(found(&shared, b"\r\n\r\nG", is_tls), "http");
+            assert_eq!(found(&shared, b"\r\n{", is_tls), "tcp");
             assert_eq!(found(&shared, b" ", is_tls), "more");
             assert_eq!(found(&shared, b" {", is_tls), "tcp");
             assert_eq!(found(&shared, b"get", is_tls), "unknown");

@@ -10,12 +10,13 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Decoder, Incoming, WebSocketOptions, ping_frame, text_frame};
+use super::{Decoder, Incoming, ProtocolError, WebSocketOptions, ping_frame, text_frame};
 use crate::{
     delivery::{Outbox, Pushed},
     framing::{CloseReason, Framing, sockjs},
     net::{Socket, with_read_buffer},
     runtime::Runtime,
+    turn::Turn,
     wheel::Tick,
 };
 
@@ -24,6 +25,9 @@ const ANSWER_SECS: u64 = 10;
 
 /// Seconds between two looks at a connection.
 const LOOK_SECS: u64 = 5;
+
+/// Bytes that a peer may have under way when it is told of the close.
+const DRAINED_BYTES_MAX: usize = 16 << 20;
 
 /// One WebSocket connection: its socket, its outgoing queue, its heartbeat.
 pub(super) struct WebSocketConnection {
@@ -128,11 +132,15 @@ impl WebSocketConnection {
         mut bytes: &[u8],
         incoming: &mut Vec<Incoming>,
     ) {
+        decoder.set_now(self.runtime.wheel().now());
         loop {
             match decoder.decode(&mut bytes) {
                 Ok(Some(found)) => incoming.push(found),
                 Ok(None) => return,
                 Err(error) => {
+                    if error == ProtocolError::TooManyIdleFrames {
+                        self.options.idle.add();
+                    }
                     tracing::debug!(peer = ?self.socket.peer(), %error, "closed a WebSocket");
                     incoming.push(Incoming::Close(error.close_reason()));
                     return;
@@ -142,19 +150,22 @@ impl WebSocketConnection {
     }
 
     /// Reads until the peer has closed too: a socket closed with unread bytes would take back what was
-    /// sent last. The wheel ends a wait that is too long.
+    /// sent last. The wheel ends a wait that is too long; a peer that goes on sending is not read for ever.
     pub(super) async fn drain(&self) {
-        loop {
-            if self.socket.readable().await.is_err() {
+        let mut turn = Turn::begin();
+        let mut drained = 0;
+        while drained < DRAINED_BYTES_MAX {
+            if turn.wait(self.socket.readable()).await.is_err() {
                 return;
             }
             let read = with_read_buffer(|buffer| self.socket.try_read(buffer));
             match read {
                 Ok(0) => return,
-                Ok(_) => {}
+                Ok(count) => drained += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => return,
             }
+            turn.give_way().await;
         }
     }
 

@@ -10,10 +10,17 @@ use tungstenite::protocol::frame::{
     coding::{CloseCode, Control, Data, OpCode},
 };
 
-use crate::{delivery::Message, transport::CloseReason};
+use crate::{
+    delivery::Message,
+    memory::{Draw, Held},
+    transport::CloseReason,
+};
 
 /// Bytes of the longest frame header: 2, a length of 8 and a mask of 4.
 const HEADER_MAX: usize = 14;
+
+/// Seconds for which control frames and empty fragments are counted.
+const IDLE_PERIOD_SECS: u64 = 10;
 
 /// What a client sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +45,12 @@ pub enum ProtocolError {
     /// Section 8.1: a text is not UTF-8; 1007.
     #[error("A text message must be valid UTF-8.")]
     NotUtf8,
+    /// More control frames and empty fragments came than are taken in a while; 1008.
+    #[error("Too many frames came that carry no data.")]
+    TooManyIdleFrames,
+    /// The server holds as much as its memory budget allows; 1013.
+    #[error("The server has no room for the message now; try again later.")]
+    NoRoom,
     /// A message is longer than the limit; 1009.
     #[error("The message is longer than the limit.")]
     TooLong,
@@ -49,7 +62,9 @@ impl ProtocolError {
         let code = match self {
             Self::Framing(_) => 1002,
             Self::NotUtf8 => 1007,
+            Self::TooManyIdleFrames => 1008,
             Self::TooLong => 1009,
+            Self::NoRoom => 1013,
         };
         CloseReason {
             code,
@@ -65,6 +80,11 @@ impl ProtocolError {
 #[derive(Debug)]
 pub struct Decoder {
     message_bytes_max: usize,
+    idle_frames_max: u32,
+    /// Control frames and empty fragments since `period` began.
+    idle_frames: u32,
+    /// In seconds.
+    period: u64,
     header: [u8; HEADER_MAX],
     header_len: u8,
     frame: Option<Frame>,
@@ -89,18 +109,31 @@ struct Partial {
     bytes: Vec<u8>,
     /// How much of a text is known to be UTF-8.
     valid: usize,
+    /// What has arrived so far, of the memory budget; nothing for a message that arrives at once.
+    draw: Draw,
 }
 
 impl Decoder {
-    /// A decoder for messages up to this length.
-    pub fn new(message_bytes_max: usize) -> Self {
+    /// A decoder for messages up to this length, and so many control frames and empty fragments in ten seconds.
+    pub fn new(message_bytes_max: usize, idle_frames_max: u32) -> Self {
         Self {
             message_bytes_max,
+            idle_frames_max,
+            idle_frames: 0,
+            period: 0,
             header: [0; HEADER_MAX],
             header_len: 0,
             frame: None,
             message: None,
             control: Vec::new(),
+        }
+    }
+
+    /// Tells the time, in seconds of any clock that goes forward.
+    pub fn set_now(&mut self, secs: u64) {
+        if secs.saturating_sub(self.period) >= IDLE_PERIOD_SECS {
+            self.period = secs;
+            self.idle_frames = 0;
         }
     }
 
@@ -111,14 +144,27 @@ impl Decoder {
     pub fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Incoming>, ProtocolError> {
         loop {
             if self.frame.is_none() && !self.read_header(input)? {
-                return Ok(None);
+                return self.wait();
             }
             if let Some(incoming) = self.read_payload(input)? {
                 return Ok(Some(incoming));
             }
             if input.is_empty() {
-                return Ok(None);
+                return self.wait();
             }
+        }
+    }
+
+    /// Nothing is complete: what has arrived of a message is held until the rest comes.
+    fn wait(&mut self) -> Result<Option<Incoming>, ProtocolError> {
+        let has_room = self.message.as_mut().is_none_or(|message| {
+            let Partial { bytes, draw, .. } = &mut **message;
+            draw.resize(bytes.len())
+        });
+        if has_room {
+            Ok(None)
+        } else {
+            Err(ProtocolError::NoRoom)
         }
     }
 
@@ -177,6 +223,7 @@ impl Decoder {
                             is_text: data == Data::Text,
                             bytes: Vec::new(),
                             valid: 0,
+                            draw: Draw::new(Held::Requests),
                         }));
                     }
                 }
@@ -187,6 +234,17 @@ impl Decoder {
                 if length > self.message_bytes_max.saturating_sub(have) as u64 {
                     return Err(ProtocolError::TooLong);
                 }
+            }
+        }
+        let is_idle = match header.opcode {
+            OpCode::Control(_) => true,
+            // An empty one that is final makes a message whole.
+            OpCode::Data(_) => length == 0 && !header.is_final,
+        };
+        if is_idle {
+            self.idle_frames += 1;
+            if self.idle_frames > self.idle_frames_max {
+                return Err(ProtocolError::TooManyIdleFrames);
             }
         }
         Ok(Frame {
@@ -344,7 +402,7 @@ mod tests {
         lengths: &[usize],
         max: usize,
     ) -> (Vec<Incoming>, Option<ProtocolError>) {
-        let mut decoder = Decoder::new(max);
+        let mut decoder = Decoder::new(max, 1000);
         let (mut found, mut rest, mut lengths) = (Vec::new(), stream, lengths.iter().cycle());
         while !rest.is_empty() {
             let take = lengths
@@ -459,9 +517,47 @@ mod tests {
         );
     }
 
+    /// What a decoder that takes three of them says to the fourth.
+    fn after_three(frame: &[u8]) -> (Decoder, Result<Option<Incoming>, ProtocolError>) {
+        let mut decoder = Decoder::new(100, 3);
+        decoder.set_now(7);
+        let mut first: &[u8] = &client_frame(0x01, b"x", [1; 4]);
+        assert_eq!(decoder.decode(&mut first), Ok(None));
+        for _ in 0..3 {
+            assert!(decoder.decode(&mut &*frame).is_ok());
+        }
+        let fourth = decoder.decode(&mut &*frame);
+        (decoder, fourth)
+    }
+
+    #[test]
+    fn frames_without_data_have_a_budget() {
+        for opcode in [0x00, 0x89, 0x8a] {
+            let frame = client_frame(opcode, b"", [1; 4]);
+            let (_, fourth) = after_three(&frame);
+            assert_eq!(fourth, Err(ProtocolError::TooManyIdleFrames), "{opcode}");
+        }
+        assert_eq!(ProtocolError::TooManyIdleFrames.close_reason().code, 1008);
+        // Fragments that carry something are messages, and have the bounds of messages.
+        let (_, fourth) = after_three(&client_frame(0x00, b"y", [1; 4]));
+        assert_eq!(fourth, Ok(None));
+    }
+
+    #[test]
+    fn the_budget_of_frames_without_data_begins_anew_with_the_next_ten_seconds() {
+        let pong = client_frame(0x8a, b"", [1; 4]);
+        let mut decoder = Decoder::new(100, 1);
+        for now in [20, 30, 40] {
+            decoder.set_now(now);
+            assert_eq!(decoder.decode(&mut &*pong), Ok(Some(Incoming::Pong)));
+        }
+        decoder.set_now(49);
+        assert!(decoder.decode(&mut &*pong).is_err());
+    }
+
     #[test]
     fn a_declared_length_alone_allocates_nothing() {
-        let mut decoder = Decoder::new(usize::MAX);
+        let mut decoder = Decoder::new(usize::MAX, 1000);
         let mut header: &[u8] = &[0x82, 0xff, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 7];
         assert_eq!(decoder.decode(&mut header), Ok(None));
         assert!(decoder.message.unwrap().bytes.capacity() < 64);

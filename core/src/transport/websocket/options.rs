@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    counters::Counter,
     delivery::OutboxOptions,
     runtime::Runtime,
     transport::{CloseReason, Framing},
@@ -17,6 +18,10 @@ pub struct WebSocketOptions {
     pub framing: Framing,
     /// Bytes of one message.
     pub message_bytes_max: usize,
+    /// Control frames and empty fragments that may come in ten seconds.
+    pub idle_frames_max: u32,
+    /// Connections that were closed because more came.
+    pub idle: Arc<Counter>,
     /// Seconds between heartbeats.
     pub heartbeat_secs: u64,
     /// Bounds of the outgoing queue.
@@ -26,19 +31,18 @@ pub struct WebSocketOptions {
 }
 
 impl WebSocketOptions {
-    /// Plain WebSocket with the limits of the runtime.
-    pub fn new(runtime: &Runtime, framing: Framing) -> Self {
-        let limits = runtime.limits();
+    /// Plain WebSocket with the limits of the runtime, for clients of `app`.
+    pub fn new(runtime: &Runtime, app: &'static str, framing: Framing) -> Self {
+        let (limits, counters) = (runtime.limits(), runtime.counters());
+        let farewell = framing.close(&CloseReason::SLOW_CONSUMER);
         Self {
             subprotocols: Vec::new(),
             framing,
             message_bytes_max: limits.message_bytes_max,
             heartbeat_secs: 25,
-            outbox: Arc::new(OutboxOptions {
-                bytes_max: limits.outbound_bytes_max,
-                stall: limits.outbound_stall(),
-                farewell: framing.close(&CloseReason::SLOW_CONSUMER),
-            }),
+            idle_frames_max: limits.idle_frames_max,
+            idle: counters.of(app, "closed a WebSocket: too many frames without data"),
+            outbox: Arc::new(OutboxOptions::new(limits, counters, app, farewell)),
             go_away: CloseReason::GO_AWAY,
         }
     }

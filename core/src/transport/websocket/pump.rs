@@ -10,6 +10,7 @@ use super::{
 use crate::{
     framing::{CloseReason, Framing, Message, sockjs},
     transport::{Ending, SessionHandler},
+    turn::Turn,
 };
 
 /// Serves one connection from open to close. `read_ahead` came together with the handshake.
@@ -21,13 +22,15 @@ pub(super) async fn run(
     if connection.options().framing == Framing::SockJsWebSocket {
         connection.send(text_frame(sockjs::OPEN.as_bytes()));
     }
-    let mut decoder = Decoder::new(connection.options().message_bytes_max);
+    let options = connection.options();
+    let mut decoder = Decoder::new(options.message_bytes_max, options.idle_frames_max);
     let mut incoming = Vec::new();
     connection.decode(&mut decoder, &read_ahead, &mut incoming);
     drop(read_ahead);
     connection.set_busy(true);
     handler.on_open().await;
     let mut ending = Ending::Lost;
+    let mut turn = Turn::begin();
     loop {
         for item in incoming.drain(..) {
             // Also when the app or the queue's bound ended it: nobody waits for an answer any more.
@@ -37,12 +40,13 @@ pub(super) async fn run(
             if let Incoming::Close(_) = item {
                 ending = Ending::Closed;
             }
-            take(&connection, &mut *handler, item).await;
+            take(&connection, &mut *handler, &mut turn, item).await;
+            turn.give_way().await;
         }
         connection.set_busy(false);
         // An idle connection keeps no buffer.
         incoming = Vec::new();
-        if !connection.readable().await {
+        if !turn.wait(connection.readable()).await {
             break;
         }
         match connection.read(&mut decoder, &mut incoming) {
@@ -51,6 +55,8 @@ pub(super) async fn run(
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => break,
         }
+        // What came may be no whole message.
+        turn.give_way().await;
         connection.set_busy(true);
     }
     drop(decoder);
@@ -61,9 +67,14 @@ pub(super) async fn run(
     connection.drain().await;
 }
 
-async fn take(connection: &WebSocketConnection, handler: &mut dyn SessionHandler, item: Incoming) {
+async fn take(
+    connection: &WebSocketConnection,
+    handler: &mut dyn SessionHandler,
+    turn: &mut Turn,
+    item: Incoming,
+) {
     match item {
-        Incoming::Message(message) => message_came(connection, handler, message).await,
+        Incoming::Message(message) => message_came(connection, handler, turn, message).await,
         Incoming::Ping(payload) => connection.send(pong_frame(&payload)),
         Incoming::Pong => {}
         Incoming::Close(reason) => {
@@ -80,6 +91,7 @@ async fn take(connection: &WebSocketConnection, handler: &mut dyn SessionHandler
 async fn message_came(
     connection: &WebSocketConnection,
     handler: &mut dyn SessionHandler,
+    turn: &mut Turn,
     message: Message,
 ) {
     if connection.options().framing != Framing::SockJsWebSocket {
@@ -92,6 +104,7 @@ async fn message_came(
                     return;
                 }
                 handler.on_message(Message::Text(text)).await;
+                turn.give_way().await;
             }
         }
         // SockJS: broken framing ends the connection at once.

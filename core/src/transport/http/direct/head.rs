@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use http::{HeaderMap, HeaderName, HeaderValue, header, uri::PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header, uri::PathAndQuery};
+
+use crate::transport::http::head_rules::names_one_host;
 
 /// Bytes of a head that are kept until it is complete; a longer one is left to hyper.
 pub const HEAD_BYTES_MAX: usize = 32 << 10;
@@ -99,6 +101,14 @@ impl Head {
             }
             headers.append(name, value);
         }
+        let version = if is_old {
+            Version::HTTP_10
+        } else {
+            Version::HTTP_11
+        };
+        if !names_one_host(version, &headers) {
+            return None;
+        }
         Some(Self {
             path: part(target.path())?,
             query: part(target.query().unwrap_or_default())?,
@@ -149,7 +159,7 @@ mod tests {
     #[test]
     fn what_follows_a_request_is_agreed() {
         let keeps = |version: &str, connection: &str| {
-            let text = format!("GET /poll HTTP/{version}\r\n{connection}\r\n");
+            let text = format!("GET /poll HTTP/{version}\r\nHost: h\r\n{connection}\r\n");
             head(&text).unwrap().terms.keep_alive
         };
         assert!(keeps("1.1", ""));
@@ -165,22 +175,29 @@ mod tests {
     #[test]
     fn what_is_not_for_the_short_way_is_left() {
         for begin in ["POST /poll", "GET /other", "GET http://h/poll", "get /poll"] {
-            assert_eq!(head(&format!("{begin} HTTP/1.1\r\n\r\n")), None, "{begin}");
+            let text = format!("{begin} HTTP/1.1\r\nHost: h\r\n\r\n");
+            assert_eq!(head(&text), None, "{begin}");
         }
         for header in [
             "Content-Length: 0",
             "Transfer-Encoding: chunked",
             "Expect: 100-continue",
             "Upgrade: websocket",
+            "Host: another",
             "no header",
             " : folded",
         ] {
-            let text = format!("GET /poll HTTP/1.1\r\n{header}\r\n\r\n");
+            let text = format!("GET /poll HTTP/1.1\r\nHost: h\r\n{header}\r\n\r\n");
             assert_eq!(head(&text), None, "{header}");
         }
-        assert_eq!(head("GET /poll HTTP/2.0\r\n\r\n"), None);
-        assert_eq!(head("GET /poll<> HTTP/1.1\r\n\r\n"), None);
-        let many = format!("GET /poll HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(33));
+        assert_eq!(head("GET /poll HTTP/1.1\r\n\r\n"), None);
+        assert_eq!(head("GET /poll HTTP/1.1\r\nHost: a b\r\n\r\n"), None);
+        assert_eq!(head("GET /poll HTTP/2.0\r\nHost: h\r\n\r\n"), None);
+        assert_eq!(head("GET /poll<> HTTP/1.1\r\nHost: h\r\n\r\n"), None);
+        let many = format!(
+            "GET /poll HTTP/1.1\r\nHost: h\r\n{}\r\n",
+            "a: b\r\n".repeat(32)
+        );
         assert_eq!(head(&many), None);
     }
 
@@ -203,7 +220,7 @@ mod tests {
             rest in proptest::collection::vec(any::<u8>(), 0..40),
         ) {
             let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
-            let text = format!("GET {path}?{query} HTTP/1.1\r\n{headers}\r\n");
+            let text = format!("GET {path}?{query} HTTP/1.1\r\nHost: h\r\n{headers}\r\n");
             let stream = Bytes::from([text.as_bytes(), &rest].concat());
             let begin = |end| parse(&stream.slice(..end), |_| true);
             let whole = begin(stream.len());

@@ -31,6 +31,7 @@ use crate::{
         Socket,
         http::{Answer, Body, Request},
     },
+    turn::Turn,
 };
 
 /// How it went on.
@@ -65,12 +66,14 @@ pub(in crate::transport::http) async fn serve(
         peer,
     };
     let mut idle = runtime.limits().header_timeout();
+    let mut turn = Turn::begin();
     loop {
-        match connection.next(responders, idle).await {
+        match turn.wait(connection.next(responders, idle)).await {
             Next::Request(responder, head) => {
-                if connection.answer(responder, head).await.is_err() {
+                if turn.wait(connection.answer(responder, head)).await.is_err() {
                     return Outcome::Ended;
                 }
+                turn.give_way().await;
             }
             Next::Other(due) => {
                 return Outcome::Other {
@@ -177,6 +180,7 @@ impl FastPathConnection<'_> {
     fn request(&self, head: Head) -> Request {
         Request {
             method: Method::GET,
+            is_head: false,
             path: head.path,
             query: head.query,
             is_cut: false,
