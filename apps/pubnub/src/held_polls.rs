@@ -11,18 +11,18 @@ use crate::{settings::Parameters, subscribe_set::SubscribeSet};
 /// Bytes of a poll, and of each name in it, beside the names: as the stream, the waiter and the member that are made for
 /// it take them.
 const POLL_BYTES: usize = 2 << 10;
-const NAME_BYTES: usize = 768;
+const NAME_BYTES: usize = 1200;
 
 /// Bytes that polls hold which wait.
 pub(crate) struct HeldPolls {
     all_max: usize,
     per_address_max: usize,
-    held: Mutex<HeldByAll>,
+    taken: Mutex<Taken>,
     refused: Arc<Counter>,
 }
 
 #[derive(Default)]
-struct HeldByAll {
+struct Taken {
     all: usize,
     by_address: HashMap<IpAddr, usize, RandomState>,
 }
@@ -31,9 +31,7 @@ struct HeldByAll {
 pub(crate) struct HeldBytes<'h> {
     polls: &'h HeldPolls,
     address: Option<IpAddr>,
-    bytes: usize,
-    /// The same bytes, of the memory budget.
-    _draw: Draw,
+    draw: Draw,
 }
 
 impl HeldPolls {
@@ -41,7 +39,7 @@ impl HeldPolls {
         Self {
             all_max: settings.held_bytes_max,
             per_address_max: settings.held_bytes_per_address_max,
-            held: Mutex::default(),
+            taken: Mutex::default(),
             refused: counters.of("pubnub", "poll refused: others hold too much"),
         }
     }
@@ -59,14 +57,13 @@ impl HeldPolls {
             .iter()
             .map(|target| NAME_BYTES + 2 * target.shown.len());
         let bytes = POLL_BYTES + request + names.sum::<usize>();
-        let mut held = self.held.lock();
+        let mut held = self.taken.lock();
         let own = address.and_then(|address| held.by_address.get(&address));
         let own = own.copied().unwrap_or(0);
-        if held.all + bytes > self.all_max || own + bytes > self.per_address_max {
-            self.refused.add();
-            return None;
-        }
-        let Some(draw) = Draw::of(Held::Requests, bytes) else {
+        let is_within = held.all + bytes <= self.all_max && own + bytes <= self.per_address_max;
+        // A draw of the memory budget, where there is room for it in our bounds.
+        let draw = is_within.then(|| Draw::of(Held::Requests, bytes)).flatten();
+        let Some(draw) = draw else {
             self.refused.add();
             return None;
         };
@@ -77,20 +74,19 @@ impl HeldPolls {
         Some(HeldBytes {
             polls: self,
             address,
-            bytes,
-            _draw: draw,
+            draw,
         })
     }
 }
 
 impl Drop for HeldBytes<'_> {
     fn drop(&mut self) {
-        let mut held = self.polls.held.lock();
-        held.all -= self.bytes;
+        let mut held = self.polls.taken.lock();
+        held.all -= self.draw.bytes();
         if let Some(address) = &self.address
             && let Some(own) = held.by_address.get_mut(address)
         {
-            *own -= self.bytes;
+            *own -= self.draw.bytes();
             if *own == 0 {
                 held.by_address.remove(address);
             }
@@ -106,7 +102,7 @@ mod tests {
     #[test]
     fn an_address_does_not_take_the_room_of_all() {
         let settings = PubNubSettings {
-            held_bytes_max: 50 << 10,
+            held_bytes_max: 61 << 10,
             held_bytes_per_address_max: 30 << 10,
             ..PubNubSettings::default()
         };
@@ -123,7 +119,7 @@ mod tests {
         drop(first);
         let _fifth = take(4).unwrap();
         drop(second);
-        assert_eq!(polls.held.lock().by_address.len(), 3);
+        assert_eq!(polls.taken.lock().by_address.len(), 3);
         assert_eq!(counters.all()[0].count(), 2);
     }
 }

@@ -22,6 +22,7 @@ mod call;
 mod compression;
 mod context;
 mod filter;
+mod fuzzing;
 mod grant;
 mod groups;
 mod held_polls;
@@ -44,6 +45,7 @@ mod text;
 
 pub use self::{
     app::PubNub,
+    fuzzing::{read_address, read_filter, read_token},
     keys::KeySet,
     settings::{KeySetSettings, PubNubSettings},
 };

@@ -148,7 +148,7 @@ pub struct HistoryRead {
 #[must_use]
 pub struct HeldBytes {
     units: Vec<OwnedSemaphorePermit>,
-    /// The same bytes, of the memory budget.
+    /// The same of the memory budget.
     draws: Vec<Draw>,
     /// Kept, so that its address has one share.
     _own: Option<Arc<Share>>,
@@ -163,6 +163,7 @@ impl HistoryRead {
     /// # Cancel safety
     /// Nothing more is held when the future is dropped.
     pub async fn hold(&mut self, bytes: usize) -> Result<(), Refusal> {
+        let draw = Draw::of(Held::Answers, bytes).ok_or_else(|| self.reads.refuse())?;
         let units = bytes.div_ceil(UNIT);
         let until = Instant::now() + PATIENCE;
         let mut taken = Vec::with_capacity(2);
@@ -181,18 +182,16 @@ impl HistoryRead {
             };
             taken.push(permit);
         }
-        let draw = Draw::of(Held::Answers, bytes).ok_or_else(|| self.reads.refuse())?;
-        self.held.draws.push(draw);
         self.held.units.extend(taken);
+        self.held.draws.push(draw);
         Ok(())
     }
 
     /// All is read: gives the turn to the next one.
     pub fn end(self) -> HeldBytes {
         HeldBytes {
-            units: self.held.units,
-            draws: self.held.draws,
             _own: self.own,
+            ..self.held
         }
     }
 }

@@ -93,10 +93,15 @@ pub(crate) fn write(terms: &Terms, secret: &str, now: SystemTime) -> String {
     }
     token.bytes(b"meta");
     token.json(&terms.meta);
-    let signature = hmac(secret.as_bytes(), &[&token.0]);
-    token.0.extend(SIGNATURE);
-    token.0.extend(signature);
-    BASE64.encode(token.0)
+    sign(token.0, secret)
+}
+
+/// The text of what a token says, with its signature.
+pub(crate) fn sign(mut token: Vec<u8>, secret: &str) -> String {
+    let signature = hmac(secret.as_bytes(), &[&token]);
+    token.extend(SIGNATURE);
+    token.extend(signature);
+    BASE64.encode(token)
 }
 
 fn write_rights(token: &mut Writer, rights: &TokenRights) {

@@ -65,6 +65,17 @@ impl Filter {
         *verdict.get_or_init(evaluate).await
     }
 
+    /// What it says of a message, in slices of so many steps; and how many it took.
+    pub(crate) fn decide(&self, publication: &Publication, slice: usize) -> (bool, usize) {
+        let message = Message::new(publication);
+        let mut evaluation = Evaluation::new(&self.program, &message);
+        loop {
+            if let Some(wants) = evaluation.go_on(slice) {
+                return (wants, evaluation.steps());
+            }
+        }
+    }
+
     async fn evaluate(&self, publication: &Publication, turns: &Turns) -> bool {
         #[cfg(test)]
         self.evaluations
@@ -114,9 +125,7 @@ mod tests {
 
     /// What a filter says, found at once.
     fn decide(filter: &Filter, publication: &Publication) -> bool {
-        let message = Message::new(publication);
-        let wants = Evaluation::new(&filter.program, &message).go_on(usize::MAX);
-        wants.unwrap()
+        filter.decide(publication, usize::MAX).0
     }
 
     fn wants(filter: &str) -> bool {

@@ -37,7 +37,6 @@ impl<'e> Evaluation<'e> {
     }
 
     /// Steps that were taken.
-    #[cfg(test)]
     pub(super) fn steps(&self) -> usize {
         self.steps
     }

@@ -13,5 +13,6 @@ mod v3;
 pub(crate) use self::{
     actions::route as route_actions,
     backfill::backfill,
+    range::query as range,
     route::{route_v2, route_v3},
 };

@@ -4,7 +4,7 @@ use polywire_core::{Query, Span, Timetoken};
 
 /// What a request asks for: newest first, older than `start` and not older than `end`; or, in reverse, oldest first, newer
 /// than `start` and not newer than `end`.
-pub(super) fn query(start: Option<u64>, end: Option<u64>, reverse: bool, limit: usize) -> Query {
+pub(crate) fn query(start: Option<u64>, end: Option<u64>, reverse: bool, limit: usize) -> Query {
     let start = start.map(Timetoken);
     if reverse {
         let after = start.map_or(Span::ALL, Span::after);

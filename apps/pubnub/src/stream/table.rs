@@ -35,7 +35,7 @@ pub(super) struct StreamTable {
     /// The greatest order of what was forgotten for its age or for want of space.
     forgotten: u64,
     bytes: usize,
-    /// Those bytes, of the memory budget.
+    /// The same of the memory budget.
     draw: Draw,
     streams: HashMap<Channel, Stream, RandomState>,
     /// Channels by what stands above their last level, for wildcards.
@@ -218,12 +218,10 @@ impl StreamTable {
 
     /// Forgets what is too old, or too much.
     fn forget_oldest(&mut self, now: Instant) {
-        // Without room the oldest go.
-        let _ = self.draw.cover(self.bytes.min(self.bounds.bytes_max));
-        let bytes_max = self.bounds.bytes_max.min(self.draw.bytes());
         while let Some(oldest) = self.arrivals.oldest() {
             let is_old = now.saturating_duration_since(oldest.at) > self.bounds.age_max;
-            if !is_old && self.bytes <= bytes_max {
+            let is_within = self.bytes <= self.bounds.bytes_max && self.draw.cover(self.bytes);
+            if !is_old && is_within {
                 return;
             }
             let Some(Arrival {
