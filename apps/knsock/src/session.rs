@@ -4,6 +4,7 @@ use std::{net::SocketAddr, ops::ControlFlow, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use memchr::memmem;
 use polywire_core::{
     ConnectionId, Counter, Draft, Identity, Origin, Refusal, Space, Turn,
     delivery::{Encoder, Fanout, Link, Receiver},
@@ -88,6 +89,14 @@ impl Session {
     }
 
     async fn take(&mut self, line: Bytes) -> ControlFlow<()> {
+        if is_http(&line) {
+            // A page can have a browser post lines to any address; what stands before them gives it away.
+            let counters = self.shared.space.runtime().counters();
+            counters
+                .of("knsock", "closed a connection that speaks HTTP")
+                .add();
+            return ControlFlow::Break(());
+        }
         let command = match Command::parse(line, self.shared.topic_bytes_max) {
             Ok(Some(command)) => command,
             Ok(None) => return ControlFlow::Continue(()),
@@ -128,6 +137,12 @@ impl Session {
                 .map(drop),
         }
     }
+}
+
+/// True for the request line of HTTP/1.
+fn is_http(line: &[u8]) -> bool {
+    line.first().is_some_and(u8::is_ascii_uppercase)
+        && memmem::find(line.trim_ascii_end(), b" HTTP/1.").is_some()
 }
 
 #[async_trait]

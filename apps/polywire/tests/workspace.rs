@@ -2,11 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-    process::Command,
-};
+use std::{collections::BTreeSet, path::Path, process::Command};
 
 use serde_json::Value;
 
@@ -177,44 +173,30 @@ fn banned_crates_are_not_in_the_tree() {
 }
 
 #[test]
-fn each_crate_that_exists_in_several_versions_has_a_reason() {
+fn old_versions_that_are_let_pass_are_there_and_have_a_reason() {
     let deny = std::fs::read_to_string(root().join("deny.toml")).unwrap();
     let metadata = metadata();
-    let mut versions: BTreeMap<&str, BTreeSet<(u64, u64)>> = BTreeMap::new();
-    for package in list(&metadata, "packages") {
-        let mut numbers = text(package, "version").split('.').map(str::parse);
-        let (major, minor) = (numbers.next(), numbers.next());
-        let version = (major.unwrap().unwrap(), minor.unwrap().unwrap());
-        versions
-            .entry(text(package, "name"))
-            .or_default()
-            .insert(version);
-    }
-    let mut old = Vec::new();
-    for (name, versions) in &versions {
-        let newest = versions.last().unwrap();
-        for (major, minor) in versions.iter().filter(|version| *version != newest) {
-            let version = match major {
-                0 => format!("0.{minor}"),
-                major => major.to_string(),
-            };
-            old.push(format!("{name}@{version}"));
-        }
-    }
-    assert!(!old.is_empty(), "deny.toml names some");
-    for crate_name in &old {
-        let entry = format!("{{ crate = \"{crate_name}\", reason = \"");
+    let mut let_pass = 0;
+    for line in deny.lines() {
+        let Some(entry) = line.trim().strip_prefix("{ crate = \"") else {
+            continue;
+        };
+        let_pass += 1;
+        let (crate_name, rest) = entry.split_once('"').unwrap();
+        let (name, version) = crate_name.split_once('@').unwrap();
+        let reason = rest.split('"').nth(1).unwrap_or_default();
+        assert!(reason.len() > 10, "{crate_name} has no reason");
+        let versions: BTreeSet<_> = list(&metadata, "packages")
+            .filter(|package| text(package, "name") == name)
+            .map(|package| text(package, "version"))
+            .collect();
+        let is_old = |found: &&&str| found.starts_with(&format!("{version}."));
         assert!(
-            deny.contains(&entry),
-            "deny.toml gives no reason for {crate_name}"
+            versions.len() > 1 && versions.iter().any(|found| is_old(&found)),
+            "{crate_name} is not among {versions:?}: take it out of deny.toml"
         );
     }
-    let given = deny.matches("{ crate = \"").count();
-    assert_eq!(
-        given,
-        old.len(),
-        "deny.toml names versions that are not there"
-    );
+    assert!(let_pass > 0);
 }
 
 #[test]

@@ -327,3 +327,32 @@ fn without_descriptors_new_connections_are_closed_and_old_ones_served() {
         .filter(|line| line.contains("no file descriptors are left"));
     assert!((1..=2).contains(&lines.count()), "{said}");
 }
+
+#[test]
+fn a_page_cannot_post_lines_to_an_address_of_kn_sock() {
+    let mut server = ServerOptions::new(&["--persistence", "memory"])
+        .config("[[listen]]\naddress = \"127.0.0.1:0\"\napps = [\"knsock\"]\n")
+        .start();
+    let lines = server.next_address();
+    let line =
+        |topic: &str| format!("{{\"action\":\"publish\",\"topic\":\"{topic}\",\"message\":1}}\n");
+    let mut page = connect_tcp(lines);
+    let head = "POST / HTTP/1.1\r\nHost: h\r\nContent-Type: text/plain\r\n\r\n";
+    page.write_all((head.to_owned() + &line("page")).as_bytes())
+        .unwrap();
+    let mut rest = Vec::new();
+    // The connection may be reset: there is something that nobody read.
+    let _ = page.read_to_end(&mut rest);
+    assert!(rest.is_empty(), "{rest:?}");
+    connect_tcp(lines)
+        .write_all(line("program").as_bytes())
+        .unwrap();
+    let published = |topic: &str| {
+        let answer = server.get(&format!("/history/v1/channels/{topic}"));
+        !answer.body.is_empty()
+    };
+    eventually("what a program publishes", SOON, || {
+        published("program").then_some(())
+    });
+    assert!(!published("page"));
+}
