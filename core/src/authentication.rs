@@ -1,11 +1,16 @@
 //! The contract of an authentication policy.
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use http::{HeaderMap, Method};
 
-use crate::identity::Identity;
+use crate::{identity::Identity, throttle::Throttled};
 
 /// Finds out who somebody is and what they may do.
 ///
@@ -88,6 +93,38 @@ pub struct Credentials {
     pub headers: HeaderMap,
     /// Where they come from.
     pub peer: Option<SocketAddr>,
+    /// What was shown, where that is known to be all of it; with query and headers otherwise.
+    pub token: Option<String>,
+}
+
+/// Headers that differ from request to request of the same client.
+const PASSING: [&str; 6] = [
+    "content-length",
+    "date",
+    "sec-websocket-key",
+    "traceparent",
+    "tracestate",
+    "x-request-id",
+];
+
+/// What credentials show, to be hashed: equal for whoever shows the same again.
+pub(crate) struct Shown<'c>(pub(crate) &'c Credentials);
+
+impl Hash for Shown<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let credentials = self.0;
+        credentials.app.hash(state);
+        if let Some(token) = &credentials.token {
+            return token.hash(state);
+        }
+        credentials.query.hash(state);
+        for (name, value) in &credentials.headers {
+            if !PASSING.contains(&name.as_str()) {
+                name.hash(state);
+                value.hash(state);
+            }
+        }
+    }
 }
 
 impl Credentials {
@@ -137,6 +174,9 @@ pub enum AuthenticationError {
     /// The credentials are missing or wrong.
     #[error("the credentials are missing or wrong")]
     Refused,
+    /// They were not judged: too many wrong ones came from this address. Answered as 429 by HTTP.
+    #[error(transparent)]
+    Throttled(#[from] Throttled),
     /// The policy cannot tell now.
     #[error("the authentication policy is not available")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -144,7 +184,41 @@ pub enum AuthenticationError {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
     use super::*;
+
+    #[test]
+    fn the_same_shown_again_is_equal() {
+        let hash = |change: fn(&mut Credentials)| {
+            let mut credentials = Credentials {
+                query: "api_key=a".into(),
+                ..Credentials::for_app("test")
+            };
+            credentials.headers.insert("x-key", "b".parse().unwrap());
+            change(&mut credentials);
+            BuildHasherDefault::<DefaultHasher>::default().hash_one(Shown(&credentials))
+        };
+        let first = hash(|_| {});
+        let same = hash(|other| {
+            other.headers.insert("date", "now".parse().unwrap());
+            other.path = "/elsewhere".into();
+        });
+        assert_eq!(first, same);
+        for other in [
+            hash(|other| other.query = "api_key=b".into()),
+            hash(|other| drop(other.headers.insert("x-key", "c".parse().unwrap()))),
+            hash(|other| other.app = "other"),
+        ] {
+            assert_ne!(first, other);
+        }
+        let token = hash(|other| other.token = Some("t".into()));
+        let with_more = hash(|other| {
+            other.token = Some("t".into());
+            other.query = "cursor=17".into();
+        });
+        assert_eq!(token, with_more);
+    }
 
     #[test]
     fn the_first_of_repeated_query_values_counts() {

@@ -34,6 +34,7 @@ mod receipt;
 mod registry;
 mod runner;
 mod runtime;
+mod throttle;
 mod token_place;
 mod turn;
 mod wheel;
@@ -57,6 +58,7 @@ pub use self::{
     limits::Limits,
     log_limiter::LogLimiter,
     memory::{Draw, Held, held_bytes},
+    net::TrustedProxies,
     pattern::{InvalidPattern, Level, Pattern},
     persistence::{
         Annotation, Continuation, Durability, DurabilitySetting, History, HistoryError, Order,
@@ -75,6 +77,7 @@ pub use self::{
     },
     runtime::Runtime,
     space::Space,
+    throttle::{LoginAttempt, Throttled},
     token_place::TokenPlace,
     transport::{Listening, http, tls::TlsOptions},
     turn::{Turn, Wait},

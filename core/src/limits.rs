@@ -54,10 +54,13 @@ pub struct Limits {
     /// Seconds in which the first bytes of a connection must come, with the TLS handshake where there is one,
     /// and then again in which the head of a request must be complete. Default 5.
     pub header_secs: u64,
+    /// Wrong credentials that may come from one address (IPv6: from a /64) at once, and then one in six seconds; what was not
+    /// judged before is refused meanwhile. 0 is no throttle. Default 10.
+    pub wrong_credentials_max: u32,
     /// TLS handshakes that may be under way; one more waits for its turn, and is closed when that does not come within
     /// [`header_secs`](Self::header_secs). Default 4096.
     pub tls_handshakes_max: usize,
-    /// Seconds in which the body of a request must be complete, and a packet of MQTT or a line of kn-sock that has begun.
+    /// Seconds in which the body of a request must be complete, and a message of a WebSocket, a packet of MQTT or a line of kn-sock that has begun.
     /// Default 30.
     pub body_secs: u64,
     /// Seconds that an HTTP connection may wait for its next request. Default 75.
@@ -84,6 +87,7 @@ impl Default for Limits {
             outbound_stall_secs: 30,
             memory_bytes: MemoryBytes::Off,
             header_secs: 5,
+            wrong_credentials_max: 10,
             tls_handshakes_max: 4096,
             body_secs: 30,
             keep_alive_secs: 75,

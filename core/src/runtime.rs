@@ -1,18 +1,28 @@
 //! The runtime of a server, shared by all its connections: limits, timers, flusher, stop signals.
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{fmt, future::Future, hash::Hash, net::SocketAddr, sync::Arc};
 
 use tokio::sync::Semaphore;
 use tokio_util::{
     sync::CancellationToken, task::TaskTracker, task::task_tracker::TaskTrackerToken,
 };
 
-use crate::{counters::Counters, delivery::Flusher, limits::Limits, memory, wheel::Wheel};
+use crate::{
+    counters::Counters,
+    delivery::Flusher,
+    limits::Limits,
+    memory,
+    net::TrustedProxies,
+    throttle::{LoginAttempt, NOT_JUDGED, Throttle, Throttled},
+    wheel::Wheel,
+};
 
 /// What all connections of a server share: limits, timers, the flusher, and the tasks that a stop waits for.
 pub struct Runtime {
     limits: Limits,
+    trusted_proxies: TrustedProxies,
     counters: Counters,
+    throttle: Throttle,
     flusher: Arc<Flusher>,
     wheel: Arc<Wheel>,
     tasks: TaskTracker,
@@ -24,14 +34,16 @@ pub struct Runtime {
 
 impl Runtime {
     /// A runtime whose background tasks run on the current tokio runtime.
-    pub(crate) fn start(limits: Limits) -> Arc<Self> {
+    pub(crate) fn start(limits: Limits, trusted_proxies: TrustedProxies) -> Arc<Self> {
         memory::bound_process(limits.memory_bytes.bytes());
         let lanes = std::thread::available_parallelism().map_or(1, usize::from);
         // None at all would be TLS that is never served.
         let handshakes = limits.tls_handshakes_max.clamp(1, Semaphore::MAX_PERMITS);
         let runtime = Arc::new(Self {
             handshakes: Semaphore::new(handshakes),
+            throttle: Throttle::new(limits.wrong_credentials_max),
             limits,
+            trusted_proxies,
             counters: Counters::default(),
             flusher: Flusher::new(lanes),
             wheel: Arc::default(),
@@ -49,9 +61,44 @@ impl Runtime {
         &self.limits
     }
 
+    /// Proxies that are believed when they say whom they speak for.
+    pub fn trusted_proxies(&self) -> &TrustedProxies {
+        &self.trusted_proxies
+    }
+
     /// Counters of what was dropped, closed or refused.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Begins to judge what an address shows to `app`, which is hashed: what can be guessed, such as a password or a key that
+    /// somebody chose. [`Space::authenticate`](crate::Space::authenticate) does by itself.
+    ///
+    /// # Errors
+    /// [`Throttled`] for what was not judged before, from an address that was wrong too often. It is counted.
+    pub fn login_attempt(
+        &self,
+        app: &'static str,
+        peer: Option<SocketAddr>,
+        shown: &impl Hash,
+    ) -> Result<LoginAttempt<'_>, Throttled> {
+        let attempt = self.throttle.attempt(peer, shown);
+        attempt.inspect_err(|_| self.counters.of(app, NOT_JUDGED).add())
+    }
+
+    /// Counts what an address has shown to `app` that was judged and is wrong: what cannot be guessed, such as a signature.
+    /// Whoever shows a right one gets in whatever others do.
+    ///
+    /// # Errors
+    /// [`Throttled`] when the address was wrong too often before.
+    pub fn wrong_credential(
+        &self,
+        app: &'static str,
+        peer: Option<SocketAddr>,
+        shown: &impl Hash,
+    ) -> Result<(), Throttled> {
+        self.login_attempt(app, peer, shown)
+            .map(LoginAttempt::wrong)
     }
 
     /// Writes what was enqueued.

@@ -18,6 +18,7 @@ pub enum TokenPlace {
 impl TokenPlace {
     /// Puts a token there.
     pub fn put(&self, token: &str, credentials: &mut Credentials) {
+        credentials.token = Some(token.to_owned());
         match self {
             Self::Query(name) => {
                 let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);

@@ -5,12 +5,12 @@ mod harness;
 use std::time::{Duration, Instant};
 
 use harness::{HttpClient, Settings, TestServer, WebSocketClient, frame};
-use polywire_core::{Limits, transport::sockjs::SockJsOptions};
+use polywire_core::Limits;
 
 fn server(limits: Limits) -> TestServer {
     TestServer::with(Settings {
         limits,
-        options: SockJsOptions::default(),
+        ..Settings::default()
     })
 }
 

@@ -186,7 +186,17 @@ fn iframe() {
         page.body
             .starts_with("<!DOCTYPE html>\n<html>\n<head>\n  <meta http-equiv=\"X-UA-Compatible\"")
     );
-    assert!(page.body.contains("\n  <script src=\"https://"));
+    assert!(
+        page.body
+            .contains("\n  <script src=\"/cookie/sockjs-1.6.1.min.js\" integrity=\"sha384-")
+    );
+    let script = get(&server, "/cookie/sockjs-1.6.1.min.js");
+    assert_eq!(
+        script.header("content-type"),
+        Some("text/javascript; charset=UTF-8")
+    );
+    assert!(script.body.starts_with("/* sockjs-client v1.6.1 "));
+    expect_cacheable(&script);
     assert!(page.body.ends_with("</body>\n</html>"), "{}", page.body);
     let etag = page.header("etag").expect("an ETag");
     for path in [
@@ -278,4 +288,59 @@ fn the_cookie_comes_back_on_session_addresses() {
         None,
         "only where it is asked for"
     );
+}
+
+#[test]
+fn a_page_of_another_site_is_refused() {
+    let server = TestServer::start();
+    let host = server.address;
+    for origin in ["https://evil.example", "http://evil.example:8080"] {
+        for request in [
+            "GET /echo/info",
+            "OPTIONS /echo/info",
+            "POST /echo/0/a/xhr",
+            "OPTIONS /echo/0/a/xhr_send",
+            "POST /echo/0/a/xhr_send",
+            "POST /echo/0/a/jsonp_send",
+            "GET /echo/0/a/eventsource",
+            "GET /echo/0/a/jsonp?c=x",
+            "GET /echo/websocket\nUpgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Version: 13\n\
+             Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==",
+        ] {
+            let head = format!("{request}\nOrigin: {origin}");
+            let answer = HttpClient::once(host, &head, "");
+            assert_eq!(answer.status, 403, "{request}");
+            assert!(
+                answer.body.contains("apps.test.allowed_origins"),
+                "{}",
+                answer.body
+            );
+            assert!(answer.body.contains(origin), "{}", answer.body);
+            assert_eq!(answer.header("access-control-allow-origin"), None);
+        }
+    }
+    // A development server on this machine.
+    let head = "POST /echo/0/b/xhr\nOrigin: http://localhost:5173";
+    let answer = HttpClient::once(host, head, "");
+    assert_eq!((answer.status, &*answer.body), (200, "o\n"));
+    let allowed = answer.header("access-control-allow-origin");
+    assert_eq!(allowed, Some("http://localhost:5173"));
+    let credentials = answer.header("access-control-allow-credentials");
+    assert_eq!(credentials, Some("true"));
+}
+
+#[test]
+fn streams_are_not_collected_by_proxies() {
+    let server = TestServer::start();
+    for request in [
+        "POST /echo/0/x/xhr_streaming",
+        "GET /echo/0/y/eventsource",
+        "GET /echo/0/z/htmlfile?c=x",
+    ] {
+        let mut client = HttpClient::connect(server.address);
+        client.request(request, "");
+        let head = client.head();
+        assert_eq!(head.header("x-accel-buffering"), Some("no"), "{request}");
+        assert_eq!(head.header("cache-control"), Some(NO_CACHE), "{request}");
+    }
 }

@@ -102,7 +102,7 @@ fn eventsource() {
     let server = TestServer::start();
     let mut client = receive(
         &server,
-        "GET /echo/0/a/eventsource\nOrigin: http://o",
+        "GET /echo/0/a/eventsource\nOrigin: test",
         "text/event-stream",
     );
     assert_eq!(client.chunk(), "\r\n");
@@ -390,6 +390,7 @@ fn bounds_hold() {
             .outbound_bytes_max(10_000)
             .inbound_bytes_max(100)
             .sessions_max(2),
+        ..Settings::default()
     });
     assert_eq!(post(&server, "/echo/0/a/xhr", "").body, "o\n");
     assert_eq!(post(&server, "/echo/0/b/xhr", "").body, "o\n");

@@ -22,6 +22,7 @@ fn server() -> TestServer {
             ..Limits::default()
         },
         options: SockJsOptions::default(),
+        ..Settings::default()
     })
 }
 
@@ -407,6 +408,7 @@ fn a_slow_reader_is_closed_and_nobody_else_notices() {
             ..Limits::default()
         },
         options: SockJsOptions::default(),
+        ..Settings::default()
     });
     let mut slow = connect(&server);
     let mut other = connect(&server);
@@ -435,10 +437,62 @@ fn a_slow_reader_is_closed_and_nobody_else_notices() {
 }
 
 #[test]
+fn control_frames_without_end_are_a_fault() {
+    let limits = Limits {
+        idle_frames_max: 20,
+        ..Limits::default()
+    };
+    let server = TestServer::with(Settings {
+        limits,
+        ..Settings::default()
+    });
+    for idle in [frame(PONG, b""), frame(0x00, b"")] {
+        let mut client = connect(&server);
+        client.write(&frame(0x01, b"x"));
+        client.try_write(&idle.repeat(21));
+        client.expect_closed(1008);
+    }
+    let mut client = connect(&server);
+    client.write(&frame(PONG, b"").repeat(20));
+    client.write(&frame(TEXT, b"still here"));
+    assert_eq!(client.read(), (TEXT, b"still here".to_vec()));
+}
+
+#[test]
+fn a_message_that_dribbles_is_given_up() {
+    let limits = Limits {
+        body_secs: 1,
+        ..Limits::default()
+    };
+    let server = TestServer::with(Settings {
+        limits,
+        options: SockJsOptions::default().heartbeat_secs(1),
+        ..Settings::default()
+    });
+    let mut client = connect(&server);
+    client.write(&frame(0x01, b"x"));
+    // The answers to pings, and what comes of the message now and then, put nothing off.
+    loop {
+        match client.read() {
+            (PING, payload) => {
+                client.write(&frame(PONG, &payload));
+                client.write(&frame(0x00, b"y"));
+            }
+            (CLOSE, reason) => {
+                assert_eq!(reason[..2], 1008u16.to_be_bytes());
+                break;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_peer_that_does_not_answer_pings_is_closed() {
     let server = TestServer::with(Settings {
         limits: Limits::default(),
         options: SockJsOptions::default().heartbeat_secs(1),
+        ..Settings::default()
     });
     let mut client = connect(&server);
     // Half-open: it reads, but nothing comes from it. Other pings may come before the close.

@@ -12,7 +12,7 @@ use clap::Parser;
 use polywire::stop_signal;
 use polywire_core::{
     App, AppRunner, Limits, Space,
-    http::{Response, request_under},
+    http::{AllowedOrigins, Response, request_under},
     testkit,
     transport::{
         Endpoint, Framing,
@@ -45,8 +45,11 @@ impl App for TestServices {
     }
 
     fn routes(&self, space: &Arc<Space>) -> BoxedFilter<(Response,)> {
-        // The tests of the SockJS project count on this limit.
-        let options = SockJsOptions::default().response_bytes_max(4096);
+        // The tests of the SockJS project count on this limit, and on these origins.
+        let origins = AllowedOrigins::near().and("test").and("null");
+        let options = SockJsOptions::default()
+            .response_bytes_max(4096)
+            .allowed_origins(origins);
         let echo: Arc<dyn Endpoint> = Arc::new(Echo);
         let mount = |prefix: &str, endpoint: &Arc<dyn Endpoint>, options: &SockJsOptions| {
             SockJs::new(self.name(), prefix, endpoint.clone(), options.clone())

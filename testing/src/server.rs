@@ -89,6 +89,18 @@ impl Server {
         with::<A>(builder, section, composition)
     }
 
+    /// One app more in a composition, by a section of its configuration.
+    pub fn and<A: FromSettings>(builder: Builder, section: &str) -> Builder {
+        with::<A>(builder, section, &Composition::default())
+    }
+
+    /// Publishes from inside, by no protocol; false when it is refused.
+    pub fn publish_draft(&self, draft: Draft) -> bool {
+        let origin = Origin::new("test", Identity::unrestricted());
+        let published = self.space.publish(&origin, draft);
+        self.runtime.block_on(published).is_ok()
+    }
+
     /// The channel space.
     pub fn space(&self) -> &Arc<Space> {
         &self.space

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, header};
 use polywire_core::{
     App, Counter, Listening, Space, TokenPlace,
     delivery::{Encoder, OutboxOptions},
-    http::{Request, Response, request},
+    http::{AllowedOrigins, Request, Response, request},
     transport::{Endpoint, tcp::TcpProtocol, websocket::serve},
 };
 use rand::distr::{Alphanumeric, SampleString};
@@ -56,6 +56,7 @@ pub struct Emitter {
     authenticate: bool,
     token_place: TokenPlace,
     faces: Faces,
+    allowed_origins: Option<Vec<String>>,
     secret: Secret,
     licence: Option<Licence>,
     refused_filters: RefusedFilters,
@@ -82,6 +83,7 @@ impl Default for Emitter {
             authenticate: settings.authenticate,
             token_place: TokenPlace::Query("api_key".into()),
             faces: settings.face,
+            allowed_origins: None,
             secret: Secret::Random(Alphanumeric.sample_string(&mut rand::rng(), 32)),
             licence: None,
             refused_filters: RefusedFilters::default(),
@@ -127,6 +129,13 @@ impl Emitter {
     #[must_use]
     pub fn faces(mut self, faces: Faces) -> Self {
         self.faces = faces;
+        self
+    }
+
+    /// Sets [`allowed_origins`](EmitterSettings::allowed_origins).
+    #[must_use]
+    pub fn allowed_origins(mut self, origins: Option<Vec<String>>) -> Self {
+        self.allowed_origins = origins;
         self
     }
 
@@ -331,8 +340,18 @@ impl App for Emitter {
 
     fn routes(&self, space: &Arc<Space>) -> BoxedFilter<(Response,)> {
         let sessions = self.session_manager(space);
-        let options = Arc::new(WebSocketEndpoint::options(&sessions.context.broker));
-        let pages = pages::routes(&sessions.context.emitter);
+        // Where anybody may connect, it counts where a page is from.
+        let default = match self.faces {
+            Faces::Both | Faces::Plain if !self.authenticate => AllowedOrigins::near(),
+            _ => AllowedOrigins::any(),
+        };
+        let listed = self.allowed_origins.as_deref();
+        let mut options = WebSocketEndpoint::options(&sessions.context.broker);
+        options.allowed_origins = default.or_listed(listed);
+        let options = Arc::new(options);
+        // What forms send has a key in it.
+        let origins = AllowedOrigins::any().or_listed(listed);
+        let pages = pages::routes(&sessions.context.emitter, origins);
         let endpoint: Arc<dyn Endpoint> = Arc::new(WebSocketEndpoint {
             sessions,
             faces: self.faces,

@@ -26,7 +26,8 @@ impl FromSettings for Emitter {
             })
             .keep_alive_secs_max(settings.keep_alive_secs_max)
             .sys_interval(Duration::from_secs(settings.sys_interval_secs.into()))
-            .faces(settings.face);
+            .faces(settings.face)
+            .allowed_origins(settings.allowed_origins.clone());
         if let Some(license) = &settings.license {
             let licensed = app.licence(license.reveal());
             app = licensed.map_err(|error| Problem::new("license", error.to_string()))?;

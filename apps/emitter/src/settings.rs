@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
-use polywire_core::settings::{Problem, Secret, Settings};
+use polywire_core::{
+    http::AllowedOrigins,
+    settings::{Problem, Secret, Settings},
+};
 use serde::Deserialize;
 
 use crate::emitter_mode::keys::Licence;
@@ -61,6 +64,9 @@ pub struct EmitterSettings {
     /// What is shown on the addresses of the app: topics with keys (`emitter`), topics as they are (`plain`), or both:
     /// see [Emitter and MQTT](protocols/emitter.md). Default `both`.
     pub face: Faces,
+    /// Pages of which sites may use the app from a browser: origins such as `https://chat.example`, `same-origin`, `loopback`,
+    /// `null`, or `*` for all, see [origins](configuration.md#origins). Default `*` where clients show keys or passwords (`face = "emitter"`, or `authenticate`); else `same-origin` and, for browsers on this machine, `loopback` and `null`.
+    pub allowed_origins: Option<Vec<String>>,
     /// Makes the keys of channels: 16 to 256 letters, digits, `-` and `_`; the same on all nodes. Another one ends all
     /// keys that were made. Default: a random one, shown at the start, or the `license`.
     pub master_key: Option<Secret>,
@@ -106,6 +112,7 @@ impl Default for EmitterSettings {
         Self {
             authenticate: false,
             face: Faces::default(),
+            allowed_origins: None,
             master_key: None,
             license: None,
             plain_listen: None,
@@ -121,6 +128,7 @@ impl Default for EmitterSettings {
 impl Settings for EmitterSettings {
     fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
+        problems.extend(AllowedOrigins::problem(self.allowed_origins.as_deref()));
         if let Some(key) = &self.master_key
             && let Err(error) = check_master_key(key.reveal())
         {

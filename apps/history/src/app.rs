@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use polywire_core::{
     App, AuthenticationError, Channel, Composition, ConnectionId, FromSettings, HistoryError,
     Identity, Listening, Origin, Permissions, Query, RefusalKind, Space, Span, Target, Timetoken,
-    http::{Request, Response, request_under, stream as streamed},
+    http::{AllowedOrigins, Request, Response, request_under, stream as streamed},
     settings::Problem,
     space::Replay,
 };
@@ -20,6 +20,7 @@ use crate::{
     follow::Lines,
     query::{From, Wanted},
     reading::{FIRST_PAGE, NotRead, in_turn, rest},
+    settings::HistoryApiSettings,
 };
 
 const NAME: &str = "history";
@@ -37,14 +38,36 @@ const REPLAY_PAGE: usize = 64;
 /// - `follow=true`: goes on with what is published from then on, without a seam, until the client leaves.
 ///
 /// An answer that breaks off ends with a line that has an `error` and nothing else.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct HistoryApi;
+#[derive(Debug, Clone)]
+pub struct HistoryApi {
+    origins: AllowedOrigins,
+}
+
+impl Default for HistoryApi {
+    fn default() -> Self {
+        Self {
+            origins: AllowedOrigins::near(),
+        }
+    }
+}
+
+impl HistoryApi {
+    /// Sets pages of which sites may read. Default: [those that are near](AllowedOrigins::near).
+    #[must_use]
+    pub fn allowed_origins(mut self, origins: AllowedOrigins) -> Self {
+        self.origins = origins;
+        self
+    }
+}
 
 impl FromSettings for HistoryApi {
-    type Settings = ();
+    type Settings = HistoryApiSettings;
 
-    fn from_settings((): &(), _: &Composition) -> Result<Self, Problem> {
-        Ok(Self)
+    fn from_settings(settings: &HistoryApiSettings, _: &Composition) -> Result<Self, Problem> {
+        let list = settings.allowed_origins.as_deref();
+        Ok(Self {
+            origins: AllowedOrigins::near().or_listed(list),
+        })
     }
 }
 
@@ -55,9 +78,9 @@ impl App for HistoryApi {
     }
 
     fn routes(&self, space: &Arc<Space>) -> BoxedFilter<(Response,)> {
-        let space = space.clone();
+        let (space, origins) = (space.clone(), Arc::new(self.origins.clone()));
         request_under("/history/v1")
-            .then(move |request: Request| answer(space.clone(), request))
+            .then(move |request: Request| answer(space.clone(), origins.clone(), request))
             .boxed()
     }
 
@@ -67,10 +90,14 @@ impl App for HistoryApi {
     }
 }
 
-async fn answer(space: Arc<Space>, request: Request) -> Response {
-    match read(&space, &request).await {
-        Ok(response) | Err(response) => response,
-    }
+async fn answer(space: Arc<Space>, origins: Arc<AllowedOrigins>, request: Request) -> Response {
+    let allowed = match origins.check(NAME, &request, space.runtime()) {
+        Ok(allowed) => allowed,
+        Err(foreign) => return error(StatusCode::FORBIDDEN, &foreign.to_string()),
+    };
+    let (Ok(mut response) | Err(mut response)) = read(&space, &request).await;
+    allowed.tell(response.headers_mut());
+    response
 }
 
 async fn read(space: &Arc<Space>, request: &Request) -> Result<Response, Response> {
@@ -158,6 +185,9 @@ async fn authenticate(space: &Space, request: &Request) -> Result<Identity, Resp
             StatusCode::UNAUTHORIZED,
             "The credentials are missing or wrong.",
         )),
+        Err(cause @ AuthenticationError::Throttled(_)) => {
+            Err(error(StatusCode::TOO_MANY_REQUESTS, &format!("{cause}.")))
+        }
         Err(cause) => {
             let cause = &cause as &dyn std::error::Error;
             tracing::warn!(error = cause, "could not authenticate");

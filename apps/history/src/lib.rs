@@ -9,10 +9,12 @@ mod follow;
 mod line;
 mod query;
 mod reading;
+mod settings;
 mod time;
 
 pub use self::{
     app::HistoryApi,
     line::{InvalidLine, Line},
+    settings::HistoryApiSettings,
     time::{InvalidTime, timetoken},
 };

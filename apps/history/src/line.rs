@@ -5,8 +5,8 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use polywire_core::{
-    Annotation, Channel, ClientId, Draft, Epoch, JsonText, Kind, Payload, Position, Retention, Seq,
-    Stored, Target, Timetoken,
+    Annotation, Channel, ClientId, Draft, Epoch, InvalidJson, JsonText, Kind, Payload, Position,
+    Retention, Seq, Stored, Target, Timetoken,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -90,6 +90,9 @@ pub enum InvalidLine {
     /// It has no data and no base64, or both.
     #[error("the line must have either data or base64")]
     Payload,
+    /// Its data or its meta is JSON that not every client can read.
+    #[error("the data is not taken: {0}")]
+    Data(InvalidJson),
     /// Its base64 is not valid.
     #[error("the base64 is not valid: {0}")]
     Base64(base64::DecodeError),
@@ -241,8 +244,7 @@ impl LineAnnotation {
 
 fn json(raw: &RawValue) -> Result<JsonText, InvalidLine> {
     let bytes = Bytes::copy_from_slice(raw.get().as_bytes());
-    // Deeper than we take.
-    JsonText::parse(bytes).map_err(|_| InvalidLine::Payload)
+    JsonText::parse(bytes).map_err(InvalidLine::Data)
 }
 
 fn number(name: &'static str, text: &str) -> Result<u64, InvalidLine> {

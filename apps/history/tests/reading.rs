@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 fn composition() -> Builder {
     AppRunner::builder(LocalBackend::default())
         .authentication(AllowAll)
-        .app(HistoryApi)
+        .app(HistoryApi::default())
 }
 
 /// With messages kept in memory.

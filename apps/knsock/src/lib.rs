@@ -3,6 +3,7 @@
 mod app;
 mod command;
 mod encoder;
+mod fuzzing;
 mod gate;
 mod hook;
 mod line;
@@ -14,6 +15,7 @@ mod settings;
 pub use self::{
     app::KnSock,
     command::Command,
+    fuzzing::read_lines,
     hook::{Action, Hook},
     settings::KnSockSettings,
 };

@@ -11,10 +11,9 @@ use serde::Deserialize;
 
 pub use polywire_pubnub::KeySet;
 
-/// `name: crate::App`, where the name is that of the app's section. An app that has no settings has
-/// `#[serde(skip)]` before it.
+/// `name: crate::App`, where the name is that of the app's section.
 macro_rules! bundled_apps {
-    ($($(#[$attribute:meta])* $name:ident: $package:ident::$app:ident,)+) => {
+    ($($name:ident: $package:ident::$app:ident,)+) => {
         $(pub use $package as $name;)+
         pub use self::types::*;
 
@@ -30,7 +29,6 @@ macro_rules! bundled_apps {
         pub struct AppSections {
             $(
                 #[doc = concat!("`[apps.", stringify!($name), "]`")]
-                $(#[$attribute])*
                 pub $name: <$package::$app as FromSettings>::Settings,
             )+
         }
@@ -52,7 +50,6 @@ macro_rules! bundled_apps {
 bundled_apps! {
     seth: polywire_seth::Seth,
     knsock: polywire_knsock::KnSock,
-    #[serde(skip)]
     history: polywire_history::HistoryApi,
     pubnub: polywire_pubnub::PubNub,
     webpubsub: polywire_webpubsub::WebPubSub,

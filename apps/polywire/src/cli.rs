@@ -102,10 +102,17 @@ pub struct ServeFlags {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub app: Vec<String>,
 
-    /// What carries messages between processes: memory, or a redis:// or rediss:// URL [default: memory]
+    /// What carries messages between processes: memory, or a redis:// or rediss:// URL [default: memory]. A URL with a
+    /// password had better stand in a file (--backend-file), or in the environment (POLYWIRE_BACKEND): others on the machine can
+    /// read the command line
     #[arg(long, value_name = "memory|URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backend: Option<String>,
+
+    /// A file whose first line is the backend, for a URL with a password
+    #[arg(long, value_name = "FILE", conflicts_with = "backend")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backend_file: Option<PathBuf>,
 
     /// Who may use the HTTP APIs: echo (anybody), api-key, or header [default: echo]
     #[arg(long, value_name = "POLICY")]
@@ -168,6 +175,23 @@ pub struct ServeFlags {
     pub config: Option<PathBuf>,
 }
 
+impl ServeFlags {
+    /// The flag that has a password in it, which others on the machine can read.
+    pub fn with_password(&self) -> Option<&'static str> {
+        let has_password = |url: &Option<String>| {
+            let url = url.as_deref().and_then(|url| url.split_once("://"));
+            let user = url.and_then(|(_, rest)| rest.rsplit_once('@'));
+            user.is_some_and(|(user, _)| user.contains(':'))
+        };
+        let flags = [
+            ("--backend", &self.backend),
+            ("--persistence", &self.persistence),
+        ];
+        let found = flags.iter().find(|(_, url)| has_password(url));
+        found.map(|(flag, _)| *flag)
+    }
+}
+
 /// Says which apps there are.
 fn help_of_app() -> String {
     let known = AppName::list();
@@ -208,6 +232,26 @@ mod tests {
     fn the_command_line_is_consistent() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_password_on_the_command_line_is_noticed() {
+        let flags = |backend: &str, persistence: &str| ServeFlags {
+            backend: Some(backend.into()),
+            persistence: Some(persistence.into()),
+            ..ServeFlags::default()
+        };
+        let open = "redis://10.0.0.1:6379/1";
+        assert_eq!(flags("memory", "disk").with_password(), None);
+        assert_eq!(flags(open, "http://a.example:80/x").with_password(), None);
+        for url in [
+            "redis://:secret@h",
+            "rediss://me:secret@h:1/2",
+            "redis://a:p@ss@h",
+        ] {
+            assert_eq!(flags(url, "none").with_password(), Some("--backend"));
+            assert_eq!(flags(open, url).with_password(), Some("--persistence"));
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //!     .persistence(history)
 //!     .app(Seth::default())
 //!     .app(KnSock::default())
-//!     .app(HistoryApi)
+//!     .app(HistoryApi::default())
 //!     .app(PubNub::default().key_set(KeySet::new("pub-c-mine", "sub-c-mine")))
 //!     .app(azure.expect("a public address"))
 //!     .app(Emitter::default().faces(Faces::Plain))

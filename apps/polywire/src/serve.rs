@@ -2,7 +2,9 @@
 
 use std::{io::Write, process::ExitCode, time::Duration};
 
-use polywire::{cli::ServeFlags, compose, config, logging, on_hangup, stop_signal};
+use polywire::{
+    cli::ServeFlags, compose, config, logging, on_hangup, stop_signal, survive_file_size_limit,
+};
 use polywire_core::{BackendStatus, Server};
 
 use crate::exit::refused;
@@ -19,6 +21,12 @@ pub(crate) fn serve(flags: &ServeFlags) -> ExitCode {
         Err(problems) => return refused(&problems),
     };
     logging::init(&config);
+    if let Some(flag) = flags.with_password() {
+        tracing::warn!(
+            "everybody on this machine can read the password in {flag}: put it into the environment \
+             (POLYWIRE_BACKEND, POLYWIRE_PERSISTENCE) or into a file (--backend-file, --config)"
+        );
+    }
     // Connections are descriptors; the soft limit is far below what the system allows.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "could not raise the limit of open files");
@@ -31,6 +39,7 @@ pub(crate) fn serve(flags: &ServeFlags) -> ExitCode {
         Err(error) => return refused(&error),
     };
     runtime.block_on(async {
+        survive_file_size_limit();
         let built = match compose::builder(&config) {
             Ok(builder) => builder.build().await,
             Err(error) => Err(error),

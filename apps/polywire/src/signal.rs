@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Waits for SIGINT (Ctrl-C) or SIGTERM, which count from the call on, before the first poll. Cancel safe.
@@ -21,6 +22,19 @@ pub fn stop_signal() -> impl Future<Output = ()> + Send {
             _ = terminate.recv() => "SIGTERM",
         };
         tracing::info!(signal = name, "stopping");
+    }
+}
+
+/// Has a write beyond the limit of file sizes (`ulimit -f`) fail like one to a full disk, instead of ending the program: SIGXFSZ
+/// does that where nobody catches it.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub fn survive_file_size_limit() {
+    let kind = SignalKind::from_raw(Signal::XFSZ.as_raw());
+    // It stays caught also when nobody listens.
+    if let Err(error) = signal(kind) {
+        tracing::warn!(%error, "SIGXFSZ cannot be caught: a limit of file sizes ends the program");
     }
 }
 

@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use std::{collections::BTreeSet, path::Path, process::Command};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::Command,
+};
 
 use serde_json::Value;
 
@@ -170,4 +174,68 @@ fn banned_crates_are_not_in_the_tree() {
         let name = text(package, "name");
         assert!(!banned.contains(name), "deny.toml bans {name}");
     }
+}
+
+#[test]
+fn each_crate_that_exists_in_several_versions_has_a_reason() {
+    let deny = std::fs::read_to_string(root().join("deny.toml")).unwrap();
+    let metadata = metadata();
+    let mut versions: BTreeMap<&str, BTreeSet<(u64, u64)>> = BTreeMap::new();
+    for package in list(&metadata, "packages") {
+        let mut numbers = text(package, "version").split('.').map(str::parse);
+        let (major, minor) = (numbers.next(), numbers.next());
+        let version = (major.unwrap().unwrap(), minor.unwrap().unwrap());
+        versions
+            .entry(text(package, "name"))
+            .or_default()
+            .insert(version);
+    }
+    let mut old = Vec::new();
+    for (name, versions) in &versions {
+        let newest = versions.last().unwrap();
+        for (major, minor) in versions.iter().filter(|version| *version != newest) {
+            let version = match major {
+                0 => format!("0.{minor}"),
+                major => major.to_string(),
+            };
+            old.push(format!("{name}@{version}"));
+        }
+    }
+    assert!(!old.is_empty(), "deny.toml names some");
+    for crate_name in &old {
+        let entry = format!("{{ crate = \"{crate_name}\", reason = \"");
+        assert!(
+            deny.contains(&entry),
+            "deny.toml gives no reason for {crate_name}"
+        );
+    }
+    let given = deny.matches("{ crate = \"").count();
+    assert_eq!(
+        given,
+        old.len(),
+        "deny.toml names versions that are not there"
+    );
+}
+
+#[test]
+fn actions_are_pinned_by_hash() {
+    let folder = root().join(".github/workflows");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let workflow = std::fs::read_to_string(&path).unwrap();
+        for line in workflow.lines() {
+            let line = line.trim_start().trim_start_matches("- ");
+            let Some(used) = line.strip_prefix("uses:").map(str::trim) else {
+                continue;
+            };
+            seen += 1;
+            let (action, version) = used.split_once(" # v").unwrap_or((used, ""));
+            let hash = action.split_once('@').map_or("", |(_, hash)| hash);
+            let is_hash = hash.len() == 40 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let is_version = version.split('.').count() == 3;
+            assert!(is_hash && is_version, "{}: {line}", path.display());
+        }
+    }
+    assert!(seen > 0);
 }

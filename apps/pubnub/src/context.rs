@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use polywire_core::{Space, http::Request};
+use polywire_core::{
+    Space,
+    http::{AllowedOrigins, Request},
+};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +27,8 @@ pub(crate) struct Context {
     pub(crate) space: Arc<Space>,
     pub(crate) keys: KeySets,
     pub(crate) access: Access,
+    /// Pages of which sites may ask.
+    pub(crate) origins: AllowedOrigins,
     pub(crate) settings: Parameters,
     /// Who has just left.
     pub(crate) leaves: Recent<()>,
@@ -50,9 +55,17 @@ impl Context {
             age_max: settings.queue_age_max,
             announce_max: settings.announce_max,
         };
+        let keys = KeySets::new(key_sets);
+        // Keys that everybody knows are nobody's credential.
+        let origins = if keys.is_demo() {
+            AllowedOrigins::near()
+        } else {
+            AllowedOrigins::any()
+        };
         Arc::new(Self {
             space: space.clone(),
-            keys: KeySets::new(key_sets).bound_members(space.limits().members_max),
+            keys: keys.bound_members(space.limits().members_max),
+            origins: origins.or_listed(settings.allowed_origins.as_deref()),
             access: Access::new(space, &settings),
             registries: Registries::default(),
             filters: Filters::default(),

@@ -18,6 +18,8 @@ use crate::{
     subscribe::{self, SubscribeRequest},
 };
 
+const NAME: &str = "pubnub";
+
 /// What the addresses of the protocol begin with; what comes most often first.
 const PREFIXES: [&str; 16] = [
     "/v2/subscribe/",
@@ -59,6 +61,16 @@ impl Responder for FastPath {
 }
 
 pub(crate) async fn route(context: &Arc<Context>, request: &mut Request) -> Answer {
+    if let Err(foreign) = context
+        .origins
+        .check(NAME, request, context.space.runtime())
+    {
+        return *reply::error(
+            StatusCode::FORBIDDEN,
+            service::ACCESS_MANAGER,
+            &foreign.to_string(),
+        );
+    }
     if request.method == Method::OPTIONS {
         return reply::preflight();
     }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use polywire_core::settings::{Problem, Secret, Settings, text};
+use polywire_core::{
+    http::AllowedOrigins,
+    settings::{Problem, Secret, Settings, text},
+};
 use serde::Deserialize;
 
 use crate::keys::KeySet;
@@ -13,6 +16,9 @@ use crate::keys::KeySet;
 pub struct PubNubSettings {
     /// The tenants, see below. Default: one with the keys `demo` and `demo`, on loopback only.
     pub key_sets: Vec<KeySetSettings>,
+    /// Pages of which sites may use the app from a browser: origins such as `https://chat.example`, `same-origin`, `loopback`,
+    /// `null`, or `*` for all, see [origins](configuration.md#origins). Default `*` with key sets of your own; with the keys `demo`, `same-origin` and, for browsers on this machine, `loopback` and `null`.
+    pub allowed_origins: Option<Vec<String>>,
     /// Asks the authentication policy for every request, with the client's auth key: see [PubNub](protocols/pubnub.md).
     /// Default false.
     pub authenticate: bool,
@@ -44,6 +50,7 @@ impl Default for PubNubSettings {
     fn default() -> Self {
         Self {
             key_sets: Vec::new(),
+            allowed_origins: None,
             authenticate: false,
             hold_secs: 280,
             message_bytes_max: 32 << 10,
@@ -100,6 +107,7 @@ impl Settings for PubNubSettings {
             ("presence_timeout_secs", self.presence_timeout_secs == 0),
             ("presence_interval_secs", self.presence_interval_secs == 0),
         ]);
+        problems.extend(AllowedOrigins::problem(self.allowed_origins.as_deref()));
         for (index, set) in self.key_sets.iter().enumerate() {
             let found = set.problems(&self.key_sets[..index]);
             let named = found
@@ -160,6 +168,7 @@ impl From<&KeySetSettings> for KeySet {
 /// What can be set beside keys, in the units of the code.
 #[derive(Debug, Clone)]
 pub(crate) struct Parameters {
+    pub(crate) allowed_origins: Option<Vec<String>>,
     pub(crate) authenticate: bool,
     pub(crate) auth_name: String,
     pub(crate) hold: Duration,
@@ -178,6 +187,7 @@ pub(crate) struct Parameters {
 impl From<&PubNubSettings> for Parameters {
     fn from(settings: &PubNubSettings) -> Self {
         Self {
+            allowed_origins: settings.allowed_origins.clone(),
             authenticate: settings.authenticate,
             auth_name: "api_key".into(),
             hold: Duration::from_secs(settings.hold_secs),

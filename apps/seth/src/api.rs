@@ -5,8 +5,8 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use polywire_core::{
-    Channel, ClientId, Draft, Identity, JsonText, Origin, Payload, Refusal, RefusalKind, Space,
-    Target,
+    Channel, ClientId, Draft, Identity, InvalidJson, JsonText, Origin, Payload, Refusal,
+    RefusalKind, Space, Target,
     http::{BodyError, Request, Response},
 };
 
@@ -49,8 +49,15 @@ pub(crate) async fn publish(
         Ok(body) => body,
         Err(error) => return refuse_body(error),
     };
-    let Ok(message) = JsonText::parse(body) else {
-        return reply::error(StatusCode::BAD_REQUEST, "Request body is not valid JSON.");
+    let message = match JsonText::parse(body) {
+        Ok(message) => message,
+        Err(InvalidJson::Syntax) => {
+            return reply::error(StatusCode::BAD_REQUEST, "Request body is not valid JSON.");
+        }
+        Err(error) => {
+            let message = format!("Request body is not taken: {error}.");
+            return reply::error(StatusCode::BAD_REQUEST, &message);
+        }
     };
     if !message.is_object() {
         return reply::error(

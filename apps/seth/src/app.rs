@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use polywire_core::{
     App, Composition, FromSettings, Listening, Space,
-    http::{Request, Response, request},
+    http::{AllowedOrigins, Request, Response, request},
     settings::Problem,
     transport::{
         Endpoint,
@@ -42,7 +43,11 @@ impl Seth {
     pub fn new(settings: &SethSettings) -> Self {
         let mut sockjs = SockJsOptions::default()
             .cookie(settings.cookie)
-            .same_address(settings.same_address);
+            .cookie_secure(settings.cookie_secure)
+            .same_address(settings.same_address)
+            .allowed_origins(AllowedOrigins::near().or_listed(settings.allowed_origins.as_deref()));
+        sockjs.cookie_same_site = settings.cookie_same_site;
+        sockjs.client_integrity = settings.client_integrity.clone();
         if let Some(url) = &settings.client_url {
             sockjs = sockjs.client_url(url);
         }
@@ -107,9 +112,16 @@ impl App for Seth {
         let connect =
             SockJs::new("seth", "/connect", endpoint, self.sockjs.clone()).routes(space.runtime());
         let (space, debug) = (space.clone(), self.debug);
+        let origins = Arc::new(self.sockjs.allowed_origins.clone());
         let api = request(is_api).then(move |request: Request| {
-            let space = space.clone();
-            async move { route(&space, request, debug).await }
+            let (space, origins) = (space.clone(), origins.clone());
+            async move {
+                // A page can send a form to any address: what it may see of the answer comes too late.
+                match origins.check("seth", &request, space.runtime()) {
+                    Ok(_) => route(&space, request, debug).await,
+                    Err(foreign) => reply::error(StatusCode::FORBIDDEN, &foreign.to_string()),
+                }
+            }
         });
         connect.or(api).unify().boxed()
     }

@@ -16,6 +16,10 @@ pub(crate) async fn authenticate(
             StatusCode::UNAUTHORIZED,
             "Invalid Auth credentials provided",
         )),
+        Err(AuthenticationError::Throttled(_)) => Err((
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many wrong credentials came from this address; try again in some seconds.",
+        )),
         Err(error) => {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,

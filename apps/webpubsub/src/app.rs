@@ -33,6 +33,7 @@ pub struct WebPubSub {
     keys: Keys,
     /// The primary key was made up, and is shown at the start.
     shows_key: bool,
+    allowed_origins: Option<Vec<String>>,
     default_hub: String,
     handlers: BTreeMap<String, Behind>,
     anonymous: BTreeSet<String>,
@@ -77,6 +78,7 @@ impl WebPubSub {
                 key(&settings.secondary_access_key),
             ),
             shows_key: settings.access_key.is_none(),
+            allowed_origins: settings.allowed_origins.clone(),
             default_hub: settings.default_hub.clone(),
             handlers: BTreeMap::new(),
             anonymous: anonymous.map(|(hub, _)| hub.to_ascii_lowercase()).collect(),
@@ -93,6 +95,13 @@ impl WebPubSub {
     #[must_use]
     pub fn secondary_access_key(mut self, key: impl Into<String>) -> Self {
         self.keys = Keys::new(Some(self.keys.primary().to_owned()), Some(key.into()));
+        self
+    }
+
+    /// Sets [`allowed_origins`](WebPubSubSettings::allowed_origins).
+    #[must_use]
+    pub fn allowed_origins(mut self, origins: Option<Vec<String>>) -> Self {
+        self.allowed_origins = origins;
         self
     }
 
@@ -257,7 +266,7 @@ impl App for WebPubSub {
             buffer: self.buffer,
             recovery: self.recovery,
         });
-        let sockets = Arc::new(Sockets::new(&broker));
+        let sockets = Arc::new(Sockets::new(&broker, self.allowed_origins.as_deref()));
         request(|path| endpoint::is_client(path) || rest::is_rest(path))
             .then(move |request: Request| {
                 let (broker, sockets) = (broker.clone(), sockets.clone());

@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use polywire_core::{Draft, Identity, Origin, Payload, Space, Unanswered};
+use polywire_core::{
+    Channel, Draft, Identity, Origin, Payload, Space, Throttled, Unanswered, http::Request,
+};
 
 use crate::{
     connection::Connection,
@@ -22,6 +24,10 @@ use crate::{
     recipients::{Audience, Recipients},
     replay_buffer::BufferLimits,
 };
+
+/// What somebody is told whose address is throttled.
+pub(crate) const THROTTLED: &str =
+    "Too many wrong tokens came from this address. Try again in some seconds.";
 
 /// What all connections and all requests of the app share.
 pub(crate) struct Broker {
@@ -79,10 +85,30 @@ impl Broker {
         HubName::new(name, &self.default_hub)
     }
 
+    /// The channel of a group; `None` for what cannot be the name of one.
+    pub(crate) fn channel(&self, hub: &HubName, group: &str) -> Option<Channel> {
+        let bytes_max = self.space.limits().name_bytes_max;
+        hub.channel(group)
+            .filter(|channel| channel.as_str().len() <= bytes_max)
+    }
+
     /// True when clients of a hub need no token.
     pub(crate) fn is_anonymous(&self, hub: &HubName) -> bool {
         let hub = hub.as_str().to_ascii_lowercase();
         self.anonymous.contains(&hub)
+    }
+
+    /// Counts a token that lets nobody in, where one was shown.
+    pub(crate) fn count_wrong(
+        &self,
+        request: &Request,
+        token: Option<&str>,
+    ) -> Result<(), Throttled> {
+        let runtime = self.space.runtime();
+        let shown = token.filter(|token| !token.is_empty());
+        shown.map_or(Ok(()), |token| {
+            runtime.wrong_credential(NAME, request.peer, &token)
+        })
     }
 
     /// A connection of a hub on this node.

@@ -87,6 +87,11 @@ pub(crate) async fn create_connection(
             *subprotocol = welcome.subprotocol.filter(|name| offered.contains(name));
         }
     }
+    let bytes_max = broker.space.limits().name_bytes_max;
+    if user.as_ref().is_some_and(|user| user.len() > bytes_max) {
+        let message = format!("The id of a user has {bytes_max} bytes at most.");
+        return Err(refuse(StatusCode::BAD_REQUEST, &message));
+    }
     let client = user.as_deref().and_then(|user| ClientId::new(user).ok());
     let rights = Rights::of_roles(roles.iter().map(String::as_str));
     if let Protocol::Simple {

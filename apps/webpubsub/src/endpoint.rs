@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use polywire_core::{
     Identity,
     delivery::{Link, OutboxOptions},
-    http::{Request, Response, text},
+    http::{AllowedOrigins, Request, Response, text},
     transport::{
         CloseReason, Endpoint, Framing, Handshake, SessionHandler,
         websocket::{WebSocketOptions, serve},
@@ -16,7 +16,7 @@ use polywire_core::{
 
 use crate::{
     bearer::bearer,
-    broker::Broker,
+    broker::{Broker, THROTTLED},
     connection::Connection,
     create_connection::create_connection,
     keys::Claims,
@@ -31,20 +31,25 @@ const HUBS: &str = "/client/hubs/";
 /// Seconds between pings, as the service has them.
 const PING_SECS: u64 = 20;
 
-/// How sockets are served: with a subprotocol that we speak, and with none.
+/// How sockets are served: with a subprotocol that we speak, a reliable one or not, and with none.
 pub(crate) struct Sockets {
+    reliable: Arc<WebSocketOptions>,
     spoken: Arc<WebSocketOptions>,
     simple: Arc<WebSocketOptions>,
+    /// Pages of which sites may connect without a token.
+    anonymous: AllowedOrigins,
 }
 
 impl Sockets {
-    pub(crate) fn new(broker: &Broker) -> Self {
+    pub(crate) fn new(broker: &Broker, origins: Option<&[String]>) -> Self {
         let runtime = broker.space.runtime();
         let mut options = WebSocketOptions::new(runtime, "webpubsub", Framing::WebSocket);
+        options.allowed_origins = AllowedOrigins::any().or_listed(origins);
         options.heartbeat_secs = PING_SECS;
         options.go_away = CloseReason::new(1012, "The server stops");
         let simple = Arc::new(options.clone());
         options.subprotocols = Protocol::names();
+        let spoken = Arc::new(options.clone());
         // What was kept for a client is sent to it at once.
         let own = &options.outbox;
         options.outbox = Arc::new(OutboxOptions {
@@ -52,8 +57,18 @@ impl Sockets {
             ..OutboxOptions::clone(own)
         });
         Self {
-            spoken: Arc::new(options),
+            reliable: Arc::new(options),
+            spoken,
             simple,
+            anonymous: AllowedOrigins::near().or_listed(origins),
+        }
+    }
+
+    fn of(&self, protocol: Option<&Protocol>) -> &Arc<WebSocketOptions> {
+        match protocol {
+            Some(protocol) if protocol.is_reliable() => &self.reliable,
+            Some(_) => &self.spoken,
+            None => &self.simple,
         }
     }
 }
@@ -171,14 +186,24 @@ async fn open(
             } else {
                 format!("{HUBS}{}", hub.as_str())
             };
-            let claims = match token {
-                Some(token) => broker.keys.verify(&token, &path),
+            if token.is_none() && broker.is_anonymous(&hub) {
+                // Nothing says who it is but where it is.
+                let runtime = broker.space.runtime();
+                let allowed = sockets.anonymous.check(NAME, request, runtime);
+                allowed.map_err(|foreign| foreign.response())?;
+            }
+            let claims = match &token {
+                Some(token) => broker.keys.verify(token, &path),
                 None => broker.is_anonymous(&hub).then(Claims::default),
             };
             let claims = claims.ok_or_else(|| {
-                let message =
-                    "The access token is missing, expired, wrongly signed, or for another hub.";
-                refuse(StatusCode::UNAUTHORIZED, message)
+                match broker.count_wrong(request, token.as_deref()) {
+                    Ok(()) => {
+                        let message = "The access token is missing, expired, not valid yet, wrongly signed, or for another hub.";
+                        refuse(StatusCode::UNAUTHORIZED, message)
+                    }
+                    Err(_) => refuse(StatusCode::TOO_MANY_REQUESTS, THROTTLED),
+                }
             })?;
             let created =
                 create_connection(broker, request, hub, protocol.clone(), offered, claims).await?;
@@ -190,10 +215,7 @@ async fn open(
         broker: broker.clone(),
         opening,
     });
-    let options = match protocol {
-        Some(_) => &sockets.spoken,
-        None => &sockets.simple,
-    };
+    let options = sockets.of(protocol.as_ref());
     let served = serve(broker.space.runtime(), request, NAME, &door, options).await;
     let mut response = served.map_err(|error| error.response())?;
     if let Some(spoken) = spoken.and_then(|name| name.parse().ok())

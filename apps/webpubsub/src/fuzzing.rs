@@ -1,5 +1,8 @@
 //! Fuzzing: everything that reads what clients and services send, as a fuzzer drives it.
 
+use std::sync::LazyLock;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use polywire_core::{Payload, delivery::Message};
 
@@ -8,6 +11,7 @@ use crate::{
     encoder,
     filter::Filter,
     frame::{Action, Frame},
+    keys::Keys,
 };
 
 /// Reads any bytes as a frame of each dialect. Whatever they are, nothing panics, mistakes are sentences, and data
@@ -65,6 +69,21 @@ pub fn read_filter(bytes: &[u8]) {
     }
 }
 
+/// Reads any bytes as a token, and as its parts before they were encoded. None is one.
+#[doc(hidden)]
+pub fn read_token(bytes: &[u8]) {
+    static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::new(None, None));
+    let path = "/client/hubs/chat";
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        assert!(KEYS.verify(text, path).is_none(), "{text}");
+    }
+    let parts = bytes.split(|byte| *byte == b'\n');
+    let parts: Vec<_> = parts
+        .map(|part| BASE64_URL_SAFE_NO_PAD.encode(part))
+        .collect();
+    assert!(KEYS.verify(&parts.join("."), path).is_none());
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -110,6 +129,7 @@ mod tests {
             for bytes in [&wild[..], tame.as_bytes(), &low] {
                 read_frame(bytes);
                 read_filter(bytes);
+                read_token(bytes);
             }
         }
     }

@@ -1,7 +1,8 @@
 //! Access keys, and the tokens that they sign.
 
-use std::{fmt, time::SystemTime};
+use std::{borrow::Cow, fmt, time::SystemTime};
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::Uri;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use percent_encoding::percent_decode_str;
@@ -116,15 +117,19 @@ impl Keys {
     pub(crate) fn verify(&self, token: &str, path: &str) -> Option<Claims> {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = LEEWAY;
+        validation.validate_nbf = true;
         // Compared below: by path only.
         validation.validate_aud = false;
+        if !understood(token) {
+            return None;
+        }
         let claims = self.decoding.iter().find_map(|key| {
             let token = jsonwebtoken::decode::<Claims>(token, key, &validation);
             token.ok().map(|token| token.claims)
         })?;
         let wanted = canonical(path);
         let audiences = claims.aud.as_ref().map(Many::as_slice).unwrap_or_default();
-        let for_us = audiences.iter().any(|aud| audience_path(aud) == wanted);
+        let for_us = audiences.iter().any(|aud| is_for(aud, &wanted));
         for_us.then_some(claims)
     }
 
@@ -135,23 +140,34 @@ impl Keys {
     }
 }
 
-/// The path of an audience, which is a URL.
-fn audience_path(audience: &str) -> String {
+/// False for a token whose header says that more has to be understood of it, which is nothing that is known here (RFC 7515
+/// section 4.1.11), or that is no token at all.
+fn understood(token: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Critical {
+        crit: Option<Value>,
+    }
+    let header = token.split('.').next().unwrap_or_default();
+    let header = BASE64_URL_SAFE_NO_PAD.decode(header).ok();
+    header
+        .and_then(|header| serde_json::from_slice::<Critical>(&header).ok())
+        .is_some_and(|header| header.crit.is_none())
+}
+
+/// True for an audience, which is a URL, with this path.
+fn is_for(audience: &str, wanted: &[Cow<'_, str>]) -> bool {
     match audience.parse::<Uri>() {
-        Ok(uri) => canonical(uri.path()),
-        Err(_) => canonical(audience),
+        Ok(uri) => canonical(uri.path()) == wanted,
+        Err(_) => canonical(audience) == wanted,
     }
 }
 
-/// A path that can be compared: decoded, without empty segments.
-fn canonical(path: &str) -> String {
-    let path = percent_decode_str(path).decode_utf8_lossy();
-    let mut segments = String::new();
-    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
-        segments.push('/');
-        segments.push_str(segment);
-    }
+/// A path that can be compared: its segments, decoded, without empty ones. A slash that is encoded is none between segments.
+fn canonical(path: &str) -> Vec<Cow<'_, str>> {
+    let segments = path.split('/').filter(|segment| !segment.is_empty());
     segments
+        .map(|segment| percent_decode_str(segment).decode_utf8_lossy())
+        .collect()
 }
 
 impl fmt::Debug for Keys {
@@ -197,6 +213,55 @@ mod tests {
         for bad in ["", "a.b.c", "eyJhbGciOiJub25lIn0.eyJleHAiOjk5OTk5OTk5OTl9."] {
             assert!(keys.verify(bad, path).is_none());
         }
+    }
+
+    #[test]
+    fn a_token_counts_from_its_time_on_and_only_where_all_of_it_is_understood() {
+        let keys = Keys::new(Some("one".into()), None);
+        let path = "/client/hubs/chat";
+        let sign = |header: Value, more: Value| {
+            let mut claims = serde_json::to_value(claims("http://h/client/hubs/chat")).unwrap();
+            let more = more.as_object().unwrap().clone();
+            claims.as_object_mut().unwrap().extend(more);
+            let encode = |part: &Value| BASE64_URL_SAFE_NO_PAD.encode(part.to_string());
+            let signed = format!("{}.{}", encode(&header), encode(&claims));
+            let key = jsonwebtoken::EncodingKey::from_secret(b"one");
+            let signature =
+                jsonwebtoken::crypto::sign(signed.as_bytes(), &key, Algorithm::HS256).unwrap();
+            keys.verify(&format!("{signed}.{signature}"), path)
+                .is_some()
+        };
+        let plain = serde_json::json!({"alg": "HS256", "typ": "JWT"});
+        let now = now();
+        assert!(sign(plain.clone(), serde_json::json!({})));
+        assert!(sign(plain.clone(), serde_json::json!({"nbf": now + 20})));
+        assert!(!sign(plain.clone(), serde_json::json!({"nbf": now + 60})));
+        for crit in [
+            serde_json::json!(["exp"]),
+            serde_json::json!(["x"]),
+            serde_json::json!([]),
+        ] {
+            let header = serde_json::json!({"alg": "HS256", "crit": crit, "x": 1});
+            assert!(!sign(header, serde_json::json!({})));
+        }
+    }
+
+    #[test]
+    fn a_slash_in_a_name_is_none_between_names() {
+        let keys = Keys::new(None, None);
+        let signed = |path| keys.sign(&claims(path)).unwrap();
+        let one = signed("http://h/api/hubs/chat/users/a%2Fb/:send");
+        let path = "/api/hubs/chat/users/a%2fb/:send";
+        assert!(keys.verify(&one, path).is_some());
+        assert!(
+            keys.verify(&one, "/api/hubs/chat/users/a/b/:send")
+                .is_none()
+        );
+        let two = signed("http://h/api/hubs/chat/users/a/groups/b");
+        assert!(
+            keys.verify(&two, "/api/hubs/chat/users/a%2Fgroups%2Fb")
+                .is_none()
+        );
     }
 
     #[test]

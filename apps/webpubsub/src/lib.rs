@@ -37,7 +37,7 @@ mod webhook;
 pub use self::{
     app::{ClientAccess, WebPubSub},
     event::{ConnectRequest, Connection, Event, EventFailure, EventHandler, Reply, Welcome},
-    fuzzing::{read_filter, read_frame},
+    fuzzing::{read_filter, read_frame, read_token},
     settings::{EventHandlerSettings, HubSettings, WebPubSubSettings},
     webhook::{SystemEvent, Webhook, WebhookError},
 };

@@ -34,6 +34,10 @@ impl LocalConnections {
         let Some(attachment) = attachment.as_mut() else {
             return false;
         };
+        // Who names it may be a token or a service, which no limit was asked for.
+        if channel.as_str().len() > attachment.space().limits().name_bytes_max {
+            return false;
+        }
         attachment.join(channel).await;
         self.index.join(connection, group);
         true

@@ -7,6 +7,9 @@ use polywire_core::{Channel, space::RESERVED};
 /// The name of the app.
 pub(crate) const NAME: &str = "webpubsub";
 
+/// What a name of a group is not.
+pub(crate) const BAD_GROUP: &str = "The name of a group has 1 to 1024 characters, not all of them white space, without U+0000, and is not one of the server's own.";
+
 /// Bytes of a group's name: four for each of its 1,024 characters at most.
 const GROUP_CHARS_MAX: usize = 1024;
 
@@ -44,10 +47,12 @@ impl HubName {
 
     /// The channel of a group; `None` for what cannot be the name of one.
     pub(crate) fn channel(&self, group: &str) -> Option<Channel> {
-        if group.trim().is_empty() || group.chars().count() > GROUP_CHARS_MAX {
+        let is_wrong = group.trim().is_empty() || group.contains('\0');
+        if is_wrong || group.chars().count() > GROUP_CHARS_MAX {
             return None;
         }
-        Channel::new(&format!("{}{group}", self.prefix)).ok()
+        let channel = Channel::new(&format!("{}{group}", self.prefix)).ok()?;
+        (!channel.is_reserved()).then_some(channel)
     }
 
     /// The group that a channel is in this hub.
@@ -75,7 +80,13 @@ mod tests {
         for name in ["", "1a", "a b", "a/b", "é", &"x".repeat(129)] {
             assert_eq!(hub(name), None, "{name}");
         }
-        for group in ["", "  ", &"é".repeat(1025)] {
+        for group in [
+            "",
+            "  ",
+            "a\0",
+            "$polywire/webpubsub/default",
+            &"é".repeat(1025),
+        ] {
             assert!(default.channel(group).is_none(), "{group}");
         }
         assert!(default.channel(&"é".repeat(1024)).is_some());

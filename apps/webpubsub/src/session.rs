@@ -15,6 +15,7 @@ use crate::{
     delivery_meta::DeliveryMeta,
     event::{Event, EventFailure},
     frame::{Action, DataType, Failure, Frame, Request, ServerFrame, not_invoked},
+    names::BAD_GROUP,
     notices::Notice,
     protocol::Protocol,
     rights::Right,
@@ -180,12 +181,9 @@ impl Session {
     async fn execute(&self, action: Action) -> Result<(), Failure> {
         let connection = &self.connection;
         let channel = |group: &str| {
-            let bad = || {
-                let message =
-                    "The name of a group has 1 to 1024 characters, not all of them white space.";
-                Failure::new("BadRequest", message)
-            };
-            connection.hub.channel(group).ok_or_else(bad)
+            let bad = || Failure::new("BadRequest", BAD_GROUP);
+            let channel = self.broker.channel(&connection.hub, group);
+            channel.ok_or_else(bad)
         };
         match action {
             Action::Join(group) => {

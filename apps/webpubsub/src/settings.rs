@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use polywire_core::settings::{Problem, Secret, Settings, text};
+use polywire_core::{
+    http::AllowedOrigins,
+    settings::{Problem, Secret, Settings, text},
+};
 use serde::Deserialize;
 
 use crate::webhook::{SystemEvent, Webhook};
@@ -16,6 +19,9 @@ pub struct WebPubSubSettings {
     pub access_key: Option<Secret>,
     /// A second one, which is as good, so that keys can be changed one after the other. Default none.
     pub secondary_access_key: Option<Secret>,
+    /// Pages of which sites may use the app from a browser: origins such as `https://chat.example`, `same-origin`, `loopback`,
+    /// `null`, or `*` for all, see [origins](configuration.md#origins). Default `*` for clients with a token; for others `same-origin` and, for browsers on this machine, `loopback` and `null`.
+    pub allowed_origins: Option<Vec<String>>,
     /// The hub whose groups are channels as they are; the groups of another are channels that begin with its name and
     /// a colon. Default `default`.
     #[serde(deserialize_with = "text")]
@@ -39,6 +45,7 @@ impl Default for WebPubSubSettings {
         Self {
             access_key: None,
             secondary_access_key: None,
+            allowed_origins: None,
             default_hub: "default".into(),
             recovery_secs: 30,
             buffer_messages_max: 10_000,
@@ -94,6 +101,7 @@ impl Settings for WebPubSubSettings {
             ("buffer_messages_max", self.buffer_messages_max == 0),
             ("buffer_bytes_max", self.buffer_bytes_max == 0),
         ]);
+        problems.extend(AllowedOrigins::problem(self.allowed_origins.as_deref()));
         for (name, hub) in &self.hubs {
             for (index, handler) in hub.event_handlers.iter().enumerate() {
                 let section = format!("hubs.{name}.event_handlers.{index}");

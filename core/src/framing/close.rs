@@ -19,6 +19,12 @@ impl CloseReason {
     /// More waits for the client than it may; it should reconnect and read faster.
     pub const SLOW_CONSUMER: Self = Self::new(4008, "Too slow: more waits for you than the limit");
 
+    /// A message began and did not come to its end in time.
+    pub const LATE_MESSAGE: Self = Self::new(
+        1008,
+        "The message that began did not come to its end in time",
+    );
+
     /// A reason that is known when the program is built.
     pub const fn new(code: u16, reason: &'static str) -> Self {
         Self {

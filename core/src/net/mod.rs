@@ -5,10 +5,11 @@ mod reserve;
 mod slots;
 mod socket;
 pub mod tls;
+mod trusted_proxies;
 
-pub use self::socket::Socket;
 pub(crate) use self::{
     read_buffer::with_read_buffer,
     reserve::{ReserveDescriptor, is_out_of_descriptors},
-    slots::Slots,
+    slots::{ConnectionSlot, Slots},
 };
+pub use self::{socket::Socket, trusted_proxies::TrustedProxies};

@@ -5,6 +5,7 @@ use std::{
     io::{self, IoSlice, Read},
     net::{Shutdown, SocketAddr},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -16,6 +17,7 @@ use tokio::{
 };
 
 use super::{slots::ConnectionSlot, tls::TlsSession};
+use crate::limits::Limits;
 
 /// A connected socket, with or without TLS: one task reads, any thread writes, and nothing here waits but
 /// [`readable`](Self::readable) and [`writable`](Self::writable).
@@ -25,7 +27,7 @@ pub struct Socket {
     tls: Option<Box<TlsSession>>,
     peer: Option<SocketAddr>,
     /// Counts the connection against the limits for as long as the socket lives.
-    _slot: Option<ConnectionSlot>,
+    slot: Option<Arc<ConnectionSlot>>,
 }
 
 impl Socket {
@@ -36,7 +38,7 @@ impl Socket {
             tcp,
             tls: None,
             peer,
-            _slot: None,
+            slot: None,
         }
     }
 
@@ -46,13 +48,25 @@ impl Socket {
             tcp,
             tls: None,
             peer: Some(peer),
-            _slot: Some(slot),
+            slot: Some(Arc::new(slot)),
         }
     }
 
     /// From now on everything goes through TLS.
     pub(crate) fn secure(&mut self, session: TlsSession) {
         self.tls = Some(Box::new(session));
+    }
+
+    /// From now on it is from `peer`, as a proxy says that is believed. False where too many are open from there.
+    pub(crate) fn speaks_for(&mut self, peer: SocketAddr, limits: &Limits) -> bool {
+        self.peer = Some(peer);
+        let slot = self.slot.as_ref();
+        slot.is_none_or(|slot| slot.count_for(peer.ip(), limits))
+    }
+
+    /// What counts it against the limits.
+    pub(crate) fn slot(&self) -> Option<Arc<ConnectionSlot>> {
+        self.slot.clone()
     }
 
     /// The stream below, for the TLS handshake.

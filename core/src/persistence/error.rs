@@ -12,6 +12,11 @@ pub enum PersistenceError {
     /// There is no room left in the store.
     #[error("the store is full; make room, and publishing goes on by itself")]
     Full,
+    /// The files of the store were deleted while it was in use.
+    #[error(
+        "the files of the store were deleted under the server; nothing is kept until it is started again"
+    )]
+    Gone,
     /// The policy was stopped.
     #[error("the store is closed")]
     Closed,

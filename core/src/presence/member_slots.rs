@@ -14,7 +14,11 @@ use super::owner::MemberOwner;
 use crate::{
     counters::{Counter, Counters},
     limits::Limits,
+    memory::{Draw, Held},
 };
+
+/// Bytes that a member takes, about: its names, its lease, and its place here.
+const MEMBER_BYTES: usize = 512;
 
 /// Members by owner.
 #[derive(Debug)]
@@ -25,10 +29,14 @@ pub(super) struct MemberSlots {
     of_connection: Arc<Counter>,
     of_address: Arc<Counter>,
     of_tenant: Arc<Counter>,
+    of_budget: Arc<Counter>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct TakenSlots {
+    all: usize,
+    /// What they take, of the memory budget.
+    draw: Draw,
     by_connection: Counts<SocketAddr>,
     by_address: Counts<IpAddr>,
     by_tenant: Counts<Arc<str>>,
@@ -47,12 +55,19 @@ impl MemberSlots {
     pub(super) fn new(limits: &Limits, counters: &Counters) -> Arc<Self> {
         let counter = |reason| counters.of("server", reason);
         Arc::new(Self {
-            taken: Mutex::default(),
+            taken: Mutex::new(TakenSlots {
+                all: 0,
+                draw: Draw::new(Held::Requests),
+                by_connection: Counts::default(),
+                by_address: Counts::default(),
+                by_tenant: Counts::default(),
+            }),
             per_connection_max: limits.members_per_connection_max,
             per_address_max: limits.members_per_address_max,
             of_connection: counter("not counted as present: limits.members_per_connection_max"),
             of_address: counter("not counted as present: limits.members_per_address_max"),
             of_tenant: counter("not counted as present: members_max of a tenant"),
+            of_budget: counter("not counted as present: limits.memory_bytes"),
         })
     }
 
@@ -75,6 +90,12 @@ impl MemberSlots {
             self.of_tenant.add();
             return None;
         }
+        let all = taken.all + 1;
+        if !taken.draw.cover(all * MEMBER_BYTES) {
+            self.of_budget.add();
+            return None;
+        }
+        taken.all = all;
         if let Some(peer) = owner.peer {
             *taken.by_connection.entry(peer).or_default() += 1;
             *taken.by_address.entry(peer.ip()).or_default() += 1;
@@ -92,6 +113,10 @@ impl MemberSlots {
 impl Drop for MemberSlot {
     fn drop(&mut self) {
         let mut taken = self.slots.taken.lock();
+        taken.all -= 1;
+        let bytes = taken.all * MEMBER_BYTES;
+        // Less can always be held.
+        let _ = taken.draw.cover(bytes);
         if let Some(peer) = &self.owner.peer {
             give_back(&mut taken.by_connection, peer);
             give_back(&mut taken.by_address, &peer.ip());

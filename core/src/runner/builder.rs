@@ -16,6 +16,7 @@ use crate::{
     dispatcher::{Dispatcher, StandardDispatcher},
     hub::{Hub, LocalNode},
     limits::Limits,
+    net::TrustedProxies,
     persistence::PersistencePolicy,
     runtime::Runtime,
     space::Space,
@@ -57,6 +58,7 @@ impl AppRunner {
             apps: Vec::new(),
             routes: Vec::new(),
             limits: Limits::default(),
+            trusted_proxies: TrustedProxies::default(),
             listen: Vec::new(),
             grace: GRACE,
             trust_network: false,
@@ -74,6 +76,7 @@ pub struct Builder {
     apps: Vec<Box<dyn App>>,
     routes: Vec<BoxedFilter<(Response,)>>,
     limits: Limits,
+    trusted_proxies: TrustedProxies,
     listen: Vec<Listen>,
     grace: Duration,
     trust_network: bool,
@@ -121,6 +124,12 @@ impl Builder {
         self
     }
 
+    /// Believes these proxies when they say whom they speak for. Without it nobody is believed.
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.trusted_proxies = proxies;
+        self
+    }
+
     /// Adds an address to listen on, where every app is served without TLS. Without any the server does not
     /// listen: its [`filter`](Server::filter) is mounted in a warp application.
     pub fn listen(self, address: SocketAddr) -> Self {
@@ -157,7 +166,7 @@ impl Builder {
             _ => return Err(StartError::Composition(problems)),
         };
         let listeners = bind(&self.listen)?;
-        let runtime = Runtime::start(self.limits);
+        let runtime = Runtime::start(self.limits, self.trusted_proxies);
         let hub = Arc::new(Hub::new(runtime.flusher().clone()));
         let persistence = self.persistence.unwrap_or_else(|| Arc::new(Nothing));
         let authentication = self.authentication.unwrap_or_else(|| Arc::new(Nobody));

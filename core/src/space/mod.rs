@@ -26,7 +26,7 @@ use std::{fmt, future::ready, sync::Arc};
 use futures_util::{FutureExt, future::Either};
 
 use crate::{
-    authentication::{AuthenticationError, AuthenticationPolicy, Credentials},
+    authentication::{AuthenticationError, AuthenticationPolicy, Credentials, Shown},
     backend::{Attempt, BackendError, BackendStatus, PubSubBackend},
     channel::Channel,
     dispatcher::{Command, Dispatcher, Event, Origin, Refusal, RefusalKind, Verdict},
@@ -130,7 +130,7 @@ impl Space {
         self.history.all()
     }
 
-    /// Asks the authentication policy.
+    /// Asks the authentication policy, unless too many wrong credentials came from the address.
     ///
     /// # Errors
     /// See [`AuthenticationError`].
@@ -138,7 +138,15 @@ impl Space {
         &self,
         credentials: &Credentials,
     ) -> Result<crate::Identity, AuthenticationError> {
-        self.authentication.authenticate(credentials).await
+        let (app, peer, shown) = (credentials.app, credentials.peer, Shown(credentials));
+        let attempt = self.runtime.login_attempt(app, peer, &shown)?;
+        let judged = self.authentication.authenticate(credentials).await;
+        match &judged {
+            Ok(_) => attempt.right(),
+            Err(AuthenticationError::Refused) => attempt.wrong(),
+            Err(_) => {}
+        }
+        judged
     }
 
     /// Publishes; `None` when the dispatcher dropped it.

@@ -2,11 +2,12 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, future::BoxFuture};
 
 use super::{
     http,
+    proxy_header::{self, BadHeader},
     tcp::{Speaker, Speakers, Unrecognised, recognise},
 };
 use crate::{
@@ -43,6 +44,8 @@ async fn arrive(
 ) -> Option<BoxFuture<'static, ()>> {
     match identify_in_time(&runtime, speakers, socket).await {
         Ok((socket, Speaker::Http(site), read_ahead)) => {
+            // It may be another than the one that connected.
+            let peer = socket.peer().unwrap_or(peer);
             Some(http::serve(runtime, site, socket, read_ahead, peer).boxed())
         }
         Ok((socket, Speaker::Tcp(protocol), read_ahead)) => {
@@ -51,7 +54,7 @@ async fn arrive(
         // TLS inside TLS is not looked for.
         Ok((_, Speaker::Tls(_), _)) | Err(Unrecognised::Stopping) => None,
         Err(error) => {
-            refuse(&error, peer, address);
+            refuse(&runtime, &error, peer, address);
             None
         }
     }
@@ -71,26 +74,34 @@ async fn identify_in_time(
     }
 }
 
-/// Goes through TLS where the peer speaks it, and names the one who serves what is inside.
+/// Takes what a proxy says before anything else, goes through TLS where the peer speaks it, and names the one who serves what is inside.
 async fn identify(
     runtime: &Runtime,
     mut socket: Socket,
     speakers: &Speakers,
 ) -> Result<(Socket, Speaker, Bytes), Unrecognised> {
-    let (mut speaker, mut read_ahead) = recognise(&socket, speakers).await?;
+    let mut first = BytesMut::new();
+    let peer = socket.peer();
+    if peer.is_some_and(|peer| runtime.trusted_proxies().trusts(peer.ip())) {
+        let client = proxy_header::read(&socket, &mut first).await?;
+        if client.is_some_and(|client| !socket.speaks_for(client, runtime.limits())) {
+            return Err(Unrecognised::TooMany);
+        }
+    }
+    let (mut speaker, mut read_ahead) = recognise(&socket, speakers, first).await?;
     if let Speaker::Tls(config) = speaker {
         // Each takes several KiB until it is done: so many at once, and no more. It is never closed.
         let permit = runtime.handshakes().acquire().await;
         let session = handshake(socket.tcp(), config, &read_ahead).await;
         socket.secure(session.map_err(Unrecognised::Handshake)?);
         drop(permit);
-        (speaker, read_ahead) = recognise(&socket, speakers).await?;
+        (speaker, read_ahead) = recognise(&socket, speakers, BytesMut::new()).await?;
     }
     Ok((socket, speaker, read_ahead))
 }
 
 /// Says why a connection was closed; what looks like a mistake of its operator, where it is seen.
-fn refuse(error: &Unrecognised, peer: SocketAddr, address: SocketAddr) {
+fn refuse(runtime: &Runtime, error: &Unrecognised, peer: SocketAddr, address: SocketAddr) {
     static TLS: LogLimiter = LogLimiter::new();
     static PLAIN: LogLimiter = LogLimiter::new();
     match error {
@@ -111,6 +122,14 @@ fn refuse(error: &Unrecognised, peer: SocketAddr, address: SocketAddr) {
                      have the client connect with TLS (https://, wss://), or leave tls.only out"
                 );
             }
+        }
+        Unrecognised::TooMany => {
+            let reason = "closed a connection: too many are open from the client of a proxy";
+            runtime.counters().of("server", reason).add();
+        }
+        Unrecognised::ProxyHeader(BadHeader::Malformed) => {
+            let reason = "closed a connection of a trusted proxy: its PROXY header is malformed";
+            runtime.counters().of("server", reason).add();
         }
         error => {
             tracing::debug!(%peer, error = error as &dyn std::error::Error, "closed a connection");

@@ -18,7 +18,7 @@ use tokio::{
 use super::{long_line::LongLine, transfer_coding};
 use crate::{
     limits::Limits,
-    net::{Socket, with_read_buffer},
+    net::{ConnectionSlot, Socket, with_read_buffer},
 };
 
 /// How long a refused body is read on.
@@ -87,6 +87,7 @@ impl Head {
     pub(super) fn complete(&self) -> Oddities {
         let mut watched = self.0.lock();
         watched.state = HeadState::Complete;
+        watched.is_unread = false;
         std::mem::take(&mut watched.oddities)
     }
 
@@ -149,6 +150,11 @@ impl GuardedSocket {
     /// To be told what the connection is waiting for.
     pub(super) fn head(&self) -> Head {
         self.head.clone()
+    }
+
+    /// What counts the connection against the limits.
+    pub(super) fn slot(&self) -> Option<Arc<ConnectionSlot>> {
+        self.socket.slot()
     }
 
     /// The bare socket, after an upgrade.
@@ -317,7 +323,7 @@ mod tests {
             .await
             .unwrap();
         let (tcp, address) = listener.accept().await.unwrap();
-        let slot = Arc::new(Slots::default()).take(address.ip(), &limits);
+        let slot = Arc::new(Slots::default()).take(Some(address.ip()), &limits);
         let socket = Socket::accepted(tcp, address, slot.unwrap());
         let mut guarded = GuardedSocket::new(socket, Bytes::new(), &limits, None);
         // More than the kernel keeps for a connection.

@@ -69,7 +69,10 @@ impl Listener {
             };
             match accepted {
                 Ok((tcp, peer)) => {
-                    let Some(slot) = slots.take(peer.ip(), runtime.limits()) else {
+                    // A proxy's connections count for those whom it speaks for.
+                    let is_proxy = runtime.trusted_proxies().trusts(peer.ip());
+                    let from = (!is_proxy).then_some(peer.ip());
+                    let Some(slot) = slots.take(from, runtime.limits()) else {
                         static TOO_MANY: LogLimiter = LogLimiter::new();
                         if let Some(times) = TOO_MANY.allow() {
                             tracing::warn!(%peer, times, "refused a connection: too many are open");

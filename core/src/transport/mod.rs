@@ -7,6 +7,7 @@ mod link;
 mod listener;
 mod listening;
 mod long_line;
+mod proxy_header;
 mod session;
 pub mod sockjs;
 pub mod tcp;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use polywire_core::{
-    App, AppRunner, Identity, Limits, Space,
+    App, AppRunner, Identity, Limits, Space, TrustedProxies,
     delivery::{Link, Message},
     http::Response,
     testkit,
@@ -36,6 +36,8 @@ pub enum Event {
 pub struct Settings {
     /// Limits of the server.
     pub limits: Limits,
+    /// Proxies that are believed.
+    pub trusted_proxies: TrustedProxies,
     /// Options at `/echo`.
     pub options: SockJsOptions,
 }
@@ -73,6 +75,7 @@ impl TestServer {
                 let server = AppRunner::builder(testkit::LocalBackend::default())
                     .authentication(testkit::AllowAll)
                     .limits(settings.limits)
+                    .trusted_proxies(settings.trusted_proxies)
                     .app(TestApp {
                         options: settings.options,
                         events: event_sender,
@@ -151,6 +154,9 @@ impl App for TestApp {
             SockJs::new("test", prefix, endpoint, options).routes(space.runtime())
         };
         let options = &self.options;
+        // The origins of the suite of the protocol's authors.
+        let origins = options.allowed_origins.clone().and("test").and("null");
+        let options = &options.clone().allowed_origins(origins);
         mount("/echo", options.clone(), false)
             .or(mount("/close", options.clone(), true))
             .unify()
@@ -166,7 +172,7 @@ impl App for TestApp {
     }
 }
 
-/// Echoes, and obeys `!close CODE REASON` and `!send COUNT LENGTH`.
+/// Echoes, and obeys `!close CODE REASON`, `!send COUNT LENGTH`, and `!who`, which asks where it is from.
 struct Obedient {
     events: mpsc::Sender<Event>,
     closes: bool,
@@ -179,6 +185,7 @@ impl Endpoint for Obedient {
             .send(Event::Open(handshake.credentials.path.clone()));
         Box::new(ObedientSession {
             link,
+            peer: handshake.credentials.peer,
             events: self.events.clone(),
             closes: self.closes,
         })
@@ -187,6 +194,7 @@ impl Endpoint for Obedient {
 
 struct ObedientSession {
     link: Link,
+    peer: Option<SocketAddr>,
     events: mpsc::Sender<Event>,
     closes: bool,
 }
@@ -212,6 +220,11 @@ impl SessionHandler for ObedientSession {
                 code: number as u16,
                 reason: rest.unwrap_or_default().to_owned().into(),
             }),
+            Some("!who") => {
+                let address = self.peer.map(|peer| peer.ip().to_string());
+                let address = address.unwrap_or_default();
+                self.link.send(&Message::Text(address.into()));
+            }
             Some("!send") => {
                 let length = rest.and_then(|length| length.parse().ok()).unwrap_or(1);
                 let message = Message::Text("x".repeat(length).into());

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, FileExt},
+    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -66,6 +66,13 @@ impl Directory {
             salt,
             lock,
         })
+    }
+
+    /// False when the directory was deleted, or is another one: what is written is not found again.
+    pub(super) fn is_there(&self) -> bool {
+        let identity = |found: io::Result<fs::Metadata>| found.ok().map(|at| (at.dev(), at.ino()));
+        let ours = identity(self.lock.metadata());
+        ours.is_some() && ours == identity(fs::metadata(self.path.join(LOCK)))
     }
 
     /// Lets others use the directory.
@@ -230,6 +237,18 @@ mod tests {
         );
         first.release();
         assert_eq!(Directory::open(dir.path()).unwrap().salt, first.salt);
+    }
+
+    #[test]
+    fn a_directory_that_was_replaced_is_noticed() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("data");
+        let directory = Directory::open(&path).unwrap();
+        assert!(directory.is_there());
+        fs::rename(&path, parent.path().join("elsewhere")).unwrap();
+        assert!(!directory.is_there());
+        let _other = Directory::open(&path).unwrap();
+        assert!(!directory.is_there());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::{
     frame::{self, Label},
     list::{BEHIND, Listed, Lister},
     names::FileName,
-    output::{Output, is_full, sync_dir},
+    output::{Gone, Output, is_full, sync_dir},
     place::{Place, Ttl},
     record::{Note, PUBLICATION, encode_publication},
     segments::Segment,
@@ -101,6 +101,7 @@ impl Log {
         records: &[Record],
         done: &mut Vec<Result<(), Arc<io::Error>>>,
     ) -> io::Result<()> {
+        self.check_files()?;
         let segment_bytes = self.store.bounds.segment_bytes;
         if let Some(active) = self
             .active
@@ -152,6 +153,22 @@ impl Log {
         }
         if self.records.capacity() > 2 * CHUNK_BYTES_MAX {
             self.records = BytesMut::new();
+        }
+        Ok(())
+    }
+
+    /// Writing goes well where nobody will ever read: into files that were deleted.
+    fn check_files(&self) -> io::Result<()> {
+        let store = &self.store;
+        let is_there = store.directory.is_there()
+            && match &self.active {
+                Some(active) => active.records.is_there()? && active.list.is_there()?,
+                None => true,
+            };
+        // A new directory would begin with numbers that others have seen already: that is for the next start to sort out.
+        if !is_there || store.gone.load(Ordering::Relaxed) {
+            store.gone.store(true, Ordering::Relaxed);
+            return Err(io::Error::other(Gone));
         }
         Ok(())
     }

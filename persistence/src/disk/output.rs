@@ -4,7 +4,7 @@ use std::{
     fmt,
     fs::{File, OpenOptions},
     io,
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::Path,
 };
 
@@ -21,6 +21,8 @@ pub(super) trait Output: fmt::Debug + Send {
     fn sync(&self) -> io::Result<()>;
     /// Drops what is behind `len`.
     fn cut(&self, len: u64) -> io::Result<()>;
+    /// False when the file was deleted: what is written is gone with the process.
+    fn is_there(&self) -> io::Result<bool>;
 }
 
 /// The file system.
@@ -50,7 +52,16 @@ impl Output for File {
     fn cut(&self, len: u64) -> io::Result<()> {
         self.set_len(len)
     }
+
+    fn is_there(&self) -> io::Result<bool> {
+        Ok(self.metadata()?.nlink() > 0)
+    }
 }
+
+/// What is written goes to files that were deleted.
+#[derive(Debug, thiserror::Error)]
+#[error("the files of the data directory were deleted under the server: start it again")]
+pub(super) struct Gone;
 
 /// True when the disk, or what the user may use of it, is full.
 pub(super) fn is_full(error: &io::Error) -> bool {

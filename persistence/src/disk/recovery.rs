@@ -44,7 +44,7 @@ pub(super) fn open(
     settings.check()?;
     let directory = Directory::open(&settings.dir)?;
     let failed = |error| PersistenceError::Configuration(explain(&settings.dir, &error));
-    let names = clean_up(&directory.path).map_err(failed)?;
+    let (names, missing) = clean_up(&directory.path).map_err(failed)?;
     let mut recovery = Recovery {
         index: Index::default(),
         salt: directory.salt,
@@ -55,7 +55,10 @@ pub(super) fn open(
         clean: true,
     };
     for name in &names {
-        recovery.load(&directory.path, *name).map_err(failed)?;
+        let is_missing = missing.contains(name);
+        recovery
+            .load(&directory.path, *name, is_missing)
+            .map_err(failed)?;
         recovery.index.enforce(settings.bounds.index_bytes_max);
     }
     let mut after = None;
@@ -77,6 +80,7 @@ pub(super) fn open(
         medium,
         found: Mutex::default(),
         full: AtomicBool::new(false),
+        gone: AtomicBool::new(false),
         closed: AtomicBool::new(false),
     });
     let mut log = Log::new(store, last + 1);
@@ -96,19 +100,40 @@ pub(super) fn open(
     Ok(log)
 }
 
-/// Takes away what was left over, and returns what is of use, in order.
-fn clean_up(dir: &std::path::Path) -> io::Result<Vec<FileName>> {
+/// Takes away what was left over, and returns what is of use, in order, and which of it has a list and no log.
+fn clean_up(dir: &std::path::Path) -> io::Result<(Vec<FileName>, Vec<FileName>)> {
     let all = logs(dir)?;
     let replaced = |name: &FileName| all.iter().any(|other| other.replaces(*name));
+    // Its log was to stand for these, which are there: it was not finished.
+    let in_vain = |name: &FileName| all.iter().any(|other| name.replaces(*other));
+    let mut missing = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
+        let list = FileName::of_list(&path).filter(|name| !all.contains(name));
         let name = FileName::of_log(&path).or_else(|| FileName::of_list(&path));
-        let useless = name.is_some_and(|name| replaced(&name) || !all.contains(&name));
+        let useless =
+            name.is_some_and(|name| replaced(&name)) || list.is_some_and(|name| in_vain(&name));
         if useless || FileName::is_unfinished(&path) {
             fs::remove_file(path)?;
+        } else {
+            missing.extend(list);
         }
     }
-    Ok(all.iter().copied().filter(|name| !replaced(name)).collect())
+    let mut names: Vec<_> = all.iter().copied().filter(|name| !replaced(name)).collect();
+    names.extend(&missing);
+    names.sort();
+    Ok((names, missing))
+}
+
+/// An empty file in the place of a log that is gone.
+fn stand_in(path: &std::path::Path, salt: Salt) -> io::Result<File> {
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(path)?;
+    file.write_all_at(&file_header(salt), 0)?;
+    Ok(file)
 }
 
 struct Recovery {
@@ -154,8 +179,13 @@ impl Repair {
 }
 
 impl Recovery {
-    fn load(&mut self, dir: &std::path::Path, name: FileName) -> io::Result<()> {
-        let file = Arc::new(File::open(name.log(dir))?);
+    /// Takes up a file. Of one whose log is missing the list still tells what is gone.
+    fn load(&mut self, dir: &std::path::Path, name: FileName, is_missing: bool) -> io::Result<()> {
+        let file = Arc::new(if is_missing {
+            stand_in(&name.log(dir), self.salt)?
+        } else {
+            File::open(name.log(dir))?
+        });
         let len = file.metadata()?.len();
         let listed: Bytes = match fs::read(name.list(dir)) {
             Ok(bytes) => bytes.into(),
@@ -179,6 +209,12 @@ impl Recovery {
         loader.flush();
         let channels = loader.channels;
         self.clean = extent.end == Some(true);
+        let told = extent.log > FILE_HEADER as u64;
+        if is_missing && told {
+            tracing::error!(log = %name.log(dir).display(), "A file of the history on disk is missing.");
+            // What was written last may not have come into the list.
+            self.unknown |= extent.end.is_none();
+        }
         let mut end = extent.log;
         if len < extent.log {
             self.lost.push((segment, len, extent.log));

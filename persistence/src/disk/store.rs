@@ -18,7 +18,7 @@ use super::{
     channel::start,
     directory::Directory,
     index::{Index, behind_bytes},
-    output::Medium,
+    output::{Gone, Medium, is_full},
     record::Note,
     settings::DiskBounds,
 };
@@ -39,6 +39,8 @@ pub(super) struct Store {
     pub(super) found: Mutex<Vec<Note>>,
     /// The last write found the disk full.
     pub(super) full: AtomicBool,
+    /// The files were deleted under the server: nothing more is kept.
+    pub(super) gone: AtomicBool,
     pub(super) closed: AtomicBool,
 }
 
@@ -81,6 +83,9 @@ impl Store {
         // Under the lock: the writer closes first, and then takes what is there for the last time.
         if self.closed.load(Ordering::Relaxed) {
             return Err(PersistenceError::Closed);
+        }
+        if self.gone.load(Ordering::Relaxed) {
+            return Err(PersistenceError::Gone);
         }
         if index.behind_bytes + bytes > self.bounds.behind_bytes_max && !index.behind.is_empty() {
             return Err(if self.full.load(Ordering::Relaxed) {
@@ -212,8 +217,11 @@ impl Store {
 
 /// What a publisher hears of a failed write.
 pub(super) fn refusal(error: &std::io::Error) -> PersistenceError {
-    if super::output::is_full(error) {
+    let inner = error.get_ref();
+    if is_full(error) {
         PersistenceError::Full
+    } else if inner.is_some_and(|inner| inner.is::<Gone>()) {
+        PersistenceError::Gone
     } else {
         PersistenceError::store(error.to_string())
     }

@@ -52,7 +52,7 @@ impl Server {
         let mut child = Command::new(program)
             .args(["serve", "--port", "0"])
             .env("POLYWIRE_APPS__WEBPUBSUB__ACCESS_KEY", AZURE_KEY)
-            .env("POLYWIRE_PERSISTENCE__POLICY", "memory")
+            .env("POLYWIRE_PERSISTENCE", "memory")
             .env("POLYWIRE_LIMITS__MEMORY_BYTES", (BUDGET << 20).to_string())
             .stdout(Stdio::piped())
             .spawn()

@@ -171,6 +171,9 @@ fn refused_v5(reason_code: ConnectAckReason) -> Bytes {
     let why = match reason_code {
         ConnectAckReason::BadAuthenticationMethod => "there are no AUTH exchanges here",
         ConnectAckReason::BadUserNameOrPassword => "the password is not one that may connect",
+        ConnectAckReason::ConnectionRateExceeded => {
+            "too many wrong passwords came from this address: try again in some seconds"
+        }
         ConnectAckReason::ClientIdentifierNotValid => "the client id is too long",
         ConnectAckReason::MalformedPacket => "CONNECT is malformed",
         ConnectAckReason::QuotaExceeded => {

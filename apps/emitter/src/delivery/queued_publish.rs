@@ -9,7 +9,7 @@ use tokio_util::codec::Decoder;
 
 use crate::{
     clock::now,
-    codec::{outgoing, version::Version},
+    codec::{message_properties::is_taken, outgoing, text::is_topic, version::Version},
 };
 
 /// What a packet costs besides its bytes.
@@ -49,6 +49,13 @@ impl QueuedPublish {
             .get_or_insert_default()
             .message_expiry_interval = left;
         outgoing::v5(v5::Packet::Publish(Box::new(publish)))
+    }
+
+    /// False for what no client takes, as an earlier version may have written it down.
+    pub(crate) fn is_taken(&self) -> bool {
+        read(&self.packet, self.version).is_some_and(|publish| {
+            is_topic(&publish.topic) && publish.properties.as_ref().is_none_or(is_taken)
+        })
     }
 
     /// The same for a client that has come back with another version.
@@ -130,6 +137,39 @@ mod tests {
         assert!((48..=50).contains(&left), "{left}");
         assert_eq!(properties.content_type, Some("text/plain".into()));
         assert_eq!(publish.packet_id, Some(FIRST_ID));
+    }
+
+    #[test]
+    fn what_no_client_takes_is_told_from_the_rest() {
+        for version in [Version::V3, Version::V5] {
+            let queued = queued(version, None);
+            assert!(queued.is_taken());
+            let mut packet = queued.packet.to_vec();
+            let topic = packet.windows(3).position(|bytes| bytes == b"a/b").unwrap();
+            packet[topic + 1] = 0;
+            let packet = packet.into();
+            assert!(!QueuedPublish { packet, ..queued }.is_taken());
+        }
+        let response_topic = Some("a\0b".into());
+        let properties = v5::PublishProperties {
+            response_topic,
+            ..v5::PublishProperties::default()
+        };
+        let (qos, payload) = (QoS::AtLeastOnce, Bytes::new());
+        let packet = outgoing::publish(
+            Version::V5,
+            qos,
+            "a",
+            Some(FIRST_ID),
+            payload,
+            Some(properties),
+        );
+        let packet = packet.unwrap();
+        let poison = QueuedPublish {
+            packet,
+            ..queued(Version::V5, None)
+        };
+        assert!(!poison.is_taken());
     }
 
     #[test]

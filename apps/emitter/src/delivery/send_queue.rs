@@ -122,6 +122,11 @@ impl SendQueue {
         let unconfirmed = known.sent.iter().filter(|(.., is_released)| !is_released);
         let ids: HashMap<u64, u16> = unconfirmed.map(|(number, id, _)| (*number, *id)).collect();
         for (number, queued) in messages {
+            if !queued.is_taken() {
+                self.not_taken();
+                self.forget(number, None);
+                continue;
+            }
             if let Some(id) = ids.get(&number) {
                 self.add(queued.cost());
                 self.sent_before(*id, number, Some(queued));
@@ -483,6 +488,36 @@ mod tests {
             Some(frame.packet.as_ptr()),
             "the id is taken"
         );
+    }
+
+    /// A client may come back and take less than before.
+    #[test]
+    fn what_the_client_cannot_take_is_counted_and_holds_up_nothing() {
+        let (budget, counter) = (Arc::new(Budget::new(1 << 20)), not_taken());
+        let window = |packet_bytes_max| InflightWindow {
+            packet_bytes_max,
+            ..window(1)
+        };
+        let (small, long) = (queued("a").packet.len(), "too long by far");
+        let mut queue = SendQueue::persistent(
+            window(usize::MAX),
+            1 << 20,
+            budget.clone(),
+            None,
+            counter.clone(),
+        );
+        assert_eq!(queue.enqueue(queued(long), true), Ok(sent(long, 1)));
+        for text in [long, "b", long, "c"] {
+            assert_eq!(queue.enqueue(queued(text), false), Ok(None));
+        }
+        queue.resume(window(small));
+        assert_eq!(queue.next(), sent("b", 1));
+        assert_eq!(queue.next(), None, "one at a time");
+        queue.complete(id(1));
+        assert_eq!(queue.next(), sent("c", 1));
+        queue.complete(id(1));
+        assert_eq!(queue.next(), None);
+        assert_eq!((counter.count(), queue.bytes), (3, SESSION_COST));
     }
 
     #[test]

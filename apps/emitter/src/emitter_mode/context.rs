@@ -1,11 +1,12 @@
 //! The Emitter protocol: what all of its clients share.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use super::{fault::Fault, keys::Keyring, stored_bans::StoredBans, topic::has_form};
 use crate::{
     broker::context::BrokerContext,
     codec::{encoder::Encoders, version::Version},
+    settings::NAME,
 };
 
 /// What all clients of the Emitter protocol share.
@@ -50,6 +51,28 @@ impl EmitterContext {
     /// Returns when it is known which keys are banned.
     pub(crate) async fn ready(&self) {
         self.bans.open().await;
+    }
+
+    /// Judges a key that is shown to make keys or to ban them, unless too many wrong ones came from the address.
+    pub(super) fn judge<H>(
+        &self,
+        peer: Option<SocketAddr>,
+        shown: &str,
+        judge: impl FnOnce(&Keyring) -> Option<H>,
+    ) -> Result<H, Fault> {
+        let runtime = self.broker.space.runtime();
+        let attempt = runtime.login_attempt(NAME, peer, &shown);
+        let attempt = attempt.map_err(Fault::throttled)?;
+        match judge(&self.keyring) {
+            Some(held) => {
+                attempt.right();
+                Ok(held)
+            }
+            None => {
+                attempt.wrong();
+                Err(Fault::unauthorized())
+            }
+        }
     }
 
     /// Bans a key everywhere, or lifts its ban.

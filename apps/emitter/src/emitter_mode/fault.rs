@@ -1,6 +1,6 @@
 //! Faults: why something is not done, in the numbers of the Emitter protocol.
 
-use polywire_core::{Refusal, RefusalKind};
+use polywire_core::{Refusal, RefusalKind, Throttled};
 use serde_json::{Map, Value, json};
 
 use super::{keys::InvalidTarget, topic::BadTopic};
@@ -27,6 +27,11 @@ impl Fault {
     /// One answer for a key that is none, over, banned, or not for this: nobody is to learn which.
     pub(crate) fn unauthorized() -> Self {
         Self::new(401, "The key does not allow this.")
+    }
+
+    /// Too many keys that are none came from this address.
+    pub(crate) fn throttled(_: Throttled) -> Self {
+        Self::bad("Too many wrong keys came from your address. Try again in some seconds.")
     }
 
     pub(crate) fn wildcard() -> Self {

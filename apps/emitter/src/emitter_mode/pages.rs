@@ -1,11 +1,13 @@
 //! The pages of the Emitter protocol: a form that makes keys, who is there, and a sign of life.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
-use polywire_core::http::{BodyError, Request, Response, json, request, response, status, text};
+use polywire_core::http::{
+    AllowedOrigins, BodyError, Request, Response, json, request, response, status, text,
+};
 use warp::{Filter, filters::BoxedFilter};
 
 use super::{
@@ -14,6 +16,7 @@ use super::{
     keys::Permissions,
     requests::{keygen, presence},
 };
+use crate::settings::NAME;
 
 const PAGE: &str = include_str!("keygen.html");
 
@@ -21,19 +24,26 @@ const PAGE: &str = include_str!("keygen.html");
 const BODY_BYTES_MAX: usize = 64 << 10;
 
 /// The pages.
-pub(crate) fn routes(context: &Arc<EmitterContext>) -> BoxedFilter<(Response,)> {
-    let context = context.clone();
+pub(crate) fn routes(
+    context: &Arc<EmitterContext>,
+    origins: AllowedOrigins,
+) -> BoxedFilter<(Response,)> {
+    let (context, origins) = (context.clone(), Arc::new(origins));
     let is_page = |path: &str| matches!(path, "/keygen" | "/presence" | "/health");
     request(is_page)
         .then(move |mut request: Request| {
-            let context = context.clone();
+            let (context, origins) = (context.clone(), origins.clone());
             async move {
+                if let Err(foreign) = origins.check(NAME, &request, context.broker.space.runtime())
+                {
+                    return foreign.response();
+                }
                 context.ready().await;
                 match (request.method.clone(), &*request.path) {
                     (Method::GET, "/health") => text(StatusCode::OK, "OK"),
                     (Method::GET, "/keygen") => page(""),
                     (Method::POST, "/keygen") => match body(&context, &mut request).await {
-                        Ok(form) => made(&context, &form),
+                        Ok(form) => made(&context, request.peer, &form),
                         Err(refused) => refused,
                     },
                     (Method::POST, "/presence") => match body(&context, &mut request).await {
@@ -76,7 +86,7 @@ fn page(answer: &str) -> Response {
 }
 
 /// The page with the key that a form asked for, or why there is none.
-fn made(context: &EmitterContext, form: &[u8]) -> Response {
+fn made(context: &EmitterContext, peer: Option<SocketAddr>, form: &[u8]) -> Response {
     let form = Form::read(form);
     let boxes = [
         ("sub", Permissions::READ),
@@ -92,17 +102,22 @@ fn made(context: &EmitterContext, form: &[u8]) -> Response {
         "" => Ok(0),
         digits => digits.parse(),
     };
-    let made = match ttl {
-        Ok(ttl_secs) => keygen::make(
+    let with = form.value("key");
+    let make = |ttl_secs| {
+        context.judge(peer, with, |keyring| keyring.read(with))?;
+        keygen::make(
             &context.keyring,
             &keygen::KeyRequest {
-                with: form.value("key"),
+                with,
                 channel: form.value("channel"),
                 permissions,
                 ttl_secs,
                 connection: None,
             },
-        ),
+        )
+    };
+    let made = match ttl {
+        Ok(ttl_secs) => make(ttl_secs),
         Err(_) => Err(Fault::bad("The seconds are not a number.")),
     };
     page(&match made {

@@ -173,6 +173,10 @@ impl Admission<'_> {
         let answer = self.broker().space.authenticate(&credentials).await;
         answer.map(Arc::new).map_err(|error| match error {
             AuthenticationError::Unavailable(_) => UNAVAILABLE,
+            AuthenticationError::Throttled(_) => (
+                v3::ConnectAckReason::NotAuthorized,
+                ConnectAckReason::ConnectionRateExceeded,
+            ),
             _ => (
                 v3::ConnectAckReason::BadUserNameOrPassword,
                 ConnectAckReason::BadUserNameOrPassword,

@@ -5,14 +5,16 @@
 mod client;
 mod deadlines;
 mod inflight;
+mod poison;
 mod qos2;
 mod shared;
 mod takeover;
+mod throttle;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use polywire_core::{
-    AppRunner, Limits,
+    AppRunner, Builder, Limits, Space,
     testkit::{AllowAll, LocalBackend},
 };
 use polywire_emitter::Emitter;
@@ -23,15 +25,18 @@ async fn server() -> SocketAddr {
 }
 
 async fn server_with(limits: Limits) -> SocketAddr {
-    let server = AppRunner::builder(LocalBackend::default())
+    let builder = AppRunner::builder(LocalBackend::default())
         .limits(limits)
         .authentication(AllowAll)
-        .app(Emitter::default())
-        .listen(([127, 0, 0, 1], 0).into())
-        .build()
-        .await
-        .unwrap();
-    let address = server.address().unwrap();
+        .app(Emitter::default());
+    start(builder).await.0
+}
+
+/// A server, which stops with the test, and its channel space.
+async fn start(builder: Builder) -> (SocketAddr, Arc<Space>) {
+    let builder = builder.listen(([127, 0, 0, 1], 0).into());
+    let server = builder.build().await.unwrap();
+    let (address, space) = (server.address().unwrap(), server.space().clone());
     tokio::spawn(server.run(std::future::pending()));
-    address
+    (address, space)
 }

@@ -1,7 +1,9 @@
 //! Loading of a configuration, with everything that is wrong with it.
 
 use std::{
+    fs,
     net::{IpAddr, SocketAddr},
+    path::Path,
     str::FromStr,
 };
 
@@ -11,13 +13,16 @@ use figment::{
     providers::{Env, Format, Serialized, Toml},
     value::{Dict, Value},
 };
-use polywire_core::settings::{self, Settings};
+use polywire_core::{
+    TrustedProxies,
+    settings::{self, Settings},
+};
 use tracing_subscriber::EnvFilter;
 
 use super::{
     choice::{BackendChoice, PersistenceChoice},
     listen,
-    model::{Config, Written},
+    model::{Config, DEFAULT_BACKEND, Names, Written},
     problem::{Problem, Problems},
 };
 use crate::{apps::AppName, cli::ServeFlags};
@@ -215,11 +220,15 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
     let taken = listen.iter().map(|section| section.address);
     let taken: Vec<_> = common.into_iter().chain(taken).collect();
     listen::own(&written.sections, &apps, &taken, &mut refuse);
-    let backend = written
-        .backend
-        .parse()
-        .map_err(|message| refuse("backend", message))
+    let proxies = written.trusted_proxies.map(Names::into_vec);
+    let trusted_proxies = TrustedProxies::parse(&proxies.unwrap_or_default())
+        .map_err(|message| refuse("trusted_proxies", message))
         .ok();
+    let backend = backend(
+        &written.backend,
+        written.backend_file.as_deref(),
+        &mut refuse,
+    );
     let auth = written
         .auth
         .parse()
@@ -254,6 +263,7 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
         port_apps,
         tls,
         listen,
+        trusted_proxies: trusted_proxies?,
         debug: written.debug,
         trust_network: written.trust_network,
         app_names: apps,
@@ -272,6 +282,37 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
         disk: written.disk,
         sections: written.sections,
     })
+}
+
+/// What carries messages: as a file says, where one is named.
+fn backend(
+    written: &str,
+    file: Option<&Path>,
+    refuse: &mut dyn FnMut(&str, String),
+) -> Option<BackendChoice> {
+    let (setting, text) = match file {
+        None => ("backend", written.to_owned()),
+        Some(_) if written != DEFAULT_BACKEND => {
+            let message = "backend is set too: leave one of the two out";
+            refuse("backend_file", message.into());
+            return None;
+        }
+        Some(file) => match fs::read_to_string(file) {
+            Ok(text) => {
+                let line = text.lines().next().unwrap_or_default();
+                ("backend_file", line.trim().to_owned())
+            }
+            Err(error) => {
+                refuse(
+                    "backend_file",
+                    format!("{} cannot be read: {error}", file.display()),
+                );
+                return None;
+            }
+        },
+    };
+    let choice = text.parse().map_err(|message| refuse(setting, message));
+    choice.ok()
 }
 
 /// Where messages are kept: on disk when a data directory is given and nothing else is said.

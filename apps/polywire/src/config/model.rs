@@ -7,12 +7,15 @@ use std::{
 
 use polywire_auth::{ApiKeySettings, HeaderSettings};
 use polywire_backends::RedisSection;
-use polywire_core::{Limits, TlsOptions, settings::text};
+use polywire_core::{Limits, TlsOptions, TrustedProxies, settings::text};
 use polywire_persistence::{DiskBounds, ExternalApiSection, HistorySettings};
 use serde::Deserialize;
 
 use super::choice::{AuthChoice, BackendChoice, LogFormat, PersistenceChoice};
 use crate::apps::{AppName, AppSections};
+
+/// What carries messages where nothing is said.
+pub(super) const DEFAULT_BACKEND: &str = "memory";
 
 /// A configuration that was checked.
 #[derive(Debug, Clone)]
@@ -28,6 +31,8 @@ pub struct Config {
     pub tls: Option<TlsOptions>,
     /// Further addresses to listen on.
     pub listen: Vec<ListenSection>,
+    /// Proxies that are believed when they say whom they speak for.
+    pub trusted_proxies: TrustedProxies,
     /// Whether the debug APIs are served.
     pub debug: bool,
     /// Whether default secrets and open policies are accepted on an address that others can reach.
@@ -93,6 +98,9 @@ pub(super) struct Written {
     pub(super) tls: WrittenTls,
     /// `[[listen]]`
     pub(super) listen: Vec<WrittenListen>,
+    /// Networks of proxies that are believed when they say whom they speak for, such as `10.0.0.0/8` or `127.0.0.1`, as a text
+    /// or a list of them; see [proxies](configuration.md#proxies). Default none.
+    pub(super) trusted_proxies: Option<Names>,
     /// Serves the debug APIs and logs more; `--debug` and `--debug=true` are the same. Default false.
     pub(super) debug: bool,
     /// Accepts default secrets and open policies on an address that others can reach. Default false.
@@ -104,6 +112,8 @@ pub(super) struct Written {
     /// version 6 or later. Default `memory`.
     #[serde(deserialize_with = "text")]
     pub(super) backend: String,
+    /// A file whose first line is the `backend`, so that its password stands in no list of processes. Default none.
+    pub(super) backend_file: Option<PathBuf>,
     /// Who may use the HTTP APIs: `echo` (anybody), `api-key`, `header`. Default `echo`.
     #[serde(deserialize_with = "text")]
     pub(super) auth: String,
@@ -201,10 +211,12 @@ impl Default for Written {
             port_apps: None,
             tls: WrittenTls::default(),
             listen: Vec::new(),
+            trusted_proxies: None,
             debug: false,
             trust_network: false,
             app_names: Names::Many(Vec::new()),
-            backend: "memory".into(),
+            backend: DEFAULT_BACKEND.into(),
+            backend_file: None,
             auth: "echo".into(),
             persistence: None,
             data_dir: None,

@@ -60,8 +60,6 @@ async function run(transport) {
     let found = null;
     // The test's own pages, where the server's origin must be theirs.
     if (url.startsWith(base)) found = files[url.slice(base.length)];
-    // The helper page in the iframe loads the client from where the server says.
-    else if (url.endsWith('/sockjs.min.js')) found = files['/test/sockjs.js'];
     if (found) request.respond({ contentType: found[0], body: found[1] });
     else request.continue();
   });

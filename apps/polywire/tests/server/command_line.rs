@@ -2,7 +2,9 @@
 
 use std::{net::TcpListener, process::Output};
 
-use crate::support::{HttpConnection, Process, SOON, Server, WebSocketClient, polywire};
+use crate::support::{
+    HttpConnection, Process, SOON, Server, WebSocketClient, eventually, polywire,
+};
 
 /// Runs the program, which must end by itself.
 pub(crate) fn run(args: &[&str]) -> Output {
@@ -190,4 +192,61 @@ fn secrets_are_not_logged() {
     let log = server.process.stderr();
     assert!(!log.contains("api_key=secret"), "{log}");
     assert!(!log.contains("wrong-one"), "{log}");
+}
+
+#[test]
+fn a_password_need_not_stand_in_the_list_of_processes() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("backend");
+    // Nobody is there: the server starts all the same.
+    let url = "redis://:a-secret@127.0.0.1:1/";
+    std::fs::write(&file, format!("{url}\n")).unwrap();
+    let file = file.to_str().unwrap();
+    let warning = "can read the password in --backend";
+    let with_file = Server::start(&["--backend-file", file]);
+    let with_variable = crate::support::ServerOptions::new(&[])
+        .env("POLYWIRE_BACKEND", url)
+        .start();
+    for server in [with_file, with_variable] {
+        assert_eq!(server.post("/api/channels/c/", "{}").status, 503);
+        let command = format!("/proc/{}/cmdline", server.process.pid());
+        assert!(
+            !std::fs::read_to_string(command)
+                .unwrap()
+                .contains("a-secret")
+        );
+        let said = server.process.stderr();
+        assert!(
+            !said.contains(warning) && !said.contains("a-secret"),
+            "{said}"
+        );
+    }
+    let open = Server::start(&["--backend", url]);
+    eventually("it is warned of", SOON, || {
+        let said = open.process.stderr();
+        assert!(!said.contains("a-secret"), "{said}");
+        said.contains(warning).then_some(())
+    });
+}
+
+#[test]
+fn a_file_with_a_backend_is_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("backend");
+    let refused = |file: &std::path::Path| {
+        let output = polywire()
+            .args(["serve", "--port", "0", "--backend-file"])
+            .arg(file)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(refused(&file).contains("backend_file: "), "it is not there");
+    std::fs::write(&file, "postgres://a\n").unwrap();
+    let said = refused(&file);
+    assert!(
+        said.contains("backend_file: use memory, or a URL"),
+        "{said}"
+    );
 }

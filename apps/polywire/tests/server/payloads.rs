@@ -58,7 +58,7 @@ fn from_kn_sock_every_json_value_keeps_its_type_and_its_text() {
         r#"{"a": 1.50, "b": [true, null]}"#,
         "[1,2]",
         "12345678901234567890",
-        "1e400",
+        "1e300",
         "true",
         "null",
         r#""text""#,

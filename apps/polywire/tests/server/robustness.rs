@@ -102,6 +102,15 @@ fn a_slow_reader_costs_only_itself() {
     });
     server.publish("/api/channels/flood/", &json!({"n": 1}));
     reader.expect_message(&json!({"n": 1}), &Value::Null);
+
+    // Their operator reads of it, once for all of them.
+    let log = server.process.stderr();
+    let lines: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("closed a slow consumer: too much waited for it"))
+        .collect();
+    assert!((1..5).contains(&lines.len()), "{log}");
+    assert!(lines[0].contains("app=\"seth\""), "{log}");
 }
 
 #[test]

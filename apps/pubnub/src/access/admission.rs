@@ -91,14 +91,21 @@ impl Access {
             let checked = signed.check(set, secret, &signature, time.as_deref(), SystemTime::now());
             return match checked {
                 Ok(()) => Ok(Rights::Signed),
-                Err(BadSignature::Invalid) => Err(denied("Invalid Signature")),
+                Err(BadSignature::Invalid) => {
+                    self.count_wrong(request, &signature)?;
+                    Err(denied("Invalid Signature"))
+                }
                 Err(BadSignature::Time) => Err(denied("Invalid Timestamp")),
             };
         }
         let Some(secret) = set.secret_key().filter(|_| set.has_access_manager()) else {
             return Ok(Rights::Open);
         };
-        let Some(token) = value("auth").and_then(|text| token::read(&text, secret)) else {
+        let Some(shown) = value("auth") else {
+            return Ok(Rights::None);
+        };
+        let Some(token) = token::read(&shown, secret) else {
+            self.count_wrong(request, &shown)?;
             return Ok(Rights::None);
         };
         self.check_token(&token)?;
@@ -106,6 +113,13 @@ impl Access {
             return Err(denied("Forbidden"));
         }
         Ok(Rights::Token(Arc::new(token)))
+    }
+
+    /// Counts a signature or a token that is none.
+    fn count_wrong(&self, request: &Request, shown: &str) -> Result<(), reply::Refused> {
+        let runtime = self.space.runtime();
+        let counted = runtime.wrong_credential("pubnub", request.peer, &shown);
+        counted.map_err(|_| throttled())
     }
 
     /// Refuses a token that does not count any more.
@@ -142,10 +156,12 @@ impl Access {
             let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
             let name = encode(&self.auth_name);
             credentials.query = format!("{name}={}&{}", encode(&auth), credentials.query);
+            credentials.token = Some(auth.into());
         }
         match self.space.authenticate(&credentials).await {
             Ok(identity) => Ok(identity),
             Err(AuthenticationError::Refused) => Err(denied("Forbidden")),
+            Err(AuthenticationError::Throttled(_)) => Err(throttled()),
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -159,4 +175,12 @@ impl Access {
             }
         }
     }
+}
+
+fn throttled() -> reply::Refused {
+    reply::error(
+        StatusCode::TOO_MANY_REQUESTS,
+        service::ACCESS_MANAGER,
+        "Too many wrong signatures and tokens came from this address; try again in some seconds.",
+    )
 }

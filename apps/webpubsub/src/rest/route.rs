@@ -12,7 +12,10 @@ use super::{
     query::Query,
     send, targets, token,
 };
-use crate::{bearer::bearer, broker::Broker};
+use crate::{
+    bearer::bearer,
+    broker::{Broker, THROTTLED},
+};
 
 const HUBS: &str = "/api/hubs/";
 const HEALTH: &str = "/api/health";
@@ -43,9 +46,16 @@ async fn handle(broker: &Arc<Broker>, mut request: Request) -> Result<Response, 
     let limits = broker.space.limits();
     let patience = Duration::from_secs(limits.body_secs);
     let body = request.body.read(limits.message_bytes_max, patience).await;
-    let claims = bearer(&request).and_then(|token| broker.keys.verify(&token, &request.path));
+    let token = bearer(&request);
+    let claims = token.as_ref();
+    let claims = claims.and_then(|token| broker.keys.verify(token, &request.path));
     if claims.is_none() {
-        let message = "The token is missing, expired, wrongly signed, or for another request.";
+        if broker.count_wrong(&request, token.as_deref()).is_err() {
+            let status = StatusCode::TOO_MANY_REQUESTS;
+            return Err(error(status, "TooManyRequests", THROTTLED, None));
+        }
+        let message =
+            "The token is missing, expired, not valid yet, wrongly signed, or for another request.";
         return Err(error(
             StatusCode::UNAUTHORIZED,
             "Unauthorized",

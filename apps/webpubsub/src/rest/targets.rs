@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     filter::Filter,
+    names::BAD_GROUP,
     operation::{Change, Operation, Outcome},
     recipients::{Audience, Recipients},
     rights::Right,
@@ -97,7 +98,7 @@ pub(super) async fn add_connection(
     group: &str,
     id: &str,
 ) -> Result<Response, Response> {
-    if call.hub.channel(group).is_none() {
+    if call.broker.channel(&call.hub, group).is_none() {
         return Err(bad_group());
     }
     let operation = Operation::Join {
@@ -112,7 +113,7 @@ pub(super) async fn add_connection(
 }
 
 fn bad_group() -> Response {
-    bad("The name of a group has 1 to 1024 characters, not all of them white space.")
+    bad(BAD_GROUP)
 }
 
 pub(super) async fn join(
@@ -120,7 +121,10 @@ pub(super) async fn join(
     recipients: Recipients,
     groups: Vec<String>,
 ) -> Result<Response, Response> {
-    if groups.iter().any(|group| call.hub.channel(group).is_none()) {
+    if groups
+        .iter()
+        .any(|group| call.broker.channel(&call.hub, group).is_none())
+    {
         return Err(bad_group());
     }
     let audience = Audience::default();
@@ -161,7 +165,11 @@ pub(super) async fn change_groups(call: Call<'_>, adds: bool) -> Result<Response
     let change: Change = serde_json::from_slice(&body)
         .map_err(|wrong| bad(&format!("The body is not valid: {wrong}.")))?;
     let Change { groups, filter } = change;
-    if groups.is_empty() || groups.iter().any(|group| call.hub.channel(group).is_none()) {
+    if groups.is_empty()
+        || groups
+            .iter()
+            .any(|group| call.broker.channel(&call.hub, group).is_none())
+    {
         return Err(bad_group());
     }
     let filter = filter.as_deref().map(Filter::parse).transpose();

@@ -1,9 +1,11 @@
 //! Azure Web PubSub: the frames of the JSON subprotocols, one by one.
 
+use polywire_core::Limits;
 use polywire_testing::{
     SOON, Server, eventually,
-    peers::azure::{AzureClient, JSON, RELIABLE_JSON, client_path, service},
+    peers::azure::{AZURE_KEY, AzureClient, JSON, RELIABLE_JSON, client_path, service},
 };
+use polywire_webpubsub::WebPubSub;
 use serde_json::{Value, json};
 use tungstenite::Message;
 
@@ -394,4 +396,40 @@ fn the_server_pings_and_says_that_it_stops() {
     let mut client = open(&server, JSON);
     server.shut_down();
     assert_eq!(client.closed(), 1012);
+}
+
+/// Bytes that sockets take before anything waits, at most.
+const SOCKET_BYTES: usize = 12 << 20;
+
+#[test]
+fn what_waits_for_a_plain_client_has_the_bound_of_all_protocols() {
+    let limits = Limits {
+        outbound_bytes_max: 256 << 10,
+        ..Limits::default()
+    };
+    let keys = format!("access_key = \"{AZURE_KEY}\"");
+    let server = Server::start(Server::compose::<WebPubSub>(&keys).limits(limits));
+    let join = |subprotocol| {
+        let (mut client, hello) = AzureClient::open(server.address, subprotocol, &json!({}));
+        client.done(&json!({"type": "joinGroup", "group": "g", "ackId": 1}));
+        let id = hello["connectionId"].as_str().unwrap().to_owned();
+        (client, id)
+    };
+    // Neither reads.
+    let (_plain, plain) = join(JSON);
+    let (_reliable, reliable) = join(RELIABLE_JSON);
+    let exists = |id: &str| {
+        let target = format!("/api/hubs/default/connections/{id}?api-version=2024-01-01");
+        service(server.address, "HEAD", &target, "", None).status == 200
+    };
+    let text = vec![b'x'; 128 << 10];
+    let target = "/api/hubs/default/groups/g/:send?api-version=2024-01-01";
+    let mut sent = 0;
+    while exists(&plain) {
+        assert!(sent < SOCKET_BYTES + (256 << 10), "{sent} bytes wait");
+        let answer = service(server.address, "POST", target, "text/plain", Some(&text));
+        assert_eq!(answer.status, 202);
+        sent += text.len();
+    }
+    assert!(exists(&reliable), "what it did not acknowledge is kept");
 }

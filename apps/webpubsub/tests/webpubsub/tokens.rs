@@ -1,11 +1,13 @@
 //! Azure Web PubSub: which tokens open a connection or let a service in, and what they give.
 
+use polywire_core::Limits;
 use polywire_testing::{
     Server,
     peers::{
         HttpConnection,
         azure::{
-            AZURE_KEY, AzureClient, JSON, RELIABLE_JSON, client_path, in_secs, token, token_of,
+            AZURE_KEY, AzureClient, JSON, RELIABLE_JSON, client_path, in_secs, service, token,
+            token_of,
         },
     },
 };
@@ -13,8 +15,20 @@ use polywire_webpubsub::WebPubSub;
 use serde_json::{Value, json};
 
 fn server() -> Server {
+    server_with(Limits::default())
+}
+
+fn server_with(limits: Limits) -> Server {
     let keys = format!("access_key = \"{AZURE_KEY}\"\nsecondary_access_key = \"second\"\n");
-    Server::of::<WebPubSub>(&keys)
+    Server::start(Server::compose::<WebPubSub>(&keys).limits(limits))
+}
+
+/// Without a throttle: what is wrong is told each time.
+fn patient() -> Server {
+    server_with(Limits {
+        wrong_credentials_max: 0,
+        ..Limits::default()
+    })
 }
 
 fn header() -> Value {
@@ -48,7 +62,7 @@ fn status(server: &Server, path: &str, headers: &[(&'static str, &str)]) -> u16 
 
 #[test]
 fn clients_with_bad_tokens_are_refused_with_401() {
-    let server = server();
+    let server = patient();
     let good = token(&claims());
     let (head, rest) = good.split_once('.').unwrap();
     let (body, signature) = rest.split_once('.').unwrap();
@@ -73,6 +87,12 @@ fn clients_with_bad_tokens_are_refused_with_401() {
         token(&with("exp", in_secs(-120).into())),
         token(&with("exp", "soon".into())),
         token(&with("exp", Value::Null)),
+        token(&with("nbf", in_secs(120).into())),
+        token_of(
+            &json!({"alg": "HS256", "crit": ["x"], "x": 1}),
+            &claims(),
+            AZURE_KEY,
+        ),
         token(&with("aud", "http://h/client/hubs/other".into())),
         token(&with("aud", "http://h/client/hubs/defaul".into())),
         token(&with("aud", "http://h/api/hubs/default/:send".into())),
@@ -91,6 +111,56 @@ fn clients_with_bad_tokens_are_refused_with_401() {
     assert_eq!(status(&server, "/client/hubs/default", &[]), 401);
     let basic = [("authorization", "Basic eA==")];
     assert_eq!(status(&server, "/client/hubs/default", &basic), 401);
+}
+
+#[test]
+fn who_tries_tokens_out_is_told_to_wait_and_others_get_in() {
+    let server = server();
+    let connect = |token: &str| {
+        let path = format!("/client/hubs/default?access_token={token}");
+        status(&server, &path, &[])
+    };
+    let forged = |number: u64| token_of(&header(), &with("n", number.into()), "a guess");
+    for _ in 0..3 {
+        // The same mistake counts once.
+        assert_eq!(connect(&forged(0)), 401);
+    }
+    for number in 1..10 {
+        assert_eq!(connect(&forged(number)), 401);
+    }
+    assert_eq!(connect(&forged(10)), 429);
+    let bearer = format!("Bearer {}", forged(11));
+    let target = "/api/hubs/default/:send?api-version=2024-01-01";
+    let answer = server.request("POST", target, &[("Authorization", &bearer)], Some(b"x"));
+    assert_eq!(answer.status, 429, "{answer:?}");
+    assert_eq!(answer.json()["code"], "TooManyRequests");
+    // From the same address.
+    assert_eq!(connect(&token(&claims())), 101);
+    assert_eq!(connect(""), 401, "nothing was shown");
+}
+
+#[test]
+fn groups_of_a_token_obey_the_rules_of_names() {
+    let server = server();
+    let own = "$polywire/webpubsub/default";
+    let long = "n".repeat(1025);
+    let groups = json!([own, "a\0b", " ", long, "good"]);
+    let (mut client, _) =
+        AzureClient::open(server.address, JSON, &json!({"webpubsub.group": groups}));
+    client.settled();
+    let exists = |group: &str| {
+        let group: String = group.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let target = format!("/api/hubs/default/groups/{group}?api-version=2024-01-01");
+        service(server.address, "HEAD", &target, "", None).status
+    };
+    assert_eq!(exists("good"), 200);
+    for group in [own, "a\0b", " ", &long] {
+        assert_eq!(exists(group), 404, "{group:?}");
+        client.fails(&json!({"type": "joinGroup", "group": group, "ackId": 1}));
+    }
+    let user = json!({"sub": "u".repeat(1025)});
+    let refused = AzureClient::try_open(server.address, &client_path(&user), JSON, &[]);
+    assert_eq!(refused.map(drop), Err(400));
 }
 
 #[test]
@@ -197,7 +267,7 @@ fn a_live_connection_outlives_its_token() {
 
 #[test]
 fn services_with_bad_tokens_are_refused_with_401() {
-    let server = server();
+    let server = patient();
     let target =
         "/api/hubs/default/users/u%40x/:send?api-version=2024-12-01&filter=userId%20eq%20'a'";
     let url = format!("http://h:1{target}");

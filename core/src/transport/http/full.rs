@@ -39,7 +39,8 @@ pub(super) async fn serve(
     io: GuardedSocket,
     peer: SocketAddr,
 ) {
-    let head = io.head();
+    let (head, slot) = (io.head(), io.slot());
+    let runtime_of_service = runtime.clone();
     let service = warp::service(routes.map(|response: Response| response));
     let service = service_fn(move |mut request: http::Request<Incoming>| {
         let Oddities {
@@ -60,6 +61,19 @@ pub(super) async fn serve(
         }
         let watch = head.clone();
         let mut request = request.map(|body| WatchedBody { body, head: watch });
+        let client = runtime_of_service
+            .trusted_proxies()
+            .client(peer, request.headers());
+        let limits = runtime_of_service.limits();
+        // Of a proxy's connections each counts for the client of its latest request.
+        let is_counted = client.ip() == peer.ip()
+            || slot
+                .as_ref()
+                .is_none_or(|slot| slot.count_for(client.ip(), limits));
+        let refusal = refusal.or_else(|| {
+            let sentence = || head_rules::too_many_connections(&runtime_of_service);
+            (!is_counted).then(|| head_rules::unavailable(sentence()))
+        });
         let (head, mut service) = (head.clone(), service.clone());
         async move {
             // CONNECT has no path, which warp 0.4.3 takes badly.
@@ -71,7 +85,7 @@ pub(super) async fn serve(
                     "CONNECT is not served here.\n",
                 )
             } else {
-                request.extensions_mut().insert(Peer(peer));
+                request.extensions_mut().insert(Peer(client));
                 if is_cut {
                     request.extensions_mut().insert(Cut);
                 }

@@ -7,7 +7,7 @@ use http::{
 };
 
 use super::{Response, text};
-use crate::transport::transfer_coding::is_chunked;
+use crate::{runtime::Runtime, transport::transfer_coding::is_chunked};
 
 /// The answer to a head that breaks a rule. The connection ends with it: where its next request begins is not sure.
 pub(super) fn refusal(version: Version, headers: &HeaderMap) -> Option<Response> {
@@ -50,6 +50,18 @@ fn is_host(host: &[u8]) -> bool {
     let port = &host[name.len().min(host.len())..];
     let is_port = |port: &[u8]| port[0] == b':' && port[1..].iter().all(u8::is_ascii_digit);
     !name.is_empty() && host.starts_with(name.as_bytes()) && (port.is_empty() || is_port(port))
+}
+
+/// Counts a request of a client from whose address too many connections are open, through proxies, and says so in a sentence.
+pub(super) fn too_many_connections(runtime: &Runtime) -> &'static str {
+    let reason = "refused a request: too many connections are open from the client of a proxy";
+    runtime.counters().of("server", reason).add();
+    "Too many connections are open from your address.\n"
+}
+
+/// The answer that says this, or another sentence; the connection ends with it.
+pub(super) fn unavailable(sentence: &'static str) -> Response {
+    last(text(StatusCode::SERVICE_UNAVAILABLE, sentence))
 }
 
 fn last(mut answer: Response) -> Response {

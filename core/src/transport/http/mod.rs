@@ -1,5 +1,6 @@
 //! HTTP for apps: the whole request in one value, and answers in few words.
 
+mod allowed_origins;
 pub mod direct;
 mod full;
 mod head_rules;
@@ -11,6 +12,7 @@ mod site;
 pub(super) use self::serve::serve;
 pub(crate) use self::site::Site;
 pub use self::{
+    allowed_origins::{AllowedOrigins, CrossOrigin, ForeignOrigin},
     request::{Body, BodyError, Peer, Request, request, request_even_cut, request_under},
     response::{Answer, Response, json, response, status, stream, text},
 };

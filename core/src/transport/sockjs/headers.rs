@@ -2,9 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
 
-use crate::transport::http::{Request, Response};
+use super::{SameSite, SockJsOptions};
+use crate::transport::http::{CrossOrigin, Request, Response};
 
 /// Seconds that the iframe page and preflight answers may be cached: a year.
 const YEAR_SECS: u64 = 31_536_000;
@@ -34,33 +35,21 @@ pub(super) fn cacheable(response: &mut Response) {
     }
 }
 
-/// Pages of any origin may read the answer.
-pub(super) fn cross_origin(response: &mut Response, request: &Request) {
+/// Pages of allowed origins may read the answer, and send the headers that they ask for.
+pub(super) fn cross_origin(response: &mut Response, request: &Request, allowed: &CrossOrigin) {
     let headers = response.headers_mut();
-    headers.append(header::VARY, HeaderValue::from_static("Origin"));
-    match non_empty(&request.headers, &header::ORIGIN) {
-        Some(origin) => {
-            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-            headers.insert(
-                header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
-                HeaderValue::from_static("true"),
-            );
-        }
-        None => {
-            headers.insert(
-                header::ACCESS_CONTROL_ALLOW_ORIGIN,
-                HeaderValue::from_static("*"),
-            );
-        }
-    }
-    let asked = non_empty(&request.headers, &header::ACCESS_CONTROL_REQUEST_HEADERS);
+    allowed.tell(headers);
+    let asked = request
+        .headers
+        .get(header::ACCESS_CONTROL_REQUEST_HEADERS)
+        .filter(|value| !value.is_empty());
     if let Some(asked) = asked {
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
     }
 }
 
 /// Gives back the `JSESSIONID` that the request carries, or a dummy: load balancers look at it.
-pub(super) fn cookie(response: &mut Response, request: &Request) {
+pub(super) fn cookie(response: &mut Response, request: &Request, options: &SockJsOptions) {
     let known = request
         .headers
         .get_all(header::COOKIE)
@@ -68,12 +57,20 @@ pub(super) fn cookie(response: &mut Response, request: &Request) {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .find_map(|pair| pair.trim().strip_prefix("JSESSIONID="));
-    let value = format!("JSESSIONID={}; path=/", known.unwrap_or("dummy"));
+    let same_site = match options.cookie_same_site {
+        None => "",
+        Some(SameSite::Strict) => "; SameSite=Strict",
+        Some(SameSite::Lax) => "; SameSite=Lax",
+        Some(SameSite::None) => "; SameSite=None",
+    };
+    let secure = if options.cookie_secure {
+        "; Secure"
+    } else {
+        ""
+    };
+    let value = known.unwrap_or("dummy");
+    let value = format!("JSESSIONID={value}; path=/{same_site}{secure}");
     if let Ok(value) = HeaderValue::from_str(&value) {
         response.headers_mut().insert(header::SET_COOKIE, value);
     }
-}
-
-fn non_empty<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderValue> {
-    headers.get(name).filter(|value| !value.is_empty())
 }

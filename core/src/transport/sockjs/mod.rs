@@ -12,7 +12,10 @@ mod table;
 mod task;
 
 pub(crate) use self::session::HttpSession;
-pub use self::{options::SockJsOptions, service::SockJs};
+pub use self::{
+    options::{SameSite, SockJsOptions},
+    service::SockJs,
+};
 pub use crate::framing::sockjs::{
     BrokenFraming, HEARTBEAT, OPEN, PayloadError, close_frame, incoming, message_frame, payload,
     quote,

@@ -1,6 +1,18 @@
 //! Settings of a mounted SockJS endpoint.
 
-use crate::transport::CloseReason;
+use crate::transport::{CloseReason, http::AllowedOrigins};
+
+/// When browsers send a cookie with requests of pages of other sites: RFC 6265bis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SameSite {
+    /// Never.
+    Strict,
+    /// Only when a link is followed.
+    Lax,
+    /// Always; browsers want it [secure](SockJsOptions::cookie_secure) then.
+    None,
+}
 
 /// How an endpoint speaks SockJS.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +24,12 @@ pub struct SockJsOptions {
     pub raw_websocket: bool,
     /// Whether session addresses set the `JSESSIONID` cookie, which sticky load balancers ask for.
     pub cookie: bool,
+    /// The `SameSite` of that cookie; without it browsers take `Lax`.
+    pub cookie_same_site: Option<SameSite>,
+    /// Whether that cookie is sent over TLS only.
+    pub cookie_secure: bool,
+    /// Pages of which sites may use the endpoint. Default: [those that are near](AllowedOrigins::near).
+    pub allowed_origins: AllowedOrigins,
     /// Seconds between heartbeats. Default 25.
     pub heartbeat_secs: u64,
     /// Seconds that a session lives without a receiver; then it is closed. Default 5.
@@ -20,8 +38,12 @@ pub struct SockJsOptions {
     pub response_bytes_max: usize,
     /// Whether all requests of a session must come from one address; others are answered 404.
     pub same_address: bool,
-    /// The address of the client library, for the iframe page.
-    pub client_url: String,
+    /// The address of the client library, for the iframe page. Default: the endpoint's own copy, at
+    /// `PREFIX/sockjs-1.6.1.min.js`.
+    pub client_url: Option<String>,
+    /// What the iframe page checks that library against, such as `sha384-…` (Subresource Integrity). Of the own copy it is
+    /// known.
+    pub client_integrity: Option<String>,
     /// Where clients shall open their transports instead, if not here.
     pub base_url: Option<String>,
     /// Bytes of a send request or of one WebSocket message; more is refused. Default: the limit of the
@@ -45,11 +67,15 @@ impl Default for SockJsOptions {
             websocket: true,
             raw_websocket: true,
             cookie: false,
+            cookie_same_site: None,
+            cookie_secure: false,
+            allowed_origins: AllowedOrigins::near(),
             heartbeat_secs: 25,
             disconnect_delay_secs: 5,
             response_bytes_max: 128 << 10,
             same_address: false,
-            client_url: "https://cdn.jsdelivr.net/npm/sockjs-client@1/dist/sockjs.min.js".into(),
+            client_url: None,
+            client_integrity: None,
             base_url: None,
             message_bytes_max: None,
             outbound_bytes_max: None,
@@ -79,6 +105,24 @@ impl SockJsOptions {
         self
     }
 
+    /// Sets the `SameSite` of the cookie.
+    pub fn cookie_same_site(mut self, same_site: SameSite) -> Self {
+        self.cookie_same_site = Some(same_site);
+        self
+    }
+
+    /// Has the cookie sent over TLS only.
+    pub fn cookie_secure(mut self, on: bool) -> Self {
+        self.cookie_secure = on;
+        self
+    }
+
+    /// Sets pages of which sites may use the endpoint.
+    pub fn allowed_origins(mut self, origins: AllowedOrigins) -> Self {
+        self.allowed_origins = origins;
+        self
+    }
+
     /// Sets the seconds between heartbeats.
     pub fn heartbeat_secs(mut self, secs: u64) -> Self {
         self.heartbeat_secs = secs;
@@ -105,7 +149,13 @@ impl SockJsOptions {
 
     /// Sets the address of the client library.
     pub fn client_url(mut self, url: impl Into<String>) -> Self {
-        self.client_url = url.into();
+        self.client_url = Some(url.into());
+        self
+    }
+
+    /// Sets what the iframe page checks the client library against.
+    pub fn client_integrity(mut self, integrity: impl Into<String>) -> Self {
+        self.client_integrity = Some(integrity.into());
         self
     }
 

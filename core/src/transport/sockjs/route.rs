@@ -2,6 +2,8 @@
 
 use http::Method;
 
+use super::pages::CLIENT_NAME;
+
 /// Bytes of a session id; longer ones are not found, so that the session table stays bounded.
 const SESSION_ID_MAX: usize = 256;
 
@@ -11,6 +13,7 @@ pub(super) enum Route<'p> {
     Greeting,
     Info,
     Iframe,
+    Client,
     RawWebSocket,
     WebSocket,
     Xhr(&'p str),
@@ -56,6 +59,7 @@ impl<'p> Route<'p> {
         match segment {
             "info" => Some(Self::Info),
             "websocket" => Some(Self::RawWebSocket),
+            CLIENT_NAME => Some(Self::Client),
             _ => {
                 let version = segment.strip_prefix("iframe")?.strip_suffix(".html")?;
                 let allowed = |c: u8| matches!(c, b'0'..=b'9' | b'-' | b'.' | b'a'..=b'z' | b'_');
@@ -101,6 +105,7 @@ mod tests {
             ("/iframe-a.0_1.html", Route::Iframe),
             ("/websocket", Route::RawWebSocket),
             ("/0/s/websocket/", Route::WebSocket),
+            ("/sockjs-1.6.1.min.js", Route::Client),
             ("/%2e/%20/xhr", Route::Xhr("%20")),
             ("/0/s/xhr_send/", Route::XhrSend("s")),
         ] {

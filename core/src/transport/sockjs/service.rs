@@ -22,7 +22,10 @@ use crate::{
     runtime::Runtime,
     transport::{
         CloseReason, Endpoint, Framing, Handshake, HttpRefusal,
-        http::{BodyError, Request, Response, request_under, response, status, stream, text},
+        http::{
+            BodyError, CrossOrigin, Request, Response, request_under, response, status, stream,
+            text,
+        },
         websocket::{self, HandshakeError, WebSocketOptions},
     },
 };
@@ -136,12 +139,14 @@ impl Service {
                     ..OutboxOptions::clone(&standard.outbox)
                 }),
                 go_away: options.go_away.clone(),
+                allowed_origins: options.allowed_origins.clone(),
                 ..standard
             })
         };
         let framed = websocket(Framing::SockJsWebSocket);
         Self {
             app,
+            iframe: IframePage::new(&prefix, &options),
             prefix,
             endpoint,
             sessions: SessionTable::new(options.sessions_max),
@@ -155,7 +160,6 @@ impl Service {
             }),
             framed,
             raw: websocket(Framing::WebSocket),
-            iframe: IframePage::new(&options.client_url),
             message_bytes_max,
             options,
             runtime,
@@ -182,42 +186,50 @@ impl Service {
             headers::set(&mut answer, header::ALLOW, route.methods());
             return answer;
         }
-        if request.method == Method::OPTIONS {
-            return self.preflight(&request, route);
-        }
         match route {
-            Route::Greeting => pages::greeting(),
-            Route::Info => pages::info(&request, &self.options),
-            Route::Iframe => self.iframe.answer(&request),
-            Route::RawWebSocket => self.websocket(&request, &self.raw).await,
+            Route::Greeting => return pages::greeting(),
+            Route::Iframe => return self.iframe.answer(&request),
+            Route::Client => return pages::client(),
+            // The handshake asks where a page is from.
+            Route::RawWebSocket => return self.websocket(&request, &self.raw).await,
             Route::WebSocket => {
                 let mut answer = self.websocket(&request, &self.framed).await;
                 if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                     self.cookie(&mut answer, &request);
                 }
-                answer
+                return answer;
             }
-            Route::Xhr(id) => self.receive(&request, id, Receiving::Xhr).await,
-            Route::XhrStreaming(id) => self.receive(&request, id, Receiving::XhrStreaming).await,
-            Route::EventSource(id) => self.receive(&request, id, Receiving::EventSource).await,
-            Route::HtmlFile(id) => match Receiving::html_file(&request) {
-                Ok(receiving) => self.receive(&request, id, receiving).await,
-                Err(answer) => *answer,
-            },
-            Route::Jsonp(id) => match Receiving::jsonp(&request) {
-                Ok(receiving) => self.receive(&request, id, receiving).await,
-                Err(answer) => *answer,
-            },
-            Route::XhrSend(id) => self.xhr_send(&mut request, id).await,
-            Route::JsonpSend(id) => self.jsonp_send(&mut request, id).await,
+            _ => {}
+        }
+        let origins = &self.options.allowed_origins;
+        let allowed = match origins.check(self.app, &request, &self.runtime) {
+            Ok(allowed) => allowed,
+            Err(foreign) => return foreign.response(),
+        };
+        if request.method == Method::OPTIONS {
+            return self.preflight(&request, route, &allowed);
+        }
+        let receiving = match route {
+            Route::Xhr(id) => Ok((id, Receiving::Xhr)),
+            Route::XhrStreaming(id) => Ok((id, Receiving::XhrStreaming)),
+            Route::EventSource(id) => Ok((id, Receiving::EventSource)),
+            Route::HtmlFile(id) => Receiving::html_file(&request).map(|receiving| (id, receiving)),
+            Route::Jsonp(id) => Receiving::jsonp(&request).map(|receiving| (id, receiving)),
+            Route::XhrSend(id) => return self.xhr_send(&mut request, id, &allowed).await,
+            Route::JsonpSend(id) => return self.jsonp_send(&mut request, id).await,
+            _ => return pages::info(&request, &self.options, &allowed),
+        };
+        match receiving {
+            Ok((id, receiving)) => self.receive(&request, id, receiving, &allowed).await,
+            Err(answer) => *answer,
         }
     }
 
     /// What browsers ask before they send to another origin.
-    fn preflight(&self, request: &Request, route: Route<'_>) -> Response {
+    fn preflight(&self, request: &Request, route: Route<'_>, allowed: &CrossOrigin) -> Response {
         let mut answer = status(StatusCode::NO_CONTENT);
         headers::cacheable(&mut answer);
-        headers::cross_origin(&mut answer, request);
+        headers::cross_origin(&mut answer, request, allowed);
         headers::set(&mut answer, header::ACCESS_CONTROL_MAX_AGE, "31536000");
         headers::set(
             &mut answer,
@@ -232,7 +244,7 @@ impl Service {
 
     fn cookie(&self, answer: &mut Response, request: &Request) {
         if self.options.cookie {
-            headers::cookie(answer, request);
+            headers::cookie(answer, request, &self.options);
         }
     }
 
@@ -251,7 +263,13 @@ impl Service {
         }
     }
 
-    async fn receive(&self, request: &Request, id: &str, receiving: Receiving) -> Response {
+    async fn receive(
+        &self,
+        request: &Request,
+        id: &str,
+        receiving: Receiving,
+        allowed: &CrossOrigin,
+    ) -> Response {
         let body = match self.attach(request, id).await {
             Ok(receiver) => {
                 FrameStream::session(receiving.clone(), receiver, self.options.response_bytes_max)
@@ -265,7 +283,7 @@ impl Service {
         headers::set(&mut answer, header::CONTENT_TYPE, receiving.content_type());
         headers::no_cache(&mut answer);
         if receiving.is_cross_origin() {
-            headers::cross_origin(&mut answer, request);
+            headers::cross_origin(&mut answer, request, allowed);
         }
         if matches!(receiving, Receiving::Jsonp { .. }) {
             headers::set(&mut answer, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
@@ -335,7 +353,7 @@ impl Service {
         !self.options.same_address || session.address() == request.peer.map(|peer| peer.ip())
     }
 
-    async fn xhr_send(&self, request: &mut Request, id: &str) -> Response {
+    async fn xhr_send(&self, request: &mut Request, id: &str, allowed: &CrossOrigin) -> Response {
         let mut answer = match self.read_body(request).await {
             Ok(body) => match self.send(request, id, &body).await {
                 Ok(()) => {
@@ -352,7 +370,7 @@ impl Service {
             },
             Err(error) => refused_body(error),
         };
-        headers::cross_origin(&mut answer, request);
+        headers::cross_origin(&mut answer, request, allowed);
         headers::no_cache(&mut answer);
         answer
     }

@@ -470,7 +470,7 @@ mod tests {
             overflown: Arc::new(Counter::new("test", "too slow")),
             go_away: CloseReason::GO_AWAY,
         });
-        let runtime = Runtime::start(Limits::default());
+        let runtime = Runtime::start(Limits::default(), Default::default());
         let (session, inbound) = HttpSession::new("s", None, &table, bounds, runtime);
         table.insert(&session);
         Fixture {

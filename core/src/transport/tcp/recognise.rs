@@ -8,7 +8,7 @@ use rustls::ServerConfig;
 use super::{Recognition, TcpProtocol};
 use crate::{
     net::{Socket, tls::HandshakeFailure, with_read_buffer},
-    transport::http::Site,
+    transport::{http::Site, proxy_header::BadHeader},
 };
 
 /// Bytes within which every protocol is recognised.
@@ -54,6 +54,10 @@ pub(in crate::transport) enum Unrecognised {
     Plain,
     #[error("the first bytes are of no protocol that is spoken here")]
     Unknown,
+    #[error("a proxy said nothing sensible of the connection")]
+    ProxyHeader(#[from] BadHeader),
+    #[error("too many connections are open from there")]
+    TooMany,
     #[error("the connection could not be secured")]
     Handshake(#[source] HandshakeFailure),
     #[error("the connection failed")]
@@ -115,23 +119,20 @@ impl Speakers {
     }
 }
 
-/// Reads until it is clear who speaks, and returns what was read. Nothing is read where there is only one.
+/// Reads on behind `first` until it is clear who speaks, and returns what was read. Nothing is read where there is only one.
 /// The caller bounds the time.
 pub(in crate::transport) async fn recognise(
     socket: &Socket,
     speakers: &Speakers,
+    mut first: BytesMut,
 ) -> Result<(Speaker, Bytes), Unrecognised> {
     if let Some(speaker) = speakers.only(socket.is_tls()) {
-        return Ok((speaker, Bytes::new()));
+        return Ok((speaker, first.freeze()));
     }
-    let mut first = BytesMut::new();
+    let mut has_more = !first.is_empty();
     loop {
-        socket.readable().await.map_err(Unrecognised::Io)?;
-        match read(socket, &mut first) {
-            Ok(0) => return Err(Unrecognised::Io(io::ErrorKind::UnexpectedEof.into())),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-            Err(error) => return Err(Unrecognised::Io(error)),
+        if !std::mem::take(&mut has_more) {
+            read_more(socket, &mut first).await?;
         }
         match speakers.find(&first, socket.is_tls()) {
             Ok(Some(speaker)) => return Ok((speaker, first.freeze())),
@@ -143,6 +144,19 @@ pub(in crate::transport) async fn recognise(
                 return std::future::pending().await;
             }
             Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Waits for more. Cancel safe.
+async fn read_more(socket: &Socket, first: &mut BytesMut) -> Result<(), Unrecognised> {
+    loop {
+        socket.readable().await.map_err(Unrecognised::Io)?;
+        match read(socket, first) {
+            Ok(0) => return Err(Unrecognised::Io(io::ErrorKind::UnexpectedEof.into())),
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(Unrecognised::Io(error)),
         }
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct WebSocketConnection {
     beat: AtomicU64,
     /// When the first ping was sent that nothing was heard after.
     asked: AtomicU64,
+    /// When the message began that is arriving; 0 when none is.
+    begun: AtomicU64,
     /// When the connection was first seen closing; 0 before.
     closing: AtomicU64,
     /// The app is at work, and nothing is read: that the peer is not heard is no fault of its own.
@@ -63,6 +65,7 @@ impl WebSocketConnection {
             heard: AtomicU64::new(now),
             beat: AtomicU64::new(now),
             asked: AtomicU64::new(0),
+            begun: AtomicU64::new(0),
             closing: AtomicU64::new(0),
             busy: AtomicBool::new(false),
         });
@@ -132,11 +135,17 @@ impl WebSocketConnection {
         mut bytes: &[u8],
         incoming: &mut Vec<Incoming>,
     ) {
-        decoder.set_now(self.runtime.wheel().now());
+        let now = self.runtime.wheel().now();
+        decoder.set_now(now);
         loop {
             match decoder.decode(&mut bytes) {
-                Ok(Some(found)) => incoming.push(found),
-                Ok(None) => return,
+                Ok(Some(found)) => {
+                    if !matches!(found, Incoming::Ping(_) | Incoming::Pong) {
+                        self.begun.store(0, Ordering::Relaxed);
+                    }
+                    incoming.push(found);
+                }
+                Ok(None) => return self.waits_for_rest(decoder, now),
                 Err(error) => {
                     if error == ProtocolError::TooManyIdleFrames {
                         self.options.idle.add();
@@ -146,6 +155,16 @@ impl WebSocketConnection {
                     return;
                 }
             }
+        }
+    }
+
+    /// Remembers since when a message is arriving: a byte now and then puts nothing off.
+    fn waits_for_rest(&self, decoder: &Decoder, now: u64) {
+        if !decoder.is_partial() {
+            self.begun.store(0, Ordering::Relaxed);
+        } else if self.begun.load(Ordering::Relaxed) == 0 {
+            // The wheel's first second is 0.
+            self.begun.store(now.max(1), Ordering::Relaxed);
         }
     }
 
@@ -196,7 +215,16 @@ impl Tick for WebSocketConnection {
             }
             return Some(self.look_secs());
         }
-        let asked = self.asked.load(Ordering::Relaxed);
+        let (asked, begun) = (
+            self.asked.load(Ordering::Relaxed),
+            self.begun.load(Ordering::Relaxed),
+        );
+        let message_secs = self.runtime.limits().body_secs;
+        if begun > 0 && now - begun > message_secs && !self.busy.load(Ordering::Relaxed) {
+            self.options.late.add();
+            self.close(self.options.framing.close(&CloseReason::LATE_MESSAGE));
+            return Some(self.look_secs());
+        }
         let is_asked = asked > self.heard.load(Ordering::Relaxed);
         if is_asked && now - asked >= ANSWER_SECS && !self.busy.load(Ordering::Relaxed) {
             self.close(self.options.framing.close(&CloseReason::NO_HEARTBEAT));

@@ -129,6 +129,11 @@ impl Decoder {
         }
     }
 
+    /// True when a message or a frame has begun that is not whole.
+    pub fn is_partial(&self) -> bool {
+        self.message.is_some() || self.frame.is_some() || self.header_len > 0
+    }
+
     /// Tells the time, in seconds of any clock that goes forward.
     pub fn set_now(&mut self, secs: u64) {
         if secs.saturating_sub(self.period) >= IDLE_PERIOD_SECS {

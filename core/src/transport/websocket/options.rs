@@ -6,7 +6,7 @@ use crate::{
     counters::Counter,
     delivery::OutboxOptions,
     runtime::Runtime,
-    transport::{CloseReason, Framing},
+    transport::{CloseReason, Framing, http::AllowedOrigins},
 };
 
 /// How an endpoint speaks WebSocket.
@@ -16,12 +16,16 @@ pub struct WebSocketOptions {
     pub subprotocols: Vec<&'static str>,
     /// [`Framing::WebSocket`] or [`Framing::SockJsWebSocket`].
     pub framing: Framing,
+    /// Pages of which sites may open one. Default: [those that are near](AllowedOrigins::near).
+    pub allowed_origins: AllowedOrigins,
     /// Bytes of one message.
     pub message_bytes_max: usize,
     /// Control frames and empty fragments that may come in ten seconds.
     pub idle_frames_max: u32,
     /// Connections that were closed because more came.
     pub idle: Arc<Counter>,
+    /// Connections that were closed because a message did not come to its end.
+    pub late: Arc<Counter>,
     /// Seconds between heartbeats.
     pub heartbeat_secs: u64,
     /// Bounds of the outgoing queue.
@@ -38,10 +42,15 @@ impl WebSocketOptions {
         Self {
             subprotocols: Vec::new(),
             framing,
+            allowed_origins: AllowedOrigins::near(),
             message_bytes_max: limits.message_bytes_max,
             heartbeat_secs: 25,
             idle_frames_max: limits.idle_frames_max,
             idle: counters.of(app, "closed a WebSocket: too many frames without data"),
+            late: counters.of(
+                app,
+                "closed a WebSocket: a message did not come to its end in time",
+            ),
             outbox: Arc::new(OutboxOptions::new(limits, counters, app, farewell)),
             go_away: CloseReason::GO_AWAY,
         }

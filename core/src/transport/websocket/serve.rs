@@ -28,6 +28,9 @@ pub async fn serve(
 ) -> Result<Response, HandshakeError> {
     let subprotocol = negotiate(&request.headers, &options.subprotocols)?;
     let (answer, on_upgrade) = upgrade(request, subprotocol)?;
+    if let Err(foreign) = options.allowed_origins.check(app, request, runtime) {
+        return Ok(foreign.response());
+    }
     let handshake = Handshake {
         credentials: request.credentials(app),
         subprotocol: subprotocol.map(str::to_owned),

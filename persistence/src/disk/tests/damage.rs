@@ -227,3 +227,56 @@ fn damage_that_is_found_late_is_not_read_and_ends_the_epoch_at_the_next_start() 
     assert_eq!(log.store.last_position(&room(1)), None);
     assert_eq!(log.store.count(&room(1), Span::ALL), 4);
 }
+
+#[test]
+fn a_log_that_is_missing_ends_the_epochs_of_its_channels() {
+    for clean in [true, false] {
+        let original = tempfile::tempdir().unwrap();
+        let before = fill(original.path(), clean);
+        let logs: Vec<_> = files(original.path())
+            .into_iter()
+            .filter(|file| file.extension().is_some_and(|extension| extension == "log"))
+            .collect();
+        assert!(logs.len() > 1, "{logs:?}");
+        for log in &logs {
+            let copy = tempfile::tempdir().unwrap();
+            for file in files(original.path()) {
+                if file != *log {
+                    fs::copy(&file, copy.path().join(file.file_name().unwrap())).unwrap();
+                }
+            }
+            let what = format!("{} is missing", log.display());
+            let newest = Some(log) == logs.last();
+            let lost = if newest && !clean {
+                // What was written last may not be in the list: numbers must not be given twice.
+                let log = open(copy.path(), &Rules::default());
+                let lasts = (0..ROOMS).filter_map(|n| log.store.last_position(&room(n)));
+                assert_eq!(lasts.count(), 0, "{what}");
+                continue;
+            } else {
+                check(copy.path(), &before, &what)
+            };
+            assert_eq!(check(copy.path(), &before, &what), lost, "{what}: again");
+            let held = fs::metadata(log).unwrap().len() > 1000;
+            assert_eq!(!lost.is_empty(), held, "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_list_of_a_file_that_was_begun_in_vain_is_no_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = fill(dir.path(), true);
+    let salt = open(dir.path(), &Rules::default()).store.directory.salt;
+    let header = crate::disk::directory::file_header(salt);
+    fs::write(dir.path().join("0000009000-0000009000-0.list"), header).unwrap();
+    // A rewriting that ended before its log had its name.
+    let all = "0000000001-0000009000-9.list";
+    let some = files(dir.path()).into_iter().find(|file| {
+        file.extension()
+            .is_some_and(|extension| extension == "list")
+    });
+    fs::copy(some.unwrap(), dir.path().join(all)).unwrap();
+    assert!(check(dir.path(), &before, "lists without logs").is_empty());
+    assert!(!dir.path().join(all).exists());
+}

@@ -6,7 +6,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use polywire_core::{Durability, PersistenceError, PersistencePolicy, Rule};
+use polywire_core::{Durability, Pattern, PersistenceError, PersistencePolicy, Rule};
 
 use super::*;
 use crate::{
@@ -56,6 +56,10 @@ impl Output for FlakyFile {
 
     fn cut(&self, len: u64) -> io::Result<()> {
         self.0.cut(len)
+    }
+
+    fn is_there(&self) -> io::Result<bool> {
+        self.0.is_there()
     }
 }
 
@@ -267,4 +271,49 @@ fn refused_start(dir: &Path) -> String {
     let _ = fs::remove_dir_all(dir);
     fs::remove_file(filler).unwrap();
     error.to_string()
+}
+
+#[tokio::test]
+async fn a_directory_that_is_deleted_is_noticed() {
+    let deletions: [fn(&Path); 2] = [
+        |dir| fs::remove_dir_all(dir).unwrap(),
+        // Only what is written to.
+        |dir| {
+            for entry in fs::read_dir(dir).unwrap() {
+                let path = entry.unwrap().path();
+                if path.extension().is_some_and(|extension| extension == "log") {
+                    fs::remove_file(path).unwrap();
+                }
+            }
+        },
+    ];
+    for delete in deletions {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("data");
+        let quick = Rule {
+            durability: Some(Durability::Memory),
+            ..Rule::default()
+        };
+        let rules = Rules::default().with(Pattern::mqtt("room-2").unwrap(), quick);
+        let disk = policy(&dir, rules, &Flaky::default());
+        let mut publisher = Publisher::new();
+        publish(&disk, &mut publisher).await.unwrap();
+        delete(&dir);
+        for _ in 0..2 {
+            let refused = publish(&disk, &mut publisher).await.unwrap_err();
+            let said = refused.to_string();
+            assert!(said.contains("deleted under the server"), "{said}");
+            // Nor does a directory of this name help that somebody makes.
+            let _ = fs::create_dir(&dir);
+        }
+        let draft = Draft::new(room(2), Payload::text("quick"));
+        let refused = disk.persist_now(&publisher.place_after(None, draft));
+        assert!(
+            matches!(refused, Err(PersistenceError::Gone)),
+            "{refused:?}"
+        );
+        disk.stop().await;
+        let log = open(&dir, &Rules::default());
+        assert_eq!(log.store.last_position(&room(1)), None, "a new epoch");
+    }
 }

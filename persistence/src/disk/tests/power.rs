@@ -72,6 +72,10 @@ impl Output for PoweredFile {
         }
         self.inner.cut(len)
     }
+
+    fn is_there(&self) -> io::Result<bool> {
+        self.inner.is_there()
+    }
 }
 
 impl Power {

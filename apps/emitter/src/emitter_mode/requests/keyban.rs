@@ -1,5 +1,7 @@
 //! `emitter/keyban/`: takes keys back.
 
+use std::net::SocketAddr;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -12,10 +14,15 @@ pub(super) struct Body {
     banned: bool,
 }
 
-pub(super) async fn answer(session: &EmitterSession, body: &Body) -> Result<Value, Fault> {
-    if !session.context.keyring.is_master(&body.secret) {
-        return Err(Fault::unauthorized());
-    }
-    session.context.ban(&body.target, body.banned).await?;
+pub(super) async fn answer(
+    session: &EmitterSession,
+    peer: Option<SocketAddr>,
+    body: &Body,
+) -> Result<Value, Fault> {
+    let context = &session.context;
+    context.judge(peer, &body.secret, |keyring| {
+        keyring.is_master(&body.secret).then_some(())
+    })?;
+    context.ban(&body.target, body.banned).await?;
     Ok(json!({"status": 200, "banned": body.banned}))
 }

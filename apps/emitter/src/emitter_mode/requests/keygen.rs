@@ -1,5 +1,7 @@
 //! `emitter/keygen/`: makes keys.
 
+use std::net::SocketAddr;
+
 use polywire_core::ClientId;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -28,9 +30,15 @@ fn most() -> String {
     "rwslp".into()
 }
 
-pub(super) fn answer(session: &EmitterSession, body: &Body) -> Result<Value, Fault> {
+pub(super) fn answer(
+    session: &EmitterSession,
+    peer: Option<SocketAddr>,
+    body: &Body,
+) -> Result<Value, Fault> {
+    let context = &session.context;
+    context.judge(peer, &body.key, |keyring| keyring.read(&body.key))?;
     let (key, channel) = make(
-        &session.context.keyring,
+        &context.keyring,
         &KeyRequest {
             with: &body.key,
             channel: &body.channel,

@@ -21,11 +21,11 @@ pub(super) async fn answer(
     attachment: &mut Attachment,
 ) -> Result<Map<String, Value>, Fault> {
     let answer = match name {
-        "keygen" => keygen::answer(session, &read(body)?)?,
+        "keygen" => keygen::answer(session, attachment.origin().peer, &read(body)?)?,
         "presence" => presence::answer(session, read(body)?).await?,
         "me" => me::answer(session),
         "link" => link::answer(session, read(body)?, attachment).await?,
-        "keyban" => keyban::answer(session, &read(body)?).await?,
+        "keyban" => keyban::answer(session, attachment.origin().peer, &read(body)?).await?,
         "history" => history::answer(session, &read(body)?).await?,
         _ => return Err(Fault::unknown_request()),
     };

@@ -45,10 +45,20 @@ impl ServerOptions {
     }
 
     /// With so many file descriptors at most.
-    pub(crate) fn descriptors_max(mut self, max: usize) -> Self {
-        let mut limited = Command::new("sh");
+    pub(crate) fn descriptors_max(self, max: usize) -> Self {
+        self.limited(&format!("-n {max}"))
+    }
+
+    /// With files of so many KiB at most, until somebody raises the limit.
+    pub(crate) fn file_kib_max(self, max: usize) -> Self {
+        self.limited(&format!("-S -f {max}"))
+    }
+
+    /// With what `ulimit` of bash sets.
+    fn limited(mut self, limit: &str) -> Self {
+        let mut limited = Command::new("bash");
         limited
-            .args(["-c", &format!("ulimit -n {max}; exec \"$0\" \"$@\"")])
+            .args(["-c", &format!("ulimit {limit}; exec \"$0\" \"$@\"")])
             .arg(self.command.get_program())
             .args(self.command.get_args())
             .current_dir(env!("CARGO_TARGET_TMPDIR"));

@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use http::Method;
+use http::{Method, StatusCode};
 use tokio::{
     io::{AsyncRead, AsyncWriteExt, ReadBuf},
     time::{Instant, timeout, timeout_at},
@@ -29,7 +29,7 @@ use crate::{
     runtime::Runtime,
     transport::{
         Socket,
-        http::{Answer, Body, Request},
+        http::{Answer, Body, Request, head_rules},
     },
     turn::Turn,
 };
@@ -59,6 +59,7 @@ pub(in crate::transport::http) async fn serve(
 ) -> Outcome {
     let stopping = runtime.stopping();
     let mut connection = FastPathConnection {
+        runtime,
         limits: runtime.limits(),
         stopping: &stopping,
         socket,
@@ -89,6 +90,7 @@ pub(in crate::transport::http) async fn serve(
 }
 
 struct FastPathConnection<'r> {
+    runtime: &'r Runtime,
     limits: &'r Limits,
     stopping: &'r CancellationToken,
     socket: Socket,
@@ -165,7 +167,13 @@ impl FastPathConnection<'_> {
     /// Has a request answered, and writes the answer. An error means that the connection is over.
     async fn answer(&mut self, responder: &dyn Responder, head: Head) -> io::Result<()> {
         let mut terms = head.terms;
-        let answer = self.hold(responder.respond(self.request(head))).await?;
+        let answer = match self.request(head) {
+            Some(request) => self.hold(responder.respond(request)).await?,
+            None => {
+                terms.keep_alive = false;
+                self.too_many()
+            }
+        };
         terms.keep_alive &= !self.stopping.is_cancelled();
         self.write(&encode(&answer, terms)).await?;
         self.write(rest(&answer)).await?;
@@ -177,18 +185,33 @@ impl FastPathConnection<'_> {
         Err(io::ErrorKind::ConnectionAborted.into())
     }
 
-    fn request(&self, head: Head) -> Request {
-        Request {
+    /// The request, unless too many connections are open from its client.
+    fn request(&self, head: Head) -> Option<Request> {
+        let client = self
+            .runtime
+            .trusted_proxies()
+            .client(self.peer, &head.headers);
+        let slot = self.socket.slot();
+        let is_counted = client.ip() == self.peer.ip()
+            || slot.is_none_or(|slot| slot.count_for(client.ip(), self.limits));
+        is_counted.then(|| Request {
             method: Method::GET,
             is_head: false,
             path: head.path,
             query: head.query,
             is_cut: false,
             headers: head.headers,
-            peer: Some(self.peer),
+            peer: Some(client),
             on_upgrade: None,
             body: Body::empty(),
-        }
+        })
+    }
+
+    fn too_many(&self) -> Answer {
+        let sentence = head_rules::too_many_connections(self.runtime);
+        let mut answer = Answer::new(Bytes::from_static(sentence.as_bytes()));
+        *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        answer
     }
 
     /// Waits for the answer, which is dropped when the client goes away. What the client sends meanwhile is

@@ -1,0 +1,23 @@
+//! Settings of the app.
+
+use polywire_core::{
+    http::AllowedOrigins,
+    settings::{Problem, Settings},
+};
+use serde::Deserialize;
+
+/// `[apps.history]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "struct HistorySection")]
+pub struct HistoryApiSettings {
+    /// Pages of which sites may use the app from a browser: origins such as `https://chat.example`, `same-origin`, `loopback`,
+    /// `null`, or `*` for all, see [origins](configuration.md#origins). Default `same-origin` and, for browsers on this machine, `loopback` and `null`.
+    pub allowed_origins: Option<Vec<String>>,
+}
+
+impl Settings for HistoryApiSettings {
+    fn problems(&self) -> Vec<Problem> {
+        let problem = AllowedOrigins::problem(self.allowed_origins.as_deref());
+        problem.into_iter().collect()
+    }
+}
