@@ -13,10 +13,10 @@ use pin_project_lite::pin_project;
 const ALONE: Duration = Duration::from_millis(16);
 
 /// What all loops that are busy take together, until it is the first one's turn again.
-const ROUND: Duration = Duration::from_millis(8);
+const ROUND: Duration = Duration::from_millis(4);
 
 /// Shorter turns would cost more in changes than others gain by them.
-const TURN_MIN: Duration = Duration::from_micros(500);
+const TURN_MIN: Duration = Duration::from_micros(250);
 
 /// Loops of this process whose turn was over and that wait for the next one.
 static WAITING: AtomicUsize = AtomicUsize::new(0);

@@ -174,7 +174,10 @@ mod tests {
         assert!(take(at(2, 1, "a")));
         assert!(!take(at(3, 1, "a")), "four of a tenant");
         assert!(take(at(3, 1, "b")) && take(MemberOwner::default()));
-        let counts: Vec<_> = counters.all().iter().map(|c| c.count()).collect();
+        let counts: Vec<_> = [&slots.of_connection, &slots.of_address, &slots.of_tenant]
+            .iter()
+            .map(|counter| counter.count())
+            .collect();
         assert_eq!(counts, [1, 1, 1]);
         taken.remove(0);
         assert!(slots.take(&at(1, 1, "a")).is_some());

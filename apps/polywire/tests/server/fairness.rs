@@ -27,7 +27,7 @@ fn clients_come_through_while_others_say_cheap_things_without_end() {
         let mut canaries = canaries(server.address);
         for canary in &mut canaries {
             for _ in 0..ROUND_TRIPS {
-                canary.round_trip();
+                assert!(canary.round_trip(), "{canary:?} during {attack:?}");
             }
         }
         attackers.stop();
