@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use polywire_testing::{
-    attack::{canaries, fill_history, fills},
+    attack::{Canary, canaries, fill_history, fills},
     peers::azure::AZURE_KEY,
 };
 
@@ -44,8 +44,7 @@ fn what_is_held_for_clients_stays_within_the_budget() {
     // And everybody is served again.
     eventually("there is room again", SOON, || {
         let served = std::panic::catch_unwind(|| canaries(address));
-        served
-            .ok()
-            .map(|mut all| all.iter_mut().for_each(|canary| canary.round_trip()))
+        let all_served = |mut all: Vec<Canary>| all.iter_mut().all(Canary::round_trip);
+        served.is_ok_and(all_served).then_some(())
     });
 }
