@@ -102,6 +102,18 @@ impl<F: Future> Future for Wait<'_, F> {
     }
 }
 
+/// The part of a buffer to read into: a quarter of it while other loops wait, since what is read at once is decoded at
+/// once.
+pub(crate) fn share(buffer: &mut [u8]) -> &mut [u8] {
+    let others_wait = WAITING.load(Ordering::Relaxed) > 0;
+    let length = buffer.len();
+    &mut buffer[..if others_wait {
+        length.div_ceil(4)
+    } else {
+        length
+    }]
+}
+
 /// The turn of a loop while so many others wait for theirs.
 fn turn(waiting: usize) -> Duration {
     match u32::try_from(waiting) {

@@ -15,7 +15,7 @@ use crate::{
     net::{Socket, with_read_buffer},
     runtime::Runtime,
     transport::Link,
-    turn::Turn,
+    turn::{self, Turn},
     wheel::Tick,
 };
 
@@ -126,7 +126,7 @@ impl TcpConnection {
 
     fn read(&self) -> io::Result<Bytes> {
         with_read_buffer(|buffer| {
-            let count = self.socket.try_read(buffer)?;
+            let count = self.socket.try_read(turn::share(buffer))?;
             Ok(Bytes::copy_from_slice(&buffer[..count]))
         })
     }

@@ -16,7 +16,7 @@ use crate::{
     framing::{CloseReason, Framing, sockjs},
     net::{Socket, with_read_buffer},
     runtime::Runtime,
-    turn::Turn,
+    turn::{self, Turn},
     wheel::Tick,
 };
 
@@ -120,7 +120,7 @@ impl WebSocketConnection {
         incoming: &mut Vec<Incoming>,
     ) -> io::Result<usize> {
         with_read_buffer(|buffer| {
-            let count = self.socket.try_read(buffer)?;
+            let count = self.socket.try_read(turn::share(buffer))?;
             self.heard
                 .store(self.runtime.wheel().now(), Ordering::Relaxed);
             self.decode(decoder, &buffer[..count], incoming);
