@@ -16,8 +16,11 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{slots::ConnectionSlot, tls::TlsSession};
-use crate::limits::Limits;
+use super::{read_buffer::with_read_buffer, slots::ConnectionSlot, tls::TlsSession};
+use crate::{limits::Limits, turn::Turn};
+
+/// Bytes that a peer may have under way when it is told that its connection ends.
+const DRAINED_BYTES_MAX: usize = 16 << 20;
 
 /// A connected socket, with or without TLS: one task reads, any thread writes, and nothing here waits but
 /// [`readable`](Self::readable) and [`writable`](Self::writable).
@@ -191,6 +194,22 @@ impl Socket {
         // It fails only when the connection is gone already.
         let _ = SockRef::from(&self.tcp).shutdown(Shutdown::Write);
         Ok(())
+    }
+
+    /// Reads until the peer has closed too: a socket that is closed with unread bytes would take back what was sent last. A
+    /// peer that goes on sending is not read for ever; a wait that is too long is ended by [`shutdown`](Self::shutdown).
+    pub(crate) async fn drain(&self) {
+        let mut turn = Turn::begin();
+        let mut drained = 0;
+        while drained < DRAINED_BYTES_MAX && turn.wait(self.readable()).await.is_ok() {
+            match with_read_buffer(|buffer| self.try_read(buffer)) {
+                Ok(0) => return,
+                Ok(count) => drained += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+            turn.give_way().await;
+        }
     }
 
     /// Ends both sides; a task that waits in [`readable`](Self::readable) is woken.

@@ -22,9 +22,6 @@ use crate::{
 /// Seconds between two looks at a connection that is closing.
 const LOOK_SECS: u64 = 5;
 
-/// Bytes that a peer may have under way when its connection is closed.
-const DRAINED_BYTES_MAX: usize = 16 << 20;
-
 /// How connections of a protocol are served.
 #[derive(Debug, Clone)]
 pub struct StreamOptions {
@@ -72,7 +69,8 @@ pub fn serve_stream<H: StreamHandler>(
         handler.on_close().await;
         drop(handler);
         if connection.outbox.is_closing() {
-            connection.linger().await;
+            // The wheel ends a wait that is too long.
+            connection.socket.drain().await;
         }
         connection.socket.shutdown();
     }
@@ -129,22 +127,6 @@ impl TcpConnection {
             let count = self.socket.try_read(turn::share(buffer))?;
             Ok(Bytes::copy_from_slice(&buffer[..count]))
         })
-    }
-
-    /// Waits until the peer has taken what was sent last and closed too; the wheel ends a wait that is
-    /// too long, and a peer that goes on sending is not read for ever.
-    async fn linger(&self) {
-        let mut turn = Turn::begin();
-        let mut drained = 0;
-        while drained < DRAINED_BYTES_MAX && turn.wait(self.socket.readable()).await.is_ok() {
-            match self.read() {
-                Ok(bytes) if bytes.is_empty() => return,
-                Ok(bytes) => drained += bytes.len(),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return,
-            }
-            turn.give_way().await;
-        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     framing::{CloseReason, Framing, sockjs},
     net::{Socket, with_read_buffer},
     runtime::Runtime,
-    turn::{self, Turn},
+    turn,
     wheel::Tick,
 };
 
@@ -25,9 +25,6 @@ const ANSWER_SECS: u64 = 10;
 
 /// Seconds between two looks at a connection.
 const LOOK_SECS: u64 = 5;
-
-/// Bytes that a peer may have under way when it is told of the close.
-const DRAINED_BYTES_MAX: usize = 16 << 20;
 
 /// One WebSocket connection: its socket, its outgoing queue, its heartbeat.
 pub(super) struct WebSocketConnection {
@@ -168,24 +165,9 @@ impl WebSocketConnection {
         }
     }
 
-    /// Reads until the peer has closed too: a socket closed with unread bytes would take back what was
-    /// sent last. The wheel ends a wait that is too long; a peer that goes on sending is not read for ever.
+    /// Waits for the peer to close too; the wheel ends a wait that is too long.
     pub(super) async fn drain(&self) {
-        let mut turn = Turn::begin();
-        let mut drained = 0;
-        while drained < DRAINED_BYTES_MAX {
-            if turn.wait(self.socket.readable()).await.is_err() {
-                return;
-            }
-            let read = with_read_buffer(|buffer| self.socket.try_read(buffer));
-            match read {
-                Ok(0) => return,
-                Ok(count) => drained += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return,
-            }
-            turn.give_way().await;
-        }
+        self.socket.drain().await;
     }
 
     fn look_secs(&self) -> u64 {
