@@ -58,11 +58,16 @@ impl<A: AuthenticationPolicy, B: AuthenticationPolicy> AuthenticationPolicy for 
             Ok(identity) => return Ok(identity),
             Err(error) => error,
         };
-        match self.second.authenticate(credentials).await {
+        let second = match self.second.authenticate(credentials).await {
+            Ok(identity) => return Ok(identity),
+            Err(error) => error,
+        };
+        Err(match (first, second) {
+            (AuthenticationError::Missing, error) | (error, AuthenticationError::Missing) => error,
+            (AuthenticationError::Refused, error) => error,
             // The first might have let them in, had it been able to tell.
-            Err(AuthenticationError::Refused) => Err(first),
-            answer => answer,
-        }
+            (error, _) => error,
+        })
     }
 
     fn weakness(&self) -> Option<String> {
@@ -135,6 +140,7 @@ mod tests {
                 .client
                 .map_or("nobody".into(), |client| client.to_string()),
             Err(AuthenticationError::Refused) => "refused".into(),
+            Err(AuthenticationError::Missing) => "missing".into(),
             Err(_) => "unavailable".into(),
         }
     }
@@ -146,6 +152,11 @@ mod tests {
         assert_eq!(answer(UNAVAILABLE.or(named("b"))).await, "b");
         assert_eq!(answer(REFUSED.or(REFUSED)).await, "refused");
         assert_eq!(answer(UNAVAILABLE.or(REFUSED)).await, "unavailable");
+        let key = || ApiKey::new("k", "s");
+        assert_eq!(answer(key().or(Header::default())).await, "missing");
+        assert_eq!(answer(key().or(REFUSED)).await, "refused");
+        assert_eq!(answer(REFUSED.or(key())).await, "refused");
+        assert_eq!(answer(key().or(UNAVAILABLE)).await, "unavailable");
         assert_eq!(answer(REFUSED.or(UNAVAILABLE)).await, "unavailable");
     }
 

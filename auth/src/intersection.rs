@@ -1,20 +1,21 @@
 //! Intersection of two identities: what both may do.
 
-use polywire_core::{Grant, Identity, Level, Pattern, Permissions, Scope};
+use std::sync::Arc;
+
+use polywire_core::{Channel, Grant, Identity, Pattern, Permissions, Scope, ScopeMatcher};
 
 /// The client of the first identity, or of the second where the first names none, with the rights that
 /// both have.
 ///
 /// Every grant of one is cut with every grant of the other: the rights in both, on the channels in both,
-/// until the earlier end. Patterns with different separators have no common pattern: nothing is granted.
+/// until the earlier end.
 pub(crate) fn intersection(first: Identity, second: &Identity) -> Identity {
     let both = |a: &Grant, b: &Grant| {
         let permissions = a.permissions & b.permissions;
-        let scope = scope(&a.scope, &b.scope)?;
         (permissions != Permissions::NONE).then(|| Grant {
-            scope,
+            scope: scope(&a.scope, &b.scope),
             permissions,
-            expires_at: [a.expires_at, b.expires_at].into_iter().flatten().min(),
+            expires_at: earlier(a.expires_at, b.expires_at),
         })
     };
     let grants = first
@@ -24,74 +25,70 @@ pub(crate) fn intersection(first: Identity, second: &Identity) -> Identity {
         .collect();
     Identity {
         client: first.client.or_else(|| second.client.clone()),
+        credential: first.credential.or_else(|| second.credential.clone()),
+        issued_at: earlier(first.issued_at, second.issued_at),
+        expires_at: earlier(first.expires_at, second.expires_at),
         grants,
+        domain: first.domain,
+        refuses_other_ids: first.refuses_other_ids || second.refuses_other_ids,
     }
 }
 
-fn scope(a: &Scope, b: &Scope) -> Option<Scope> {
+fn earlier<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    [one, other].into_iter().flatten().min()
+}
+
+fn scope(a: &Scope, b: &Scope) -> Scope {
     match (a, b) {
-        (Scope::Everything, other) | (other, Scope::Everything) => Some(other.clone()),
-        (Scope::Channel(channel), other) | (other, Scope::Channel(channel)) => other
-            .covers(channel)
-            .then(|| Scope::Channel(channel.clone())),
-        (Scope::Pattern(a), Scope::Pattern(b)) => pattern(a, b).map(Scope::Pattern),
+        (Scope::Everything, other) | (other, Scope::Everything) => other.clone(),
+        (a, b) if a == b => a.clone(),
+        (Scope::Channel(channel), other) | (other, Scope::Channel(channel))
+            if other.covers(channel) =>
+        {
+            Scope::Channel(channel.clone())
+        }
+        (a, b) => Scope::Matching(Arc::new(Both(a.clone(), b.clone()))),
     }
 }
 
-/// The pattern that matches what both match.
-fn pattern(a: &Pattern, b: &Pattern) -> Option<Pattern> {
-    if a.separator() != b.separator() {
-        return None;
+/// What two scopes cover both.
+#[derive(Debug)]
+struct Both(Scope, Scope);
+
+impl ScopeMatcher for Both {
+    fn covers(&self, channel: &str) -> bool {
+        let channel = Channel::new(channel);
+        channel.is_ok_and(|channel| self.0.covers(&channel) && self.1.covers(&channel))
     }
-    let hidden = |level: Option<&Level>| matches!(level, Some(Level::Literal(text)) if text.starts_with('$'));
-    let (first_a, first_b) = (a.levels().first(), b.levels().first());
-    if hidden(first_a) != hidden(first_b) {
-        // A wildcard in the first level does not match names that begin with `$`.
-        return None;
+
+    fn covers_pattern(&self, pattern: &Pattern) -> bool {
+        self.0.covers_pattern(pattern) && self.1.covers_pattern(pattern)
     }
-    let mut levels = Vec::new();
-    let (mut left, mut right) = (a.levels(), b.levels());
-    loop {
-        match (left, right) {
-            ([], [] | [Level::Rest]) | ([Level::Rest], []) => break,
-            ([Level::Rest], rest) | (rest, [Level::Rest]) => {
-                levels.extend_from_slice(rest);
-                break;
-            }
-            ([], _) | (_, []) => return None,
-            ([x, next_left @ ..], [y, next_right @ ..]) => {
-                levels.push(match (x, y) {
-                    (Level::One, other) | (other, Level::One) => other.clone(),
-                    (x, y) if x == y => x.clone(),
-                    _ => return None,
-                });
-                (left, right) = (next_left, next_right);
-            }
-        }
+
+    fn covers_group(&self, group: &str) -> bool {
+        self.0.covers_group(group) && self.1.covers_group(group)
     }
-    Pattern::new(a.separator(), levels).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use polywire_core::Channel;
     use proptest::prelude::*;
 
     use super::*;
 
     proptest! {
-        /// The common pattern matches exactly what both match.
+        /// The common scope covers exactly what both cover.
         #[test]
-        fn a_name_matches_the_common_pattern_when_it_matches_both(
+        fn a_name_is_covered_when_both_cover_it(
             a in "(([ab$]|\\+)/){0,3}([ab$]|\\+|#)",
-            b in "(([ab$]|\\+)/){0,3}([ab$]|\\+|#)",
-            name in "(([ab$]{1,2})/){0,3}[ab]",
+            b in "(([ab$]|\\+)/){0,3}([ab$]|\\+|#)|[ab]\\.\\*",
+            name in "(([ab$]{1,2})/){0,3}[ab](\\.[ab])?",
         ) {
-            let (a, b) = (Pattern::mqtt(&a).unwrap(), Pattern::mqtt(&b).unwrap());
-            let common = pattern(&a, &b).is_some_and(|common| common.matches(&name));
-            prop_assert_eq!(common, a.matches(&name) && b.matches(&name));
+            let (a, b): (Scope, Scope) = (a.parse().unwrap(), b.parse().unwrap());
+            let name = Channel::new(&name).unwrap();
+            prop_assert_eq!(scope(&a, &b).covers(&name), a.covers(&name) && b.covers(&name));
         }
     }
 
@@ -105,15 +102,16 @@ mod tests {
         };
         let room = Channel::new("room").unwrap();
         let first = Identity {
-            client: None,
+            expires_at: Some(end),
             grants: vec![grant(
                 Scope::Everything,
                 Permissions::READ | Permissions::WRITE,
                 Some(end),
             )],
+            ..Identity::default()
         };
         let second = Identity {
-            client: None,
+            expires_at: Some(end + Duration::from_secs(1)),
             grants: vec![
                 grant(
                     Scope::Channel(room.clone()),
@@ -122,10 +120,15 @@ mod tests {
                 ),
                 grant(Scope::Everything, Permissions::HISTORY, None),
             ],
+            refuses_other_ids: true,
+            ..Identity::default()
         };
+        let both = intersection(first, &second);
         assert_eq!(
-            intersection(first, &second).grants,
+            both.grants,
             [grant(Scope::Channel(room), Permissions::READ, Some(end))]
         );
+        assert_eq!(both.expires_at, Some(end));
+        assert!(both.refuses_other_ids);
     }
 }

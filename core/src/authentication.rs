@@ -47,8 +47,9 @@ pub trait AuthenticationPolicy: Send + Sync + 'static {
     /// Judges `credentials`.
     ///
     /// # Errors
-    /// [`AuthenticationError::Refused`] for wrong or missing credentials,
-    /// [`AuthenticationError::Unavailable`] when the policy cannot tell now.
+    /// [`AuthenticationError::Missing`] where no credential is shown that the policy looks for,
+    /// [`AuthenticationError::Refused`] for wrong ones, [`AuthenticationError::Unavailable`] when the policy cannot
+    /// tell now.
     async fn authenticate(
         &self,
         credentials: &Credentials,
@@ -171,8 +172,11 @@ impl fmt::Debug for Credentials {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthenticationError {
-    /// The credentials are missing or wrong.
-    #[error("the credentials are missing or wrong")]
+    /// No credential is shown that this policy looks for. Whoever shows none is anonymous, where that is allowed.
+    #[error("the credentials are missing")]
+    Missing,
+    /// The credentials are wrong.
+    #[error("the credentials are wrong")]
     Refused,
     /// They were not judged: too many wrong ones came from this address. Answered as 429 by HTTP.
     #[error(transparent)]

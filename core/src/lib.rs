@@ -18,6 +18,7 @@ mod channel;
 mod cluster;
 mod counters;
 mod dispatcher;
+mod domain;
 mod framing;
 mod hub;
 mod identity;
@@ -50,9 +51,11 @@ pub use self::{
         Command, Dispatcher, Event, Handler, Handlers, Origin, Refusal, RefusalKind,
         StandardDispatcher, Verdict,
     },
+    domain::{DOMAIN, Domain},
     hub::{Hub, JoinNumber, LocalNode, Traffic},
     identity::{
-        ClientId, ConnectionId, Grant, Identity, InvalidClientId, NodeId, Permissions, Scope,
+        ClientId, ConnectionId, CredentialId, Grant, Identity, InvalidClientId, InvalidScope,
+        NodeId, Permissions, Resource, Rights, Scope, ScopeMatcher,
     },
     interest::Interest,
     limits::Limits,

@@ -73,7 +73,9 @@ impl AuthenticationPolicy for ApiKey {
         &self,
         credentials: &Credentials,
     ) -> Result<Identity, AuthenticationError> {
-        let shown = credentials.query_value(&self.key_name).unwrap_or_default();
+        let Some(shown) = credentials.query_value(&self.key_name) else {
+            return Err(AuthenticationError::Missing);
+        };
         if self.key_secret_value.is(shown.as_bytes()) {
             Ok(Identity::unrestricted())
         } else {

@@ -78,11 +78,10 @@ impl AuthenticationPolicy for Header {
         &self,
         credentials: &Credentials,
     ) -> Result<Identity, AuthenticationError> {
-        let shown = credentials.headers.get(&self.secret_header);
-        if self
-            .secret_header_value
-            .is(shown.map_or(&[], |value| value.as_bytes()))
-        {
+        let Some(shown) = credentials.headers.get(&self.secret_header) else {
+            return Err(AuthenticationError::Missing);
+        };
+        if self.secret_header_value.is(shown.as_bytes()) {
             Ok(Identity::unrestricted())
         } else {
             Err(AuthenticationError::Refused)

@@ -131,6 +131,69 @@ impl Pattern {
     }
 }
 
+impl Pattern {
+    /// True when this pattern matches every name that `other` matches. False also where that cannot be told, as for
+    /// wildcards between different separators.
+    pub fn covers(&self, other: &Self) -> bool {
+        if self == &Self::everything() {
+            return true;
+        }
+        if self.separator == other.separator {
+            return self.covers_levels(other);
+        }
+        let [literals @ .., Level::Rest] = &*self.levels else {
+            return false;
+        };
+        if literals.contains(&Level::One) {
+            return false;
+        }
+        let others = other.begins();
+        if literals.is_empty() {
+            // Of a pattern that is wild from its beginning it is not known what it hides.
+            return !others.is_empty() && !is_hidden(&others, self.separator);
+        }
+        let mut below = self.begins();
+        below.push(self.separator);
+        others.starts_with(&below)
+    }
+
+    fn covers_levels(&self, other: &Self) -> bool {
+        let is_wild = |pattern: &Self| !matches!(pattern.levels.first(), Some(Level::Literal(_)));
+        if is_wild(self)
+            && let Some(Level::Literal(first)) = other.levels.first()
+            && is_hidden(first, self.separator)
+        {
+            return false;
+        }
+        let (mut own, mut others) = (self.levels.iter(), other.levels.iter());
+        loop {
+            match (own.next(), others.next()) {
+                (Some(Level::Rest), _) | (None, None) => return true,
+                (Some(Level::One), Some(Level::One | Level::Literal(_))) => {}
+                (Some(Level::Literal(own)), Some(Level::Literal(other))) if own == other => {}
+                _ => return false,
+            }
+        }
+    }
+
+    /// What all names that match begin with: the levels before the first wildcard, with the separator behind them.
+    pub fn begins(&self) -> String {
+        let mut begins = String::new();
+        for (index, level) in self.levels.iter().enumerate() {
+            let Level::Literal(text) = level else {
+                break;
+            };
+            begins.push_str(text);
+            let is_before_rest = self.levels.get(index + 1) == Some(&Level::Rest);
+            let is_last = index + 1 == self.levels.len();
+            if !is_last && !is_before_rest {
+                begins.push(self.separator);
+            }
+        }
+        begins
+    }
+}
+
 /// True for names that a wildcard in the first level does not match.
 fn is_hidden(name: &str, separator: char) -> bool {
     separator == '/' && name.starts_with('$')
@@ -176,6 +239,36 @@ mod tests {
         assert_eq!(Pattern::mqtt("a/#/b"), Err(InvalidPattern::RestNotLast));
         assert_eq!(Pattern::mqtt("a/b#"), Err(InvalidPattern::MixedLevel));
         assert_eq!(Pattern::mqtt(""), Err(InvalidPattern::Empty));
+    }
+
+    proptest::proptest! {
+        /// Whatever matches a pattern matches every pattern that covers it.
+        #[test]
+        fn what_is_covered_matches(
+            own in "(([ab$]|\\+)/){0,3}([ab$]|\\+|#)",
+            other in "(([ab$]|\\+)/){0,3}([ab$]|\\+|#)|[ab$]{1,2}(/[ab]){0,2}(\\.[ab]){0,2}\\.\\*",
+            name in "(([ab$]{1,2})[/.]){0,3}[ab]?",
+        ) {
+            let own = Pattern::mqtt(&own).unwrap();
+            let other = Pattern::pubnub(&other).or_else(|_| Pattern::mqtt(&other)).unwrap();
+            if own.covers(&other) && other.matches(&name) {
+                proptest::prop_assert!(own.matches(&name));
+            }
+        }
+    }
+
+    #[test]
+    fn patterns_cover_what_lies_below_them() {
+        let covers = |own: &str, other: &str| {
+            let other = Pattern::pubnub(other).or_else(|_| Pattern::mqtt(other));
+            Pattern::mqtt(own).unwrap().covers(&other.unwrap())
+        };
+        assert!(covers("a/#", "a/#") && covers("a/#", "a/+/c") && covers("a/#", "a"));
+        assert!(covers("#", "a/#") && covers("+/b", "+/b") && covers("+/#", "+/b"));
+        assert!(covers("a/#", "a/b.*") && covers("#", "a.*"));
+        assert!(!covers("a/#", "ab.*") && !covers("a/+", "a/#") && !covers("#", "$SYS/#"));
+        assert!(!covers("a/+/c", "a/b.*") && !covers("#", "$x.*") && !covers("a/b", "a/+"));
+        assert!(Pattern::everything().covers(&Pattern::mqtt("$SYS/#").unwrap()));
     }
 
     #[test]

@@ -42,7 +42,9 @@ pub async fn authentication_laws<P: AuthenticationPolicy>(
             drop_half_way(&policy, credentials).await;
             for policy in [&policy, &twin] {
                 match within("authenticate", policy.authenticate(credentials)).await {
-                    Err(error @ AuthenticationError::Refused) => keeps_secrets(&error, secrets),
+                    Err(error @ (AuthenticationError::Refused | AuthenticationError::Missing)) => {
+                        keeps_secrets(&error, secrets);
+                    }
                     Err(error) => panic!("{credentials:?} must be refused, not {error:?}"),
                     Ok(_) => panic!("{credentials:?} must not be let in"),
                 }
