@@ -33,6 +33,7 @@ mod presence;
 mod publication;
 mod receipt;
 mod registry;
+mod revocations;
 mod runner;
 mod runtime;
 mod throttle;
