@@ -7,20 +7,9 @@ use crate::{
     channel::{Channel, RESERVED, SYSTEM},
     dispatcher::{Origin, Refusal, RefusalKind},
     domain::{DOMAIN, Domain},
-    identity::{ClientId, Grant, Identity, Resource},
+    identity::{ClientId, Identity, Resource},
     pattern::Pattern,
 };
-
-/// What the composition says about rights, beside what each identity has.
-#[derive(Debug, Default)]
-pub(crate) struct GateRules {
-    /// What the clients of an app can reach at most, by the name of the app.
-    pub(crate) confinements: Vec<(String, Vec<Grant>)>,
-    /// Whose clients may name the names of another domain.
-    pub(crate) bridges: Vec<(Domain, Domain)>,
-    /// What somebody without credentials may do, where that was said.
-    pub(crate) anonymous: Option<Arc<Identity>>,
-}
 
 impl Space {
     /// Whether somebody may do something: the one place where that is decided. What is asked for must have a name that
