@@ -18,6 +18,8 @@ mod combine;
 mod echo;
 mod header;
 mod intersection;
+mod jwt;
+mod rights;
 mod secret;
 
 pub use self::{
@@ -25,4 +27,5 @@ pub use self::{
     combine::{And, AuthenticationPolicyExt, Or},
     echo::Echo,
     header::{Header, HeaderSettings},
+    jwt::{Jwt, JwtKeySettings, JwtSettings},
 };

@@ -11,7 +11,7 @@ pub enum BackendChoice {
     Redis(String),
 }
 
-/// Who may use the HTTP APIs.
+/// A policy that says who somebody is and what they may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthChoice {
     /// Anybody.
@@ -20,6 +20,8 @@ pub enum AuthChoice {
     ApiKey,
     /// Whoever has the secret in a header.
     Header,
+    /// Whoever has a JSON Web Token.
+    Jwt,
 }
 
 /// Where messages are kept.
@@ -70,7 +72,8 @@ impl FromStr for AuthChoice {
             "echo" => Ok(Self::Echo),
             "api-key" => Ok(Self::ApiKey),
             "header" => Ok(Self::Header),
-            _ => Err("use echo, api-key or header".into()),
+            "jwt" => Ok(Self::Jwt),
+            _ => Err("use echo, api-key, header or jwt, or a list of them".into()),
         }
     }
 }

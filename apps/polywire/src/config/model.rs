@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use polywire_auth::{ApiKeySettings, HeaderSettings};
+use polywire_auth::{ApiKeySettings, HeaderSettings, JwtSettings};
 use polywire_backends::RedisSection;
 use polywire_core::{Limits, TlsOptions, TrustedProxies, settings::text};
 use polywire_persistence::{DiskBounds, ExternalApiSection, HistorySettings};
@@ -41,8 +41,8 @@ pub struct Config {
     pub app_names: Vec<AppName>,
     /// What carries messages between processes.
     pub backend: BackendChoice,
-    /// Who may use the HTTP APIs.
-    pub auth: AuthChoice,
+    /// The policies that say who somebody is and what they may do; one that lets somebody in is enough.
+    pub auth: Vec<AuthChoice>,
     /// Where messages are kept.
     pub persistence: PersistenceChoice,
     /// The directory of what is kept on disk.
@@ -57,6 +57,8 @@ pub struct Config {
     pub api_key: ApiKeySettings,
     /// Settings of the header policy.
     pub header: HeaderSettings,
+    /// Settings of the token policy.
+    pub jwt: JwtSettings,
     /// Settings of Redis, as backend and as persistence.
     pub redis: RedisSection,
     /// Settings of the persistence that posts messages.
@@ -114,9 +116,9 @@ pub(super) struct Written {
     pub(super) backend: String,
     /// A file whose first line is the `backend`, so that its password stands in no list of processes. Default none.
     pub(super) backend_file: Option<PathBuf>,
-    /// Who may use the HTTP APIs: `echo` (anybody), `api-key`, `header`. Default `echo`.
-    #[serde(deserialize_with = "text")]
-    pub(super) auth: String,
+    /// Who somebody is and what they may do: `echo` (anybody everything), `api-key`, `header`, `jwt`, or a list of which one is
+    /// enough, asked in that order. See [authentication](authentication.md). Default `echo`.
+    pub(super) auth: Names,
     /// Where messages are kept: `none`; `memory`; `disk`; `redis` (the backend's, or the one of `[redis]`); a
     /// `redis://` URL; or an `http://` or `https://` URL to post to. See [history](history.md). Default `disk` with
     /// `data_dir`, else `none`.
@@ -135,6 +137,8 @@ pub(super) struct Written {
     pub(super) api_key: ApiKeySettings,
     /// `[header]`
     pub(super) header: HeaderSettings,
+    /// `[jwt]`
+    pub(super) jwt: JwtSettings,
     /// `[redis]`
     pub(super) redis: RedisSection,
     /// `[external_api]`
@@ -217,7 +221,7 @@ impl Default for Written {
             app_names: Names::Many(Vec::new()),
             backend: DEFAULT_BACKEND.into(),
             backend_file: None,
-            auth: "echo".into(),
+            auth: Names::One("echo".into()),
             persistence: None,
             data_dir: None,
             log: None,
@@ -225,6 +229,7 @@ impl Default for Written {
             limits: Limits::default(),
             api_key: ApiKeySettings::default(),
             header: HeaderSettings::default(),
+            jwt: JwtSettings::default(),
             redis: RedisSection::default(),
             external_api: ExternalApiSection::default(),
             history: HistorySettings::default(),

@@ -21,6 +21,8 @@ const SECTIONS: &[(&str, &str)] = &[
     ("listen", "apps/polywire/src/config/model.rs"),
     ("api_key", "auth/src/api_key/settings.rs"),
     ("header", "auth/src/header/settings.rs"),
+    ("jwt", "auth/src/jwt/settings.rs"),
+    ("jwt.keys", "auth/src/jwt/key_settings.rs"),
     ("redis", "backends/src/redis/section.rs"),
     ("history", "persistence/src/settings.rs"),
     ("history.rules", "core/src/persistence/rules.rs"),

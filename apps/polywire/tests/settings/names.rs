@@ -12,6 +12,9 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
     ("limits", "[limits]\n@"),
     ("api_key", "[api_key]\n@"),
     ("header", "[header]\n@"),
+    ("jwt", "[jwt]\n@"),
+    ("jwt.keys", "[[jwt.keys]]\n@"),
+    ("jwt.rights", "[jwt.rights]\n@"),
     ("redis", "[redis]\n@"),
     ("external_api", "[external_api]\n@"),
     ("history", "[history]\n@"),
@@ -31,6 +34,8 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
 
 const KEY_SET: &str =
     "[[apps.pubnub.key_sets]]\npublish_key = \"pub-a\"\nsubscribe_key = \"sub-a\"\n@";
+
+const JWT_KEY: &str = "[[jwt.keys]]\nalgorithm = \"HS256\"\nsecret = \"thirty-two bytes that are no secret\"\nkid = @\n";
 
 const EVENT_HANDLER: &str =
     "[[apps.webpubsub.hubs.chat.event_handlers]]\nurl = \"http://example.org/{event}\"\n@";
@@ -157,9 +162,46 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain("api_key"),
     plain("api_key.key_name"),
     plain("api_key.key_secret_value"),
+    plain("api_key.rights"),
     plain("header"),
     plain("header.secret_header"),
     plain("header.secret_header_value"),
+    plain("header.rights"),
+    plain("jwt.keys"),
+    listed("jwt.keys.0.algorithm", "[[jwt.keys]]\nalgorithm = @\n"),
+    listed("jwt.keys.0.kid", JWT_KEY),
+    listed(
+        "jwt.keys.0.secret",
+        "[[jwt.keys]]\nalgorithm = \"HS256\"\nsecret = @\n",
+    ),
+    listed(
+        "jwt.keys.0.secret_file",
+        "[[jwt.keys]]\nalgorithm = \"HS256\"\nsecret_file = @\n",
+    ),
+    listed(
+        "jwt.keys.0.public_key",
+        "[[jwt.keys]]\nalgorithm = \"ES256\"\npublic_key = @\n",
+    ),
+    listed(
+        "jwt.keys.0.public_key_file",
+        "[[jwt.keys]]\nalgorithm = \"ES256\"\npublic_key_file = @\n",
+    ),
+    listed(
+        "jwt.keys.0.private_key_file",
+        "[[jwt.keys]]\nalgorithm = \"HS256\"\nsecret = \"thirty-two bytes that are no secret\"\nprivate_key_file = @\n",
+    ),
+    plain("jwt.audience"),
+    plain("jwt.issuer"),
+    plain("jwt.leeway_secs"),
+    plain("jwt.require_expiry"),
+    plain("jwt.required"),
+    plain("jwt.client_claim"),
+    plain("jwt.rights_claim"),
+    plain("jwt.roles_claim"),
+    plain("jwt.rights"),
+    plain("jwt.rights.read"),
+    plain("jwt.same_id"),
+    plain("jwt.query"),
     plain("redis"),
     plain("redis.prefix"),
     plain("redis.url"),

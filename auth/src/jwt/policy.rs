@@ -1,0 +1,171 @@
+//! The policy itself.
+
+use async_trait::async_trait;
+use polywire_core::{
+    AuthenticationError, AuthenticationPolicy, Credentials, Identity, cryptography,
+    settings::{Problem, Settings},
+};
+
+use super::{
+    claims::Mapping,
+    fault::Fault,
+    key::Key,
+    settings::JwtSettings,
+    verifier::{self, Verifier},
+};
+
+/// Lets in whoever shows a JSON Web Token that one of the keys signed; its claims say who that is and what they may do.
+///
+/// A protocol's own place for a token or password comes first, then `Authorization: Bearer`, then the query.
+///
+/// # Examples
+/// ```
+/// use polywire_auth::{Jwt, JwtKeySettings, JwtSettings};
+/// use polywire_core::settings::Secret;
+///
+/// let key = JwtKeySettings {
+///     algorithm: "HS256".into(),
+///     secret: Some(Secret::new("a secret of thirty-two random bytes")),
+///     ..JwtKeySettings::default()
+/// };
+/// let settings = JwtSettings {
+///     keys: vec![key],
+///     ..JwtSettings::default()
+/// };
+/// let policy = Jwt::new(&settings)?;
+/// # Ok::<(), Vec<polywire_core::settings::Problem>>(())
+/// ```
+#[derive(Debug)]
+pub struct Jwt {
+    keys: Vec<Key>,
+    verifier: Verifier,
+    mapping: Mapping,
+    /// None where the query is not looked at.
+    query: Option<String>,
+}
+
+impl Jwt {
+    /// The policy of these settings.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them, at once.
+    pub fn new(settings: &JwtSettings) -> Result<Self, Vec<Problem>> {
+        cryptography::install();
+        let problems = settings.problems();
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        if settings.keys.is_empty() {
+            let message = "without a key no token can be verified: add one to [[jwt.keys]]";
+            return Err(vec![Problem::new("keys", message)]);
+        }
+        Ok(Self {
+            keys: settings.parsed_keys()?,
+            verifier: Verifier::new(settings),
+            mapping: Mapping::new(settings),
+            query: Some(settings.query.clone()).filter(|name| !name.is_empty()),
+        })
+    }
+
+    /// The token that is shown, if one is.
+    fn shown(&self, credentials: &Credentials) -> Option<String> {
+        if let Some(token) = &credentials.token {
+            return Some(token.clone());
+        }
+        let in_header = credentials.bearer().map(str::to_owned);
+        in_header.or_else(|| credentials.query_value(self.query.as_deref()?))
+    }
+
+    fn identity(&self, token: &str) -> Result<Identity, Fault> {
+        let head = verifier::head(token)?;
+        let head = verifier::read(&head)?;
+        let claims = self.verifier.verify(token, &head, self.keys.iter())?;
+        self.mapping.identity(&claims, |_, _, _| Vec::new())
+    }
+}
+
+#[async_trait]
+impl AuthenticationPolicy for Jwt {
+    async fn authenticate(
+        &self,
+        credentials: &Credentials,
+    ) -> Result<Identity, AuthenticationError> {
+        let shown = self.shown(credentials).filter(|token| !token.is_empty());
+        let token = shown.ok_or(AuthenticationError::Missing)?;
+        self.identity(&token).map_err(|fault| {
+            tracing::debug!(app = credentials.app, peer = ?credentials.peer, %fault, "refused a token");
+            AuthenticationError::Refused
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use polywire_core::testkit;
+    use serde_json::json;
+
+    use super::*;
+    use crate::jwt::samples::{ALGORITHMS, KeyPair, in_an_hour, settings};
+
+    fn with_token(token: String) -> Credentials {
+        let mut credentials = Credentials::for_app("test");
+        credentials.token = Some(token);
+        credentials
+    }
+
+    #[tokio::test]
+    async fn keeps_the_laws_with_every_algorithm() {
+        for algorithm in ALGORITHMS {
+            let pair = KeyPair::generate(algorithm);
+            let claims = json!({ "sub": "ann", "exp": in_an_hour(), "rights": { "read": "a" } });
+            let token = pair.sign(&claims);
+            let mut in_query = Credentials::for_app("test");
+            in_query.query = format!("a=1&token={token}&token=x");
+            let mut in_header = Credentials::for_app("test");
+            let header = format!("Bearer {token}").parse().unwrap();
+            in_header.headers.insert("authorization", header);
+            let accepted = [with_token(token.clone()), in_query, in_header];
+            let other = KeyPair::other(algorithm).sign(&claims);
+            let mut late = Credentials::for_app("test");
+            late.query = format!("token=x&token={token}");
+            let mut token_first = with_token("x".into());
+            token_first.query = format!("token={token}");
+            let refused = [
+                Credentials::default(),
+                with_token(String::new()),
+                with_token("a.b.c".into()),
+                with_token(other),
+                late,
+                token_first,
+            ];
+            let make = || Jwt::new(&settings([pair.settings()])).unwrap();
+            testkit::authentication_laws(make, &accepted, &refused, &[&token]).await;
+            assert!(make().weakness().is_none());
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_shown_is_missing_and_something_wrong_refused() {
+        let pair = KeyPair::generate(jsonwebtoken::Algorithm::HS256);
+        let policy = Jwt::new(&settings([pair.settings()])).unwrap();
+        let nothing = policy.authenticate(&Credentials::default()).await;
+        assert!(matches!(nothing, Err(AuthenticationError::Missing)));
+        let wrong = policy.authenticate(&with_token("user:pass".into())).await;
+        assert!(matches!(wrong, Err(AuthenticationError::Refused)));
+    }
+
+    #[test]
+    fn a_policy_without_keys_is_none() {
+        let problems = Jwt::new(&JwtSettings::default()).unwrap_err();
+        assert_eq!(problems[0].setting, "keys");
+    }
+
+    #[test]
+    fn what_is_printed_for_debugging_shows_no_secret() {
+        let pair = KeyPair::generate(jsonwebtoken::Algorithm::HS256);
+        let settings = settings([pair.settings()]);
+        let secret = settings.keys[0].secret.clone().unwrap();
+        let shown = format!("{settings:?} {:?}", Jwt::new(&settings).unwrap());
+        assert!(!shown.contains(secret.reveal()));
+    }
+}
