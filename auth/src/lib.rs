@@ -20,6 +20,7 @@ mod header;
 mod intersection;
 mod jwt;
 mod rights;
+mod roles;
 mod secret;
 
 pub use self::{
@@ -28,4 +29,8 @@ pub use self::{
     echo::Echo,
     header::{Header, HeaderSettings},
     jwt::{Jwt, JwtKeySettings, JwtSettings},
+    roles::{
+        RoleKeySettings, RoleSettings, RoleSource, Roles, RolesSettings, UserSettings,
+        WrittenRoles, hash_password,
+    },
 };

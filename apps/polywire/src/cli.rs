@@ -114,8 +114,8 @@ pub struct ServeFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backend_file: Option<PathBuf>,
 
-    /// Who somebody is and what they may do: echo (anybody everything), api-key, header or jwt; or several, such as
-    /// api-key,jwt, of which one is enough [default: echo]
+    /// Who somebody is and what they may do: echo (anybody everything), api-key, header, jwt or roles; or several, such
+    /// as api-key,jwt, of which one is enough [default: echo]
     #[arg(long, value_name = "POLICY")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<String>,

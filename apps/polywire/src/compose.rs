@@ -8,7 +8,7 @@ use polywire_core::{
 };
 
 use crate::{
-    auth::{ApiKey, AuthenticationPolicyExt, Echo, Header, Jwt},
+    auth::{ApiKey, AuthenticationPolicyExt, Echo, Header, Jwt, RoleSource, Roles},
     backends::{Memory, Redis, RedisHistory},
     config::{AuthChoice, BackendChoice, Config, PersistenceChoice},
     persistence::{DiskHistory, DiskSettings, ExternalApi, MemoryHistory, NoPersistence},
@@ -102,9 +102,17 @@ fn keeps_itself(config: &Config) -> bool {
 }
 
 fn authentication(builder: Builder, config: &Config, problems: &mut Vec<String>) -> Builder {
+    let roles = match RoleSource::new(&config.roles) {
+        Ok(source) => Arc::new(source),
+        Err(found) => {
+            let found = found.into_iter();
+            problems.extend(found.map(|problem| problem.within("roles").to_string()));
+            return builder;
+        }
+    };
     let mut policies = Vec::new();
     for choice in &config.auth {
-        match policy(*choice, config) {
+        match policy(*choice, config, &roles) {
             Ok(policy) => policies.push(policy),
             Err(found) => problems.extend(found.iter().map(Problem::to_string)),
         }
@@ -122,6 +130,7 @@ fn authentication(builder: Builder, config: &Config, problems: &mut Vec<String>)
 fn policy(
     choice: AuthChoice,
     config: &Config,
+    roles: &Arc<RoleSource>,
 ) -> Result<Arc<dyn AuthenticationPolicy>, Vec<Problem>> {
     let within = |section: &str, problems: Vec<Problem>| -> Vec<Problem> {
         let problems = problems.into_iter();
@@ -135,8 +144,12 @@ fn policy(
             Arc::new(policy.map_err(|problem| within("header", vec![problem]))?)
         }
         AuthChoice::Jwt => {
-            let policy = Jwt::new(&config.jwt);
-            Arc::new(policy.map_err(|problems| within("jwt", problems))?)
+            let policy = Jwt::new(&config.jwt).map_err(|problems| within("jwt", problems))?;
+            Arc::new(policy.roles(roles.clone()))
+        }
+        AuthChoice::Roles => {
+            let policy = Roles::new(&config.roles, roles.clone());
+            Arc::new(policy.map_err(|problem| within("roles", vec![problem]))?)
         }
     })
 }

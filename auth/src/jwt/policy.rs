@@ -1,5 +1,7 @@
 //! The policy itself.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use polywire_core::{
     AuthenticationError, AuthenticationPolicy, Credentials, Identity, cryptography,
@@ -13,6 +15,7 @@ use super::{
     settings::JwtSettings,
     verifier::{self, Verifier},
 };
+use crate::roles::RoleSource;
 
 /// Lets in whoever shows a JSON Web Token that one of the keys signed; its claims say who that is and what they may do.
 ///
@@ -42,6 +45,7 @@ pub struct Jwt {
     mapping: Mapping,
     /// None where the query is not looked at.
     query: Option<String>,
+    roles: Option<Arc<RoleSource>>,
 }
 
 impl Jwt {
@@ -64,7 +68,15 @@ impl Jwt {
             verifier: Verifier::new(settings),
             mapping: Mapping::new(settings),
             query: Some(settings.query.clone()).filter(|name| !name.is_empty()),
+            roles: None,
         })
+    }
+
+    /// Sets where the roles come from that tokens name. Default: no role gives anything.
+    #[must_use]
+    pub fn roles(mut self, source: Arc<RoleSource>) -> Self {
+        self.roles = Some(source);
+        self
     }
 
     /// The token that is shown, if one is.
@@ -76,11 +88,20 @@ impl Jwt {
         in_header.or_else(|| credentials.query_value(self.query.as_deref()?))
     }
 
-    fn identity(&self, token: &str) -> Result<Identity, Fault> {
+    async fn identity(&self, token: &str, app: &str) -> Result<Identity, Fault> {
         let head = verifier::head(token)?;
         let head = verifier::read(&head)?;
         let claims = self.verifier.verify(token, &head, self.keys.iter())?;
-        self.mapping.identity(&claims, |_, _, _| Vec::new())
+        let book = match &self.roles {
+            Some(source) => Some(source.book().await),
+            None => None,
+        };
+        self.mapping.identity(&claims, |names, client, expires_at| {
+            let book = book.as_ref();
+            let grants =
+                book.map(|book| book.grants(names.iter().copied(), app, client, expires_at));
+            grants.unwrap_or_default()
+        })
     }
 }
 
@@ -92,7 +113,7 @@ impl AuthenticationPolicy for Jwt {
     ) -> Result<Identity, AuthenticationError> {
         let shown = self.shown(credentials).filter(|token| !token.is_empty());
         let token = shown.ok_or(AuthenticationError::Missing)?;
-        self.identity(&token).map_err(|fault| {
+        self.identity(&token, credentials.app).await.map_err(|fault| {
             tracing::debug!(app = credentials.app, peer = ?credentials.peer, %fault, "refused a token");
             AuthenticationError::Refused
         })
@@ -152,6 +173,28 @@ mod tests {
         assert!(matches!(nothing, Err(AuthenticationError::Missing)));
         let wrong = policy.authenticate(&with_token("user:pass".into())).await;
         assert!(matches!(wrong, Err(AuthenticationError::Refused)));
+    }
+
+    #[tokio::test]
+    async fn a_role_gives_what_the_configuration_says() {
+        let pair = KeyPair::generate(jsonwebtoken::Algorithm::HS256);
+        let roles: crate::RolesSettings =
+            toml::from_str("role.device = { write = 'iot/{client}/#', apps = 'emitter' }").unwrap();
+        let source = Arc::new(RoleSource::new(&roles).unwrap());
+        let policy = Jwt::new(&settings([pair.settings()]))
+            .unwrap()
+            .roles(source);
+        let claims = json!({ "sub": "d1", "exp": in_an_hour(), "roles": ["device", "others"] });
+        let ask = async |app| {
+            let mut credentials = with_token(pair.sign(&claims));
+            credentials.app = app;
+            policy.authenticate(&credentials).await.unwrap()
+        };
+        let (there, elsewhere) = (ask("emitter").await, ask("seth").await);
+        let own = polywire_core::Channel::new("iot/d1/x").unwrap();
+        assert!(there.allows(polywire_core::Permissions::WRITE, &own));
+        assert_eq!(there.grants[0].expires_at, there.expires_at);
+        assert!(elsewhere.grants.is_empty());
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub enum AuthChoice {
     Header,
     /// Whoever has a JSON Web Token.
     Jwt,
+    /// Users with their passwords, and programs with their keys.
+    Roles,
 }
 
 /// Where messages are kept.
@@ -73,7 +75,8 @@ impl FromStr for AuthChoice {
             "api-key" => Ok(Self::ApiKey),
             "header" => Ok(Self::Header),
             "jwt" => Ok(Self::Jwt),
-            _ => Err("use echo, api-key, header or jwt, or a list of them".into()),
+            "roles" => Ok(Self::Roles),
+            _ => Err("use echo, api-key, header, jwt or roles, or a list of them".into()),
         }
     }
 }

@@ -161,6 +161,7 @@ fn problems_of_parts(written: &Written) -> impl Iterator<Item = settings::Proble
         .chain(within("api_key", written.api_key.problems()))
         .chain(within("header", written.header.problems()))
         .chain(within("jwt", written.jwt.problems()))
+        .chain(within("roles", written.roles.problems()))
         .chain(within("redis", written.redis.problems()))
         .chain(within("external_api", written.external_api.problems()))
         .chain(within("history", written.history.problems()))
@@ -274,6 +275,7 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
         api_key: written.api_key,
         header: written.header,
         jwt: written.jwt,
+        roles: written.roles,
         redis: written.redis,
         external_api: written.external_api,
         history: written.history,

@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use polywire_auth::{ApiKeySettings, HeaderSettings, JwtSettings};
+use polywire_auth::{ApiKeySettings, HeaderSettings, JwtSettings, RolesSettings};
 use polywire_backends::RedisSection;
 use polywire_core::{Limits, TlsOptions, TrustedProxies, settings::text};
 use polywire_persistence::{DiskBounds, ExternalApiSection, HistorySettings};
@@ -59,6 +59,8 @@ pub struct Config {
     pub header: HeaderSettings,
     /// Settings of the token policy.
     pub jwt: JwtSettings,
+    /// Roles, and the settings of the policy that gives them to users and keys.
+    pub roles: RolesSettings,
     /// Settings of Redis, as backend and as persistence.
     pub redis: RedisSection,
     /// Settings of the persistence that posts messages.
@@ -116,8 +118,8 @@ pub(super) struct Written {
     pub(super) backend: String,
     /// A file whose first line is the `backend`, so that its password stands in no list of processes. Default none.
     pub(super) backend_file: Option<PathBuf>,
-    /// Who somebody is and what they may do: `echo` (anybody everything), `api-key`, `header`, `jwt`, or a list of which one is
-    /// enough, asked in that order. See [authentication](authentication.md). Default `echo`.
+    /// Who somebody is and what they may do: `echo` (anybody everything), `api-key`, `header`, `jwt`, `roles`, or a list of which
+    /// one is enough, asked in that order. See [authentication](authentication.md). Default `echo`.
     pub(super) auth: Names,
     /// Where messages are kept: `none`; `memory`; `disk`; `redis` (the backend's, or the one of `[redis]`); a
     /// `redis://` URL; or an `http://` or `https://` URL to post to. See [history](history.md). Default `disk` with
@@ -139,6 +141,8 @@ pub(super) struct Written {
     pub(super) header: HeaderSettings,
     /// `[jwt]`
     pub(super) jwt: JwtSettings,
+    /// `[roles]`
+    pub(super) roles: RolesSettings,
     /// `[redis]`
     pub(super) redis: RedisSection,
     /// `[external_api]`
@@ -230,6 +234,7 @@ impl Default for Written {
             api_key: ApiKeySettings::default(),
             header: HeaderSettings::default(),
             jwt: JwtSettings::default(),
+            roles: RolesSettings::default(),
             redis: RedisSection::default(),
             external_api: ExternalApiSection::default(),
             history: HistorySettings::default(),

@@ -15,6 +15,10 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
     ("jwt", "[jwt]\n@"),
     ("jwt.keys", "[[jwt.keys]]\n@"),
     ("jwt.rights", "[jwt.rights]\n@"),
+    ("roles", "[roles]\n@"),
+    ("roles.role", "[roles.role.shop]\n@"),
+    ("roles.users", "[[roles.users]]\n@"),
+    ("roles.keys", "[[roles.keys]]\n@"),
     ("redis", "[redis]\n@"),
     ("external_api", "[external_api]\n@"),
     ("history", "[history]\n@"),
@@ -34,6 +38,10 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
 
 const KEY_SET: &str =
     "[[apps.pubnub.key_sets]]\npublish_key = \"pub-a\"\nsubscribe_key = \"sub-a\"\n@";
+
+const USER_NAME: &str = "[[roles.users]]\npassword = \"$argon2id$v=19$m=19456,t=2,p=1$kkS+ximR7zbQ3UhfjBLYxA$r+ODeXycFf6847q68z4VsVkz+2djjuTYak6DCh8+z5Y\"\nname = @\n";
+
+const USER_ROLES: &str = "[[roles.users]]\nname = \"ann\"\npassword = \"$argon2id$v=19$m=19456,t=2,p=1$kkS+ximR7zbQ3UhfjBLYxA$r+ODeXycFf6847q68z4VsVkz+2djjuTYak6DCh8+z5Y\"\nroles = @\n";
 
 const JWT_KEY: &str = "[[jwt.keys]]\nalgorithm = \"HS256\"\nsecret = \"thirty-two bytes that are no secret\"\nkid = @\n";
 
@@ -202,6 +210,40 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain("jwt.rights.read"),
     plain("jwt.same_id"),
     plain("jwt.query"),
+    plain("roles.role"),
+    listed("roles.role.shop", "[roles.role]\nshop = @\n"),
+    listed("roles.role.shop.read", "[roles.role.shop]\nread = @\n"),
+    listed("roles.role.shop.apps", "[roles.role.shop]\napps = @\n"),
+    plain("roles.users"),
+    listed("roles.users.0.name", USER_NAME),
+    listed(
+        "roles.users.0.password",
+        "[[roles.users]]\nname = \"ann\"\npassword = @\n",
+    ),
+    listed("roles.users.0.roles", USER_ROLES),
+    plain("roles.keys"),
+    listed(
+        "roles.keys.0.id",
+        "[[roles.keys]]\nkey = \"sixteen letters!\"\nid = @\n",
+    ),
+    listed("roles.keys.0.key", "[[roles.keys]]\nid = \"k\"\nkey = @\n"),
+    listed(
+        "roles.keys.0.sha256",
+        "[[roles.keys]]\nid = \"k\"\nsha256 = @\n",
+    ),
+    listed(
+        "roles.keys.0.client",
+        "[[roles.keys]]\nid = \"k\"\nkey = \"sixteen letters!\"\nclient = @\n",
+    ),
+    listed(
+        "roles.keys.0.roles",
+        "[[roles.keys]]\nid = \"k\"\nkey = \"sixteen letters!\"\nroles = @\n",
+    ),
+    plain("roles.file"),
+    plain("roles.query"),
+    plain("roles.hashes_max"),
+    plain("roles.remember_secs"),
+    plain("roles.same_id"),
     plain("redis"),
     plain("redis.prefix"),
     plain("redis.url"),
