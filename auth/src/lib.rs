@@ -17,11 +17,15 @@ mod api_key;
 mod combine;
 mod echo;
 mod header;
+mod http_client;
 mod intersection;
 mod jwt;
 mod rights;
 mod roles;
 mod secret;
+
+#[cfg(test)]
+mod loopback;
 
 pub use self::{
     api_key::{ApiKey, ApiKeySettings},

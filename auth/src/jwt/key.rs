@@ -12,7 +12,7 @@ use super::key_settings::JwtKeySettings;
 const SECRET_BYTES_MIN: usize = 32;
 
 /// Bytes that the key of RSA has at least when it has 2048 bits.
-const RSA_BYTES_MIN: usize = 256;
+pub(crate) const RSA_BYTES_MIN: usize = 256;
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");

@@ -2,6 +2,7 @@
 
 mod claims;
 mod fault;
+mod jwks;
 mod key;
 mod key_settings;
 mod policy;

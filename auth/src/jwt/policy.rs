@@ -11,6 +11,7 @@ use polywire_core::{
 use super::{
     claims::Mapping,
     fault::Fault,
+    jwks::Jwks,
     key::Key,
     settings::JwtSettings,
     verifier::{self, Verifier},
@@ -41,6 +42,7 @@ use crate::roles::RoleSource;
 #[derive(Debug)]
 pub struct Jwt {
     keys: Vec<Key>,
+    jwks: Option<Jwks>,
     verifier: Verifier,
     mapping: Mapping,
     /// None where the query is not looked at.
@@ -59,12 +61,14 @@ impl Jwt {
         if !problems.is_empty() {
             return Err(problems);
         }
-        if settings.keys.is_empty() {
-            let message = "without a key no token can be verified: add one to [[jwt.keys]]";
+        let jwks = Jwks::new(settings).map_err(|problem| vec![problem])?;
+        if settings.keys.is_empty() && jwks.is_none() {
+            let message = "without a key no token can be verified: add one to [[jwt.keys]], or set jwks";
             return Err(vec![Problem::new("keys", message)]);
         }
         Ok(Self {
             keys: settings.parsed_keys()?,
+            jwks,
             verifier: Verifier::new(settings),
             mapping: Mapping::new(settings),
             query: Some(settings.query.clone()).filter(|name| !name.is_empty()),
@@ -91,7 +95,13 @@ impl Jwt {
     async fn identity(&self, token: &str, app: &str) -> Result<Identity, Fault> {
         let head = verifier::head(token)?;
         let head = verifier::read(&head)?;
-        let claims = self.verifier.verify(token, &head, self.keys.iter())?;
+        let claims = match (self.verifier.verify(token, &head, &self.keys), &self.jwks) {
+            (Err(fault), Some(jwks)) if fault.is_of_key() => {
+                let keys = jwks.keys(&head).await?;
+                self.verifier.verify(token, &head, &keys)?
+            }
+            (verified, _) => verified?,
+        };
         let book = match &self.roles {
             Some(source) => Some(source.book().await),
             None => None,
@@ -113,9 +123,22 @@ impl AuthenticationPolicy for Jwt {
     ) -> Result<Identity, AuthenticationError> {
         let shown = self.shown(credentials).filter(|token| !token.is_empty());
         let token = shown.ok_or(AuthenticationError::Missing)?;
-        self.identity(&token, credentials.app).await.map_err(|fault| {
-            tracing::debug!(app = credentials.app, peer = ?credentials.peer, %fault, "refused a token");
-            AuthenticationError::Refused
+        let judged = self.identity(&token, credentials.app).await;
+        judged.map_err(|fault| match fault {
+            Fault::Unavailable(error) => AuthenticationError::Unavailable(error.into()),
+            fault => {
+                let (app, peer) = (credentials.app, credentials.peer);
+                tracing::debug!(app, ?peer, %fault, "refused a token");
+                AuthenticationError::Refused
+            }
+        })
+    }
+
+    fn weakness(&self) -> Option<String> {
+        self.jwks.as_ref().filter(|jwks| jwks.is_open()).map(|_| {
+            "The keys of tokens come from an address without TLS, where others can put theirs in \
+             place of them: use https:// for jwt.jwks, or listen on 127.0.0.1."
+                .into()
         })
     }
 }

@@ -16,7 +16,7 @@ use spki::{
     der::{Any, EncodePem, asn1::BitString, pem::LineEnding},
 };
 
-use super::{key_settings::JwtKeySettings, settings::JwtSettings};
+use super::{key::Key, key_settings::JwtKeySettings, settings::JwtSettings};
 
 pub(crate) const ALGORITHMS: [Algorithm; 12] = [
     Algorithm::HS256,
@@ -114,6 +114,23 @@ impl KeyPair {
             secret: is_secret.then(|| Secret::new(&self.public)),
             public_key: (!is_secret).then(|| self.public.clone()),
             ..JwtKeySettings::default()
+        }
+    }
+
+    /// The public key as a JWK, of elliptic curves.
+    pub(crate) fn jwk(&self, kid: &str) -> Value {
+        let key = Key::from_settings(&self.settings()).unwrap();
+        let bytes = key.decoding.try_get_as_bytes().unwrap();
+        let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+        match self.algorithm {
+            Algorithm::EdDSA => {
+                json!({ "kty": "OKP", "crv": "Ed25519", "kid": kid, "x": encode(bytes) })
+            }
+            _ => {
+                // Behind a byte that says that both halves follow.
+                let (x, y) = bytes[1..].split_at(32);
+                json!({ "kty": "EC", "crv": "P-256", "kid": kid, "x": encode(x), "y": encode(y) })
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use polywire_core::{
 use serde::Deserialize;
 
 use super::{key::Key, key_settings::JwtKeySettings};
-use crate::rights::problems_of_rights;
+use crate::{http_client, rights::problems_of_rights};
 
 /// `[jwt]`
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -15,6 +15,19 @@ use crate::rights::problems_of_rights;
 pub struct JwtSettings {
     /// `[[jwt.keys]]`
     pub keys: Vec<JwtKeySettings>,
+    /// The address of a set of keys (RFC 7517), beside those above: `https://…`, or `http://…` on this machine. Default none.
+    pub jwks: Option<String>,
+    /// Seconds after which the set is fetched again. Default 300.
+    pub jwks_refresh_secs: u64,
+    /// Seconds between two fetches at least, also where tokens name keys that are not in the set. Default 10.
+    pub jwks_retry_secs: u64,
+    /// Seconds that a fetch may take. Default 5.
+    pub jwks_timeout_secs: u64,
+    /// Seconds that keys count at most after their last fetch, when the address does not answer; then nobody is let in by
+    /// them. Default 3,600.
+    pub jwks_outage_secs: u64,
+    /// Bytes of the set, at most. Default 256 KiB.
+    pub jwks_bytes_max: usize,
     /// Whom a token must be for, one of its `aud`, as a text or a list of which one is enough. Without it a token with `aud`
     /// is refused: it is for somebody else. Default none.
     #[serde(deserialize_with = "texts")]
@@ -73,6 +86,12 @@ impl Default for JwtSettings {
     fn default() -> Self {
         Self {
             keys: Vec::new(),
+            jwks: None,
+            jwks_refresh_secs: 300,
+            jwks_retry_secs: 10,
+            jwks_timeout_secs: 5,
+            jwks_outage_secs: 3600,
+            jwks_bytes_max: 256 << 10,
             audience: Vec::new(),
             issuer: Vec::new(),
             leeway_secs: 5,
@@ -99,6 +118,16 @@ impl Settings for JwtSettings {
             ("client_claim", self.client_claim.is_empty()),
             ("rights_claim", self.rights_claim.is_empty()),
             ("roles_claim", self.roles_claim.is_empty()),
+        ]));
+        let jwks = self.jwks.as_deref().map(http_client::url);
+        if jwks.is_some_and(|url| url.is_none()) {
+            let message = "use an address that begins with http:// or https://";
+            problems.push(Problem::new("jwks", message));
+        }
+        problems.extend(Problem::zeros([
+            ("jwks_timeout_secs", self.jwks_timeout_secs == 0),
+            ("jwks_outage_secs", self.jwks_outage_secs == 0),
+            ("jwks_bytes_max", self.jwks_bytes_max == 0),
         ]));
         if self.leeway_secs > 3600 {
             problems.push(Problem::new("leeway_secs", "must be 3600 at most"));

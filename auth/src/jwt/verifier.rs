@@ -41,17 +41,7 @@ impl Head<'_> {
             (Some(kid), Some(own)) => kid == own,
             _ => true,
         };
-        self.algorithm() == Some(key.algorithm) && same_kid
-    }
-
-    /// The algorithm, where it is one that keys are for.
-    pub(crate) fn algorithm(&self) -> Option<Algorithm> {
-        self.alg.parse().ok()
-    }
-
-    /// The key that the token says to be signed with.
-    pub(crate) fn kid(&self) -> Option<&str> {
-        self.kid.as_deref()
+        self.alg.parse() == Ok(key.algorithm) && same_kid
     }
 }
 
@@ -101,14 +91,14 @@ impl Verifier {
     }
 
     /// The claims of a token that one of the keys signed and that counts here and now.
-    pub(crate) fn verify<'k>(
+    pub(crate) fn verify(
         &self,
         token: &str,
         head: &Head<'_>,
-        keys: impl Iterator<Item = &'k Key>,
+        keys: &[Key],
     ) -> Result<Map<String, Value>, Fault> {
         let mut fault = Fault::NoKey;
-        for key in keys.filter(|key| head.is_of(key)) {
+        for key in keys.iter().filter(|key| head.is_of(key)) {
             let validation = self.validation(key.algorithm);
             match jsonwebtoken::decode::<Map<String, Value>>(token, &key.decoding, &validation) {
                 Ok(token) => return self.complete(token.claims),

@@ -78,7 +78,13 @@ impl<'de> Visitor<'de> for RoleVisitor {
             }
         }
         let rights = Value::from_iter(rights);
-        let rights = serde_json::from_value(rights).map_err(A::Error::custom)?;
+        let rights = serde_json::from_value(rights).map_err(|error| {
+            let also = match error.to_string() {
+                said if said.starts_with("unknown field") => said + ", `apps`",
+                said => said,
+            };
+            A::Error::custom(also)
+        })?;
         Ok(RoleSettings { rights, apps })
     }
 }

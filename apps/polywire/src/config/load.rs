@@ -232,6 +232,13 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
         &mut refuse,
     );
     let auth = authentication(written.auth.into_vec(), &mut refuse);
+    for (role, settings) in &written.roles.role {
+        let names = settings.apps.iter().flatten();
+        let unknown = names.filter_map(|name| name.parse::<AppName>().err());
+        for message in unknown {
+            refuse(&format!("roles.role.{role}.apps"), message);
+        }
+    }
     let persistence = persistence(
         written.persistence.as_deref(),
         written.data_dir.is_some(),
