@@ -69,13 +69,29 @@ mod tests {
     #[test]
     fn what_can_be_asked_and_what_is_open() {
         let open = |text: &str| is_open(&url(text).unwrap());
-        for here in ["http://127.0.0.1:1/a", "http://localhost/", "http://[::1]/", "https://a.b/c"] {
+        for here in [
+            "http://127.0.0.1:1/a",
+            "http://localhost/",
+            "http://[::1]/",
+            "https://a.b/c",
+        ] {
             assert!(!open(here), "{here}");
         }
-        for there in ["http://10.0.0.1/", "http://keys.example.org/", "http://localhost.example.org/"] {
+        for there in [
+            "http://10.0.0.1/",
+            "http://keys.example.org/",
+            "http://localhost.example.org/",
+        ] {
             assert!(open(there), "{there}");
         }
-        for none in ["", "/a", "ftp://a/b", "file:///etc/passwd", "http://", "data:,x"] {
+        for none in [
+            "",
+            "/a",
+            "ftp://a/b",
+            "file:///etc/passwd",
+            "http://",
+            "data:,x",
+        ] {
             assert!(url(none).is_none(), "{none}");
         }
     }

@@ -1,10 +1,6 @@
 //! A service on this machine for tests, which answers what it is told.
 
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::{
@@ -116,7 +112,9 @@ async fn answer(stream: &mut tokio::net::TcpStream, does: Does) {
             let _ = stream.write_all(text.as_bytes()).await;
         }
         Does::Dribbles => {
-            let _ = stream.write_all(b"HTTP/1.1 200 x\r\nconnection: close\r\n\r\n{").await;
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 x\r\nconnection: close\r\n\r\n{")
+                .await;
             while stream.write_all(b" ").await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }

@@ -1,6 +1,6 @@
 //! Domains: tenants of the channel space, each with names of its own.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
@@ -62,6 +62,26 @@ impl Domain {
     }
 }
 
+/// The text is not the name of a domain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no domain: write `common`, or an app and a name such as `pubnub:sub-c-2`")]
+pub struct InvalidDomain(String);
+
+impl FromStr for Domain {
+    type Err = InvalidDomain;
+
+    /// `common`, or the app and the name: `pubnub:sub-c-2`.
+    fn from_str(text: &str) -> Result<Self, InvalidDomain> {
+        if text == "common" {
+            return Ok(Self::COMMON);
+        }
+        match text.split_once(':') {
+            Some((app, name)) if !app.is_empty() && !name.is_empty() => Ok(Self::new(app, name)),
+            _ => Err(InvalidDomain(text.to_owned())),
+        }
+    }
+}
+
 impl fmt::Display for Domain {
     /// `common`, or the app and the name: `pubnub:sub-c-2`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,6 +115,9 @@ mod tests {
         assert_eq!(Domain::COMMON.unqualify("room"), Some("room"));
         assert_eq!(Domain::COMMON.unqualify("$domain/anything"), None);
         assert_eq!(one.to_string(), "pubnub:s2");
+        assert_eq!("pubnub:s2".parse(), Ok(one));
+        assert_eq!("common".parse(), Ok(Domain::COMMON));
+        assert!("pubnub".parse::<Domain>().is_err() && ":x".parse::<Domain>().is_err());
         assert_eq!(Domain::COMMON.to_string(), "common");
     }
 }

@@ -33,6 +33,7 @@ mod presence;
 mod publication;
 mod receipt;
 mod registry;
+mod revocations;
 mod runner;
 mod runtime;
 mod throttle;
@@ -51,7 +52,7 @@ pub use self::{
         Command, Dispatcher, Event, Handler, Handlers, Origin, Refusal, RefusalKind,
         StandardDispatcher, Verdict,
     },
-    domain::{DOMAIN, Domain},
+    domain::{DOMAIN, Domain, InvalidDomain},
     hub::{Hub, JoinNumber, LocalNode, Traffic},
     identity::{
         ClientId, ConnectionId, CredentialId, Grant, Identity, InvalidClientId, InvalidScope,

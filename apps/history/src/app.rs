@@ -8,10 +8,10 @@ use http::{HeaderValue, Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use polywire_core::{
     App, AuthenticationError, Channel, Composition, ConnectionId, FromSettings, HistoryError,
-    Identity, Listening, Origin, Permissions, Query, RefusalKind, Space, Span, Target, Timetoken,
+    Identity, Listening, Origin, Query, Refusal, RefusalKind, Space, Span, Target, Timetoken,
     http::{AllowedOrigins, Request, Response, request_under, stream as streamed},
     settings::Problem,
-    space::Replay,
+    space::{Action, Replay},
 };
 use warp::{Filter, filters::BoxedFilter};
 
@@ -119,12 +119,11 @@ async fn read(space: &Arc<Space>, request: &Request) -> Result<Response, Respons
     let channel = Channel::new(&name).map_err(|_| bad("Name a channel."))?;
     let wanted = Wanted::parse(&request.query).map_err(|message| bad(&message))?;
     let identity = authenticate(space, request).await?;
-    if !identity.allows(Permissions::HISTORY, &channel) {
-        let message = "You may not read the history of this channel.";
-        return Err(error(StatusCode::FORBIDDEN, message));
-    }
-    let target = Target::from(channel.clone());
     let origin = Origin::new(NAME, identity).peer(request.peer);
+    space
+        .authorize(&origin, Action::ReadHistory(&channel))
+        .map_err(|refusal| refused(&refusal))?;
+    let target = Target::from(channel.clone());
     let since = begin(space, &origin, &target, &wanted).await;
     let since = since.map_err(|why| why.answer())?;
     let bytes_max = space.limits().outbound_bytes_max;
@@ -134,14 +133,7 @@ async fn read(space: &Arc<Space>, request: &Request) -> Result<Response, Respons
         let mut attachment = space.attach(origin, lines.clone());
         let query = Query::new(Span::from(since..=Timetoken(u64::MAX)), REPLAY_PAGE);
         let subscribed = attachment.subscribe_with_history(channel, query).await;
-        let (_, replay) = subscribed.map_err(|refusal| {
-            let status = match refusal.kind {
-                RefusalKind::Forbidden => StatusCode::FORBIDDEN,
-                RefusalKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-                _ => StatusCode::BAD_REQUEST,
-            };
-            error(status, &refusal.message)
-        })?;
+        let (_, replay) = subscribed.map_err(|refusal| refused(&refusal))?;
         let (runtime, stall) = (space.runtime().clone(), space.limits().outbound_stall_secs);
         let stopping = runtime.stopping();
         runtime.spawn(async move {
@@ -178,7 +170,16 @@ async fn read(space: &Arc<Space>, request: &Request) -> Result<Response, Respons
     Ok(response)
 }
 
-async fn authenticate(space: &Space, request: &Request) -> Result<Identity, Response> {
+fn refused(refusal: &Refusal) -> Response {
+    let status = match refusal.kind {
+        RefusalKind::Forbidden => StatusCode::FORBIDDEN,
+        RefusalKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    error(status, &refusal.message)
+}
+
+async fn authenticate(space: &Space, request: &Request) -> Result<Arc<Identity>, Response> {
     match space.authenticate(&request.credentials(NAME)).await {
         Ok(identity) => Ok(identity),
         Err(AuthenticationError::Refused) => Err(error(

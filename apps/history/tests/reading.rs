@@ -143,7 +143,7 @@ fn a_read_that_finds_no_room_is_told_to_come_again() {
     };
     let server = Server::start(kept(composition()).limits(limits));
     publish(&server, "news", 0..10);
-    let elsewhere = Origin::new("test", Identity::anybody());
+    let elsewhere = Origin::new("test", Identity::unrestricted());
     let held = server.block_on(async {
         let mut read = server
             .space()

@@ -5,9 +5,8 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderName;
-use memchr::memchr;
 use polywire_core::{
-    App, Composition, FromSettings, Identity, Listening, Space, TokenPlace,
+    App, Composition, FromSettings, Listening, Space, TokenPlace,
     delivery::OutboxOptions,
     http::Response,
     settings::Problem,
@@ -21,7 +20,7 @@ use warp::{Filter, filters::BoxedFilter};
 use crate::{
     Hook,
     encoder::LineEncoder,
-    gate::{admit, begin},
+    gate::{Gate, admit},
     session::{Session, Shared},
     settings::KnSockSettings,
 };
@@ -57,8 +56,8 @@ impl KnSock {
         self
     }
 
-    /// Asks the authentication policy for every connection, once its first line has come. Default: anybody
-    /// may connect, as with kn-sock.
+    /// Lets only those connect that the authentication policy lets in, once their first line has come. Default: whoever
+    /// shows no token is anonymous, as with kn-sock.
     ///
     /// The policy is shown the address and, where the first line is `{"action":"auth","token":"…"}`, that
     /// token: see [`token_as_query`](Self::token_as_query). Who is refused is closed and told nothing.
@@ -128,8 +127,9 @@ impl App for KnSock {
 
     fn weakness(&self) -> Option<String> {
         (!self.settings.authenticate).then(|| {
-            "kn-sock lets whoever reaches it subscribe and publish: listen on 127.0.0.1, or serve it on an \
-             address of its own that only trusted programs reach."
+            "kn-sock lets whoever reaches it subscribe and publish: set apps.knsock.authenticate, or say in \
+             [anonymous] what clients without credentials may do, or serve it on an address of its own that only \
+             trusted programs reach, such as 127.0.0.1."
                 .to_owned()
         })
     }
@@ -147,7 +147,10 @@ impl App for KnSock {
                     .counters()
                     .of("knsock", "line that did not end in time"),
             }),
-            gate: self.settings.authenticate.then(|| self.token_place.clone()),
+            gate: Gate {
+                is_open: !self.settings.authenticate,
+                token_place: self.token_place.clone(),
+            },
             // Whatever is sent is taken for a message: a slow client is cut off in silence.
             outbox: Arc::new(OutboxOptions::new(
                 space.limits(),
@@ -186,8 +189,7 @@ impl fmt::Debug for KnSock {
 /// Newline-delimited JSON.
 struct Lines {
     shared: Arc<Shared>,
-    /// Where a token is shown; none when nobody is asked for one.
-    gate: Option<TokenPlace>,
+    gate: Gate,
     outbox: Arc<OutboxOptions>,
 }
 
@@ -208,29 +210,12 @@ impl TcpProtocol for Lines {
     async fn serve(self: Arc<Self>, socket: Socket, read_ahead: Bytes) {
         let peer = socket.peer();
         let space = &self.shared.space;
-        let (identity, read_ahead) = match &self.gate {
-            Some(place) => {
-                let limit = space.limits().header_timeout();
-                // Boxed, so that an idle connection does not carry room for it.
-                match Box::pin(admit(space, place, &socket, read_ahead, limit)).await {
-                    Some((identity, read_ahead)) => (Arc::new(identity), read_ahead),
-                    None => return,
-                }
-            }
-            // Nearly always a whole line came at once.
-            None if memchr(b'\n', &read_ahead).is_some() => (Identity::anybody(), read_ahead),
-            None => {
-                let limit = space.limits().header_timeout();
-                let stopping = space.runtime().stopping();
-                let begun = begin(&socket, read_ahead, limit);
-                match Box::pin(stopping.run_until_cancelled_owned(begun))
-                    .await
-                    .flatten()
-                {
-                    Some(read_ahead) => (Identity::anybody(), read_ahead),
-                    None => return,
-                }
-            }
+        // Boxed, so that an idle connection does not carry room for it.
+        let admitted = Box::pin(admit(space, &self.gate, &socket, read_ahead));
+        let stopping = space.runtime().stopping();
+        let admitted = stopping.run_until_cancelled_owned(admitted).await;
+        let Some((identity, read_ahead)) = admitted.flatten() else {
+            return;
         };
         // Nothing may be sent to find out whether an idle subscriber is still there.
         socket.keep_alive();

@@ -1,9 +1,9 @@
-//! The gate: who may come in, where that is asked.
+//! The gate: who may come in.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc};
 
 use bytes::{Buf, Bytes, BytesMut};
-use memchr::memchr;
+use memchr::{memchr, memmem};
 use polywire_core::{Credentials, Identity, Space, TokenPlace, transport::Socket};
 use serde::Deserialize;
 
@@ -12,27 +12,46 @@ const FIRST_LINE_BYTES_MAX: usize = 8 << 10;
 
 const READ_BYTES: usize = 4 << 10;
 
+/// How connections come in.
+pub(crate) struct Gate {
+    /// Whoever shows no token is anonymous.
+    pub(crate) is_open: bool,
+    /// Where the policy finds a token.
+    pub(crate) token_place: TokenPlace,
+}
+
 /// Asks the policy about a connection, with its address and with the token of its first line, if there is one.
 /// Returns who it is and the bytes that were read after that token; none when it may not come in.
+///
+/// Where the gate is open a client may be silent for as long as it likes, and the first line must come in time from when
+/// it begins: a line of a byte a second is nobody's. Else it must come in time from the start.
 pub(crate) async fn admit(
     space: &Space,
-    place: &TokenPlace,
+    gate: &Gate,
     socket: &Socket,
-    read_ahead: Bytes,
-    limit: Duration,
-) -> Option<(Identity, Bytes)> {
+    mut read_ahead: Bytes,
+) -> Option<(Arc<Identity>, Bytes)> {
     let mut credentials = Credentials::for_app("knsock");
     credentials.peer = socket.peer();
+    if gate.is_open && read_ahead.is_empty() {
+        read_ahead = begin(socket).await?;
+    }
+    let limit = space.limits().header_timeout();
     let first = tokio::time::timeout(limit, first_line(socket, read_ahead)).await;
     let Ok(Ok((mut bytes, first_line_bytes))) = first else {
         tracing::debug!(peer = ?credentials.peer, "no first line in time");
         return None;
     };
     if let Some(token) = token(&bytes[..first_line_bytes]) {
-        place.put(&token, &mut credentials);
+        gate.token_place.put(&token, &mut credentials);
         bytes.advance(first_line_bytes);
     }
-    match space.authenticate(&credentials).await {
+    let judged = if gate.is_open {
+        space.authenticate_at_open_door(&credentials).await
+    } else {
+        space.authenticate(&credentials).await
+    };
+    match judged {
         Ok(identity) => Some((identity, bytes)),
         Err(error) => {
             tracing::debug!(peer = ?credentials.peer, %error, "refused a connection");
@@ -41,12 +60,9 @@ pub(crate) async fn admit(
     }
 }
 
-/// Waits for the first bytes of a client, however long that takes, and then for the end of its first line,
-/// which must come in time. Returns what was read; none when it did not come.
-///
-/// A line of a byte a second is nobody's; from the second line on, a client is one that may be idle.
-pub(crate) async fn begin(socket: &Socket, read_ahead: Bytes, limit: Duration) -> Option<Bytes> {
-    let mut first = BytesMut::from(&read_ahead[..]);
+/// Waits for the first bytes of a client, however long that takes; none when it goes.
+async fn begin(socket: &Socket) -> Option<Bytes> {
+    let mut first = BytesMut::new();
     while first.is_empty() {
         socket.readable().await.ok()?;
         match read(socket, &mut first) {
@@ -55,13 +71,7 @@ pub(crate) async fn begin(socket: &Socket, read_ahead: Bytes, limit: Duration) -
             _ => {}
         }
     }
-    match tokio::time::timeout(limit, first_line(socket, first.freeze())).await {
-        Ok(first) => first.ok().map(|(bytes, _)| bytes),
-        Err(_) => {
-            tracing::debug!(peer = ?socket.peer(), "no first line in time");
-            None
-        }
-    }
+    Some(first.freeze())
 }
 
 /// Reads the first line that is not blank. Returns what was read, and where that line ends; 0 when it is too
@@ -99,6 +109,8 @@ fn token(line: &[u8]) -> Option<String> {
         action: String,
         token: String,
     }
+    // Nearly every first line is something else.
+    memmem::find(line, b"\"auth\"")?;
     let line: Line = serde_json::from_slice(line).ok()?;
     (line.action == "auth").then_some(line.token)
 }

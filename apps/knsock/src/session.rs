@@ -7,7 +7,7 @@ use bytes::Bytes;
 use memchr::memmem;
 use polywire_core::{
     ConnectionId, Counter, Draft, Identity, Origin, Refusal, Space, Turn,
-    delivery::{Encoder, Fanout, Link, Receiver},
+    delivery::{Encoder, EndReason, Fanout, Link, Receiver},
     space::Attachment,
     transport::tcp::StreamHandler,
 };
@@ -42,6 +42,11 @@ impl Receiver for Subscriber {
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {
         self.link.deliver(fanout, &self.encoder);
+    }
+
+    /// The protocol has no words for it.
+    fn end(&self, why: &EndReason) {
+        self.link.close(&why.close_reason());
     }
 }
 

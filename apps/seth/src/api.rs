@@ -10,7 +10,10 @@ use polywire_core::{
     http::{BodyError, Request, Response},
 };
 
-use crate::{authentication, reply};
+use crate::{
+    authentication::{self, Door},
+    reply,
+};
 
 /// What the path names.
 #[derive(Clone, Copy)]
@@ -76,8 +79,11 @@ pub(crate) async fn publish(
 }
 
 /// Asks the policy.
-pub(crate) async fn authenticate(space: &Space, request: &Request) -> Result<Identity, Response> {
-    authentication::authenticate(space, &request.credentials("seth"))
+pub(crate) async fn authenticate(
+    space: &Space,
+    request: &Request,
+) -> Result<Arc<Identity>, Response> {
+    authentication::authenticate(space, &request.credentials("seth"), Door::Closed)
         .await
         .map_err(|(status, message)| reply::error(status, message))
 }

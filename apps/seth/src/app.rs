@@ -126,6 +126,14 @@ impl App for Seth {
         connect.or(api).unify().boxed()
     }
 
+    fn weakness(&self) -> Option<String> {
+        (!self.authenticate_connect).then(|| {
+            "Seth-Pusher lets whoever reaches /connect subscribe: set apps.seth.authenticate_connect, or say in \
+             [anonymous] what clients without credentials may do, or listen on 127.0.0.1."
+                .to_owned()
+        })
+    }
+
     fn banner(&self, at: Listening) -> Vec<String> {
         let url = at.http_url();
         vec![

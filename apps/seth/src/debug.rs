@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use http::{Method, StatusCode};
 use polywire_core::{
-    Channel, ClientId, Permissions, Space,
+    Channel, ClientId, Origin, Space,
     http::{Request, Response, json},
-    space::RESERVED,
+    space::{Action, RESERVED},
 };
 use serde::Serialize;
 
@@ -46,14 +46,10 @@ async fn check(space: &Space, request: &Request) -> Result<(), Response> {
         return Err(reply::method_not_allowed("GET"));
     }
     let identity = api::authenticate(space, request).await?;
-    if identity.allows_everywhere(Permissions::MANAGE) {
-        Ok(())
-    } else {
-        Err(reply::error(
-            StatusCode::FORBIDDEN,
-            "You may not look into the server.",
-        ))
-    }
+    let origin = Origin::new("seth", identity).peer(request.peer);
+    space
+        .authorize(&origin, Action::Administer)
+        .map_err(|refusal| reply::error(StatusCode::FORBIDDEN, &refusal.message))
 }
 
 fn answer(space: &Space, channels: Vec<Channel>) -> Response {

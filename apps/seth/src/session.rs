@@ -6,12 +6,18 @@ use async_trait::async_trait;
 use polywire_core::{
     Channel, ClientId, ConnectionId, Identity, Origin, PresenceAction, PresenceEvent, Refusal,
     Space,
-    delivery::{Encoder, Fanout, Link, Message, Receiver},
-    space::{Attachment, Subscribed},
+    delivery::{Encoder, EndReason, Fanout, Link, Message, Receiver},
+    space::{Action, Attachment, Subscribed},
     transport::{Ending, Endpoint, Handshake, HttpRefusal, SessionHandler},
 };
 
-use crate::{authentication, command::Command, encoder, error_budget::ErrorBudget, reply};
+use crate::{
+    authentication::{self, Door},
+    command::Command,
+    encoder,
+    error_budget::ErrorBudget,
+    reply,
+};
 
 /// The channel that every connected client is on.
 const ALL: &str = "all";
@@ -27,12 +33,13 @@ pub(crate) struct Connect {
 #[async_trait]
 impl Endpoint for Connect {
     async fn accept(&self, handshake: &Handshake) -> Result<Arc<Identity>, HttpRefusal> {
-        if !self.authenticate {
-            return Ok(Identity::anybody());
-        }
-        authentication::authenticate(&self.space, &handshake.credentials)
+        let door = if self.authenticate {
+            Door::Closed
+        } else {
+            Door::Open
+        };
+        authentication::authenticate(&self.space, &handshake.credentials, door)
             .await
-            .map(Arc::new)
             .map_err(|(status, message)| HttpRefusal {
                 status,
                 content_type: "application/json; charset=UTF-8",
@@ -81,6 +88,10 @@ impl Receiver for Subscriber {
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {
         self.link.deliver(fanout, &self.encoder);
+    }
+
+    fn end(&self, why: &EndReason) {
+        self.link.close(&why.close_reason());
     }
 }
 
@@ -151,7 +162,9 @@ impl Session {
                 // Nobody else sets it: one session handles one message at a time.
                 let _ = self.subscriber.client.set(client.clone());
                 attachment.connect(client).await;
-                attachment.join(all).await;
+                if space.may(attachment.origin(), Action::Subscribe(&all)) {
+                    attachment.join(all).await;
+                }
             }
             Command::Subscribe(channel) => {
                 if attachment.subscribe(channel.clone()).await? != Subscribed::Dropped {

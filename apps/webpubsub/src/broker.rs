@@ -147,7 +147,7 @@ impl Broker {
                 };
                 draft.properties = meta.write();
             }
-            let origin = Origin::new(NAME, Identity::anybody());
+            let origin = Origin::new(NAME, Identity::unrestricted());
             let sent = self.space.publish(&origin, draft).await;
             return sent.map(|_| ()).map_err(|refusal| refusal.message);
         }

@@ -183,7 +183,7 @@ mod tests {
             },
             connection: ConnectionId::next(NodeId(1)),
             reconnection_token: String::new(),
-            origin: Origin::new(NAME, Identity::anybody()),
+            origin: Origin::new(NAME, Identity::unrestricted()),
             rights: Rights::default(),
             state: None,
             formats: Arc::new(Formats::of_server()),

@@ -103,7 +103,7 @@ pub(crate) async fn create_connection(
         let message = "The token has no role to send to this group.";
         return Err(refuse(StatusCode::FORBIDDEN, message));
     }
-    let mut origin = Origin::new(NAME, Identity::anybody()).peer(request.peer);
+    let mut origin = Origin::new(NAME, Identity::unrestricted()).peer(request.peer);
     let connection = ConnectionId::next(broker.space.hub().node());
     origin.connection = Some(connection);
     origin.client = client;

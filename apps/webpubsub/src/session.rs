@@ -377,7 +377,7 @@ mod tests {
             protocol: Protocol::named("json.reliable.webpubsub.azure.v1").unwrap(),
             connection: ConnectionId::next(broker.space.hub().node()),
             reconnection_token: String::new(),
-            origin: Origin::new(NAME, Identity::anybody()),
+            origin: Origin::new(NAME, Identity::unrestricted()),
             rights: Rights::default(),
             state: None,
         });

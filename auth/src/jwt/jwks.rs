@@ -126,7 +126,9 @@ impl Jwks {
             let _ = running.changed().await;
         }
         let state = self.0.state.lock();
-        let counts = state.fetched_at.is_some_and(|at| at.elapsed() < self.0.outage);
+        let counts = state
+            .fetched_at
+            .is_some_and(|at| at.elapsed() < self.0.outage);
         counts.then(|| state.keys.clone()).ok_or(NoKeys)
     }
 
@@ -216,21 +218,14 @@ fn key_of(jwk: &Jwk) -> Option<Key> {
             ],
         ),
         AlgorithmParameters::EllipticCurve(key) => match key.curve {
-            EllipticCurve::P256 => (
-                Algorithm::ES256,
-                &[(KeyAlgorithm::ES256, Algorithm::ES256)],
-            ),
-            EllipticCurve::P384 => (
-                Algorithm::ES384,
-                &[(KeyAlgorithm::ES384, Algorithm::ES384)],
-            ),
+            EllipticCurve::P256 => (Algorithm::ES256, &[(KeyAlgorithm::ES256, Algorithm::ES256)]),
+            EllipticCurve::P384 => (Algorithm::ES384, &[(KeyAlgorithm::ES384, Algorithm::ES384)]),
             _ => return None,
         },
         AlgorithmParameters::OctetKeyPair(key) => match key.curve {
-            EllipticCurve::Ed25519 => (
-                Algorithm::EdDSA,
-                &[(KeyAlgorithm::EdDSA, Algorithm::EdDSA)],
-            ),
+            EllipticCurve::Ed25519 => {
+                (Algorithm::EdDSA, &[(KeyAlgorithm::EdDSA, Algorithm::EdDSA)])
+            }
             _ => return None,
         },
         _ => return None,
@@ -335,7 +330,13 @@ mod tests {
             let (policy, token) = (policy.clone(), token(&pair, "one"));
             clients.spawn(async move { answer(&policy, &token).await });
         }
-        assert!(clients.join_all().await.iter().all(|answer| *answer == "in"));
+        assert!(
+            clients
+                .join_all()
+                .await
+                .iter()
+                .all(|answer| *answer == "in")
+        );
         for number in 0..50 {
             let token = token(&pair, &number.to_string());
             assert_eq!(answer(&policy, &token).await, "refused");
@@ -358,15 +359,30 @@ mod tests {
             Does::Answers(302, String::new()),
             Does::Answers(200, "{".into()),
             Does::Answers(200, "{\"keys\":[]}".into()),
-            Does::Answers(200, format!("{{\"keys\":[],\"x\":\"{}\"}}", "x".repeat(300 << 10))),
+            Does::Answers(
+                200,
+                format!("{{\"keys\":[],\"x\":\"{}\"}}", "x".repeat(300 << 10)),
+            ),
             Does::Dribbles,
             Does::Waits,
         ] {
             server.does(outage.clone());
-            assert_eq!(answer(&policy, &token(&pair, "one")).await, "in", "{outage:?}");
+            assert_eq!(
+                answer(&policy, &token(&pair, "one")).await,
+                "in",
+                "{outage:?}"
+            );
             // Waits for the fetch to end, for nothing has a key for it.
-            assert_eq!(answer(&policy, &token(&pair, "two")).await, "refused", "{outage:?}");
-            assert_eq!(answer(&policy, &token(&pair, "one")).await, "in", "{outage:?}");
+            assert_eq!(
+                answer(&policy, &token(&pair, "two")).await,
+                "refused",
+                "{outage:?}"
+            );
+            assert_eq!(
+                answer(&policy, &token(&pair, "one")).await,
+                "in",
+                "{outage:?}"
+            );
         }
     }
 
@@ -411,7 +427,10 @@ mod tests {
             keys_of(body.as_bytes()).unwrap().len()
         };
         assert_eq!(with(json!({})), 1);
-        assert_eq!(with(json!({ "alg": "ES256", "use": "sig", "key_ops": ["verify"] })), 1);
+        assert_eq!(
+            with(json!({ "alg": "ES256", "use": "sig", "key_ops": ["verify"] })),
+            1
+        );
         for other in [
             json!({ "use": "enc" }),
             json!({ "key_ops": ["encrypt"] }),
@@ -429,6 +448,9 @@ mod tests {
         let small = json!({ "keys": [{ "kty": "RSA", "n": "u".repeat(171), "e": "AQAB" }] });
         assert!(keys_of(small.to_string().as_bytes()).unwrap().is_empty());
         let many = json!({ "keys": vec![pair.jwk("one"); 200] });
-        assert_eq!(keys_of(many.to_string().as_bytes()).unwrap().len(), KEYS_MAX);
+        assert_eq!(
+            keys_of(many.to_string().as_bytes()).unwrap().len(),
+            KEYS_MAX
+        );
     }
 }

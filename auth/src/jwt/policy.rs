@@ -63,7 +63,8 @@ impl Jwt {
         }
         let jwks = Jwks::new(settings).map_err(|problem| vec![problem])?;
         if settings.keys.is_empty() && jwks.is_none() {
-            let message = "without a key no token can be verified: add one to [[jwt.keys]], or set jwks";
+            let message =
+                "without a key no token can be verified: add one to [[jwt.keys]], or set jwks";
             return Err(vec![Problem::new("keys", message)]);
         }
         Ok(Self {

@@ -18,7 +18,7 @@ pub use self::{
     flusher::{Flush, Flusher},
     numbering::{Around, Few, Numbering},
     outbox::{Outbox, OutboxOptions, Pushed},
-    receiver::Receiver,
+    receiver::{EndReason, Receiver},
     replay_gate::{AlreadyRead, GateDecision, GateOverflow, ReplayGate},
 };
 pub(crate) use self::{flusher::thread_number, gated_receiver::GatedReceiver, numbered::Numbered};

@@ -1,6 +1,10 @@
 //! Receivers: what the hub delivers to.
 
-use crate::identity::{ClientId, ConnectionId};
+use crate::{
+    channel::Channel,
+    framing::CloseReason,
+    identity::{ClientId, ConnectionId},
+};
 
 use super::Fanout;
 
@@ -19,4 +23,45 @@ pub trait Receiver: Send + Sync + 'static {
     /// Called in the order of the channel, while the channel is locked: it puts the publication into a
     /// bounded queue and returns; it must not block, wait, or call the hub.
     fn deliver(&self, fanout: &mut Fanout<'_>);
+
+    /// The server has ended what this receives: nothing is delivered any more. It tells its client why, in the words
+    /// of its protocol, and closes the connection. Called once; it must not wait. Default: nothing, as for what is no
+    /// client's connection.
+    fn end(&self, why: &EndReason) {
+        let _ = why;
+    }
+
+    /// The server is about to put it onto a channel, which may be one that it is on; for a protocol that keeps a list of
+    /// its own. It must not wait. Default: nothing.
+    fn subscribed(&self, channel: &Channel) {
+        let _ = channel;
+    }
+
+    /// The server is about to take it off a channel, which it need not be on. It must not wait. Default: nothing.
+    fn unsubscribed(&self, channel: &Channel) {
+        let _ = channel;
+    }
+}
+
+/// Why the server ends a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndReason {
+    /// Its credential, or a right that it used, has ended.
+    Expired,
+    /// Its rights were taken back.
+    Revoked,
+    /// An operator, or a program, sent it away.
+    Disconnected(CloseReason),
+}
+
+impl EndReason {
+    /// The same as WebSocket and SockJS clients see it.
+    pub fn close_reason(&self) -> CloseReason {
+        match self {
+            Self::Expired => CloseReason::new(4001, "Your credentials have expired"),
+            Self::Revoked => CloseReason::new(4003, "Your rights were taken back"),
+            Self::Disconnected(reason) => reason.clone(),
+        }
+    }
 }

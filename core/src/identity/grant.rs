@@ -39,16 +39,20 @@ impl Grant {
         }
     }
 
+    /// True when it gives these rights there, until it ends.
+    pub fn covers(&self, permissions: Permissions, resource: Resource<'_>) -> bool {
+        self.permissions.contains(permissions)
+            && match resource {
+                Resource::Channel(channel) => self.scope.covers(channel),
+                Resource::Pattern(pattern) => self.scope.covers_pattern(pattern),
+                Resource::Group(group) => self.scope.covers_group(group),
+                Resource::Everything => self.scope == Scope::Everything,
+            }
+    }
+
     /// True when it gives these rights there, now.
     pub fn allows(&self, permissions: Permissions, resource: Resource<'_>) -> bool {
-        let covers = match resource {
-            Resource::Channel(channel) => self.scope.covers(channel),
-            Resource::Pattern(pattern) => self.scope.covers_pattern(pattern),
-            Resource::Group(group) => self.scope.covers_group(group),
-            Resource::Everything => self.scope == Scope::Everything,
-        };
-        self.permissions.contains(permissions)
-            && covers
+        self.covers(permissions, resource)
             // The clock is read only for grants that end.
             && self.expires_at.is_none_or(|end| SystemTime::now() < end)
     }

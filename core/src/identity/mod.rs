@@ -18,10 +18,7 @@ pub use self::{
     scope::{InvalidScope, Scope, ScopeMatcher},
 };
 
-use std::{
-    sync::{Arc, LazyLock},
-    time::SystemTime,
-};
+use std::time::SystemTime;
 
 use crate::{Channel, Domain};
 
@@ -57,13 +54,6 @@ impl Identity {
         }
     }
 
-    /// [`unrestricted`](Self::unrestricted), one for all who are.
-    pub fn anybody() -> Arc<Self> {
-        static ANYBODY: LazyLock<Arc<Identity>> =
-            LazyLock::new(|| Arc::new(Identity::unrestricted()));
-        ANYBODY.clone()
-    }
-
     /// True when a grant that has not expired gives `permissions` on `resource`.
     pub fn may(&self, permissions: Permissions, resource: Resource<'_>) -> bool {
         !self.is_expired()
@@ -88,10 +78,10 @@ impl Identity {
         self.expires_at.is_some_and(|end| end <= SystemTime::now())
     }
 
-    /// When the credential, or the first of the grants, ends.
-    pub fn first_end(&self) -> Option<SystemTime> {
+    /// When the credential and each of the grants end.
+    pub fn ends(&self) -> impl Iterator<Item = SystemTime> {
         let grants = self.grants.iter().filter_map(|grant| grant.expires_at);
-        grants.chain(self.expires_at).min()
+        grants.chain(self.expires_at)
     }
 }
 
@@ -120,6 +110,6 @@ mod tests {
         identity.expires_at = None;
         identity.grants[0].expires_at = Some(past);
         assert!(!identity.allows(Permissions::READ, &room));
-        assert_eq!(identity.first_end(), Some(past));
+        assert_eq!(identity.ends().collect::<Vec<_>>(), [past]);
     }
 }

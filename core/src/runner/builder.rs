@@ -14,12 +14,15 @@ use crate::{
     backend::PubSubBackend,
     cluster::Gossip,
     dispatcher::{Dispatcher, StandardDispatcher},
+    domain::Domain,
     hub::{Hub, LocalNode},
+    identity::{Identity, Rights},
     limits::Limits,
     net::TrustedProxies,
     persistence::PersistencePolicy,
+    revocations::Revocations,
     runtime::Runtime,
-    space::Space,
+    space::{GateRules, Space},
     transport::http::Response,
 };
 
@@ -62,6 +65,9 @@ impl AppRunner {
             listen: Vec::new(),
             grace: GRACE,
             trust_network: false,
+            anonymous: None,
+            confinements: Vec::new(),
+            bridges: Vec::new(),
         }
     }
 }
@@ -80,6 +86,9 @@ pub struct Builder {
     listen: Vec<Listen>,
     grace: Duration,
     trust_network: bool,
+    anonymous: Option<Rights>,
+    confinements: Vec<(String, Rights)>,
+    bridges: Vec<(Domain, Domain)>,
 }
 
 impl Builder {
@@ -154,12 +163,32 @@ impl Builder {
         self
     }
 
+    /// Sets what somebody without credentials may do. Without it such clients are refused where a credential is asked
+    /// for, and may do everything at doors that their protocol leaves open, which are served on loopback only.
+    pub fn anonymous(mut self, rights: Rights) -> Self {
+        self.anonymous = Some(rights);
+        self
+    }
+
+    /// Sets what the clients of an app can reach at most, whatever is granted to them.
+    pub fn confine(mut self, app: impl Into<String>, rights: Rights) -> Self {
+        self.confinements.push((app.into(), rights));
+        self
+    }
+
+    /// Lets clients of one domain use the names of another, where their rights allow it.
+    pub fn bridge(mut self, from: Domain, to: Domain) -> Self {
+        self.bridges.push((from, to));
+        self
+    }
+
     /// Checks the composition, binds every address, and starts the backend.
     ///
     /// # Errors
     /// See [`StartError`].
     pub async fn build(self) -> Result<Server, StartError> {
         let mut problems = self.problems();
+        let rules = self.rules(&mut problems);
         let certificates = load_certificates(&self.listen, &mut problems);
         let certificates = match certificates {
             Some(certificates) if problems.is_empty() => certificates,
@@ -191,9 +220,13 @@ impl Builder {
             authentication,
             persistence.clone(),
             self.dispatcher,
+            rules,
             runtime.clone(),
         );
         tokio::spawn(space.clone().watch_presence());
+        tokio::spawn(space.clone().watch_rights());
+        tokio::spawn(space.hear_controls().await);
+        Revocations::start(&space).await;
         if let Some(gossip) = Gossip::of(&space) {
             tokio::spawn(gossip.run());
         }
@@ -260,6 +293,33 @@ impl Builder {
         problems
     }
 
+    fn rules(&self, problems: &mut Vec<String>) -> GateRules {
+        let mut grants = |rights: &Rights, of: &str| {
+            if rights.names_the_client() {
+                problems.push(format!("{of}: {{client}} stands for nobody here"));
+            }
+            let grants = rights.grants(None, None);
+            grants.unwrap_or_else(|error| {
+                problems.push(format!("{of}: {error}"));
+                Vec::new()
+            })
+        };
+        GateRules {
+            anonymous: self.anonymous.as_ref().map(|rights| {
+                Arc::new(Identity {
+                    grants: grants(rights, "anonymous"),
+                    ..Identity::default()
+                })
+            }),
+            confinements: self
+                .confinements
+                .iter()
+                .map(|(app, rights)| (app.clone(), grants(rights, &format!("channels of {app}"))))
+                .collect(),
+            bridges: self.bridges.clone(),
+        }
+    }
+
     /// What is unsafe about the parts that others can reach: once each, however many addresses lead there.
     fn weaknesses(&self) -> impl Iterator<Item = String> {
         let public: Vec<_> = self.listen.iter().filter(|l| l.is_public()).collect();
@@ -269,7 +329,10 @@ impl Builder {
         let apps = self.apps.iter().filter_map(move |app| {
             let mut public = public.iter();
             let is_public = public.any(|listen| listen.serves(app.name(), app.only_where_named()));
-            is_public.then(|| app.weakness()).flatten()
+            // What anonymous clients may do was said.
+            (is_public && self.anonymous.is_none())
+                .then(|| app.weakness())
+                .flatten()
         });
         let accept = " To accept it all the same, set trust_network.";
         policy

@@ -2,13 +2,15 @@
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
-use super::{Replay, Space};
+use super::{
+    Action, Replay, Space,
+    live::{Joined, LiveConnection},
+};
 use crate::{
     channel::Channel,
     delivery::{GatedReceiver, Receiver},
     dispatcher::{Command, Event, Origin, Refusal, Verdict},
-    hub::JoinNumber,
-    identity::{ClientId, ConnectionId, Identity, Permissions},
+    identity::{ClientId, ConnectionId, Identity},
     interest::Interest,
     pattern::Pattern,
     persistence::Query,
@@ -32,44 +34,50 @@ pub enum Subscribed {
 /// everything.
 pub struct Attachment {
     space: Arc<Space>,
-    receiver: Arc<dyn Receiver>,
+    live: Arc<LiveConnection>,
     origin: Origin,
-    /// By name. A map would take several times the memory of the one or two that there mostly are.
-    channels: Vec<(Channel, JoinNumber)>,
-    patterns: Vec<(Pattern, JoinNumber)>,
-    client: Option<JoinNumber>,
 }
 
 impl Space {
-    /// Makes a connection known; what it joins is left when the attachment is dropped.
-    pub fn attach(self: &Arc<Self>, origin: Origin, receiver: Arc<dyn Receiver>) -> Attachment {
-        Attachment::new(self.clone(), origin, receiver)
+    /// Makes a connection known; what it joins is left when the attachment is dropped. Where its rights end before
+    /// that it leaves everything, and its receiver is [told](Receiver::end).
+    pub fn attach(self: &Arc<Self>, mut origin: Origin, receiver: Arc<dyn Receiver>) -> Attachment {
+        origin.connection = Some(receiver.connection());
+        let live = LiveConnection::new(&origin, receiver);
+        self.live.insert(&live);
+        let attachment = Attachment {
+            space: self.clone(),
+            live,
+            origin,
+        };
+        // Known before, so that no end is missed.
+        self.check_live(&attachment.live);
+        attachment
     }
 }
 
 impl Attachment {
-    fn new(space: Arc<Space>, mut origin: Origin, receiver: Arc<dyn Receiver>) -> Self {
-        origin.connection = Some(receiver.connection());
-        Self {
-            space,
-            receiver,
-            origin,
-            channels: Vec::new(),
-            patterns: Vec::new(),
-            client: None,
-        }
-    }
-
     /// Where this connection's commands come from.
     pub fn origin(&self) -> &Origin {
         &self.origin
     }
 
     /// Sets whose commands follow, and from where: for a session to which its client has come back. What was joined
-    /// stays.
+    /// stays, and from now on rests on this identity.
     pub fn renew(&mut self, identity: Arc<Identity>, peer: Option<SocketAddr>) {
-        self.origin.identity = identity;
+        self.origin.identity = identity.clone();
         self.origin.peer = peer;
+        self.live.rest_on(vec![identity]);
+        self.space.live.schedule(&self.live);
+        self.space.check_live(&self.live);
+    }
+
+    /// Sets by whose rights the next commands are judged, for a protocol whose clients show a credential with each of
+    /// them. What is joined then ends when these rights do.
+    pub fn act_as(&mut self, identity: &Arc<Identity>) {
+        if !Arc::ptr_eq(&self.origin.identity, identity) {
+            self.origin.identity = identity.clone();
+        }
     }
 
     /// The channel space.
@@ -79,7 +87,7 @@ impl Attachment {
 
     /// The connection.
     pub fn connection(&self) -> ConnectionId {
-        self.receiver.connection()
+        self.live.receiver().connection()
     }
 
     /// Asks to take an identity; the answer is the one to take. It has no effect yet.
@@ -87,24 +95,32 @@ impl Attachment {
     /// # Errors
     /// A limit, or the dispatcher's refusal.
     pub async fn validate_connect(&self, client: ClientId) -> Result<Option<ClientId>, Refusal> {
-        self.space.check_client(&client)?;
+        let client = self.space.identify(&self.origin, client)?;
         match self.validate(Command::Connect(client)).await? {
             Some(Command::Connect(client)) => Ok(Some(client)),
             _ => Ok(None),
         }
     }
 
-    /// Takes an identity: private messages arrive from now on. A second identity replaces the first.
+    /// Takes an identity: private messages arrive from now on, where it may have them. A second identity replaces the
+    /// first.
     pub async fn connect(&mut self, client: ClientId) {
-        self.leave_client();
+        self.space.leave_client(&self.live);
         let interest = Interest::Client(client.clone());
-        self.client = Some(self.space.hub.join(&interest, self.receiver.clone()));
+        let receives = self.space.may(&self.origin, Action::ReceiveAs(&client));
         let owner = MemberOwner::from(&self.origin);
-        for (channel, _) in &self.channels {
-            self.space.presence.join(channel, &client, &owner);
-        }
+        self.live.change(|joined| {
+            let number =
+                receives.then(|| self.space.hub.join(&interest, self.live.receiver().clone()));
+            joined.client = Some((client.clone(), number));
+            for (channel, _) in &joined.channels {
+                self.space.presence.join(channel, &client, &owner);
+            }
+        });
         self.origin.client = Some(client.clone());
-        self.space.subscribe_elsewhere(&interest).await;
+        if receives {
+            self.space.subscribe_elsewhere(&interest).await;
+        }
         self.space
             .dispatcher
             .handle(&self.origin, &Event::Connected(client))
@@ -122,25 +138,6 @@ impl Attachment {
         }
     }
 
-    /// Refuses a connection that may not read a channel, or with `everywhere` all channels, as a wildcard needs it.
-    ///
-    /// # Errors
-    /// No right to read there, or a limit.
-    pub fn may_read(&self, channel: &Channel, everywhere: bool) -> Result<(), Refusal> {
-        self.space.check_channel(channel)?;
-        let identity = &self.origin.identity;
-        let allowed = if everywhere {
-            identity.allows_everywhere(Permissions::READ)
-        } else {
-            identity.allows(Permissions::READ, channel)
-        };
-        if allowed {
-            Ok(())
-        } else {
-            Err(Refusal::forbidden("You may not subscribe there."))
-        }
-    }
-
     /// Joins a channel; what the history has of `query`'s span comes first, in pages of its limit, and what is
     /// published meanwhile is held back until the [`Replay`] was read. `None` when the channel was joined before.
     ///
@@ -151,13 +148,12 @@ impl Attachment {
         channel: Channel,
         query: Query,
     ) -> Result<(Subscribed, Option<Replay>), Refusal> {
-        if !self.origin.identity.allows(Permissions::HISTORY, &channel) {
-            return Err(Refusal::forbidden("You may not read the history there."));
-        }
+        self.space
+            .authorize(&self.origin, Action::ReadHistory(&channel))?;
         let Some(channel) = self.permitted(channel).await? else {
             return Ok((Subscribed::Dropped, None));
         };
-        let held = GatedReceiver::new(self.receiver.clone());
+        let held = GatedReceiver::new(self.live.receiver().clone());
         let joined = self.join_as(channel.clone(), held.clone()).await;
         let replay = (joined == Subscribed::Joined)
             .then(|| Replay::new(self.space.clone(), channel, held, query));
@@ -166,14 +162,10 @@ impl Attachment {
 
     /// The channel to join, if that is allowed.
     async fn permitted(&self, channel: Channel) -> Result<Option<Channel>, Refusal> {
-        self.space.check_channel(&channel)?;
-        if !self.origin.identity.allows(Permissions::READ, &channel) {
-            return Err(Refusal::forbidden("You may not subscribe there."));
-        }
+        self.space
+            .authorize(&self.origin, Action::Subscribe(&channel))?;
         let limit = self.space.limits().channels_per_connection_max;
-        if self.channels.len() + self.patterns.len() >= limit && !self.is_on(&channel) {
-            return Err(too_many(limit));
-        }
+        self.live.has_room(limit, |joined| joined.is_on(&channel))?;
         match self.validate(Command::Subscribe(channel)).await? {
             Some(Command::Subscribe(channel)) => Ok(Some(channel)),
             _ => Ok(None),
@@ -182,24 +174,19 @@ impl Attachment {
 
     /// Joins a channel without asking anybody: for what an app joins on its own account.
     pub async fn join(&mut self, channel: Channel) -> Subscribed {
-        let receiver = self.receiver.clone();
+        let receiver = self.live.receiver().clone();
         self.join_as(channel, receiver).await
     }
 
     async fn join_as(&mut self, channel: Channel, receiver: Arc<dyn Receiver>) -> Subscribed {
-        let Err(place) = self.find(&channel) else {
-            return Subscribed::Again;
-        };
         let interest = Interest::Channel(channel.clone());
-        let number = self.space.hub.join(&interest, receiver);
-        if self.channels.capacity() == 0 {
-            self.channels.reserve_exact(1);
+        if !self
+            .space
+            .join(&self.live, Some(&self.origin.identity), &channel, receiver)
+        {
+            return Subscribed::Again;
         }
-        self.channels.insert(place, (channel.clone(), number));
-        if let Some(client) = &self.origin.client {
-            let owner = MemberOwner::from(&self.origin);
-            self.space.presence.join(&channel, client, &owner);
-        }
+        self.space.live.schedule(&self.live);
         self.space.subscribe_elsewhere(&interest).await;
         self.space
             .dispatcher
@@ -218,11 +205,9 @@ impl Attachment {
         else {
             return Ok(false);
         };
-        let Ok(place) = self.find(&channel) else {
+        if !self.space.leave_channel(&self.live, &channel) {
             return Ok(false);
-        };
-        let (_, number) = self.channels.remove(place);
-        self.leave_channel(&channel, number);
+        }
         self.space
             .dispatcher
             .handle(&self.origin, &Event::Unsubscribed(channel))
@@ -235,33 +220,30 @@ impl Attachment {
     /// dispatcher is asked about.
     ///
     /// # Errors
-    /// No right to read everywhere, a limit, or the dispatcher's refusal.
+    /// No right to read all that it matches, a limit, or the dispatcher's refusal.
     pub async fn subscribe_pattern(
         &mut self,
         written: Channel,
         pattern: Pattern,
     ) -> Result<Subscribed, Refusal> {
         self.space.check_channel(&written)?;
-        if !self.origin.identity.allows_everywhere(Permissions::READ) {
-            let message =
-                "You may not subscribe to a wildcard: it takes the right to read everywhere.";
-            return Err(Refusal::forbidden(message));
-        }
-        let is_on = self.patterns.iter().any(|(joined, _)| *joined == pattern);
+        self.space
+            .authorize(&self.origin, Action::SubscribePattern(&pattern))?;
+        let is_on = |joined: &Joined| joined.is_on_pattern(&pattern);
         let limit = self.space.limits().channels_per_connection_max;
-        if self.channels.len() + self.patterns.len() >= limit && !is_on {
-            return Err(too_many(limit));
-        }
+        self.live.has_room(limit, is_on)?;
         let event = match self.validate(Command::Subscribe(written)).await? {
             Some(Command::Subscribe(written)) => Event::Subscribed(written),
             _ => return Ok(Subscribed::Dropped),
         };
-        if is_on {
+        let interest = Interest::Pattern(pattern.clone());
+        if !self
+            .space
+            .join_pattern(&self.live, &self.origin.identity, pattern)
+        {
             return Ok(Subscribed::Again);
         }
-        let interest = Interest::Pattern(pattern.clone());
-        let number = self.space.hub.join(&interest, self.receiver.clone());
-        self.patterns.push((pattern, number));
+        self.space.live.schedule(&self.live);
         self.space.subscribe_elsewhere(&interest).await;
         self.space.dispatcher.handle(&self.origin, &event).await;
         Ok(Subscribed::Joined)
@@ -281,15 +263,9 @@ impl Attachment {
         else {
             return Ok(false);
         };
-        let found = self
-            .patterns
-            .iter()
-            .position(|(joined, _)| joined == pattern);
-        let Some(place) = found else {
+        if !self.space.leave_pattern(&self.live, pattern) {
             return Ok(false);
-        };
-        let (pattern, number) = self.patterns.swap_remove(place);
-        self.leave_pattern(pattern, number);
+        }
         let event = Event::Unsubscribed(written);
         self.space.dispatcher.handle(&self.origin, &event).await;
         Ok(true)
@@ -308,28 +284,22 @@ impl Attachment {
 
     /// True when the connection is on the channel.
     pub fn is_on(&self, channel: &Channel) -> bool {
-        self.find(channel).is_ok()
+        self.live.look(|joined| joined.is_on(channel))
     }
 
     /// The joined channels, by name.
-    pub fn channels(&self) -> impl Iterator<Item = &Channel> {
-        self.channels.iter().map(|(channel, _)| channel)
+    pub fn channels(&self) -> Vec<Channel> {
+        self.live.look(|joined| {
+            let channels = joined.channels.iter();
+            channels.map(|(channel, _)| channel.clone()).collect()
+        })
     }
 
     /// Leaves everything and tells the dispatcher. Merely dropping the attachment leaves everything too.
-    pub async fn disconnect(mut self) {
-        let origin = self.origin.clone();
-        self.leave_everything();
-        self.space
-            .dispatcher
-            .handle(&origin, &Event::Disconnected)
-            .await;
-    }
-
-    /// Where a joined channel stands, or would stand.
-    fn find(&self, channel: &Channel) -> Result<usize, usize> {
-        self.channels
-            .binary_search_by(|(joined, _)| joined.cmp(channel))
+    pub async fn disconnect(self) {
+        let (origin, space) = (self.origin.clone(), self.space.clone());
+        drop(self);
+        space.dispatcher.handle(&origin, &Event::Disconnected).await;
     }
 
     async fn validate(&self, command: Command) -> Result<Option<Command>, Refusal> {
@@ -339,57 +309,12 @@ impl Attachment {
             Verdict::Refuse(refusal) => Err(refusal),
         }
     }
-
-    fn leave_channel(&self, channel: &Channel, number: JoinNumber) {
-        let interest = Interest::Channel(channel.clone());
-        if self.space.hub.leave(&interest, number) {
-            self.space.backend.unsubscribe(&interest);
-        }
-        if let Some(client) = &self.origin.client {
-            self.space.presence.leave(channel, client);
-        }
-    }
-
-    fn leave_pattern(&self, pattern: Pattern, number: JoinNumber) {
-        let interest = Interest::Pattern(pattern);
-        if self.space.hub.leave(&interest, number) {
-            self.space.backend.unsubscribe(&interest);
-        }
-    }
-
-    fn leave_client(&mut self) {
-        let (Some(number), Some(client)) = (self.client.take(), self.origin.client.take()) else {
-            return;
-        };
-        for (channel, _) in &self.channels {
-            self.space.presence.leave(channel, &client);
-        }
-        let interest = Interest::Client(client);
-        if self.space.hub.leave(&interest, number) {
-            self.space.backend.unsubscribe(&interest);
-        }
-    }
-
-    fn leave_everything(&mut self) {
-        for (channel, number) in std::mem::take(&mut self.channels) {
-            self.leave_channel(&channel, number);
-        }
-        for (pattern, number) in std::mem::take(&mut self.patterns) {
-            self.leave_pattern(pattern, number);
-        }
-        self.leave_client();
-    }
-}
-
-fn too_many(limit: usize) -> Refusal {
-    Refusal::limit_exceeded(format!(
-        "You have joined {limit} channels; leave one before you join another."
-    ))
 }
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        self.leave_everything();
+        self.space.live.remove(&self.live);
+        self.space.leave_everything(&self.live);
     }
 }
 
@@ -397,7 +322,7 @@ impl fmt::Debug for Attachment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Attachment")
             .field("origin", &self.origin)
-            .field("channels", &self.channels.len())
+            .field("live", &self.live)
             .finish_non_exhaustive()
     }
 }

@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::Space;
+use super::{Action, Space};
 use crate::{
     channel::Channel,
     delivery::Receiver,
     dispatcher::{Command, Event, Origin, Refusal, Verdict},
-    identity::{ClientId, Permissions},
+    identity::ClientId,
     interest::Interest,
     pattern::Pattern,
     presence::{Lease, MemberOwner, TouchOutcome},
@@ -39,10 +39,7 @@ impl Space {
         origin: &Origin,
         channel: Channel,
     ) -> Result<Option<Channel>, Refusal> {
-        self.check_channel(&channel)?;
-        if !origin.identity.allows(Permissions::READ, &channel) {
-            return Err(Refusal::forbidden("You may not subscribe there."));
-        }
+        self.authorize(origin, Action::Subscribe(&channel))?;
         let command = Command::Subscribe(channel);
         match self.dispatcher.validate(origin, command).await {
             Verdict::Proceed(Command::Subscribe(channel)) => Ok(Some(channel)),

@@ -250,7 +250,7 @@ mod tests {
     }
 
     fn from(host: u8) -> Origin {
-        Origin::new("history", Identity::anybody()).peer(Some(([127, 0, 0, host], 7).into()))
+        Origin::new("history", Identity::default()).peer(Some(([127, 0, 0, host], 7).into()))
     }
 
     #[tokio::test(start_paused = true)]

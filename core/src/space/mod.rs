@@ -1,19 +1,35 @@
 //! The channel space that all apps share.
 
+mod action;
 mod announce;
 mod attachment;
+mod audit;
 mod connectionless;
+mod ending;
+mod gate;
 mod history_reads;
+mod joining;
 mod listen;
+mod live;
 mod public_history;
 mod replay;
+mod revoked;
+mod revoking;
+mod rules;
 
-use self::public_history::PublicHistory;
 pub use self::{
+    action::Action,
     attachment::{Attachment, Subscribed},
+    ending::Whom,
     history_reads::{HeldBytes, HistoryRead, HistoryReads},
     listen::ChannelListener,
     replay::Replay,
+    revoked::Revocation,
+};
+use self::{live::LiveConnections, public_history::PublicHistory};
+pub(crate) use self::{
+    revoked::{RevocationKeeper, Revoked},
+    rules::GateRules,
 };
 pub use crate::{
     channel::{RESERVED, SYSTEM},
@@ -28,10 +44,9 @@ use futures_util::{FutureExt, future::Either};
 use crate::{
     authentication::{AuthenticationError, AuthenticationPolicy, Credentials, Shown},
     backend::{Attempt, BackendError, BackendStatus, PubSubBackend},
-    channel::Channel,
     dispatcher::{Command, Dispatcher, Event, Origin, Refusal, RefusalKind, Verdict},
     hub::Hub,
-    identity::{ClientId, Permissions},
+    identity::Identity,
     limits::Limits,
     persistence::{History, PersistencePolicy},
     publication::{Draft, Target},
@@ -50,6 +65,11 @@ pub struct Space {
     dispatcher: Arc<dyn Dispatcher>,
     presence: Presence,
     nodes: Nodes,
+    rules: GateRules,
+    /// Who comes by a door that its protocol leaves open.
+    open_door: Arc<Identity>,
+    live: LiveConnections,
+    revoked: Revoked,
     runtime: Arc<Runtime>,
 }
 
@@ -60,6 +80,7 @@ impl Space {
         authentication: Arc<dyn AuthenticationPolicy>,
         persistence: Arc<dyn PersistencePolicy>,
         dispatcher: Arc<dyn Dispatcher>,
+        rules: GateRules,
         runtime: Arc<Runtime>,
     ) -> Arc<Self> {
         let changes = backend.is_shared().then(Arc::default);
@@ -79,6 +100,10 @@ impl Space {
             dispatcher,
             presence,
             nodes,
+            rules,
+            open_door: Arc::new(Identity::unrestricted()),
+            live: LiveConnections::default(),
+            revoked: Revoked::default(),
             runtime,
         })
     }
@@ -96,6 +121,11 @@ impl Space {
     /// Reads of history that are under way, which whoever reads for a client takes part in.
     pub fn history_reads(&self) -> &Arc<HistoryReads> {
         &self.history_reads
+    }
+
+    /// What was taken back.
+    pub(crate) fn revoked(&self) -> &Revoked {
+        &self.revoked
     }
 
     /// This node and the others.
@@ -118,7 +148,8 @@ impl Space {
         self.backend.status()
     }
 
-    /// What is kept of channels, to be read again; `None` when nothing is. Apps check the right to read it. Of
+    /// What is kept of channels, to be read again; `None` when nothing is. Who reads for a client has that
+    /// [authorized](Self::authorize) first. Of
     /// channels whose names begin with [`RESERVED`] nothing can be read.
     pub fn history(&self) -> Option<&dyn History> {
         self.history.all().map(|_| &self.history as &dyn History)
@@ -130,17 +161,47 @@ impl Space {
         self.history.all()
     }
 
-    /// Asks the authentication policy, unless too many wrong credentials came from the address.
+    /// Asks the authentication policy, unless too many wrong credentials came from the address. Whoever shows none is
+    /// anonymous where the composition says what anonymous clients may do, and refused elsewhere.
     ///
     /// # Errors
-    /// See [`AuthenticationError`].
+    /// See [`AuthenticationError`]; it is never [`Missing`](AuthenticationError::Missing).
     pub async fn authenticate(
         &self,
         credentials: &Credentials,
-    ) -> Result<crate::Identity, AuthenticationError> {
+    ) -> Result<Arc<Identity>, AuthenticationError> {
+        match self.ask_policy(credentials).await {
+            Err(AuthenticationError::Missing) => match &self.rules.anonymous {
+                Some(anonymous) => Ok(anonymous.clone()),
+                None => Err(AuthenticationError::Refused),
+            },
+            judged => judged.map(Arc::new),
+        }
+    }
+
+    /// The same at a door that its protocol leaves open: whoever shows no credential is [anonymous](Self::anonymous).
+    ///
+    /// # Errors
+    /// See [`AuthenticationError`]: whoever shows a wrong credential is refused all the same.
+    pub async fn authenticate_at_open_door(
+        &self,
+        credentials: &Credentials,
+    ) -> Result<Arc<Identity>, AuthenticationError> {
+        match self.ask_policy(credentials).await {
+            Err(AuthenticationError::Missing) => Ok(self.anonymous()),
+            judged => judged.map(Arc::new),
+        }
+    }
+
+    async fn ask_policy(&self, credentials: &Credentials) -> Result<Identity, AuthenticationError> {
         let (app, peer, shown) = (credentials.app, credentials.peer, Shown(credentials));
         let attempt = self.runtime.login_attempt(app, peer, &shown)?;
-        let judged = self.authentication.authenticate(credentials).await;
+        let judged = match self.authentication.authenticate(credentials).await {
+            Ok(identity) if identity.is_expired() || self.revoked.contains(&identity) => {
+                Err(AuthenticationError::Refused)
+            }
+            judged => judged,
+        };
         match &judged {
             Ok(_) => attempt.right(),
             Err(AuthenticationError::Refused) => attempt.wrong(),
@@ -181,29 +242,21 @@ impl Space {
         }
     }
 
-    /// Limits and grants.
+    /// Limits and rights.
     fn check_publish(&self, origin: &Origin, draft: &Draft) -> Result<(), Refusal> {
-        self.check_target(&draft.target)?;
-        if draft.target.channel().is_some_and(Channel::is_system) {
-            return Err(Refusal::forbidden(format!(
-                "On names that begin with {SYSTEM} only the server publishes."
-            )));
-        }
         let limit = self.limits().message_bytes_max;
         if draft.payload.len() > limit {
             return Err(Refusal::limit_exceeded(format!(
                 "The message is longer than {limit} bytes."
             )));
         }
-        let allowed = match &draft.target {
-            Target::Channel(channel) => origin.identity.allows(Permissions::WRITE, channel),
-            Target::Client(_) => origin.identity.allows_everywhere(Permissions::WRITE),
-        };
-        if allowed {
-            Ok(())
-        } else {
-            Err(Refusal::forbidden("You may not publish there."))
-        }
+        self.authorize(
+            origin,
+            match &draft.target {
+                Target::Channel(channel) => Action::Publish(channel),
+                Target::Client(client) => Action::SendTo(client),
+            },
+        )
     }
 
     /// Publishes what the dispatcher lets pass, and tells it.
@@ -241,36 +294,6 @@ impl Space {
     /// True when there may be other nodes.
     pub fn is_shared(&self) -> bool {
         self.backend.is_shared()
-    }
-
-    fn check_target(&self, target: &Target) -> Result<(), Refusal> {
-        match target {
-            Target::Channel(channel) => self.check_channel(channel),
-            Target::Client(client) => self.check_client(client),
-        }
-    }
-
-    fn check_channel(&self, channel: &Channel) -> Result<(), Refusal> {
-        if channel.is_reserved() {
-            return Err(Refusal::forbidden(format!(
-                "Names that begin with {RESERVED} are the server's own."
-            )));
-        }
-        self.check_name(channel.as_str(), "channel name")
-    }
-
-    fn check_client(&self, client: &ClientId) -> Result<(), Refusal> {
-        self.check_name(client.as_str(), "client id")
-    }
-
-    fn check_name(&self, name: &str, what: &str) -> Result<(), Refusal> {
-        let limit = self.limits().name_bytes_max;
-        if name.len() > limit {
-            return Err(Refusal::limit_exceeded(format!(
-                "The {what} is longer than {limit} bytes."
-            )));
-        }
-        Ok(())
     }
 }
 

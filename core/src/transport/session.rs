@@ -14,13 +14,13 @@ use crate::{
 /// What an app does with the sessions of one address, such as `/connect`.
 #[async_trait]
 pub trait Endpoint: Send + Sync + 'static {
-    /// Judges a client before its session opens.
+    /// Judges a client before its session opens. Default: everybody comes in, as nobody in particular and with no right.
     ///
     /// # Errors
     /// The HTTP answer that the client gets instead of a session.
     async fn accept(&self, handshake: &Handshake) -> Result<Arc<Identity>, HttpRefusal> {
         let _ = handshake;
-        Ok(Identity::anybody())
+        Ok(Arc::default())
     }
 
     /// Opens a session; `link` sends to the client.

@@ -166,7 +166,7 @@ impl GroupState {
             here: RwLock::default(),
             everywhere: RwLock::default(),
         });
-        let origin = Origin::new(NAME, Identity::anybody());
+        let origin = Origin::new(NAME, Identity::unrestricted());
         let mut attachment = space.attach(origin, members.clone());
         attachment.join(channel).await;
         filter.clone().subscribe(&mut attachment).await?;

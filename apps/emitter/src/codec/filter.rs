@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use polywire_core::{
     Channel, Pattern, Refusal,
-    space::{Attachment, Subscribed},
+    space::{Action, Attachment, Subscribed},
 };
 use rmqtt_codec::{types::QoS, v5::SubscribeAckReason};
 use serde::{Deserialize, Serialize};
@@ -43,8 +43,12 @@ impl Filter {
         }
     }
 
-    pub(crate) fn is_pattern(&self) -> bool {
-        matches!(self, Self::Pattern(..))
+    /// What whoever subscribes to it is to be authorized for.
+    pub(crate) fn action(&self) -> Action<'_> {
+        match self {
+            Self::Channel(channel) => Action::Subscribe(channel),
+            Self::Pattern(_, pattern) => Action::SubscribePattern(pattern),
+        }
     }
 
     /// Subscribes to what it is for.

@@ -35,7 +35,7 @@ impl PresenceWatch {
             connection: ConnectionId::next(space.hub().node()),
             subscriber: Arc::downgrade(subscriber),
         });
-        Self(space.attach(Origin::new(NAME, Identity::anybody()), watcher))
+        Self(space.attach(Origin::new(NAME, Identity::unrestricted()), watcher))
     }
 
     /// Tells the client from now on who comes to a channel or below it, and who goes.

@@ -125,7 +125,7 @@ impl Admission<'_> {
         check(connect, mode)?;
         let (identity, expiry_secs) = match mode {
             // Its keys say what a client may do, and there are no sessions that outlive a connection.
-            DetectedMode::Emitter => (Identity::anybody(), 0),
+            DetectedMode::Emitter => (Arc::new(Identity::unrestricted()), 0),
             DetectedMode::Plain | DetectedMode::Undecided => (
                 self.identify(connect).await?,
                 self.broker().expiry_secs(connect.session_expiry_secs),
@@ -162,7 +162,7 @@ impl Admission<'_> {
     /// Asks the policy who it is, where that is asked.
     async fn identify(&self, connect: &Connect) -> Result<Arc<Identity>, Reasons> {
         let Some(place) = &self.broker().password_place else {
-            return Ok(Identity::anybody());
+            return Ok(Arc::new(Identity::unrestricted()));
         };
         let mut credentials = Credentials::for_app(NAME);
         credentials.peer = self.peer;
@@ -171,7 +171,7 @@ impl Admission<'_> {
             place.put(password, &mut credentials);
         }
         let answer = self.broker().space.authenticate(&credentials).await;
-        answer.map(Arc::new).map_err(|error| match error {
+        answer.map_err(|error| match error {
             AuthenticationError::Unavailable(_) => UNAVAILABLE,
             AuthenticationError::Throttled(_) => (
                 v3::ConnectAckReason::NotAuthorized,

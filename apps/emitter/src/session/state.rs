@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use polywire_core::{Identity, Permissions, space::Attachment};
+use polywire_core::{Identity, Permissions, Resource, space::Attachment};
 
 use super::{
     absence::Absence, qos2_deduplication::UnreleasedIds, topic_aliases::ClientTopicAliases,
@@ -62,7 +62,9 @@ impl Session {
         let mut filters = filters.chain(shared.map(|shared| shared.filter.clone()));
         filters.all(|filter| match &filter {
             Filter::Channel(channel) => identity.allows(Permissions::READ, channel),
-            Filter::Pattern(..) => identity.allows_everywhere(Permissions::READ),
+            Filter::Pattern(_, pattern) => {
+                identity.may(Permissions::READ, Resource::Pattern(pattern))
+            }
         })
     }
 }

@@ -91,8 +91,9 @@ impl Session {
         if self.shared_subscriptions.len() >= limit && known.is_none() {
             return Err(SubscribeAckReason::QuotaExceeded);
         }
-        self.attachment
-            .may_read(filter.written(), filter.is_pattern())
+        broker
+            .space
+            .authorize(self.attachment.origin(), filter.action())
             .map_err(|refusal| reason(&refusal))?;
         let member = GroupMember {
             subscriber: Arc::downgrade(&self.subscriber),

@@ -131,7 +131,7 @@ impl Record {
         let subscriber = Arc::new(subscriber);
         subscriber.close_gate();
         // Its client was allowed what it is subscribed to, and is looked at again when it comes.
-        let origin = Origin::new(NAME, Identity::anybody());
+        let origin = Origin::new(NAME, Identity::unrestricted());
         let mut attachment = space.attach(origin, subscriber.clone());
         for (filter, options) in &self.filters {
             let Ok(filter) = Filter::parse(filter) else {

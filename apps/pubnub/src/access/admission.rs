@@ -62,9 +62,9 @@ impl Access {
         let rights = self.rights(set, request, query, body, client.as_ref())?;
         let identity = if self.authenticate && !matches!(rights, Rights::Signed) {
             // Boxed: few ask, and whoever does not should carry no room for it.
-            Box::pin(self.ask_policy(request, query)).await?.into()
+            Box::pin(self.ask_policy(request, query)).await?
         } else {
-            Identity::anybody()
+            Arc::new(Identity::unrestricted())
         };
         let mut origin = Origin::new("pubnub", identity).peer(request.peer);
         origin.client = client.or(origin.client);
@@ -150,7 +150,7 @@ impl Access {
         &self,
         request: &Request,
         query: &Query<'_>,
-    ) -> Result<Identity, reply::Refused> {
+    ) -> Result<Arc<Identity>, reply::Refused> {
         let mut credentials = request.credentials("pubnub");
         if let Some(Some(auth)) = query.get("auth") {
             let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);

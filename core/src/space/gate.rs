@@ -1,0 +1,214 @@
+//! The gate: whether somebody may do something. All protocols ask it, and none decides for itself.
+
+use std::sync::Arc;
+
+use super::{Action, Space, audit};
+use crate::{
+    channel::{Channel, RESERVED, SYSTEM},
+    dispatcher::{Origin, Refusal, RefusalKind},
+    domain::{DOMAIN, Domain},
+    identity::{ClientId, Identity, Resource},
+    pattern::Pattern,
+};
+
+impl Space {
+    /// Whether somebody may do something: the one place where that is decided. What is asked for must have a name that
+    /// clients can use, belong to the [domain](Domain) of who asks or of one that is bridged to it, be among what the app is
+    /// confined to, and be granted by the identity.
+    ///
+    /// # Errors
+    /// A [`Refusal`]: `LimitExceeded` for a name that is too long, else `Forbidden`. It is written to the audit log.
+    pub fn authorize(&self, origin: &Origin, action: Action<'_>) -> Result<(), Refusal> {
+        self.judge(origin, action).inspect_err(|refusal| {
+            if refusal.kind == RefusalKind::Forbidden {
+                audit::refused(origin, action, refusal);
+            }
+        })
+    }
+
+    /// The id that a client has that says to be `claimed`: the one that its credential proves, if it proves one.
+    ///
+    /// # Errors
+    /// A [`Refusal`] when the id is too long, or must be the proven one and is another.
+    pub fn identify(&self, origin: &Origin, claimed: ClientId) -> Result<ClientId, Refusal> {
+        self.check_client(&claimed)?;
+        match &origin.identity.client {
+            Some(proven) if *proven != claimed && origin.identity.refuses_other_ids => {
+                let refusal = Refusal::forbidden("Your credential is for another client id.");
+                audit::refused(origin, Action::ReceiveAs(&claimed), &refusal);
+                Err(refusal)
+            }
+            Some(proven) => Ok(proven.clone()),
+            None => Ok(claimed),
+        }
+    }
+
+    /// Whether somebody may do something, for what is left out, and not refused, where they may not.
+    pub fn may(&self, origin: &Origin, action: Action<'_>) -> bool {
+        self.judge(origin, action).is_ok()
+    }
+
+    /// Writes to the audit log that something was done which changes or deletes what others have: for what an app does
+    /// on its own after it was [authorized](Self::authorize).
+    pub fn audit(&self, origin: &Origin, action: Action<'_>) {
+        audit::done(origin, action);
+    }
+
+    /// Somebody without credentials, at a door that its protocol leaves open.
+    pub fn anonymous(&self) -> Arc<Identity> {
+        match &self.rules.anonymous {
+            Some(anonymous) => anonymous.clone(),
+            // Where others can reach it such a door was refused when the server was composed.
+            None => self.open_door.clone(),
+        }
+    }
+
+    fn judge(&self, origin: &Origin, action: Action<'_>) -> Result<(), Refusal> {
+        self.check_names(origin, action)?;
+        let (permissions, resource) = (action.permissions(), action.resource());
+        let forbidden = || Refusal::forbidden(action.forbidden());
+        let confinements = &self.rules.confinements;
+        // Mostly there is none.
+        if let Some((_, grants)) = confinements.iter().find(|(app, _)| app == origin.app)
+            && !grants
+                .iter()
+                .any(|grant| grant.allows(permissions, resource))
+        {
+            return Err(forbidden());
+        }
+        let identity = &origin.identity;
+        if self.revoked.contains(identity) {
+            return Err(Refusal::forbidden("Your rights were taken back."));
+        }
+        if self.revoked.is_unknown_of(identity) {
+            let message = "Your rights cannot be checked now; try again later.";
+            return Err(Refusal::new(RefusalKind::Unavailable, message));
+        }
+        let is_own = |client| identity.client.as_ref() == Some(client);
+        let may = match action {
+            // Private messages are for whom a credential proves, or for whoever says so where everything is open.
+            Action::ReceiveAs(client) if is_own(client) => !identity.is_expired(),
+            Action::ReceiveAs(_) if identity.client.is_some() => false,
+            // The server says of itself what is nobody's to write.
+            Action::Publish(channel) if channel.is_system() => {
+                return Err(Refusal::forbidden(format!(
+                    "On names that begin with {SYSTEM} only the server publishes."
+                )));
+            }
+            _ => identity.may(permissions, resource),
+        };
+        if may { Ok(()) } else { Err(forbidden()) }
+    }
+
+    /// Whether names are such as clients can use, of this domain or a bridged one.
+    fn check_names(&self, origin: &Origin, action: Action<'_>) -> Result<(), Refusal> {
+        match action.resource() {
+            Resource::Channel(channel) => {
+                self.check_channel(channel)?;
+                self.check_domain(origin, |domain| domain.owns(channel))
+            }
+            Resource::Pattern(pattern) => {
+                self.check_domain(origin, |domain| owns_pattern(domain, pattern))
+            }
+            Resource::Group(group) => {
+                self.check_name(group, "name of the group")?;
+                self.check_domain(origin, |domain| domain.unqualify(group).is_some())
+            }
+            Resource::Everything => match action {
+                Action::SendTo(client) | Action::ReceiveAs(client) => {
+                    self.check_client(client)?;
+                    // Clients with private messages are those of the common space.
+                    self.check_domain(origin, Domain::is_common)
+                }
+                _ => Ok(()),
+            },
+        }
+    }
+
+    fn check_domain(&self, origin: &Origin, owns: impl Fn(&Domain) -> bool) -> Result<(), Refusal> {
+        let own = &origin.identity.domain;
+        let mut bridges = self.rules.bridges.iter();
+        if owns(own) || bridges.any(|(from, to)| from == own && owns(to)) {
+            Ok(())
+        } else {
+            Err(Refusal::forbidden("This name belongs to another tenant."))
+        }
+    }
+
+    pub(super) fn check_channel(&self, channel: &Channel) -> Result<(), Refusal> {
+        if channel.is_reserved() {
+            return Err(Refusal::forbidden(format!(
+                "Names that begin with {RESERVED} are the server's own."
+            )));
+        }
+        self.check_name(channel.as_str(), "channel name")
+    }
+
+    pub(super) fn check_client(&self, client: &ClientId) -> Result<(), Refusal> {
+        self.check_name(client.as_str(), "client id")
+    }
+
+    fn check_name(&self, name: &str, what: &str) -> Result<(), Refusal> {
+        let limit = self.limits().name_bytes_max;
+        if name.len() > limit {
+            return Err(Refusal::limit_exceeded(format!(
+                "The {what} is longer than {limit} bytes."
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// True when a pattern matches names of one domain only, and those that apps use among themselves not at all.
+fn owns_pattern(domain: &Domain, pattern: &Pattern) -> bool {
+    // A wildcard directly behind it matches what comes behind a separator.
+    let begins = format!("{}{}", pattern.begins(), pattern.separator());
+    if begins.starts_with(RESERVED) {
+        return false;
+    }
+    if !domain.is_common() {
+        return begins.starts_with(domain.prefix());
+    }
+    let is_hidden = pattern.separator() == '/';
+    let is_wild = pattern.begins().is_empty();
+    !begins.starts_with(DOMAIN) && (is_hidden || !is_wild)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards_are_of_one_domain() {
+        let (common, other) = (Domain::COMMON, Domain::new("pubnub", "s2"));
+        let mqtt = |text| Pattern::mqtt(text).unwrap();
+        let pubnub = |text| Pattern::pubnub(text).unwrap();
+        for pattern in [
+            mqtt("#"),
+            mqtt("a/#"),
+            mqtt("+/a"),
+            mqtt("$SYS/#"),
+            pubnub("a.*"),
+        ] {
+            assert!(owns_pattern(&common, &pattern), "{pattern:?}");
+            assert!(!owns_pattern(&other, &pattern), "{pattern:?}");
+        }
+        for pattern in [
+            mqtt("$domain/#"),
+            mqtt("$domain/+/room"),
+            mqtt("$domain/pubnub:s3/#"),
+            mqtt("$polywire/#"),
+            mqtt("$polywire/+"),
+            pubnub("$domain/pubnub:s3/a.*"),
+            pubnub("$polywire/a.*"),
+            Pattern::everything(),
+        ] {
+            assert!(!owns_pattern(&common, &pattern), "{pattern:?}");
+            assert!(!owns_pattern(&other, &pattern), "{pattern:?}");
+        }
+        for pattern in [mqtt("$domain/pubnub:s2/#"), pubnub("$domain/pubnub:s2/a.*")] {
+            assert!(owns_pattern(&other, &pattern), "{pattern:?}");
+            assert!(!owns_pattern(&common, &pattern), "{pattern:?}");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Live connections: those of this node, and what each has joined, so that the server can end them.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    net::SocketAddr,
+    sync::Arc,
+    time::SystemTime,
+};
+
+use parking_lot::Mutex;
+
+use crate::{
+    channel::Channel,
+    delivery::Receiver,
+    dispatcher::{Origin, Refusal},
+    hub::JoinNumber,
+    identity::{ClientId, ConnectionId, Identity, Permissions, Resource},
+    pattern::Pattern,
+};
+
+/// Parts that have a lock each, so that connections come and go at once.
+const SHARDS: usize = 64;
+
+/// One connection, or session, of this node.
+pub(crate) struct LiveConnection {
+    receiver: Arc<dyn Receiver>,
+    peer: Option<SocketAddr>,
+    joined: Mutex<Joined>,
+}
+
+/// What a connection has joined, and by whose rights.
+#[derive(Default)]
+pub(super) struct Joined {
+    /// By name. A map would take several times the memory of the one or two that there mostly are.
+    pub(super) channels: Vec<(Channel, JoinNumber)>,
+    pub(super) patterns: Vec<(Pattern, JoinNumber)>,
+    /// Who it is, and its place among those who get private messages.
+    pub(super) client: Option<(ClientId, Option<JoinNumber>)>,
+    /// Whose rights what was joined rests on. Nearly always one.
+    identities: Vec<Arc<Identity>>,
+    /// When the first of these ends, as it was scheduled.
+    ends_at: Option<SystemTime>,
+    /// Its rights have ended: it joins nothing any more.
+    pub(super) has_ended: bool,
+}
+
+impl Joined {
+    pub(super) fn is_on(&self, channel: &Channel) -> bool {
+        self.find(channel).is_ok()
+    }
+
+    pub(super) fn is_on_pattern(&self, pattern: &Pattern) -> bool {
+        self.patterns.iter().any(|(joined, _)| joined == pattern)
+    }
+
+    /// Where a joined channel stands, or would stand.
+    pub(super) fn find(&self, channel: &Channel) -> Result<usize, usize> {
+        self.channels
+            .binary_search_by(|(joined, _)| joined.cmp(channel))
+    }
+
+    pub(super) fn rests_on(&mut self, identity: &Arc<Identity>) {
+        if !self
+            .identities
+            .iter()
+            .any(|known| Arc::ptr_eq(known, identity))
+        {
+            self.identities.push(identity.clone());
+        }
+    }
+}
+
+impl LiveConnection {
+    pub(super) fn new(origin: &Origin, receiver: Arc<dyn Receiver>) -> Arc<Self> {
+        let mut identities = Vec::new();
+        identities.reserve_exact(1);
+        identities.push(origin.identity.clone());
+        Arc::new(Self {
+            receiver,
+            peer: origin.peer,
+            joined: Mutex::new(Joined {
+                identities,
+                ..Joined::default()
+            }),
+        })
+    }
+
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    pub(super) fn receiver(&self) -> &Arc<dyn Receiver> {
+        &self.receiver
+    }
+
+    /// Reads what was joined. Its lock is taken before those of the hub, and by no receiver.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&Joined) -> T) -> T {
+        look(&self.joined.lock())
+    }
+
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Joined) -> T) -> T {
+        change(&mut self.joined.lock())
+    }
+
+    /// From now on everything rests on these.
+    pub(super) fn rest_on(&self, identities: Vec<Arc<Identity>>) {
+        self.joined.lock().identities = identities;
+    }
+
+    /// Refuses a connection that has joined as much as it may, but for what it `is_on` already, or whose rights have
+    /// ended.
+    pub(super) fn has_room(
+        &self,
+        limit: usize,
+        is_on: impl FnOnce(&Joined) -> bool,
+    ) -> Result<(), Refusal> {
+        let joined = self.joined.lock();
+        if joined.has_ended {
+            return Err(Refusal::forbidden("Your rights have ended; connect again."));
+        }
+        if joined.channels.len() + joined.patterns.len() >= limit && !is_on(&joined) {
+            return Err(Refusal::limit_exceeded(format!(
+                "You have joined {limit} channels; leave one before you join another."
+            )));
+        }
+        Ok(())
+    }
+
+    /// Whose rights what was joined rests on.
+    pub(super) fn identities(&self) -> Vec<Arc<Identity>> {
+        self.joined.lock().identities.clone()
+    }
+
+    /// True when it is this client, proven or not.
+    pub(super) fn is_of(&self, client: &ClientId) -> bool {
+        let joined = self.joined.lock();
+        let mut proven = joined.identities.iter();
+        joined.client.as_ref().is_some_and(|(own, _)| own == client)
+            || proven.any(|identity| identity.client.as_ref() == Some(client))
+            || self.receiver.client().as_ref() == Some(client)
+    }
+}
+
+type Shard = Mutex<HashMap<ConnectionId, Arc<LiveConnection>>>;
+
+/// The live connections of a node.
+pub(crate) struct LiveConnections {
+    shards: [Shard; SHARDS],
+    /// When rights end, the first first.
+    ends: Mutex<BTreeSet<(SystemTime, ConnectionId)>>,
+}
+
+impl Default for LiveConnections {
+    fn default() -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Shard::default()),
+            ends: Mutex::default(),
+        }
+    }
+}
+
+impl LiveConnections {
+    pub(super) fn insert(&self, live: &Arc<LiveConnection>) {
+        let connection = live.receiver.connection();
+        self.shard(connection)
+            .lock()
+            .insert(connection, live.clone());
+        self.schedule(live);
+    }
+
+    pub(super) fn remove(&self, live: &LiveConnection) {
+        let connection = live.receiver.connection();
+        self.shard(connection).lock().remove(&connection);
+        if let Some(end) = live.joined.lock().ends_at.take() {
+            self.ends.lock().remove(&(end, connection));
+        }
+    }
+
+    /// Notes when the first of its rights ends.
+    pub(super) fn schedule(&self, live: &LiveConnection) {
+        let connection = live.receiver.connection();
+        let mut joined = live.joined.lock();
+        let now = SystemTime::now();
+        let ends = joined
+            .identities
+            .iter()
+            .flat_map(|identity| identity.ends());
+        let end = ends.filter(|end| *end > now).min();
+        if end == joined.ends_at {
+            return;
+        }
+        let mut ends = self.ends.lock();
+        if let Some(before) = std::mem::replace(&mut joined.ends_at, end) {
+            ends.remove(&(before, connection));
+        }
+        if let Some(end) = end {
+            ends.insert((end, connection));
+        }
+    }
+
+    /// Those with rights that have ended; each is returned once.
+    pub(super) fn take_ended(&self, now: SystemTime) -> Vec<Arc<LiveConnection>> {
+        let mut ended = Vec::new();
+        let mut ends = self.ends.lock();
+        while let Some(first @ (end, connection)) = ends.first().copied()
+            && end <= now
+        {
+            ends.remove(&first);
+            ended.push(connection);
+        }
+        drop(ends);
+        let found = ended
+            .into_iter()
+            .filter_map(|connection| self.get(connection));
+        found
+            .inspect(|live| live.joined.lock().ends_at = None)
+            .collect()
+    }
+
+    pub(super) fn get(&self, connection: ConnectionId) -> Option<Arc<LiveConnection>> {
+        self.shard(connection).lock().get(&connection).cloned()
+    }
+
+    /// All of one part at a time, so that no lock is held for long.
+    pub(super) fn shards(&self) -> impl Iterator<Item = Vec<Arc<LiveConnection>>> {
+        let shards = self.shards.iter();
+        shards.map(|shard| shard.lock().values().cloned().collect())
+    }
+
+    fn shard(&self, connection: ConnectionId) -> &Shard {
+        &self.shards[connection.number as usize % SHARDS]
+    }
+}
+
+impl LiveConnection {
+    /// True when a right has ended that something rests on.
+    pub(super) fn has_lost_rights(&self) -> bool {
+        let joined = self.joined.lock();
+        let has_lost = |resource: Resource<'_>| {
+            let mut grants = joined
+                .identities
+                .iter()
+                .flat_map(|identity| &identity.grants);
+            let mut now = joined.identities.iter();
+            // What an app joined on its own account rests on no grant.
+            grants.any(|grant| grant.covers(Permissions::READ, resource))
+                && !now.any(|identity| identity.may(Permissions::READ, resource))
+        };
+        let mut channels = joined.channels.iter();
+        let mut patterns = joined.patterns.iter();
+        joined
+            .identities
+            .iter()
+            .any(|identity| identity.is_expired())
+            || channels.any(|(channel, _)| has_lost(Resource::Channel(channel)))
+            || patterns.any(|(pattern, _)| has_lost(Resource::Pattern(pattern)))
+    }
+
+    /// Takes from it the right to join more; false when it had lost that already.
+    pub(super) fn end(&self) -> bool {
+        !std::mem::replace(&mut self.joined.lock().has_ended, true)
+    }
+}
+
+impl fmt::Debug for LiveConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let joined = self.joined.lock();
+        f.debug_struct("LiveConnection")
+            .field("channels", &joined.channels.len())
+            .field("patterns", &joined.patterns.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,202 @@
+//! Revoked rights: those that were taken back before they end by themselves.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use async_trait::async_trait;
+use parking_lot::RwLock;
+
+use crate::{
+    dispatcher::Refusal,
+    identity::{ClientId, CredentialId, Identity},
+};
+
+/// What is taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Revocation {
+    /// What a client has been given until now. What is issued to it later counts again.
+    Client(ClientId),
+    /// One credential.
+    Credential(CredentialId),
+    /// Every credential that was issued before this time, and those that do not say when they were.
+    IssuedBefore(SystemTime),
+}
+
+/// What kinds of keys there are among the documents of the registry.
+const CLIENT: &str = "client/";
+const CREDENTIAL: &str = "credential/";
+const ISSUED_BEFORE: &str = "issued-before";
+
+impl Revocation {
+    /// What it is known by, where it is kept.
+    pub(crate) fn key(&self) -> String {
+        match self {
+            Self::Client(client) => format!("{CLIENT}{client}"),
+            Self::Credential(credential) => format!("{CREDENTIAL}{credential}"),
+            Self::IssuedBefore(_) => ISSUED_BEFORE.to_owned(),
+        }
+    }
+
+    /// What is kept with the key, in milliseconds since 1970: before when something counts no more.
+    pub(crate) fn before(&self) -> u64 {
+        let before = match self {
+            Self::IssuedBefore(before) => *before,
+            _ => SystemTime::now(),
+        };
+        let since = before.duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Keeps revocations for all nodes, and for later.
+#[async_trait]
+pub(crate) trait RevocationKeeper: Send + Sync {
+    /// Keeps what belongs to a key, or forgets it.
+    async fn keep(&self, key: String, before: Option<u64>) -> Result<(), Refusal>;
+}
+
+/// The revocations that this node knows.
+#[derive(Default)]
+pub(crate) struct Revoked {
+    table: RwLock<Table>,
+    keeper: OnceLock<Weak<dyn RevocationKeeper>>,
+    /// What is kept could not be read yet.
+    is_unknown: AtomicBool,
+    /// While there is none nobody takes a lock.
+    any: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    clients: HashMap<ClientId, SystemTime>,
+    credentials: HashSet<CredentialId>,
+    issued_before: Option<SystemTime>,
+}
+
+impl Revoked {
+    /// Sets who keeps them.
+    pub(crate) fn set_keeper(&self, keeper: Weak<dyn RevocationKeeper>) {
+        // Set once, when the server is composed.
+        let _ = self.keeper.set(keeper);
+    }
+
+    /// Who keeps them.
+    pub(super) fn keeper(&self) -> Option<Arc<dyn RevocationKeeper>> {
+        self.keeper.get().and_then(Weak::upgrade)
+    }
+
+    /// True when a credential was taken back.
+    pub(super) fn has_credential(&self, credential: &CredentialId) -> bool {
+        self.table.read().credentials.contains(credential)
+    }
+
+    /// Sets whether what is kept could not be read yet.
+    pub(crate) fn set_unknown(&self, is_unknown: bool) {
+        self.is_unknown.store(is_unknown, Ordering::Release);
+    }
+
+    /// True when the rights of an identity may have been taken back, and cannot be known yet.
+    pub(super) fn is_unknown_of(&self, identity: &Identity) -> bool {
+        self.is_unknown.load(Ordering::Acquire)
+            && (identity.client.is_some() || identity.credential.is_some())
+    }
+
+    /// True when the rights of an identity were taken back.
+    pub(crate) fn contains(&self, identity: &Identity) -> bool {
+        if !self.any.load(Ordering::Acquire) {
+            return false;
+        }
+        let table = self.table.read();
+        // A credential that does not say when it was issued is as old as can be.
+        let is_before = |time: &SystemTime| identity.issued_at.is_none_or(|at| at < *time);
+        let is_named = identity.client.is_some() || identity.credential.is_some();
+        identity
+            .credential
+            .as_ref()
+            .is_some_and(|credential| table.credentials.contains(credential))
+            || identity
+                .client
+                .as_ref()
+                .and_then(|client| table.clients.get(client))
+                .is_some_and(is_before)
+            || (is_named || identity.issued_at.is_some())
+                && table.issued_before.as_ref().is_some_and(is_before)
+    }
+
+    /// Takes over what a registry says of a key: the time that is kept with it, or that it is gone.
+    pub(crate) fn set(&self, key: &str, before: Option<u64>) {
+        let time = before.map(|millis| UNIX_EPOCH + Duration::from_millis(millis));
+        let mut table = self.table.write();
+        if let Some(client) = key
+            .strip_prefix(CLIENT)
+            .and_then(|id| ClientId::new(id).ok())
+        {
+            match time {
+                Some(time) => table.clients.insert(client, time),
+                None => table.clients.remove(&client),
+            };
+        } else if let Some(credential) = key.strip_prefix(CREDENTIAL) {
+            match time {
+                Some(_) => table.credentials.insert(CredentialId::new(credential)),
+                None => table.credentials.remove(credential),
+            };
+        } else if key == ISSUED_BEFORE {
+            table.issued_before = time;
+        }
+        self.any.store(true, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(client: Option<&str>, credential: Option<&str>, issued: Option<u64>) -> Identity {
+        Identity {
+            client: client.map(|id| ClientId::new(id).unwrap()),
+            credential: credential.map(CredentialId::new),
+            issued_at: issued.map(|secs| UNIX_EPOCH + Duration::from_secs(secs)),
+            ..Identity::unrestricted()
+        }
+    }
+
+    #[test]
+    fn what_was_taken_back_counts_no_more() {
+        let revoked = Revoked::default();
+        let ann = || identity(Some("ann"), Some("t1"), Some(100));
+        assert!(!revoked.contains(&ann()));
+        revoked.set("credential/t1", Some(1));
+        assert!(revoked.contains(&ann()));
+        assert!(!revoked.contains(&identity(Some("ann"), Some("t2"), Some(100))));
+        revoked.set("credential/t1", None);
+        assert!(!revoked.contains(&ann()));
+        revoked.set("client/ann", Some(150_000));
+        assert!(revoked.contains(&ann()));
+        assert!(
+            !revoked.contains(&identity(Some("ann"), None, Some(151))),
+            "issued later"
+        );
+        assert!(revoked.contains(&identity(Some("ann"), None, None)));
+        assert!(!revoked.contains(&identity(Some("bob"), None, Some(100))));
+        revoked.set("issued-before", Some(200_000));
+        assert!(revoked.contains(&identity(Some("bob"), None, Some(100))));
+        assert!(revoked.contains(&identity(None, Some("key"), None)));
+        assert!(!revoked.contains(&identity(Some("bob"), None, Some(200))));
+        assert!(!revoked.contains(&Identity::unrestricted()), "anonymous");
+    }
+
+    #[test]
+    fn what_is_kept_says_what_was_taken_back() {
+        let revoked = Revoked::default();
+        let credential = Revocation::Credential(CredentialId::new("a/b"));
+        revoked.set(&credential.key(), Some(credential.before()));
+        assert!(revoked.contains(&identity(None, Some("a/b"), None)));
+    }
+}
