@@ -17,6 +17,7 @@ mod api_key;
 mod combine;
 mod echo;
 mod header;
+mod http;
 mod http_client;
 mod intersection;
 mod jwt;
@@ -32,7 +33,8 @@ pub use self::{
     combine::{And, AuthenticationPolicyExt, Or},
     echo::Echo,
     header::{Header, HeaderSettings},
-    jwt::{Jwt, JwtKeySettings, JwtSettings},
+    http::{Http, HttpSettings},
+    jwt::{IssueError, Jwt, JwtKeySettings, JwtSettings, NewToken},
     roles::{
         RoleKeySettings, RoleSettings, RoleSource, Roles, RolesSettings, UserSettings,
         WrittenRoles, hash_password,

@@ -8,7 +8,7 @@ use polywire_core::{
 };
 
 use crate::{
-    auth::{ApiKey, AuthenticationPolicyExt, Echo, Header, Jwt, RoleSource, Roles},
+    auth::{ApiKey, AuthenticationPolicyExt, Echo, Header, Http, Jwt, RoleSource, Roles},
     backends::{Memory, Redis, RedisHistory},
     config::{AuthChoice, BackendChoice, Config, PersistenceChoice},
     persistence::{DiskHistory, DiskSettings, ExternalApi, MemoryHistory, NoPersistence},
@@ -154,6 +154,10 @@ fn policy(
         }
         AuthChoice::Jwt => {
             let policy = Jwt::new(&config.jwt).map_err(|problems| within("jwt", problems))?;
+            Arc::new(policy.roles(roles.clone()))
+        }
+        AuthChoice::Http => {
+            let policy = Http::new(&config.http).map_err(|problems| within("http", problems))?;
             Arc::new(policy.roles(roles.clone()))
         }
         AuthChoice::Roles => {

@@ -52,7 +52,9 @@ impl Mapping {
         let mut grants = Vec::new();
         let rights = find(claims, &self.rights_claim);
         if let Some(rights) = rights {
-            let rights: Option<Rights> = serde_json::from_value(rights.clone()).ok();
+            // A list would be taken for the rights in their order.
+            let rights = Some(rights).filter(|rights| rights.is_object()).cloned();
+            let rights: Option<Rights> = rights.and_then(|all| serde_json::from_value(all).ok());
             let rights = rights.as_ref().and_then(|rights| given(rights).ok());
             grants = rights.ok_or_else(|| wrong(&self.rights_claim))?;
         }
@@ -241,6 +243,7 @@ mod tests {
             json!({ "exp": u64::MAX }),
             json!({ "exp": 1e300 }),
             json!({ "rights": "everything" }),
+            json!({ "rights": [["a"]] }),
             json!({ "rights": { "all": "*" } }),
             json!({ "rights": { "read": "a*" } }),
             json!({ "roles": { "staff": true } }),

@@ -2,6 +2,7 @@
 
 mod claims;
 mod fault;
+mod issue;
 mod jwks;
 mod key;
 mod key_settings;
@@ -14,4 +15,9 @@ mod attacks;
 #[cfg(test)]
 mod samples;
 
-pub use self::{key_settings::JwtKeySettings, policy::Jwt, settings::JwtSettings};
+pub use self::{
+    issue::{IssueError, NewToken},
+    key_settings::JwtKeySettings,
+    policy::Jwt,
+    settings::JwtSettings,
+};

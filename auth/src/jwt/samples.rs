@@ -13,7 +13,7 @@ use ring::{
 use serde_json::{Value, json};
 use spki::{
     AlgorithmIdentifierOwned, ObjectIdentifier, SubjectPublicKeyInfoOwned,
-    der::{Any, EncodePem, asn1::BitString, pem::LineEnding},
+    der::{Any, Document, EncodePem, asn1::BitString, pem::LineEnding},
 };
 
 use super::{key::Key, key_settings::JwtKeySettings, settings::JwtSettings};
@@ -115,6 +115,26 @@ impl KeyPair {
             public_key: (!is_secret).then(|| self.public.clone()),
             ..JwtKeySettings::default()
         }
+    }
+
+    /// The private key in PEM (PKCS #8).
+    pub(crate) fn private_pem(&self) -> String {
+        let key = self.private.as_bytes();
+        let key = match self.algorithm.family() {
+            AlgorithmFamily::Rsa => {
+                // PKCS #1 in PKCS #8: version, algorithm, and the key, all longer than 255 bytes.
+                const HEAD: &[u8] =
+                    b"\x02\x01\x00\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
+                let long = |tag: u8, bytes: &[u8]| {
+                    let length = u16::try_from(bytes.len()).unwrap().to_be_bytes();
+                    [&[tag, 0x82], &length[..], bytes].concat()
+                };
+                long(0x30, &[HEAD, &long(0x04, key)].concat())
+            }
+            _ => key.to_vec(),
+        };
+        let document = Document::try_from(key).unwrap();
+        document.to_pem("PRIVATE KEY", LineEnding::LF).unwrap()
     }
 
     /// The public key as a JWK, of elliptic curves.

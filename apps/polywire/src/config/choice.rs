@@ -24,6 +24,8 @@ pub enum AuthChoice {
     Jwt,
     /// Users with their passwords, and programs with their keys.
     Roles,
+    /// Whomever a service of one's own knows.
+    Http,
 }
 
 /// Where messages are kept.
@@ -76,7 +78,8 @@ impl FromStr for AuthChoice {
             "header" => Ok(Self::Header),
             "jwt" => Ok(Self::Jwt),
             "roles" => Ok(Self::Roles),
-            _ => Err("use echo, api-key, header, jwt or roles, or a list of them".into()),
+            "http" => Ok(Self::Http),
+            _ => Err("use echo, api-key, header, jwt, roles or http, or a list of them".into()),
         }
     }
 }

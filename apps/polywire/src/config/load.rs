@@ -166,6 +166,7 @@ fn problems_of_parts(written: &Written) -> impl Iterator<Item = settings::Proble
         .chain(within("header", written.header.problems()))
         .chain(within("jwt", written.jwt.problems()))
         .chain(within("roles", written.roles.problems()))
+        .chain(within("http", written.http.problems()))
         .chain(within("redis", written.redis.problems()))
         .chain(within("external_api", written.external_api.problems()))
         .chain(within("history", written.history.problems()))
@@ -298,6 +299,7 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
         header: written.header,
         jwt: written.jwt,
         roles: written.roles,
+        http: written.http,
         anonymous: written.anonymous,
         bridges,
         redis: written.redis,

@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use polywire_auth::{ApiKeySettings, HeaderSettings, JwtSettings, RolesSettings};
+use polywire_auth::{ApiKeySettings, HeaderSettings, HttpSettings, JwtSettings, RolesSettings};
 use polywire_backends::RedisSection;
 use polywire_core::{Domain, Limits, Rights, TlsOptions, TrustedProxies, settings::text};
 use polywire_persistence::{DiskBounds, ExternalApiSection, HistorySettings};
@@ -61,6 +61,8 @@ pub struct Config {
     pub jwt: JwtSettings,
     /// Roles, and the settings of the policy that gives them to users and keys.
     pub roles: RolesSettings,
+    /// Settings of the policy that asks a service.
+    pub http: HttpSettings,
     /// What somebody without credentials may do, where that is said.
     pub anonymous: Option<Rights>,
     /// Whose clients may use the names of another domain.
@@ -122,8 +124,8 @@ pub(super) struct Written {
     pub(super) backend: String,
     /// A file whose first line is the `backend`, so that its password stands in no list of processes. Default none.
     pub(super) backend_file: Option<PathBuf>,
-    /// Who somebody is and what they may do: `echo` (anybody everything), `api-key`, `header`, `jwt`, `roles`, or a list of which
-    /// one is enough, asked in that order. See [authentication](authentication.md). Default `echo`.
+    /// Who somebody is and what they may do: `echo` (anybody everything), `api-key`, `header`, `jwt`, `roles`, `http`, or a list
+    /// of which one is enough, asked in that order. See [authentication](authentication.md). Default `echo`.
     pub(super) auth: Names,
     /// Where messages are kept: `none`; `memory`; `disk`; `redis` (the backend's, or the one of `[redis]`); a
     /// `redis://` URL; or an `http://` or `https://` URL to post to. See [history](history.md). Default `disk` with
@@ -147,6 +149,8 @@ pub(super) struct Written {
     pub(super) jwt: JwtSettings,
     /// `[roles]`
     pub(super) roles: RolesSettings,
+    /// `[http]`
+    pub(super) http: HttpSettings,
     /// `[anonymous]`: what somebody without credentials may do, see [rights](rights.md). Default nothing where a credential is
     /// asked for, and everything at doors that their protocol leaves open, on loopback.
     pub(super) anonymous: Option<Rights>,
@@ -254,6 +258,7 @@ impl Default for Written {
             header: HeaderSettings::default(),
             jwt: JwtSettings::default(),
             roles: RolesSettings::default(),
+            http: HttpSettings::default(),
             anonymous: None,
             bridges: Vec::new(),
             redis: RedisSection::default(),

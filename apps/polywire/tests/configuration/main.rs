@@ -26,6 +26,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("roles", "auth/src/roles/settings.rs"),
     ("roles.users", "auth/src/roles/written.rs"),
     ("roles.keys", "auth/src/roles/key.rs"),
+    ("http", "auth/src/http/settings.rs"),
     ("anonymous", "core/src/identity/rights.rs"),
     ("bridges", "apps/polywire/src/config/model.rs"),
     ("redis", "backends/src/redis/section.rs"),
