@@ -176,9 +176,11 @@ fn private_key(file: &Path, algorithm: Algorithm) -> Result<EncodingKey, String>
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
     use polywire_core::{
         AuthenticationPolicy, ClientId, CredentialId, Credentials, settings::Secret,
     };
+    use proptest::{collection::vec, prelude::*};
 
     use super::*;
     use crate::jwt::{
@@ -268,5 +270,44 @@ mod tests {
             ..JwtKeySettings::default()
         };
         assert!(said(&short, &token).starts_with("jwt.keys.0.secret"));
+    }
+
+    /// A name or a wildcard.
+    fn name() -> impl Strategy<Value = String> {
+        "[a-z$é ]{1,8}(/[a-z]{1,3}){0,2}(/#)?|[*#]|[a-z]{1,4}\\.\\*|\\+/[a-z]|x/\\{client\\}"
+    }
+
+    proptest! {
+        /// What a token is to say is what the policy reads in it: nothing is lost, and nothing is added.
+        #[test]
+        fn what_is_issued_is_what_is_read(
+            client in proptest::option::of(".{1,20}"),
+            credential in ".{1,20}",
+            read in vec(name(), 0..4),
+            write in vec(name(), 0..4),
+            manage in vec(name(), 0..2),
+        ) {
+            let rights = Rights { read, write, manage, ..Rights::default() };
+            let pair = KeyPair::generate(Algorithm::HS256);
+            let settings = settings([pair.settings()]);
+            let token = NewToken {
+                client: client.clone(),
+                rights: Some(rights.clone()),
+                credential: Some(credential.clone()),
+                life: Some(Duration::from_secs(60)),
+                ..NewToken::default()
+            };
+            let mut credentials = Credentials::for_app("test");
+            credentials.token = Some(settings.issue(&token).unwrap());
+            let policy = Jwt::new(&settings).unwrap();
+            let answer = policy.authenticate(&credentials).now_or_never();
+            let identity = answer.expect("it waits for nothing").unwrap();
+            let client = client.map(|id| ClientId::new(&id).unwrap());
+            let grants = rights.grants(client.as_ref(), identity.expires_at).unwrap();
+            prop_assert!(identity.expires_at.is_some());
+            prop_assert_eq!(identity.grants, grants);
+            prop_assert_eq!(identity.client, client);
+            prop_assert_eq!(identity.credential, Some(CredentialId::new(&credential)));
+        }
     }
 }

@@ -112,7 +112,9 @@ impl Roles {
         password: &str,
         app: &str,
     ) -> Result<Identity, AuthenticationError> {
-        if password.is_empty() || password.len() > PASSWORD_BYTES_MAX {
+        // A token for another policy is not worth the work, whoever shows it.
+        let is_none = password.is_empty() || password.len() > PASSWORD_BYTES_MAX;
+        if is_none || is_web_token(password) {
             return Err(AuthenticationError::Refused);
         }
         let user = book.user(name);
@@ -134,6 +136,12 @@ impl Roles {
             _ => Err(AuthenticationError::Refused),
         }
     }
+}
+
+/// True for what is written as a JSON Web Token, which nobody has as a password.
+fn is_web_token(text: &str) -> bool {
+    let is_letter = |letter: u8| letter.is_ascii_alphanumeric() || b"-_.".contains(&letter);
+    text.starts_with("eyJ") && text.matches('.').count() == 2 && text.bytes().all(is_letter)
 }
 
 /// What tells a user's password from the credentials of others.
@@ -229,6 +237,7 @@ mod tests {
             token("test", None, "ann:"),
             token("test", None, "ann:hunter2 "),
             token("test", None, HASH),
+            token("test", Some("ann"), "eyJhbGciOiJIUzI1NiJ9.e30.AAAA"),
             token("test", None, &format!("ann:{HASH}")),
             token("test", None, &format!("ann:{}", "x".repeat(2000))),
             http("Bearer x", "token=k3y-of-the-shop-1"),
@@ -260,6 +269,19 @@ mod tests {
         assert_eq!(ann.client, ClientId::new("ann").ok());
         assert!(writes(&ann, "iot/ann/x") && !writes(&ann, "news/a"));
         assert!(ann.allows_everywhere(Permissions::MANAGE));
+    }
+
+    #[tokio::test]
+    async fn a_token_for_another_policy_takes_no_turn() {
+        let policy = policy();
+        let tokens = |user| token("test", user, "eyJhbGciOiJIUzI1NiJ9.e30.AAAA");
+        for shown in [tokens(Some("ann")), tokens(Some("bob")), tokens(None)] {
+            let answer = futures_util::FutureExt::now_or_never(policy.authenticate(&shown));
+            assert!(matches!(answer, Some(Err(AuthenticationError::Refused))));
+        }
+        assert!(
+            is_web_token("eyJh.e30.A_-a") && !is_web_token("eyJ.a") && !is_web_token("eyJ.a.b!")
+        );
     }
 
     #[test]
