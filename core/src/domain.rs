@@ -48,11 +48,29 @@ impl Domain {
         }
     }
 
+    /// The name in the space of what a client of this domain calls `written`: a whole name, as it needs for those of a
+    /// domain that is bridged to its own, or one of this domain. Names of the common space are whole behind
+    /// `$domain/common/`.
+    pub fn resolve<'n>(&self, written: &'n str) -> Cow<'n, str> {
+        match written.strip_prefix(DOMAIN) {
+            Some(rest) => rest.strip_prefix("common/").unwrap_or(written).into(),
+            None => self.qualify(written),
+        }
+    }
+
     /// What a name of the space is called in this domain; none for a name of another.
     pub fn unqualify<'n>(&self, name: &'n str) -> Option<&'n str> {
         match &self.0 {
             None => (!name.starts_with(DOMAIN)).then_some(name),
             Some(prefix) => name.strip_prefix(&**prefix),
+        }
+    }
+
+    /// The whole name of a channel, as clients of other domains write it: see [`resolve`](Self::resolve).
+    pub fn whole(channel: &str) -> Cow<'_, str> {
+        match Self::COMMON.unqualify(channel) {
+            Some(name) => format!("{DOMAIN}common/{name}").into(),
+            None => channel.into(),
         }
     }
 
@@ -114,6 +132,13 @@ mod tests {
         }
         assert_eq!(Domain::COMMON.unqualify("room"), Some("room"));
         assert_eq!(Domain::COMMON.unqualify("$domain/anything"), None);
+        assert_eq!(one.resolve("room"), "$domain/pubnub:s2/room");
+        assert_eq!(one.resolve("$domain/common/room"), "room");
+        assert_eq!(
+            one.resolve("$domain/webpubsub:chat/room"),
+            "$domain/webpubsub:chat/room"
+        );
+        assert_eq!(Domain::COMMON.resolve("room"), "room");
         assert_eq!(one.to_string(), "pubnub:s2");
         assert_eq!("pubnub:s2".parse(), Ok(one));
         assert_eq!("common".parse(), Ok(Domain::COMMON));

@@ -105,7 +105,9 @@ impl App for Seth {
     fn routes(&self, space: &Arc<Space>) -> BoxedFilter<(Response,)> {
         let endpoint: Arc<dyn Endpoint> = Arc::new(Connect {
             space: space.clone(),
-            encoder: Arc::new(SethEncoder),
+            encoder: Arc::new(SethEncoder {
+                only_proven: self.authenticate_connect,
+            }),
             authenticate: self.authenticate_connect,
             name_bytes_max: self.name_bytes_max,
         });

@@ -111,7 +111,7 @@ impl Space {
                 self.check_domain(origin, |domain| owns_pattern(domain, pattern))
             }
             Resource::Group(group) => {
-                self.check_name(group, "name of the group")?;
+                self.check_usable(group, "name of the group")?;
                 self.check_domain(origin, |domain| domain.unqualify(group).is_some())
             }
             Resource::Everything => match action {
@@ -136,12 +136,16 @@ impl Space {
     }
 
     pub(super) fn check_channel(&self, channel: &Channel) -> Result<(), Refusal> {
-        if channel.is_reserved() {
+        self.check_usable(channel.as_str(), "channel name")
+    }
+
+    fn check_usable(&self, name: &str, what: &str) -> Result<(), Refusal> {
+        if name.starts_with(RESERVED) {
             return Err(Refusal::forbidden(format!(
                 "Names that begin with {RESERVED} are the server's own."
             )));
         }
-        self.check_name(channel.as_str(), "channel name")
+        self.check_name(name, what)
     }
 
     pub(super) fn check_client(&self, client: &ClientId) -> Result<(), Refusal> {

@@ -223,8 +223,9 @@ impl Space {
     pub fn publish<'s>(
         &'s self,
         origin: &'s Origin,
-        draft: Draft,
+        mut draft: Draft,
     ) -> impl Future<Output = Result<Option<Receipt>, Refusal>> + Send + use<'s> {
+        draft.is_proven = draft.publisher.is_some() && draft.publisher == origin.identity.client;
         if let Err(refusal) = self.check_publish(origin, &draft) {
             return Either::Left(ready(Err(refusal)));
         }
