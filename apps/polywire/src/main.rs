@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Export(flags) => commands::export(&flags),
         Command::Import(flags) => commands::import(&flags),
         Command::Token(flags) => commands::token(&flags),
+        Command::HashPassword => commands::hash_password(),
         Command::Keygen(flags) => commands::keygen(&flags),
         Command::Bench(flags) => bench::bench(&flags),
     }

@@ -22,6 +22,7 @@ mod memory_budget;
 mod mqtt_sessions;
 mod origins;
 mod payloads;
+mod policies;
 mod pubnub_connections;
 mod pubnub_cursor;
 mod pubnub_nodes;

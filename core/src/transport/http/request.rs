@@ -64,6 +64,7 @@ impl Request {
             query: self.query.to_string(),
             headers: self.headers.clone(),
             peer: self.peer,
+            user: None,
             token: None,
         }
     }
