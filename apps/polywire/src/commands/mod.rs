@@ -4,6 +4,7 @@ mod hash_password;
 mod history;
 mod keygen;
 mod publish;
+mod revoke;
 mod subscribe;
 mod token;
 mod transfer;
@@ -13,6 +14,7 @@ pub(crate) use self::{
     history::history,
     keygen::keygen,
     publish::publish,
+    revoke::revoke,
     subscribe::subscribe,
     token::token,
     transfer::{export, import},
