@@ -9,7 +9,8 @@ use crate::{
     context::Context,
     keys::KeySet,
     query::Query,
-    reply::{self, Refused},
+    reply::{self, Forbidden, Refused},
+    subscribe_set::{Location, Purpose, SubscribeSet},
 };
 
 /// A request whose key set is known and whose sender was let in.
@@ -49,6 +50,24 @@ impl<'c> Call<'c> {
             tenant: self.set.tenant().cloned(),
             ..MemberOwner::from(&self.caller.origin)
         }
+    }
+
+    /// Refuses a call with all names in it that its sender may not do this with.
+    pub(crate) fn authorize(
+        &self,
+        names: &SubscribeSet,
+        purpose: Purpose,
+        service: &str,
+    ) -> Result<(), Refused> {
+        let mut forbidden = Forbidden::default();
+        for target in &names.targets {
+            let judged = target.authorize(self.space(), &self.caller, purpose);
+            match target.location {
+                Location::Group(_) => forbidden.group(judged, &target.shown, service)?,
+                _ => forbidden.channel(judged, &target.shown, service)?,
+            }
+        }
+        forbidden.check()
     }
 
     pub(crate) fn space(&self) -> &Arc<Space> {

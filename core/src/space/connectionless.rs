@@ -40,6 +40,19 @@ impl Space {
         channel: Channel,
     ) -> Result<Option<Channel>, Refusal> {
         self.authorize(origin, Action::Subscribe(&channel))?;
+        self.dispatch_subscribe(origin, channel).await
+    }
+
+    /// Asks the dispatcher alone, for what was [authorized](Self::authorize) by another action, such as the channels of a
+    /// group; the answer is the channel to read.
+    ///
+    /// # Errors
+    /// The dispatcher's refusal.
+    pub async fn dispatch_subscribe(
+        &self,
+        origin: &Origin,
+        channel: Channel,
+    ) -> Result<Option<Channel>, Refusal> {
         let command = Command::Subscribe(channel);
         match self.dispatcher.validate(origin, command).await {
             Verdict::Proceed(Command::Subscribe(channel)) => Ok(Some(channel)),

@@ -4,17 +4,16 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use polywire_core::{
     Annotation, Channel, Draft, HistoryError, JsonText, Kind, Payload, Retention, Span, Timetoken,
-    http::Answer,
+    http::Answer, space::Action,
 };
 use serde::Deserialize;
 
 use super::request::{failed, number, one_channel, store};
 use crate::{
-    access::bits,
     call::Call,
     reply::{self, Refused},
     service,
-    text::quote,
+    text::{decode, quote},
 };
 
 /// Bytes of what is posted, and of a type or a value in it.
@@ -96,7 +95,7 @@ async fn add(
     message: &str,
     body: &[u8],
 ) -> Result<Answer, Refused> {
-    let (channel, _) = one_channel(call, channel, bits::WRITE)?;
+    let channel = one_channel(call, channel, |channel| Action::Publish(channel))?;
     let message = timetoken(message)?;
     let asked: ActionRequest = serde_json::from_slice(body)
         .map_err(|_| bad("Invalid JSON: give a type and a value, both texts."))?;
@@ -141,8 +140,8 @@ async fn remove(
     message: &str,
     action: &str,
 ) -> Result<Answer, Refused> {
-    let (channel, _) = one_channel(call, channel, bits::DELETE)?;
     let (message, action) = (timetoken(message)?, timetoken(action)?);
+    let channel = removable(call, channel, action).await?;
     let removed = store(call)?
         .remove_annotation(&channel.clone().into(), message, action)
         .await;
@@ -153,6 +152,33 @@ async fn remove(
     };
     tell(call, channel, "removed", message, &annotation).await?;
     Ok(reply::ok(r#"{"status":200,"data":{}}"#))
+}
+
+/// The channel of an action that the caller may remove: its own where it may publish, and others where it may delete.
+async fn removable(call: &Call<'_>, raw: &str, action: Timetoken) -> Result<Channel, Refused> {
+    let name = decode(raw).ok_or_else(|| bad("Invalid Channel"))?;
+    if let Some(channel) = call.set.channel(&name) {
+        let delete = Action::DeleteHistory(&channel);
+        if call.space().may(&call.caller.origin, delete) {
+            return Ok(channel);
+        }
+    }
+    let channel = one_channel(call, raw, |channel| Action::Publish(channel))?;
+    let at = Span {
+        from: action,
+        to: action,
+    };
+    let found = store(call)?
+        .annotations(&channel.clone().into(), at, 1)
+        .await;
+    let found = found.map_err(|error| failed(&error))?;
+    let author = found
+        .first()
+        .and_then(|(_, annotation)| annotation.author.as_ref());
+    if author.is_some() && author != call.caller.client() {
+        return one_channel(call, raw, |channel| Action::DeleteHistory(channel));
+    }
+    Ok(channel)
 }
 
 /// Tells the subscribers.
@@ -184,7 +210,7 @@ async fn tell(
 
 /// `GET …/channel/{channel}?start=…&end=…&limit=…`: older than `start` and not older than `end`.
 async fn list(call: &Call<'_>, raw: &str) -> Result<Answer, Refused> {
-    let (channel, _) = one_channel(call, raw, bits::READ)?;
+    let channel = one_channel(call, raw, |channel| Action::ReadHistory(channel))?;
     let limit = number(call, "limit")?.filter(|limit| *limit > 0);
     let limit = limit.unwrap_or(LIMIT).min(LIMIT) as usize;
     let before = number(call, "start")?.map(Timetoken);
