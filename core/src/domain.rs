@@ -1,6 +1,6 @@
 //! Domains: tenants of the channel space, each with names of its own.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
@@ -48,6 +48,16 @@ impl Domain {
         }
     }
 
+    /// The name in the space of what a client of this domain calls `written`: a whole name, as it needs for those of a
+    /// domain that is bridged to its own, or one of this domain. Names of the common space are whole behind
+    /// `$domain/common/`.
+    pub fn resolve<'n>(&self, written: &'n str) -> Cow<'n, str> {
+        match written.strip_prefix(DOMAIN) {
+            Some(rest) => rest.strip_prefix("common/").unwrap_or(written).into(),
+            None => self.qualify(written),
+        }
+    }
+
     /// What a name of the space is called in this domain; none for a name of another.
     pub fn unqualify<'n>(&self, name: &'n str) -> Option<&'n str> {
         match &self.0 {
@@ -56,9 +66,37 @@ impl Domain {
         }
     }
 
+    /// The whole name of a channel, as clients of other domains write it: see [`resolve`](Self::resolve).
+    pub fn whole(channel: &str) -> Cow<'_, str> {
+        match Self::COMMON.unqualify(channel) {
+            Some(name) => format!("{DOMAIN}common/{name}").into(),
+            None => channel.into(),
+        }
+    }
+
     /// True when a channel is one of this domain.
     pub fn owns(&self, channel: &Channel) -> bool {
         self.unqualify(channel.as_str()).is_some()
+    }
+}
+
+/// The text is not the name of a domain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no domain: write `common`, or an app and a name such as `pubnub:sub-c-2`")]
+pub struct InvalidDomain(String);
+
+impl FromStr for Domain {
+    type Err = InvalidDomain;
+
+    /// `common`, or the app and the name: `pubnub:sub-c-2`.
+    fn from_str(text: &str) -> Result<Self, InvalidDomain> {
+        if text == "common" {
+            return Ok(Self::COMMON);
+        }
+        match text.split_once(':') {
+            Some((app, name)) if !app.is_empty() && !name.is_empty() => Ok(Self::new(app, name)),
+            _ => Err(InvalidDomain(text.to_owned())),
+        }
     }
 }
 
@@ -94,7 +132,17 @@ mod tests {
         }
         assert_eq!(Domain::COMMON.unqualify("room"), Some("room"));
         assert_eq!(Domain::COMMON.unqualify("$domain/anything"), None);
+        assert_eq!(one.resolve("room"), "$domain/pubnub:s2/room");
+        assert_eq!(one.resolve("$domain/common/room"), "room");
+        assert_eq!(
+            one.resolve("$domain/webpubsub:chat/room"),
+            "$domain/webpubsub:chat/room"
+        );
+        assert_eq!(Domain::COMMON.resolve("room"), "room");
         assert_eq!(one.to_string(), "pubnub:s2");
+        assert_eq!("pubnub:s2".parse(), Ok(one));
+        assert_eq!("common".parse(), Ok(Domain::COMMON));
+        assert!("pubnub".parse::<Domain>().is_err() && ":x".parse::<Domain>().is_err());
         assert_eq!(Domain::COMMON.to_string(), "common");
     }
 }

@@ -52,7 +52,7 @@ pub use self::{
         Command, Dispatcher, Event, Handler, Handlers, Origin, Refusal, RefusalKind,
         StandardDispatcher, Verdict,
     },
-    domain::{DOMAIN, Domain},
+    domain::{DOMAIN, Domain, InvalidDomain},
     hub::{Hub, JoinNumber, LocalNode, Traffic},
     identity::{
         ClientId, ConnectionId, CredentialId, Grant, Identity, InvalidClientId, InvalidScope,

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use polywire_core::{
+    Rights,
     http::AllowedOrigins,
     settings::{Problem, Secret, Settings},
 };
@@ -90,6 +91,9 @@ pub struct EmitterSettings {
     /// Seconds between two reports on the `$SYS` topics that somebody subscribed to; 0 is never, and there are none.
     /// Default 10.
     pub sys_interval_secs: u32,
+    /// What its clients can reach at most, whatever is granted to them: lists of channels for each right, see
+    /// [rights](rights.md). Default everything.
+    pub channels: Option<Rights>,
 }
 
 /// Which protocols an address offers: the setting `face`.
@@ -121,6 +125,7 @@ impl Default for EmitterSettings {
             session_bytes_max: 256 << 20,
             keep_alive_secs_max: 0,
             sys_interval_secs: 10,
+            channels: None,
         }
     }
 }

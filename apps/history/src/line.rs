@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 /// ```
 /// A private message has `user` instead of `channel`. `data` is the JSON that was published, byte for byte; bytes
 /// that are neither JSON nor text stand in `base64` instead. `meta`, `properties` (what
-/// its app tells others, such as a QoS), `label` (what the publisher calls this sort of message), `kind` (`signal` or `action`), `ttl_ms` and
+/// its app tells others, such as a QoS), `proven` (a credential says who the publisher is), `label` (what the publisher calls this sort of message), `kind` (`signal` or `action`), `ttl_ms` and
 /// `annotations` are there where there is something to say. Numbers of more than 53 bits are texts, so that every
 /// reader of JSON gets them right.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,6 +34,8 @@ pub struct Line<'l> {
     kind: Option<LineKind>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     publisher: Option<Id>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    proven: bool,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     label: Option<Cow<'l, str>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
@@ -48,6 +50,11 @@ pub struct Line<'l> {
     base64: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     annotations: Vec<LineAnnotation>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// An id as its client wrote it.
@@ -157,6 +164,7 @@ impl<'l> Line<'l> {
             timetoken: position.timetoken.0.to_string(),
             kind,
             publisher: publication.publisher.as_ref().map(Id::of),
+            proven: publication.proven_publisher().is_some(),
             label: publication.label.as_deref().map(Cow::Borrowed),
             meta: publication.meta.as_ref().and_then(raw),
             properties: publication.properties.as_ref().and_then(raw),
@@ -203,6 +211,7 @@ impl<'l> Line<'l> {
             ttl: self.ttl_ms.map(Duration::from_millis),
         });
         draft.publisher = self.publisher.as_ref().map(Id::client).transpose()?;
+        draft.is_proven = self.proven && draft.publisher.is_some();
         draft.label = self.label.as_deref().map(Into::into);
         draft.meta = self.meta.as_deref().map(json).transpose()?;
         draft.properties = self.properties.as_deref().map(json).transpose()?;

@@ -1,6 +1,7 @@
 //! Settings of the app.
 
 use polywire_core::{
+    Rights,
     http::AllowedOrigins,
     settings::{Problem, Settings},
 };
@@ -13,6 +14,9 @@ pub struct HistoryApiSettings {
     /// Pages of which sites may use the app from a browser: origins such as `https://chat.example`, `same-origin`, `loopback`,
     /// `null`, or `*` for all, see [origins](configuration.md#origins). Default `same-origin` and, for browsers on this machine, `loopback` and `null`.
     pub allowed_origins: Option<Vec<String>>,
+    /// What its clients can reach at most, whatever is granted to them: lists of channels for each right, see
+    /// [rights](rights.md). Default everything.
+    pub channels: Option<Rights>,
 }
 
 impl Settings for HistoryApiSettings {

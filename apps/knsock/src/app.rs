@@ -127,8 +127,9 @@ impl App for KnSock {
 
     fn weakness(&self) -> Option<String> {
         (!self.settings.authenticate).then(|| {
-            "kn-sock lets whoever reaches it subscribe and publish: listen on 127.0.0.1, or serve it on an \
-             address of its own that only trusted programs reach."
+            "kn-sock lets whoever reaches it subscribe and publish: set apps.knsock.authenticate, or say in \
+             [anonymous] what clients without credentials may do, or serve it on an address of its own that only \
+             trusted programs reach, such as 127.0.0.1."
                 .to_owned()
         })
     }

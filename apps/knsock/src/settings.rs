@@ -1,19 +1,25 @@
 //! Settings of kn-sock.
 
-use polywire_core::settings::{Problem, Settings};
+use polywire_core::{
+    Rights,
+    settings::{Problem, Settings},
+};
 use serde::Deserialize;
 
 /// `[apps.knsock]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "struct KnSockSection")]
 pub struct KnSockSettings {
-    /// Asks the authentication policy for every connection, with the token of its first line: see
-    /// [kn-sock](protocols/kn-sock.md). Default false, as with kn-sock.
+    /// Takes a token in the first line of every connection: see [kn-sock](protocols/kn-sock.md). Without it whoever shows none is
+    /// [anonymous](rights.md#anonymous-clients). Default false, as with kn-sock.
     pub authenticate: bool,
     /// Bytes of a line; a longer one ends its connection. Default 1 MiB: messages of 500 kB must pass.
     pub line_bytes_max: usize,
     /// Bytes of a topic; lines with a longer one are ignored. Default 512.
     pub topic_bytes_max: usize,
+    /// What its clients can reach at most, whatever is granted to them: lists of channels for each right, see
+    /// [rights](rights.md). Default everything.
+    pub channels: Option<Rights>,
 }
 
 impl Default for KnSockSettings {
@@ -22,6 +28,7 @@ impl Default for KnSockSettings {
             authenticate: false,
             line_bytes_max: 1 << 20,
             topic_bytes_max: 512,
+            channels: None,
         }
     }
 }

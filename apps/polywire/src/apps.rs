@@ -4,7 +4,7 @@
 use std::{fmt, net::SocketAddr, str::FromStr};
 
 use polywire_core::{
-    Builder, Composition, FromSettings,
+    Builder, Composition, FromSettings, Rights,
     settings::{Problem, Settings},
 };
 use serde::Deserialize;
@@ -41,6 +41,7 @@ macro_rules! bundled_apps {
         /// What can be done with an app whose name is known.
         const BUNDLED: &[Bundled] = &[$(Bundled {
             problems: |sections| sections.$name.problems(),
+            channels: |sections| sections.$name.channels.as_ref(),
             addresses: |sections| sections.$name.addresses(),
             make: |sections, composition| make::<$package::$app>(&sections.$name, composition),
         },)+];
@@ -65,6 +66,7 @@ pub(crate) type AddApp<'s> = Box<dyn FnOnce(Builder) -> Builder + 's>;
 
 struct Bundled {
     problems: fn(&AppSections) -> Vec<Problem>,
+    channels: fn(&AppSections) -> Option<&Rights>,
     addresses: fn(&AppSections) -> Vec<(&'static str, SocketAddr)>,
     make: for<'s> fn(&'s AppSections, &Composition) -> Result<AddApp<'s>, Problem>,
 }
@@ -104,9 +106,14 @@ impl AppSections {
     /// Everything that is wrong, each with the name of its setting in the configuration.
     pub(crate) fn problems(&self) -> impl Iterator<Item = Problem> {
         AppName::ALL.iter().flat_map(|app| {
-            let problems = (app.bundled().problems)(self);
-            let problems = problems.into_iter();
-            problems.map(|problem| problem.within(&app.section()))
+            let mut problems = (app.bundled().problems)(self);
+            if let Some(channels) = self.channels(*app) {
+                problems
+                    .extend(rights_problems(channels).map(|problem| problem.within("channels")));
+            }
+            problems
+                .into_iter()
+                .map(|problem| problem.within(&app.section()))
         })
     }
 
@@ -119,6 +126,11 @@ impl AppSections {
         })
     }
 
+    /// What the clients of an app can reach at most; none for everything.
+    pub(crate) fn channels(&self, app: AppName) -> Option<&Rights> {
+        (app.bundled().channels)(self)
+    }
+
     /// Makes an app, to be added to a server.
     pub(crate) fn make(
         &self,
@@ -128,6 +140,12 @@ impl AppSections {
         let made = (app.bundled().make)(self, composition);
         made.map_err(|problem| problem.within(&app.section()))
     }
+}
+
+/// What is wrong with rights, by the names of their lists.
+pub(crate) fn rights_problems(rights: &Rights) -> impl Iterator<Item = Problem> {
+    let problems = rights.problems().into_iter();
+    problems.map(|(list, problem)| Problem::new(list, problem.to_string()))
 }
 
 impl FromStr for AppName {

@@ -32,8 +32,17 @@ pub fn builder(config: &Config) -> Result<Builder, StartError> {
             Err(error) => problems.push(error.to_string()),
         }
     }
+    if let Some(rights) = &config.anonymous {
+        builder = builder.anonymous(rights.clone());
+    }
+    for (from, to) in &config.bridges {
+        builder = builder.bridge(from.clone(), to.clone());
+    }
     let composition = composition(config);
     for app in &config.app_names {
+        if let Some(rights) = config.sections.channels(*app) {
+            builder = builder.confine(app.as_str(), rights.clone());
+        }
         match config.sections.make(*app, &composition) {
             Ok(add) => builder = add(builder),
             Err(problem) => problems.push(problem.to_string()),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use polywire_core::{
+    Rights,
     http::AllowedOrigins,
     settings::{Problem, Secret, Settings, text},
 };
@@ -44,6 +45,9 @@ pub struct PubNubSettings {
     pub presence_announce_max: usize,
     /// Seconds between the events that sum up comings and goings on larger channels. Default 10.
     pub presence_interval_secs: u64,
+    /// What its clients can reach at most, whatever is granted to them: lists of channels for each right, see
+    /// [rights](rights.md). Default everything.
+    pub channels: Option<Rights>,
 }
 
 impl Default for PubNubSettings {
@@ -63,6 +67,7 @@ impl Default for PubNubSettings {
             presence_timeout_secs: 300,
             presence_announce_max: 20,
             presence_interval_secs: 10,
+            channels: None,
         }
     }
 }

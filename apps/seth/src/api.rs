@@ -12,7 +12,7 @@ use polywire_core::{
 
 use crate::{
     authentication::{self, Door},
-    reply,
+    encoder, reply,
 };
 
 /// What the path names.
@@ -69,10 +69,10 @@ pub(crate) async fn publish(
         );
     }
     let origin = Origin::new("seth", identity).peer(request.peer);
-    match space
-        .publish(&origin, Draft::new(target, Payload::Json(message)))
-        .await
-    {
+    let payload = Payload::Json(message);
+    let properties = encoder::named_by_back_end(&payload);
+    let draft = Draft::new(target, payload).properties(properties);
+    match space.publish(&origin, draft).await {
         Ok(_) => reply::ok(),
         Err(refusal) => refuse(&refusal),
     }

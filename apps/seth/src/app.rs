@@ -105,7 +105,9 @@ impl App for Seth {
     fn routes(&self, space: &Arc<Space>) -> BoxedFilter<(Response,)> {
         let endpoint: Arc<dyn Endpoint> = Arc::new(Connect {
             space: space.clone(),
-            encoder: Arc::new(SethEncoder),
+            encoder: Arc::new(SethEncoder {
+                only_proven: self.authenticate_connect,
+            }),
             authenticate: self.authenticate_connect,
             name_bytes_max: self.name_bytes_max,
         });
@@ -124,6 +126,14 @@ impl App for Seth {
             }
         });
         connect.or(api).unify().boxed()
+    }
+
+    fn weakness(&self) -> Option<String> {
+        (!self.authenticate_connect).then(|| {
+            "Seth-Pusher lets whoever reaches /connect subscribe: set apps.seth.authenticate_connect, or say in \
+             [anonymous] what clients without credentials may do, or listen on 127.0.0.1."
+                .to_owned()
+        })
     }
 
     fn banner(&self, at: Listening) -> Vec<String> {

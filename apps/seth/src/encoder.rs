@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use polywire_core::{
-    ClientId, Kind, Payload, PresenceAction, PresenceEvent, Publication, Target,
+    ClientId, JsonText, Kind, Payload, PresenceAction, PresenceEvent, Publication, Target,
     delivery::{Encoder, Message},
 };
 use serde::Deserialize;
@@ -10,12 +10,16 @@ use serde_json::value::RawValue;
 
 /// Writes publications as Seth-Pusher's clients read them.
 #[derive(Debug)]
-pub(crate) struct SethEncoder;
+pub(crate) struct SethEncoder {
+    /// Who sends something is shown only where a credential proves it: the client's own, or that of the back end which
+    /// names a sender in its message.
+    pub(crate) only_proven: bool,
+}
 
 impl Encoder for SethEncoder {
     fn encode(&self, publication: &Publication) -> Option<Message> {
         let text = match &publication.kind {
-            Kind::Message | Kind::Signal => message(publication),
+            Kind::Message | Kind::Signal => self.message(publication),
             Kind::Presence(event) => notice(event, publication.target.channel()?.as_str())?,
             _ => return None,
         };
@@ -23,29 +27,47 @@ impl Encoder for SethEncoder {
     }
 }
 
+impl SethEncoder {
+    /// A message of the API, or of another protocol.
+    fn message(&self, publication: &Publication) -> String {
+        let payload = match &publication.payload {
+            Payload::Json(json) => json.clone().into_inner(),
+            Payload::Text(text) => text.to_json().into_inner(),
+            Payload::Binary(bytes) => quote(&STANDARD.encode(bytes)).into(),
+        };
+        let may_name = !self.only_proven
+            || publication
+                .properties
+                .as_ref()
+                .is_some_and(|properties| properties.as_str() == BACK_END);
+        let named = may_name.then(|| sender(&publication.payload)).flatten();
+        let sender = match named {
+            Some(sender) => sender.get().to_owned(),
+            None if self.only_proven => id(publication.proven_publisher()),
+            None => id(publication.publisher.as_ref()),
+        };
+        match &publication.target {
+            Target::Channel(_) => format!(r#"{{"message":{payload},"sender_id":{sender}}}"#),
+            Target::Client(client) => {
+                let target = quote(client.as_str());
+                format!(r#"{{"message":{payload},"target_id":{target},"sender_id":{sender}}}"#)
+            }
+        }
+    }
+}
+
+/// What the API says of messages that name their sender: a back end has.
+pub(crate) fn named_by_back_end(payload: &Payload) -> Option<JsonText> {
+    sender(payload)?;
+    JsonText::parse(BACK_END.into()).ok()
+}
+
+/// An object with a member of the app's own.
+const BACK_END: &str = r#"{"seth":{}}"#;
+
 /// An error for one client.
 pub(crate) fn error(body: &str) -> Message {
     Message::Text(format!(r#"{{"message":{{"type":"error","body":{}}}}}"#, quote(body)).into())
-}
-
-/// A message of the API, or of another protocol.
-fn message(publication: &Publication) -> String {
-    let payload = match &publication.payload {
-        Payload::Json(json) => json.clone().into_inner(),
-        Payload::Text(text) => text.to_json().into_inner(),
-        Payload::Binary(bytes) => quote(&STANDARD.encode(bytes)).into(),
-    };
-    let sender = match sender(&publication.payload) {
-        Some(sender) => sender.get().to_owned(),
-        None => id(publication.publisher.as_ref()),
-    };
-    match &publication.target {
-        Target::Channel(_) => format!(r#"{{"message":{payload},"sender_id":{sender}}}"#),
-        Target::Client(client) => {
-            let target = quote(client.as_str());
-            format!(r#"{{"message":{payload},"target_id":{target},"sender_id":{sender}}}"#)
-        }
-    }
 }
 
 /// The `sender_id` inside a message, of whatever type.
@@ -112,7 +134,8 @@ mod tests {
     }
 
     fn encode(draft: Draft) -> Option<String> {
-        match SethEncoder.encode(&draft.at(Position::default()))? {
+        let encoder = SethEncoder { only_proven: false };
+        match encoder.encode(&draft.at(Position::default()))? {
             Message::Text(text) => Some(text.to_string()),
             Message::Binary(_) => panic!("Seth has no binary messages"),
         }

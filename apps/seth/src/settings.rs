@@ -1,6 +1,7 @@
 //! Settings of Seth-Pusher.
 
 use polywire_core::{
+    Rights,
     http::AllowedOrigins,
     settings::{Problem, Settings},
     transport::sockjs::SameSite,
@@ -11,8 +12,8 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "struct SethSection")]
 pub struct SethSettings {
-    /// Asks the authentication policy for connections to `/connect` too. Default false, as in
-    /// Seth-Pusher.
+    /// Takes a credential for connections to `/connect` too. Without it whoever shows none is
+    /// [anonymous](rights.md#anonymous-clients). Default false, as in Seth-Pusher.
     pub authenticate_connect: bool,
     /// Bytes of an id or a channel name that a client may choose. Default 256.
     pub name_bytes_max: usize,
@@ -33,6 +34,9 @@ pub struct SethSettings {
     /// What that file is checked against, such as `sha384-…` (Subresource Integrity). Default nothing; the server's own is
     /// always checked.
     pub client_integrity: Option<String>,
+    /// What its clients can reach at most, whatever is granted to them: lists of channels for each right, see
+    /// [rights](rights.md). Default everything.
+    pub channels: Option<Rights>,
 }
 
 impl Default for SethSettings {
@@ -47,6 +51,7 @@ impl Default for SethSettings {
             same_address: false,
             client_url: None,
             client_integrity: None,
+            channels: None,
         }
     }
 }

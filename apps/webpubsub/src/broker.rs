@@ -6,9 +6,7 @@ use std::{
     time::Duration,
 };
 
-use polywire_core::{
-    Channel, Draft, Identity, Origin, Payload, Space, Throttled, Unanswered, http::Request,
-};
+use polywire_core::{Channel, Draft, Origin, Payload, Space, Throttled, Unanswered, http::Request};
 
 use crate::{
     connection::Connection,
@@ -147,7 +145,7 @@ impl Broker {
                 };
                 draft.properties = meta.write();
             }
-            let origin = Origin::new(NAME, Identity::unrestricted());
+            let origin = Origin::new(NAME, hub.service());
             let sent = self.space.publish(&origin, draft).await;
             return sent.map(|_| ()).map_err(|refusal| refusal.message);
         }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use polywire_core::{
     ClientId, ConnectionId, JsonText, Origin, Payload,
-    delivery::{Encoder, Fanout, Link, Message, Receiver},
+    delivery::{Encoder, EndReason, Fanout, Link, Message, Receiver},
     space::Attachment,
     transport::CloseReason,
 };
@@ -38,7 +38,7 @@ pub(crate) struct Connection {
     pub(crate) connection: ConnectionId,
     pub(crate) reconnection_token: String,
     pub(crate) origin: Origin,
-    pub(crate) rights: Mutex<Rights>,
+    pub(crate) rights: Arc<Mutex<Rights>>,
     pub(crate) acks: Mutex<AckIds>,
     pub(crate) groups: Mutex<BTreeSet<String>>,
     /// Its place in the channel space; `None` before it opened and after it ended. Joining takes waiting, so the
@@ -48,8 +48,8 @@ pub(crate) struct Connection {
     pub(crate) state: Mutex<Option<String>>,
     /// Held by the event that the code behind the hub is told of; further ones wait in line.
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
-    /// Told when it ends by itself, because too much waits for its client.
-    pub(crate) overflown: Notify,
+    /// Told when it ends while its client is away: too much waits for it, or its rights have ended.
+    pub(crate) ends: Notify,
     formats: Arc<Formats>,
     wire: Wire,
 }
@@ -97,7 +97,7 @@ pub(crate) struct NewConnection {
     pub(crate) connection: ConnectionId,
     pub(crate) reconnection_token: String,
     pub(crate) origin: Origin,
-    pub(crate) rights: Rights,
+    pub(crate) rights: Arc<Mutex<Rights>>,
     pub(crate) state: Option<String>,
     pub(crate) formats: Arc<Formats>,
 }
@@ -117,13 +117,13 @@ impl Connection {
             connection: new.connection,
             reconnection_token: new.reconnection_token,
             origin: new.origin,
-            rights: Mutex::new(new.rights),
+            rights: new.rights,
             acks: Mutex::default(),
             groups: Mutex::default(),
             attachment: tokio::sync::Mutex::new(None),
             state: Mutex::new(new.state),
             turn: Arc::default(),
-            overflown: Notify::new(),
+            ends: Notify::new(),
             formats: new.formats,
             wire,
         })
@@ -307,7 +307,7 @@ impl Connection {
         if let Some(buffer) = buffer.lock().as_mut()
             && buffer.deliver(body, ttl, fanout) == Delivered::Overflown
         {
-            self.overflown.notify_one();
+            self.ends.notify_one();
         }
     }
 
@@ -349,5 +349,16 @@ impl Receiver for Connection {
             return;
         }
         self.show(fanout, &self.formats);
+    }
+
+    fn end(&self, why: &EndReason) {
+        let CloseReason { reason, .. } = why.close_reason();
+        let close = CloseReason {
+            code: 1008,
+            reason: reason.clone(),
+        };
+        self.end(Some(&reason), &close);
+        // Where no socket is left to say so.
+        self.ends.notify_one();
     }
 }

@@ -167,10 +167,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{
-        connection::NewConnection, encoder::Formats, names::NAME, protocol::Protocol,
-        rights::Rights,
-    };
+    use crate::{connection::NewConnection, encoder::Formats, names::NAME, protocol::Protocol};
 
     fn connection(id: String, hub: &str, user: Option<String>) -> Arc<Connection> {
         Connection::new(NewConnection {
@@ -183,8 +180,8 @@ mod tests {
             },
             connection: ConnectionId::next(NodeId(1)),
             reconnection_token: String::new(),
-            origin: Origin::new(NAME, Identity::unrestricted()),
-            rights: Rights::default(),
+            origin: Origin::new(NAME, Identity::default()),
+            rights: Arc::default(),
             state: None,
             formats: Arc::new(Formats::of_server()),
         })

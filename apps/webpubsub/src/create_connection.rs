@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use http::StatusCode;
+use parking_lot::Mutex;
 use polywire_core::{
     ClientId, ConnectionId, Identity, Origin,
     http::{Request, Response, text},
+    space::Action,
     transport::websocket::upgrade,
 };
 use rand::distr::{Alphanumeric, SampleString};
@@ -17,7 +19,7 @@ use crate::{
     keys::Claims,
     names::{HubName, NAME},
     protocol::Protocol,
-    rights::{Right, Rights},
+    rights::{self, Rights},
 };
 
 /// Makes the connection of somebody whose token is good, and says which groups it begins with.
@@ -92,21 +94,28 @@ pub(crate) async fn create_connection(
         let message = format!("The id of a user has {bytes_max} bytes at most.");
         return Err(refuse(StatusCode::BAD_REQUEST, &message));
     }
-    let client = user.as_deref().and_then(|user| ClientId::new(user).ok());
     let rights = Rights::of_roles(roles.iter().map(String::as_str));
+    let rights = Arc::new(Mutex::new(rights));
+    let identity = Identity {
+        client: user.as_deref().and_then(|user| ClientId::new(user).ok()),
+        grants: rights::grants(&rights, &hub),
+        domain: hub.domain().clone(),
+        ..claims.identity()
+    };
+    let mut origin = Origin::new(NAME, identity).peer(request.peer);
+    let connection = ConnectionId::next(broker.space.hub().node());
+    origin.connection = Some(connection);
     if let Protocol::Simple {
         send_to: Some(group),
         ..
     } = &protocol
-        && !rights.allows(Right::Send, group)
     {
         let message = "The token has no role to send to this group.";
-        return Err(refuse(StatusCode::FORBIDDEN, message));
+        let refused = || refuse(StatusCode::FORBIDDEN, message);
+        let channel = broker.channel(&hub, group).ok_or_else(refused)?;
+        let may = broker.space.authorize(&origin, Action::Publish(&channel));
+        may.map_err(|_| refused())?;
     }
-    let mut origin = Origin::new(NAME, Identity::unrestricted()).peer(request.peer);
-    let connection = ConnectionId::next(broker.space.hub().node());
-    origin.connection = Some(connection);
-    origin.client = client;
     let connection = Connection::new(NewConnection {
         id,
         formats: broker.hubs.formats(&hub),

@@ -55,7 +55,7 @@ impl Hubs {
         }
         let attach = || async {
             let control = end.hub.control()?;
-            let origin = Origin::new(NAME, Identity::unrestricted());
+            let origin = Origin::new(NAME, Identity::default());
             let mut attachment = self.space.attach(origin, end.clone());
             attachment.join(control).await;
             Some(attachment)

@@ -1,11 +1,16 @@
 //! Access keys, and the tokens that they sign.
 
-use std::{borrow::Cow, fmt, time::SystemTime};
+use std::{
+    borrow::Cow,
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::Uri;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use percent_encoding::percent_decode_str;
+use polywire_core::{CredentialId, Identity};
 use rand::distr::{Alphanumeric, SampleString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -44,6 +49,19 @@ pub(crate) struct Claims {
 }
 
 impl Claims {
+    /// What the token says of itself: when it was issued, when it ends, and what it is known by.
+    pub(crate) fn identity(&self) -> Identity {
+        let at = |secs| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(secs));
+        let id = self.other.get("jti").and_then(Value::as_str);
+        Identity {
+            credential: id.map(CredentialId::new),
+            issued_at: self.iat.and_then(at),
+            // Without a token there is nothing that ends.
+            expires_at: (self.exp > 0).then(|| at(self.exp)).flatten(),
+            ..Identity::default()
+        }
+    }
+
     /// As they stood in the token.
     pub(crate) fn to_json(&self) -> Map<String, Value> {
         match serde_json::to_value(self) {

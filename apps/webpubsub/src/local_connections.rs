@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
-use polywire_core::{Channel, Refusal, Space, space::Subscribed, transport::CloseReason};
+use polywire_core::{
+    Channel, Origin, Refusal, Space,
+    space::{Action, Subscribed},
+    transport::CloseReason,
+};
 
 use crate::{
     connection::Connection,
     connection_index::ConnectionIndex,
     event_handlers::EventHandlers,
+    names::NAME,
     notices::{Notice, Notices},
 };
 
@@ -34,8 +39,10 @@ impl LocalConnections {
         let Some(attachment) = attachment.as_mut() else {
             return false;
         };
-        // Who names it may be a token or a service, which no limit was asked for.
-        if channel.as_str().len() > attachment.space().limits().name_bytes_max {
+        // Who names it is a service, or a token that a service has made.
+        let service = Origin::new(NAME, connection.hub.service()).peer(connection.origin.peer);
+        let join = Action::Subscribe(&channel);
+        if attachment.space().authorize(&service, join).is_err() {
             return false;
         }
         attachment.join(channel).await;

@@ -1,8 +1,8 @@
 //! Names of hubs and groups, and the channels that they are.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use polywire_core::{Channel, space::RESERVED};
+use polywire_core::{Channel, Domain, Grant, Identity, Permissions, Scope, space::RESERVED};
 
 /// The name of the app.
 pub(crate) const NAME: &str = "webpubsub";
@@ -17,8 +17,8 @@ const GROUP_CHARS_MAX: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct HubName {
     name: Arc<str>,
-    /// What stands before a group's name in a channel: nothing for the hub whose groups are channels as they are.
-    prefix: Arc<str>,
+    /// Whose names its groups have: those of the common space for the hub whose groups are channels as they are.
+    domain: Domain,
 }
 
 impl HubName {
@@ -30,14 +30,14 @@ impl HubName {
         if !first.is_ascii_alphabetic() || !chars.all(good) || name.len() > 128 {
             return None;
         }
-        let prefix = if name == default {
-            "".into()
+        let domain = if name == default {
+            Domain::COMMON
         } else {
-            format!("{name}:").into()
+            Domain::new(NAME, name)
         };
         Some(Self {
             name: name.into(),
-            prefix,
+            domain,
         })
     }
 
@@ -45,19 +45,37 @@ impl HubName {
         &self.name
     }
 
-    /// The channel of a group; `None` for what cannot be the name of one.
+    pub(crate) fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
+    /// The channel of a group; `None` for what cannot be the name of one. Who uses it is asked for, as it may be that of
+    /// another hub.
     pub(crate) fn channel(&self, group: &str) -> Option<Channel> {
         let is_wrong = group.trim().is_empty() || group.contains('\0');
         if is_wrong || group.chars().count() > GROUP_CHARS_MAX {
             return None;
         }
-        let channel = Channel::new(&format!("{}{group}", self.prefix)).ok()?;
+        let channel = Channel::new(&self.domain.resolve(group)).ok()?;
         (!channel.is_reserved()).then_some(channel)
     }
 
     /// The group that a channel is in this hub.
-    pub(crate) fn group<'c>(&self, channel: &'c str) -> &'c str {
-        channel.strip_prefix(&*self.prefix).unwrap_or(channel)
+    pub(crate) fn group<'c>(&self, channel: &'c str) -> Cow<'c, str> {
+        match self.domain.unqualify(channel) {
+            Some(group) => group.into(),
+            // It is one of another domain, which is bridged to that of the hub.
+            None => Domain::whole(channel),
+        }
+    }
+
+    /// Somebody who may do everything in the hub, as its services may, and nothing else.
+    pub(crate) fn service(&self) -> Identity {
+        Identity {
+            grants: vec![Grant::new(Scope::Everything, Permissions::ALL)],
+            domain: self.domain.clone(),
+            ..Identity::default()
+        }
     }
 
     /// The channel on which the nodes tell each other what is not for a group.
@@ -75,8 +93,13 @@ mod tests {
         let hub = |name| HubName::new(name, "default");
         let (default, chat) = (hub("default").unwrap(), hub("chat").unwrap());
         assert_eq!(default.channel("a/b c").unwrap().as_str(), "a/b c");
-        assert_eq!(chat.channel("g").unwrap().as_str(), "chat:g");
-        assert_eq!((default.group("x:g"), chat.group("chat:g")), ("x:g", "g"));
+        assert_eq!(
+            chat.channel("g").unwrap().as_str(),
+            "$domain/webpubsub:chat/g"
+        );
+        assert_eq!(default.group("x:g"), "x:g");
+        assert_eq!(chat.group("$domain/webpubsub:chat/g"), "g");
+        assert_eq!(chat.group("room"), "$domain/common/room");
         for name in ["", "1a", "a b", "a/b", "é", &"x".repeat(129)] {
             assert_eq!(hub(name), None, "{name}");
         }

@@ -1,8 +1,12 @@
 //! Rights of a connection on groups.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
+use parking_lot::Mutex;
+use polywire_core::{Grant, Permissions, Scope, ScopeMatcher};
 use serde::{Deserialize, Serialize};
+
+use crate::names::HubName;
 
 /// A right on groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,7 +18,7 @@ pub(crate) enum Right {
 
 /// On which groups a connection has a right.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-struct Scope {
+struct Groups {
     all: bool,
     groups: BTreeSet<String>,
 }
@@ -22,11 +26,19 @@ struct Scope {
 /// What a connection may do: from its roles, and from what was granted and revoked since.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Rights {
-    join_leave: Scope,
-    send: Scope,
+    join_leave: Groups,
+    send: Groups,
 }
 
 impl Right {
+    /// The role that gives it.
+    pub(crate) fn role(self) -> &'static str {
+        match self {
+            Self::JoinLeave => "webpubsub.joinLeaveGroup",
+            Self::Send => "webpubsub.sendToGroup",
+        }
+    }
+
     /// By the name that the REST API has for it.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         if name.eq_ignore_ascii_case("joinLeaveGroup") {
@@ -37,6 +49,38 @@ impl Right {
             None
         }
     }
+}
+
+/// The channels of the groups on which a connection has a right, as it is now.
+#[derive(Debug)]
+struct GroupScope {
+    rights: Arc<Mutex<Rights>>,
+    right: Right,
+    hub: HubName,
+}
+
+impl ScopeMatcher for GroupScope {
+    fn covers(&self, channel: &str) -> bool {
+        let group = self.hub.group(channel);
+        self.rights.lock().allows(self.right, &group)
+    }
+}
+
+/// The same rights as grants on the channels of the groups. What is granted and revoked later counts there too.
+pub(crate) fn grants(rights: &Arc<Mutex<Rights>>, hub: &HubName) -> Vec<Grant> {
+    let both = [
+        (Right::JoinLeave, Permissions::READ),
+        (Right::Send, Permissions::WRITE),
+    ];
+    let grant = |(right, permissions)| {
+        let scope = GroupScope {
+            rights: rights.clone(),
+            right,
+            hub: hub.clone(),
+        };
+        Grant::new(Scope::Matching(Arc::new(scope)), permissions)
+    };
+    both.map(grant).into()
 }
 
 impl Rights {
@@ -58,14 +102,14 @@ impl Rights {
         rights
     }
 
-    fn scope(&self, right: Right) -> &Scope {
+    fn scope(&self, right: Right) -> &Groups {
         match right {
             Right::JoinLeave => &self.join_leave,
             Right::Send => &self.send,
         }
     }
 
-    fn scope_mut(&mut self, right: Right) -> &mut Scope {
+    fn scope_mut(&mut self, right: Right) -> &mut Groups {
         match right {
             Right::JoinLeave => &mut self.join_leave,
             Right::Send => &mut self.send,

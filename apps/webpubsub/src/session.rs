@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use polywire_core::{
-    Draft, RefusalKind,
+    Draft, Refusal, RefusalKind,
     delivery::{Link, Message},
+    space,
     transport::{CloseReason, Ending, SessionHandler},
 };
 
@@ -134,7 +135,7 @@ fn wait_for_client(broker: Arc<Broker>, connection: Arc<Connection>, socket: u64
         tokio::select! {
             () = tokio::time::sleep(broker.recovery) => {}
             // More waits for it than is kept.
-            () = connection.overflown.notified() => {}
+            () = connection.ends.notified() => {}
             // It cannot come back to this process.
             () = stopping.cancelled() => {}
         }
@@ -187,18 +188,19 @@ impl Session {
         };
         match action {
             Action::Join(group) => {
-                self.check(Right::JoinLeave, &group)?;
                 let channel = channel(&group)?;
                 let joined = self
                     .broker
                     .local
                     .subscribe(connection, &group, channel)
                     .await;
-                joined.map_err(failure)
+                joined.map_err(|refusal| failure(refusal, Right::JoinLeave))
             }
             Action::Leave(group) => {
-                self.check(Right::JoinLeave, &group)?;
-                channel(&group)?;
+                let channel = channel(&group)?;
+                let leave = space::Action::Subscribe(&channel);
+                let may = self.broker.space.authorize(&connection.origin, leave);
+                may.map_err(|refusal| failure(refusal, Right::JoinLeave))?;
                 self.broker.local.leave(connection, &group).await;
                 Ok(())
             }
@@ -208,7 +210,6 @@ impl Session {
                 data_type,
                 no_echo,
             } => {
-                self.check(Right::Send, &group)?;
                 let mut draft = Draft::new(channel(&group)?, payload)
                     .publisher(connection.origin.client.clone());
                 if data_type == DataType::Protobuf {
@@ -222,7 +223,8 @@ impl Session {
                     draft = draft.except(connection.connection);
                 }
                 let sent = self.broker.space.publish(&connection.origin, draft).await;
-                sent.map(|_| ()).map_err(failure)
+                sent.map(|_| ())
+                    .map_err(|refusal| failure(refusal, Right::Send))
             }
             Action::Event {
                 name,
@@ -235,18 +237,6 @@ impl Session {
                     .map_err(|error| Failure::new("InvocationFailed", error.message))
             }
         }
-    }
-
-    fn check(&self, right: Right, group: &str) -> Result<(), Failure> {
-        if self.connection.rights.lock().allows(right, group) {
-            return Ok(());
-        }
-        let (role, to) = match right {
-            Right::JoinLeave => ("webpubsub.joinLeaveGroup", "join or leave"),
-            Right::Send => ("webpubsub.sendToGroup", "send to"),
-        };
-        let message = format!("The connection may not {to} this group: it needs the role {role}.");
-        Err(Failure::forbidden(message))
     }
 
     async fn event(&self, event: Event) -> Result<(), EventFailure> {
@@ -298,9 +288,14 @@ impl Session {
     }
 }
 
-fn failure(refusal: polywire_core::Refusal) -> Failure {
+/// What a client is told of a refusal; `right` is what it takes.
+fn failure(refusal: Refusal, right: Right) -> Failure {
     let name = match refusal.kind {
-        RefusalKind::Forbidden => "Forbidden",
+        RefusalKind::Forbidden => {
+            let role = right.role();
+            let message = format!("{} It takes the role {role}.", refusal.message);
+            return Failure::forbidden(message);
+        }
         RefusalKind::Unavailable => "InternalServerError",
         _ => "BadRequest",
     };
@@ -324,7 +319,6 @@ mod tests {
         keys::Keys,
         names::NAME,
         replay_buffer::BufferLimits,
-        rights::Rights,
     };
 
     /// Counts events, and fails those that are called so.
@@ -377,8 +371,8 @@ mod tests {
             protocol: Protocol::named("json.reliable.webpubsub.azure.v1").unwrap(),
             connection: ConnectionId::next(broker.space.hub().node()),
             reconnection_token: String::new(),
-            origin: Origin::new(NAME, Identity::unrestricted()),
-            rights: Rights::default(),
+            origin: Origin::new(NAME, Identity::default()),
+            rights: Arc::default(),
             state: None,
         });
         let session = || Session {

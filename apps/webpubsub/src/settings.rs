@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use polywire_core::{
+    Rights,
     http::AllowedOrigins,
     settings::{Problem, Secret, Settings, text},
 };
@@ -38,6 +39,9 @@ pub struct WebPubSubSettings {
     pub webhook_origin: Option<String>,
     /// Settings of hubs, by their names, see below. Default none.
     pub hubs: BTreeMap<String, HubSettings>,
+    /// What its clients can reach at most, whatever is granted to them: lists of channels for each right, see
+    /// [rights](rights.md). Default everything.
+    pub channels: Option<Rights>,
 }
 
 impl Default for WebPubSubSettings {
@@ -52,6 +56,7 @@ impl Default for WebPubSubSettings {
             buffer_bytes_max: 16 << 20,
             webhook_origin: None,
             hubs: BTreeMap::new(),
+            channels: None,
         }
     }
 }

@@ -9,8 +9,8 @@ use super::{ClientId, Grant, InvalidScope, Permissions, Scope};
 /// What stands in a scope for the id of the client.
 const CLIENT: &str = "{client}";
 
-/// Rights as they are written in a configuration or in the claims of a token: lists of channels and wildcards, such as
-/// `news/#`, for each right. `{client}` stands for the id of the client.
+/// `[anonymous]`, `apps.NAME.channels` and the claims of tokens: rights as they are written, as lists of channels and
+/// wildcards such as `news/#` for each right. `{client}` stands for the id of the client.
 ///
 /// # Examples
 /// ```
@@ -31,27 +31,31 @@ const CLIENT: &str = "{client}";
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "lists of channels for each right"
+)]
 pub struct Rights {
-    /// Subscribe, see who is there, and read stored messages: as a name or a list of names.
+    /// Subscribe, see who is there, and read stored messages, as a name, a wildcard or a list of them. Default none.
     #[serde(deserialize_with = "names", skip_serializing_if = "Vec::is_empty")]
     pub read: Vec<String>,
-    /// Publish.
+    /// Publish, as a name, a wildcard or a list of them. Default none.
     #[serde(deserialize_with = "names", skip_serializing_if = "Vec::is_empty")]
     pub write: Vec<String>,
-    /// Subscribe only.
+    /// Subscribe only, as a name, a wildcard or a list of them. Default none.
     #[serde(deserialize_with = "names", skip_serializing_if = "Vec::is_empty")]
     pub subscribe: Vec<String>,
-    /// See who is there, and say something of oneself there.
+    /// See who is there, and say something of oneself there, as a name, a wildcard or a list of them. Default none.
     #[serde(deserialize_with = "names", skip_serializing_if = "Vec::is_empty")]
     pub presence: Vec<String>,
-    /// Read stored messages.
+    /// Read stored messages, as a name, a wildcard or a list of them. Default none.
     #[serde(deserialize_with = "names", skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<String>,
-    /// Delete stored messages.
+    /// Delete stored messages, as a name, a wildcard or a list of them. Default none.
     #[serde(deserialize_with = "names", skip_serializing_if = "Vec::is_empty")]
     pub delete: Vec<String>,
-    /// Change groups of channels and grants; with `*` look into the server.
+    /// Change groups of channels and grants; with `*` look into the server, as a name, a wildcard or a list of them. Default none.
     #[serde(deserialize_with = "names", skip_serializing_if = "Vec::is_empty")]
     pub manage: Vec<String>,
 }
@@ -74,6 +78,12 @@ impl Rights {
         self.lists()
             .into_iter()
             .all(|(_, names, _)| names.is_empty())
+    }
+
+    /// True when a name has the id of the client in it.
+    pub fn names_the_client(&self) -> bool {
+        let mut names = self.lists().into_iter().flat_map(|(_, names, _)| names);
+        names.any(|name| name.contains(CLIENT))
     }
 
     /// The same as grants to `client` until `expires_at`. What names the client is granted to nobody where there is none,

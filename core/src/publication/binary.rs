@@ -25,6 +25,7 @@ const CLIENT: u8 = b'u';
 const CLIENT_NUMBER: u8 = b'U';
 const PUBLISHER: u8 = b'p';
 const PUBLISHER_NUMBER: u8 = b'P';
+const PROVEN: u8 = b'v';
 const META: u8 = b'm';
 const PROPERTIES: u8 = b'a';
 const LABEL: u8 = b'l';
@@ -68,6 +69,9 @@ pub fn encode_draft(draft: &Draft, to: &mut BytesMut) -> Result<(), BinaryError>
     }
     if let Some(publisher) = &draft.publisher {
         put_client(to, PUBLISHER, PUBLISHER_NUMBER, publisher)?;
+        if draft.is_proven {
+            put_field(to, PROVEN, b"")?;
+        }
     }
     if let Some(meta) = &draft.meta {
         put_field(to, META, meta.as_str().as_bytes())?;
@@ -162,6 +166,7 @@ struct Found {
     target: Option<Target>,
     payload: Option<Payload>,
     publisher: Option<ClientId>,
+    is_proven: bool,
     meta: Option<JsonText>,
     properties: Option<JsonText>,
     label: Option<ByteString>,
@@ -185,6 +190,7 @@ impl Found {
             PUBLISHER | PUBLISHER_NUMBER => {
                 self.publisher = Some(client(&content, tag == PUBLISHER_NUMBER)?);
             }
+            PROVEN => self.is_proven = true,
             META => self.meta = json(content)?,
             PROPERTIES => self.properties = json(content)?,
             LABEL => self.label = Some(text(&content)?.into()),
@@ -237,6 +243,7 @@ impl Found {
             .except(self.except)
             .retention(self.retention.unwrap_or(Retention::DEFAULT))
             .kind(kind);
+        draft.is_proven = self.is_proven && draft.publisher.is_some();
         draft.meta = self.meta;
         draft.properties = self.properties;
         draft.label = self.label;

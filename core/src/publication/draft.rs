@@ -85,6 +85,8 @@ pub struct Draft {
     pub label: Option<ByteString>,
     /// Who says it, where the publisher has an identity.
     pub publisher: Option<ClientId>,
+    /// True when a credential proves that it is the publisher. Otherwise it only says so. The space sets it.
+    pub is_proven: bool,
     /// The connection that must not get it: its publisher, where that asked for no echo.
     pub except: Option<ConnectionId>,
     /// The sort.
@@ -103,6 +105,7 @@ impl Draft {
             properties: None,
             label: None,
             publisher: None,
+            is_proven: false,
             except: None,
             kind: Kind::Message,
             retention: Retention::DEFAULT,
@@ -156,6 +159,11 @@ impl Draft {
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
         self
+    }
+
+    /// The publisher, where a credential proves who it is.
+    pub fn proven_publisher(&self) -> Option<&ClientId> {
+        self.publisher.as_ref().filter(|_| self.is_proven)
     }
 
     /// Bytes of all that it says, which bounds count.

@@ -295,6 +295,9 @@ impl Builder {
 
     fn rules(&self, problems: &mut Vec<String>) -> GateRules {
         let mut grants = |rights: &Rights, of: &str| {
+            if rights.names_the_client() {
+                problems.push(format!("{of}: {{client}} stands for nobody here"));
+            }
             let grants = rights.grants(None, None);
             grants.unwrap_or_else(|error| {
                 problems.push(format!("{of}: {error}"));

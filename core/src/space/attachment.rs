@@ -164,8 +164,8 @@ impl Attachment {
     async fn permitted(&self, channel: Channel) -> Result<Option<Channel>, Refusal> {
         self.space
             .authorize(&self.origin, Action::Subscribe(&channel))?;
-        self.live
-            .has_room(&self.space, |joined| joined.is_on(&channel))?;
+        let limit = self.space.limits().channels_per_connection_max;
+        self.live.has_room(limit, |joined| joined.is_on(&channel))?;
         match self.validate(Command::Subscribe(channel)).await? {
             Some(Command::Subscribe(channel)) => Ok(Some(channel)),
             _ => Ok(None),
@@ -230,7 +230,8 @@ impl Attachment {
         self.space
             .authorize(&self.origin, Action::SubscribePattern(&pattern))?;
         let is_on = |joined: &Joined| joined.is_on_pattern(&pattern);
-        self.live.has_room(&self.space, is_on)?;
+        let limit = self.space.limits().channels_per_connection_max;
+        self.live.has_room(limit, is_on)?;
         let event = match self.validate(Command::Subscribe(written)).await? {
             Some(Command::Subscribe(written)) => Event::Subscribed(written),
             _ => return Ok(Subscribed::Dropped),

@@ -7,20 +7,9 @@ use crate::{
     channel::{Channel, RESERVED, SYSTEM},
     dispatcher::{Origin, Refusal, RefusalKind},
     domain::{DOMAIN, Domain},
-    identity::{ClientId, Grant, Identity, Resource},
+    identity::{ClientId, Identity, Resource},
     pattern::Pattern,
 };
-
-/// What the composition says about rights, beside what each identity has.
-#[derive(Debug, Default)]
-pub(crate) struct GateRules {
-    /// What the clients of an app can reach at most, by the name of the app.
-    pub(crate) confinements: Vec<(String, Vec<Grant>)>,
-    /// Whose clients may name the names of another domain.
-    pub(crate) bridges: Vec<(Domain, Domain)>,
-    /// What somebody without credentials may do, where that was said.
-    pub(crate) anonymous: Option<Arc<Identity>>,
-}
 
 impl Space {
     /// Whether somebody may do something: the one place where that is decided. What is asked for must have a name that
@@ -123,7 +112,7 @@ impl Space {
                 self.check_domain(origin, |domain| owns_pattern(domain, pattern))
             }
             Resource::Group(group) => {
-                self.check_name(group, "name of the group")?;
+                self.check_usable(group, "name of the group")?;
                 self.check_domain(origin, |domain| domain.unqualify(group).is_some())
             }
             Resource::Everything => match action {
@@ -148,12 +137,16 @@ impl Space {
     }
 
     pub(super) fn check_channel(&self, channel: &Channel) -> Result<(), Refusal> {
-        if channel.is_reserved() {
+        self.check_usable(channel.as_str(), "channel name")
+    }
+
+    fn check_usable(&self, name: &str, what: &str) -> Result<(), Refusal> {
+        if name.starts_with(RESERVED) {
             return Err(Refusal::forbidden(format!(
                 "Names that begin with {RESERVED} are the server's own."
             )));
         }
-        self.check_name(channel.as_str(), "channel name")
+        self.check_name(name, what)
     }
 
     pub(super) fn check_client(&self, client: &ClientId) -> Result<(), Refusal> {

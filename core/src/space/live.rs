@@ -10,16 +10,13 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::Space;
 use crate::{
     channel::Channel,
     delivery::Receiver,
     dispatcher::{Origin, Refusal},
     hub::JoinNumber,
     identity::{ClientId, ConnectionId, Identity, Permissions, Resource},
-    interest::Interest,
     pattern::Pattern,
-    presence::MemberOwner,
 };
 
 /// Parts that have a lock each, so that connections come and go at once.
@@ -37,7 +34,7 @@ pub(crate) struct LiveConnection {
 pub(super) struct Joined {
     /// By name. A map would take several times the memory of the one or two that there mostly are.
     pub(super) channels: Vec<(Channel, JoinNumber)>,
-    patterns: Vec<(Pattern, JoinNumber)>,
+    pub(super) patterns: Vec<(Pattern, JoinNumber)>,
     /// Who it is, and its place among those who get private messages.
     pub(super) client: Option<(ClientId, Option<JoinNumber>)>,
     /// Whose rights what was joined rests on. Nearly always one.
@@ -45,7 +42,7 @@ pub(super) struct Joined {
     /// When the first of these ends, as it was scheduled.
     ends_at: Option<SystemTime>,
     /// Its rights have ended: it joins nothing any more.
-    has_ended: bool,
+    pub(super) has_ended: bool,
 }
 
 impl Joined {
@@ -58,12 +55,12 @@ impl Joined {
     }
 
     /// Where a joined channel stands, or would stand.
-    fn find(&self, channel: &Channel) -> Result<usize, usize> {
+    pub(super) fn find(&self, channel: &Channel) -> Result<usize, usize> {
         self.channels
             .binary_search_by(|(joined, _)| joined.cmp(channel))
     }
 
-    fn rests_on(&mut self, identity: &Arc<Identity>) {
+    pub(super) fn rests_on(&mut self, identity: &Arc<Identity>) {
         if !self
             .identities
             .iter()
@@ -89,6 +86,10 @@ impl LiveConnection {
         })
     }
 
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
     pub(super) fn receiver(&self) -> &Arc<dyn Receiver> {
         &self.receiver
     }
@@ -111,10 +112,9 @@ impl LiveConnection {
     /// ended.
     pub(super) fn has_room(
         &self,
-        space: &Space,
+        limit: usize,
         is_on: impl FnOnce(&Joined) -> bool,
     ) -> Result<(), Refusal> {
-        let limit = space.limits().channels_per_connection_max;
         let joined = self.joined.lock();
         if joined.has_ended {
             return Err(Refusal::forbidden("Your rights have ended; connect again."));
@@ -139,128 +139,6 @@ impl LiveConnection {
         joined.client.as_ref().is_some_and(|(own, _)| own == client)
             || proven.any(|identity| identity.client.as_ref() == Some(client))
             || self.receiver.client().as_ref() == Some(client)
-    }
-}
-
-impl Space {
-    /// Joins a channel by these rights, or by nobody's; false when it was joined already, or the rights have ended.
-    pub(super) fn join(
-        &self,
-        live: &LiveConnection,
-        identity: Option<&Arc<Identity>>,
-        channel: &Channel,
-        receiver: Arc<dyn Receiver>,
-    ) -> bool {
-        live.change(|joined| {
-            let Err(place) = joined.find(channel) else {
-                return false;
-            };
-            if joined.has_ended {
-                return false;
-            }
-            let number = self.hub.join(&Interest::Channel(channel.clone()), receiver);
-            if joined.channels.capacity() == 0 {
-                joined.channels.reserve_exact(1);
-            }
-            joined.channels.insert(place, (channel.clone(), number));
-            if let Some(identity) = identity {
-                joined.rests_on(identity);
-            }
-            if let Some((client, _)) = &joined.client {
-                let owner = MemberOwner {
-                    peer: live.peer,
-                    ..MemberOwner::default()
-                };
-                self.presence.join(channel, client, &owner);
-            }
-            true
-        })
-    }
-
-    /// Joins a pattern; false when it was joined already, or the rights have ended.
-    pub(super) fn join_pattern(
-        &self,
-        live: &LiveConnection,
-        identity: &Arc<Identity>,
-        pattern: Pattern,
-    ) -> bool {
-        live.change(|joined| {
-            if joined.has_ended || joined.is_on_pattern(&pattern) {
-                return false;
-            }
-            let interest = Interest::Pattern(pattern.clone());
-            let number = self.hub.join(&interest, live.receiver.clone());
-            joined.patterns.push((pattern, number));
-            joined.rests_on(identity);
-            true
-        })
-    }
-
-    /// Leaves a channel; false when it was not joined.
-    pub(super) fn leave_channel(&self, live: &LiveConnection, channel: &Channel) -> bool {
-        live.change(|joined| {
-            let Ok(place) = joined.find(channel) else {
-                return false;
-            };
-            let (channel, number) = joined.channels.remove(place);
-            self.leave_joined(joined, &channel, number);
-            true
-        })
-    }
-
-    /// Leaves a pattern; false when it was not joined.
-    pub(super) fn leave_pattern(&self, live: &LiveConnection, pattern: &Pattern) -> bool {
-        live.change(|joined| {
-            let mut patterns = joined.patterns.iter();
-            let Some(place) = patterns.position(|(joined, _)| joined == pattern) else {
-                return false;
-            };
-            let (pattern, number) = joined.patterns.swap_remove(place);
-            self.leave_interest(&Interest::Pattern(pattern), number);
-            true
-        })
-    }
-
-    /// Gives up who it is.
-    pub(super) fn leave_client(&self, live: &LiveConnection) {
-        live.change(|joined| self.leave_client_of(joined));
-    }
-
-    pub(super) fn leave_everything(&self, live: &LiveConnection) {
-        live.change(|joined| {
-            for (channel, number) in std::mem::take(&mut joined.channels) {
-                self.leave_joined(joined, &channel, number);
-            }
-            for (pattern, number) in std::mem::take(&mut joined.patterns) {
-                self.leave_interest(&Interest::Pattern(pattern), number);
-            }
-            self.leave_client_of(joined);
-        });
-    }
-
-    fn leave_client_of(&self, joined: &mut Joined) {
-        let Some((client, number)) = joined.client.take() else {
-            return;
-        };
-        for (channel, _) in &joined.channels {
-            self.presence.leave(channel, &client);
-        }
-        if let Some(number) = number {
-            self.leave_interest(&Interest::Client(client), number);
-        }
-    }
-
-    fn leave_joined(&self, joined: &Joined, channel: &Channel, number: JoinNumber) {
-        self.leave_interest(&Interest::Channel(channel.clone()), number);
-        if let Some((client, _)) = &joined.client {
-            self.presence.leave(channel, client);
-        }
-    }
-
-    fn leave_interest(&self, interest: &Interest, number: JoinNumber) {
-        if self.hub.leave(interest, number) {
-            self.backend.unsubscribe(interest);
-        }
     }
 }
 

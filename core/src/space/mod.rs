@@ -8,14 +8,15 @@ mod connectionless;
 mod ending;
 mod gate;
 mod history_reads;
+mod joining;
 mod listen;
 mod live;
 mod public_history;
 mod replay;
 mod revoked;
+mod revoking;
+mod rules;
 
-pub(crate) use self::gate::GateRules;
-pub(crate) use self::revoked::{RevocationKeeper, Revoked};
 pub use self::{
     action::Action,
     attachment::{Attachment, Subscribed},
@@ -26,6 +27,10 @@ pub use self::{
     revoked::Revocation,
 };
 use self::{live::LiveConnections, public_history::PublicHistory};
+pub(crate) use self::{
+    revoked::{RevocationKeeper, Revoked},
+    rules::GateRules,
+};
 pub use crate::{
     channel::{RESERVED, SYSTEM},
     cluster::Nodes,
@@ -224,8 +229,9 @@ impl Space {
     pub fn publish<'s>(
         &'s self,
         origin: &'s Origin,
-        draft: Draft,
+        mut draft: Draft,
     ) -> impl Future<Output = Result<Option<Receipt>, Refusal>> + Send + use<'s> {
+        draft.is_proven = draft.publisher.is_some() && draft.publisher == origin.identity.client;
         if let Err(refusal) = self.check_publish(origin, &draft) {
             return Either::Left(ready(Err(refusal)));
         }

@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{
-        OnceLock, Weak,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -12,9 +12,8 @@ use std::{
 use async_trait::async_trait;
 use parking_lot::RwLock;
 
-use super::{Space, audit};
 use crate::{
-    dispatcher::{Refusal, RefusalKind},
+    dispatcher::Refusal,
     identity::{ClientId, CredentialId, Identity},
 };
 
@@ -63,51 +62,6 @@ pub(crate) trait RevocationKeeper: Send + Sync {
     async fn keep(&self, key: String, before: Option<u64>) -> Result<(), Refusal>;
 }
 
-impl Space {
-    /// Takes rights back on all nodes: no credential counts any more that it is about, and who is connected by one is sent
-    /// away within a second. It stays so until it is [lifted](Self::lift_revocation), or for as long as one node lives where
-    /// nothing is kept.
-    ///
-    /// # Errors
-    /// `LimitExceeded` when as many are kept as can be, `Unavailable` when other nodes may not know.
-    ///
-    /// # Cancel safety
-    /// A dropped future has revoked or not.
-    pub async fn revoke(&self, revocation: &Revocation) -> Result<(), Refusal> {
-        let key = revocation.key();
-        self.keep_revocation(key.clone(), Some(revocation.before()))
-            .await?;
-        tracing::info!(target: audit::TARGET, outcome = "revoked", of = key);
-        Ok(())
-    }
-
-    /// Gives rights back that were [taken](Self::revoke).
-    ///
-    /// # Errors
-    /// As for `revoke`.
-    ///
-    /// # Cancel safety
-    /// A dropped future has lifted it or not.
-    pub async fn lift_revocation(&self, revocation: &Revocation) -> Result<(), Refusal> {
-        let key = revocation.key();
-        self.keep_revocation(key.clone(), None).await?;
-        tracing::info!(target: audit::TARGET, outcome = "lifted", of = key);
-        Ok(())
-    }
-
-    /// True when a credential was taken back: for a protocol that is asked about credentials that nobody shows.
-    pub fn is_revoked(&self, credential: &CredentialId) -> bool {
-        self.revoked.table.read().credentials.contains(credential)
-    }
-
-    async fn keep_revocation(&self, key: String, before: Option<u64>) -> Result<(), Refusal> {
-        let keeper = self.revoked.keeper.get().and_then(Weak::upgrade);
-        let keeper = keeper
-            .ok_or_else(|| Refusal::new(RefusalKind::Unavailable, "The server is not ready."))?;
-        keeper.keep(key, before).await
-    }
-}
-
 /// The revocations that this node knows.
 #[derive(Default)]
 pub(crate) struct Revoked {
@@ -131,6 +85,16 @@ impl Revoked {
     pub(crate) fn set_keeper(&self, keeper: Weak<dyn RevocationKeeper>) {
         // Set once, when the server is composed.
         let _ = self.keeper.set(keeper);
+    }
+
+    /// Who keeps them.
+    pub(super) fn keeper(&self) -> Option<Arc<dyn RevocationKeeper>> {
+        self.keeper.get().and_then(Weak::upgrade)
+    }
+
+    /// True when a credential was taken back.
+    pub(super) fn has_credential(&self, credential: &CredentialId) -> bool {
+        self.table.read().credentials.contains(credential)
     }
 
     /// Sets whether what is kept could not be read yet.

@@ -14,7 +14,7 @@ use figment::{
     value::{Dict, Value},
 };
 use polywire_core::{
-    TrustedProxies,
+    InvalidDomain, TrustedProxies,
     settings::{self, Settings},
 };
 use tracing_subscriber::EnvFilter;
@@ -25,7 +25,10 @@ use super::{
     model::{Config, DEFAULT_BACKEND, Names, Written},
     problem::{Problem, Problems},
 };
-use crate::{apps::AppName, cli::ServeFlags};
+use crate::{
+    apps::{AppName, rights_problems},
+    cli::ServeFlags,
+};
 
 /// What the names of our environment variables begin with.
 const PREFIX: &str = "POLYWIRE_";
@@ -157,12 +160,14 @@ fn problems_of_parts(written: &Written) -> impl Iterator<Item = settings::Proble
         let problems = problems.into_iter();
         problems.map(move |problem| problem.within(section))
     };
+    let anonymous = written.anonymous.iter().flat_map(rights_problems);
     within("limits", written.limits.problems())
         .chain(within("api_key", written.api_key.problems()))
         .chain(within("header", written.header.problems()))
         .chain(within("redis", written.redis.problems()))
         .chain(within("external_api", written.external_api.problems()))
         .chain(within("history", written.history.problems()))
+        .chain(within("anonymous", anonymous.collect()))
         .chain(written.sections.problems())
 }
 
@@ -252,6 +257,16 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
             "Redis does not count bytes: use entries_max or age_max_s instead of bytes_max";
         refuse("history.rules", message.into());
     }
+    let mut bridges = Vec::new();
+    for bridge in &written.bridges {
+        match (bridge.from.parse(), bridge.to.parse()) {
+            (Ok(from), Ok(to)) => bridges.push((from, to)),
+            (from, to) => {
+                let errors = [from.err(), to.err()].into_iter().flatten();
+                errors.for_each(|error: InvalidDomain| refuse("bridges", error.to_string()));
+            }
+        }
+    }
     let log_format = written
         .log_format
         .parse()
@@ -276,6 +291,8 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
         limits: written.limits,
         api_key: written.api_key,
         header: written.header,
+        anonymous: written.anonymous,
+        bridges,
         redis: written.redis,
         external_api: written.external_api,
         history: written.history,

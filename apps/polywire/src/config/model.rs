@@ -7,7 +7,7 @@ use std::{
 
 use polywire_auth::{ApiKeySettings, HeaderSettings};
 use polywire_backends::RedisSection;
-use polywire_core::{Limits, TlsOptions, TrustedProxies, settings::text};
+use polywire_core::{Domain, Limits, Rights, TlsOptions, TrustedProxies, settings::text};
 use polywire_persistence::{DiskBounds, ExternalApiSection, HistorySettings};
 use serde::Deserialize;
 
@@ -57,6 +57,10 @@ pub struct Config {
     pub api_key: ApiKeySettings,
     /// Settings of the header policy.
     pub header: HeaderSettings,
+    /// What somebody without credentials may do, where that is said.
+    pub anonymous: Option<Rights>,
+    /// Whose clients may use the names of another domain.
+    pub bridges: Vec<(Domain, Domain)>,
     /// Settings of Redis, as backend and as persistence.
     pub redis: RedisSection,
     /// Settings of the persistence that posts messages.
@@ -135,6 +139,11 @@ pub(super) struct Written {
     pub(super) api_key: ApiKeySettings,
     /// `[header]`
     pub(super) header: HeaderSettings,
+    /// `[anonymous]`: what somebody without credentials may do, see [rights](rights.md). Default nothing where a credential is
+    /// asked for, and everything at doors that their protocol leaves open, on loopback.
+    pub(super) anonymous: Option<Rights>,
+    /// `[[bridges]]`
+    pub(super) bridges: Vec<WrittenBridge>,
     /// `[redis]`
     pub(super) redis: RedisSection,
     /// `[external_api]`
@@ -172,6 +181,16 @@ pub(super) struct WrittenListen {
     /// `{ certificate = "…", key = "…", only = true }`, as [below](#tls). Default none.
     #[serde(default)]
     pub(super) tls: WrittenTls,
+}
+
+/// `[[bridges]]`: lets the clients of one domain use the names of another, where their rights allow it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenBridge {
+    /// Whose clients: `common` for those of the common space, `pubnub:SUBSCRIBE-KEY` or `webpubsub:HUB`.
+    pub(super) from: String,
+    /// Whose names, written in the same way.
+    pub(super) to: String,
 }
 
 /// `[tls]` and `listen.tls`, before they are checked.
@@ -225,6 +244,8 @@ impl Default for Written {
             limits: Limits::default(),
             api_key: ApiKeySettings::default(),
             header: HeaderSettings::default(),
+            anonymous: None,
+            bridges: Vec::new(),
             redis: RedisSection::default(),
             external_api: ExternalApiSection::default(),
             history: HistorySettings::default(),

@@ -21,6 +21,8 @@ const SECTIONS: &[(&str, &str)] = &[
     ("listen", "apps/polywire/src/config/model.rs"),
     ("api_key", "auth/src/api_key/settings.rs"),
     ("header", "auth/src/header/settings.rs"),
+    ("anonymous", "core/src/identity/rights.rs"),
+    ("bridges", "apps/polywire/src/config/model.rs"),
     ("redis", "backends/src/redis/section.rs"),
     ("history", "persistence/src/settings.rs"),
     ("history.rules", "core/src/persistence/rules.rs"),

@@ -78,9 +78,13 @@ impl Encoder for Group {
             return None;
         };
         let group = self.hub.group(channel.as_str());
-        let publisher = publication.publisher.as_ref();
+        // Applications take it for what the service has checked.
+        let publisher = publication.proven_publisher();
         let publisher = publisher.map(|publisher| publisher.as_str());
-        let from = Sender::Group { group, publisher };
+        let from = Sender::Group {
+            group: &group,
+            publisher,
+        };
         let is_protobuf = is_protobuf(publication);
         Some(message(
             self.dialect,

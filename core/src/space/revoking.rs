@@ -1,0 +1,52 @@
+//! Revoking: rights are taken back on all nodes, and given back.
+
+use super::{Revocation, Space, audit};
+use crate::{
+    dispatcher::{Refusal, RefusalKind},
+    identity::CredentialId,
+};
+
+impl Space {
+    /// Takes rights back on all nodes: no credential counts any more that it is about, and who is connected by one is sent
+    /// away within a second. It stays so until it is [lifted](Self::lift_revocation), or for as long as one node lives where
+    /// nothing is kept.
+    ///
+    /// # Errors
+    /// `LimitExceeded` when as many are kept as can be, `Unavailable` when other nodes may not know.
+    ///
+    /// # Cancel safety
+    /// A dropped future has revoked or not.
+    pub async fn revoke(&self, revocation: &Revocation) -> Result<(), Refusal> {
+        let key = revocation.key();
+        self.keep_revocation(key.clone(), Some(revocation.before()))
+            .await?;
+        tracing::info!(target: audit::TARGET, outcome = "revoked", of = key);
+        Ok(())
+    }
+
+    /// Gives rights back that were [taken](Self::revoke).
+    ///
+    /// # Errors
+    /// As for `revoke`.
+    ///
+    /// # Cancel safety
+    /// A dropped future has lifted it or not.
+    pub async fn lift_revocation(&self, revocation: &Revocation) -> Result<(), Refusal> {
+        let key = revocation.key();
+        self.keep_revocation(key.clone(), None).await?;
+        tracing::info!(target: audit::TARGET, outcome = "lifted", of = key);
+        Ok(())
+    }
+
+    /// True when a credential was taken back: for a protocol that is asked about credentials that nobody shows.
+    pub fn is_revoked(&self, credential: &CredentialId) -> bool {
+        self.revoked.has_credential(credential)
+    }
+
+    async fn keep_revocation(&self, key: String, before: Option<u64>) -> Result<(), Refusal> {
+        let keeper = self.revoked.keeper();
+        let keeper = keeper
+            .ok_or_else(|| Refusal::new(RefusalKind::Unavailable, "The server is not ready."))?;
+        keeper.keep(key, before).await
+    }
+}
