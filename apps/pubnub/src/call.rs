@@ -23,18 +23,19 @@ pub(crate) struct Call<'c> {
 }
 
 impl<'c> Call<'c> {
-    /// Finds the key set of a request, and who asks.
+    /// Finds the key set of a request, and who asks; `body` is what a signature covers of it.
     pub(crate) async fn admit(
         context: &'c Context,
         request: &'c mut Request,
         query: Query<'c>,
         key: &str,
+        body: &[u8],
         service: &str,
     ) -> Result<Self, Refused> {
         let Some(set) = context.keys.find(key) else {
             return Err(reply::invalid_subscribe_key());
         };
-        let caller = context.admit(set, request, &query, b"", service).await?;
+        let caller = context.admit(set, request, &query, body, service).await?;
         Ok(Self {
             context,
             set,

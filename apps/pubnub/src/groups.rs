@@ -97,7 +97,7 @@ async fn change(
         let names = channels
             .iter()
             .map(|channel| call.set.shown(channel.as_str()));
-        let list = names.map(quote).collect::<Vec<_>>().join(",");
+        let list = names.map(|name| quote(&name)).collect::<Vec<_>>().join(",");
         let name = quote(name);
         return Ok(reply::ok(format!(
             r#"{{"status":200,"payload":{{"channels":[{list}],"group":{name}}},"service":"channel-registry","error":false}}"#

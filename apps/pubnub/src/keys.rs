@@ -3,7 +3,7 @@
 use std::{borrow::Cow, fmt};
 
 use polywire_core::{
-    Channel, DOMAIN, Domain,
+    Channel, Domain,
     space::{RESERVED, Tenant},
 };
 
@@ -134,16 +134,12 @@ impl KeySet {
     /// The name in the space of what this tenant's clients call `name`. Names of other domains are whole names: whether
     /// they may be named the gate decides.
     pub(crate) fn qualify<'n>(&self, name: &'n str) -> Cow<'n, str> {
-        if name.starts_with(DOMAIN) {
-            name.into()
-        } else {
-            self.domain.qualify(name)
-        }
+        self.domain.resolve(name)
     }
 
     /// What this tenant's clients call a name of the space.
-    pub(crate) fn shown<'n>(&self, name: &'n str) -> &'n str {
-        self.domain.unqualify(name).unwrap_or(name)
+    pub(crate) fn shown<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        shown(&self.domain, name)
     }
 
     /// The channel of the space that this tenant's clients mean; none when it is empty or reserved.
@@ -158,13 +154,22 @@ impl KeySet {
 
     /// The whole name of the group that this tenant's clients mean; none when it is empty or reserved.
     pub(crate) fn group<'n>(&self, name: &'n str) -> Option<Cow<'n, str>> {
+        let name = self.qualify(name);
         let is_one = !name.is_empty() && !name.contains('\0') && !name.starts_with(RESERVED);
-        is_one.then(|| self.qualify(name))
+        is_one.then_some(name)
     }
 
     /// True when a channel may be in a group: groups have channels of their own domain only.
     pub(crate) fn owns(&self, channel: &Channel) -> bool {
         self.domain.owns(channel)
+    }
+}
+
+/// What the clients of a domain call a name of the space.
+pub(crate) fn shown<'n>(domain: &Domain, name: &'n str) -> Cow<'n, str> {
+    match domain.unqualify(name) {
+        Some(own) => own.into(),
+        None => Domain::whole(name),
     }
 }
 
@@ -278,6 +283,14 @@ mod tests {
         assert!(!keys.may_be_in(&other, "g"));
         assert!(!keys.may_be_in(&Channel::new("room").unwrap(), "$domain/pubnub:s2/g"));
         assert!(keys.find("demo").is_none() && !keys.is_demo());
+        assert_eq!(two.shown("room"), "$domain/common/room");
+        let common = |set: &KeySet| set.channel("$domain/common/room").unwrap().to_string();
+        assert_eq!([common(one), common(two)], ["room", "room"]);
+        assert!(two.channel("$domain/common/$polywire/x").is_none());
+        assert!(
+            two.group("$domain/common/$polywire/x").is_none()
+                && two.group("$domain/common/").is_none()
+        );
         let apart = KeySets::new(vec![KeySet::new("p1", "s1").common(false)]);
         assert_eq!(apart.first().qualify("room"), "$domain/pubnub:s1/room");
     }

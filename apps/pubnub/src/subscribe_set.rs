@@ -112,7 +112,13 @@ impl SubscribeTarget {
         let (base, presence) = split(name);
         let channel = set.channel(base).ok_or(BadName::Invalid)?;
         let location = match pattern(base) {
-            Some(above) => Location::Below(set.qualify(above).into()),
+            Some(above) => {
+                let above = set.qualify(above);
+                if above.is_empty() {
+                    return Err(BadName::Invalid);
+                }
+                Location::Below(above.into())
+            }
             None => Location::Channel(channel),
         };
         Ok(Self {

@@ -28,7 +28,7 @@ pub use self::{
 };
 use self::{live::LiveConnections, public_history::PublicHistory};
 pub(crate) use self::{
-    revoked::{RevocationKeeper, Revoked},
+    revoked::{Kept, RevocationKeeper, Revoked},
     rules::GateRules,
 };
 pub use crate::{

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use polywire_core::{Domain, Pattern, Permissions, ScopeMatcher};
 use regex::Regex;
 
-use crate::names::PRESENCE;
+use crate::{keys::shown, names::PRESENCE};
 
 /// Rights, one bit each. Those about clients (get, update, join) mean nothing here.
 pub(super) mod bits {
@@ -46,13 +46,6 @@ pub(super) struct TokenNames {
     pub(super) groups: Names,
 }
 
-impl TokenNames {
-    /// What they are called by the clients of the domain; whole names of others are called as they are.
-    fn shown<'n>(&self, name: &'n str) -> &'n str {
-        self.domain.unqualify(name).unwrap_or(name)
-    }
-}
-
 /// What a token covers with one right.
 #[derive(Debug)]
 struct TokenScope {
@@ -65,7 +58,9 @@ struct TokenScope {
 impl ScopeMatcher for TokenScope {
     fn covers(&self, channel: &str) -> bool {
         let names = &self.names;
-        names.channels.have(names.shown(channel), self.bit)
+        names
+            .channels
+            .have(&shown(&names.domain, channel), self.bit)
     }
 
     /// A wildcard is a name of its own, as at the vendor's.
@@ -74,14 +69,14 @@ impl ScopeMatcher for TokenScope {
             return false;
         }
         let (names, begins) = (&self.names, pattern.begins());
-        let wildcard = format!("{}*{}", names.shown(&begins), self.suffix);
+        let wildcard = format!("{}*{}", shown(&names.domain, &begins), self.suffix);
         Pattern::pubnub(&format!("{begins}*")).as_ref() == Ok(pattern)
             && names.channels.have(&wildcard, self.bit)
     }
 
     fn covers_group(&self, group: &str) -> bool {
         let names = &self.names;
-        names.groups.have(names.shown(group), self.bit)
+        names.groups.have(&shown(&names.domain, group), self.bit)
     }
 }
 

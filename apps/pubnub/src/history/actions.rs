@@ -4,13 +4,15 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use polywire_core::{
     Annotation, Channel, Draft, HistoryError, JsonText, Kind, Payload, Retention, Span, Timetoken,
-    http::Answer, space::Action,
+    http::{Answer, Request},
+    space::Action,
 };
 use serde::Deserialize;
 
 use super::request::{failed, number, one_channel, store};
 use crate::{
     call::Call,
+    context::Context,
     reply::{self, Refused},
     service,
     text::{decode, quote},
@@ -29,19 +31,25 @@ struct ActionRequest {
     value: String,
 }
 
+/// The body of a request, which its signature covers; nothing where it is none that adds an action.
+pub(crate) async fn body(context: &Context, request: &mut Request) -> Result<Bytes, Refused> {
+    if request.method != Method::POST {
+        return Ok(Bytes::new());
+    }
+    let timeout = context.space.limits().body_timeout();
+    let body = request.body.read(BODY_BYTES_MAX, timeout).await;
+    body.map_err(|error| {
+        let (status, message) = reply::body_problem(error);
+        refuse(status, message)
+    })
+}
+
 /// Everything below `/v1/message-actions/{key}`.
-pub(crate) async fn route(call: &mut Call<'_>, path: &[&str]) -> Result<Answer, Refused> {
+pub(crate) async fn route(call: &Call<'_>, path: &[&str], body: &[u8]) -> Result<Answer, Refused> {
     match (call.request.method.clone(), path) {
         (Method::GET, ["channel", channel]) => list(call, channel).await,
         (Method::POST, ["channel", channel, "message", message]) => {
-            let limits = call.space().limits();
-            let timeout = limits.body_timeout();
-            let body = call.request.body.read(BODY_BYTES_MAX, timeout).await;
-            let body = body.map_err(|error| {
-                let (status, message) = reply::body_problem(error);
-                refuse(status, message)
-            })?;
-            add(call, channel, message, &body).await
+            add(call, channel, message, body).await
         }
         (Method::DELETE, ["channel", channel, "message", message, "action", action]) => {
             remove(call, channel, message, action).await

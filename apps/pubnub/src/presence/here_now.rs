@@ -126,7 +126,7 @@ fn several<'c>(
         let (description, occupancy) = options.describe(call, channel);
         if occupancy > 0 {
             let name = call.set.shown(channel.as_str());
-            parts.push(format!("{}:{{{description}}}", quote(name)));
+            parts.push(format!("{}:{{{description}}}", quote(&name)));
             total += occupancy;
         }
     }
@@ -150,7 +150,7 @@ pub(super) fn where_now(call: &Call<'_>, uuid: &str) -> Result<Answer, reply::Re
     channels.sort_unstable();
     let names = channels
         .iter()
-        .map(|channel| quote(call.set.shown(channel.as_str())));
+        .map(|channel| quote(&call.set.shown(channel.as_str())));
     let names = names.collect::<Vec<_>>().join(",");
     Ok(reply::ok(format!(
         r#"{{"status":200,"message":"OK","payload":{{"channels":[{names}]}},"service":"Presence"}}"#

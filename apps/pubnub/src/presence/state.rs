@@ -84,7 +84,7 @@ pub(super) async fn state(
     let places = places(call, &subscribe_set).await;
     let states = places.iter().map(|(channel, _)| {
         let name = call.set.shown(channel.as_str());
-        format!("{}:{}", quote(name), of(channel).as_str())
+        format!("{}:{}", quote(&name), of(channel).as_str())
     });
     let states = states.collect::<Vec<_>>().join(",");
     Ok(reply::ok(format!(

@@ -81,11 +81,11 @@ impl Entry {
     pub(crate) fn written(&self, set: &KeySet) -> Cow<'_, str> {
         let channel = self.channel.as_str();
         if set.owns(&self.channel) {
-            let written = || self.write(set.shown(channel));
+            let written = || self.write(&set.shown(channel));
             Cow::Borrowed(self.written.get_or_init(written))
         } else {
             // A tenant that is bridged to its domain, which knows it by its whole name.
-            Cow::Owned(self.write(channel))
+            Cow::Owned(self.write(&set.shown(channel)))
         }
     }
 

@@ -1,6 +1,6 @@
 //! Key sets are domains: no name of another one by any spelling.
 
-use polywire_core::Domain;
+use polywire_core::{Channel, Domain, Draft, Payload};
 use polywire_pubnub::PubNub;
 use polywire_testing::Server;
 use serde_json::json;
@@ -94,6 +94,8 @@ fn a_key_set_is_in_the_common_space_where_it_says_so() {
     let section = "hold_secs = 1\n[[key_sets]]\npublish_key = \"p1\"\nsubscribe_key = \"s1\"\ncommon = false\n\
          [[key_sets]]\npublish_key = \"p2\"\nsubscribe_key = \"s2\"\ncommon = true\n";
     let server = Server::of::<PubNub>(section);
+    // What is published from then on is kept for polls.
+    assert_eq!(server.get("/v2/subscribe/s2/room/0").status, 200);
     server.publish_within("room", &json!("to all"));
     let got = |key: &str| {
         server
@@ -103,8 +105,13 @@ fn a_key_set_is_in_the_common_space_where_it_says_so() {
     };
     assert_eq!(got("s2")[0]["d"], "to all");
     assert_eq!(got("s1"), json!([]));
-    server.publish_within("$domain/pubnub:s1/room", &json!("to one"));
-    assert_eq!(got("s1"), json!([]), "nobody of the common space names it");
+    let room = Channel::new("$domain/pubnub:s1/room").unwrap();
+    let draft = Draft::new(room, Payload::text("to one"));
+    assert!(
+        !server.publish_draft(draft),
+        "nobody of the common space names it"
+    );
+    assert_eq!(got("s1"), json!([]));
     assert_eq!(server.get("/publish/p1/s1/0/room/0/1").status, 200);
     assert_eq!(got("s1")[0]["d"], 1);
 }

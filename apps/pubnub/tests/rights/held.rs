@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use polywire_core::{Channel, ClientId};
 use polywire_pubnub::PubNub;
 use polywire_testing::{Nodes, SOON, Server, eventually, peers::HttpConnection};
 use serde_json::json;
@@ -16,20 +17,23 @@ struct Poll {
 }
 
 impl Poll {
-    /// It is held when its client is present.
+    /// It is there when the state is that comes with it.
     fn hold(server: &Server, client: &str, token: &str) -> Self {
         let auth = encode(token);
         let room = format!("/v2/subscribe/s1/room/0?uuid={client}&auth={auth}");
         let first = server.get(&room);
         assert_eq!(first.status, 200, "{}", first.text());
         let cursor = first.json()["t"]["t"].as_str().unwrap().to_owned();
-        let target = format!("{room}&tt={cursor}");
+        let target = format!("{room}&tt={cursor}&state=%7B%22room%22%3A%7B%22n%22%3A1%7D%7D");
         let mut connection = HttpConnection::open(server.address);
         let request = format!("GET {target} HTTP/1.1\r\nHost: t\r\n\r\n");
         connection.write(request.as_bytes()).unwrap();
-        let polls = || server.space().presence().channels();
+        let (room, client) = (
+            Channel::new("room").unwrap(),
+            ClientId::new(client).unwrap(),
+        );
         eventually("the poll is there", SOON, || {
-            (!polls().is_empty()).then_some(())
+            server.space().presence().state(&room, &client).flatten()
         });
         Self {
             connection,
@@ -42,8 +46,10 @@ impl Poll {
     #[track_caller]
     fn expect_end(mut self, server: &Server, message: &str) {
         let answer = self.connection.answer(false);
-        let nothing = json!({"t": {"t": self.cursor, "r": 1}, "m": []});
-        assert_eq!((answer.status, answer.json()), (200, nothing));
+        let got = answer.json();
+        assert_eq!((answer.status, &got["m"]), (200, &json!([])), "{got}");
+        let cursor: u64 = got["t"]["t"].as_str().unwrap().parse().unwrap();
+        assert!(cursor >= self.cursor.parse().unwrap());
         let next = server.get(&self.target);
         assert_eq!(
             (next.status, &next.json()["message"]),
