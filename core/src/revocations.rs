@@ -16,8 +16,8 @@ use crate::{
     space::{Kept, RevocationKeeper, Space},
 };
 
-/// Bytes that are kept of revocations, about 20,000 of them.
-const BYTES_MAX: usize = 2 << 20;
+/// Bytes that are kept of revocations, about 90,000 of them.
+const BYTES_MAX: usize = 16 << 20;
 
 /// How long what is kept may take to be read before the server starts without it.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::{Action, Space};
+use super::Space;
 use crate::{
     channel::Channel,
     delivery::Receiver,
@@ -30,21 +30,8 @@ impl Space {
             .await;
     }
 
-    /// Asks whether somebody without a connection may read a channel; the answer is the channel to read.
-    ///
-    /// # Errors
-    /// No right to read there, a limit, or the dispatcher's refusal.
-    pub async fn validate_subscribe(
-        &self,
-        origin: &Origin,
-        channel: Channel,
-    ) -> Result<Option<Channel>, Refusal> {
-        self.authorize(origin, Action::Subscribe(&channel))?;
-        self.dispatch_subscribe(origin, channel).await
-    }
-
-    /// Asks the dispatcher alone, for what was [authorized](Self::authorize) by another action, such as the channels of a
-    /// group; the answer is the channel to read.
+    /// Asks the dispatcher whether somebody without a connection, who was [authorized](Self::authorize) to, reads a channel;
+    /// the answer is the channel to read.
     ///
     /// # Errors
     /// The dispatcher's refusal.

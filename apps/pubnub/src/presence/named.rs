@@ -13,7 +13,7 @@ pub(super) fn bad(message: &str) -> reply::Refused {
 }
 
 /// The channels and groups of a call.
-fn named(call: &Call<'_>, channels: &str) -> Result<SubscribeSet, reply::Refused> {
+pub(super) fn named(call: &Call<'_>, channels: &str) -> Result<SubscribeSet, reply::Refused> {
     let groups = call
         .query
         .get("channel-group")

@@ -133,6 +133,25 @@ fn all_names_that_were_refused_are_told() {
 }
 
 #[test]
+fn whoever_lost_a_right_leaves_the_rest() {
+    let server = start();
+    let [both, one] =
+        [json!({"room": READ, "hall": READ}), json!({"room": READ})].map(|channels| {
+            let terms = json!({"resources": {"channels": channels}});
+            encode(&FIRST.grant(&server, &terms))
+        });
+    let presence = "/v2/presence/sub-key/s1/channel";
+    let get = |rest: &str| server.get(&format!("{presence}/{rest}")).status;
+    assert_eq!(get(&format!("room,hall/heartbeat?uuid=u&auth={both}")), 200);
+    assert_eq!(get(&format!("hall/leave?uuid=u&auth={one}")), 403);
+    assert_eq!(get(&format!("room,hall/leave?uuid=u&auth={one}")), 200);
+    let there = FIRST
+        .get(&server, "/v2/presence/sub-key/s1/uuid/u?uuid=u")
+        .json();
+    assert_eq!(there["payload"]["channels"], json!(["hall"]));
+}
+
+#[test]
 fn who_is_somewhere_has_a_name_of_its_own_in_tokens() {
     let server = start();
     let read = json!({"resources": {"channels": {"room": READ}}});
