@@ -52,6 +52,7 @@ bundled_apps! {
     seth: polywire_seth::Seth,
     knsock: polywire_knsock::KnSock,
     history: polywire_history::HistoryApi,
+    admin: polywire_admin::AdminApi,
     pubnub: polywire_pubnub::PubNub,
     webpubsub: polywire_webpubsub::WebPubSub,
     emitter: polywire_emitter::Emitter,

@@ -12,6 +12,7 @@ mod duration;
 mod history;
 mod keygen;
 mod publish;
+mod revoke;
 mod server;
 mod subscribe;
 mod token;
@@ -22,6 +23,7 @@ pub use self::{
     history::HistoryFlags,
     keygen::KeygenFlags,
     publish::PublishFlags,
+    revoke::RevokeFlags,
     server::{InvalidAddress, ServerAddress, ServerFlags},
     subscribe::SubscribeFlags,
     token::{TokenFlags, TokenProtocol, WebPubSubTokenFlags},
@@ -79,6 +81,9 @@ pub enum Command {
     ///
     /// The server knows it by its master key: it need not run, or be reached.
     Keygen(KeygenFlags),
+
+    /// Take rights back on a running server, on all of its nodes: whoever is connected by them is sent away within a second.
+    Revoke(RevokeFlags),
 
     /// Measure a server: deliveries per second, latency, loss, CPU per delivery, memory per connection.
     ///

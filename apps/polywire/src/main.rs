@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Command::Pub(flags) => commands::publish(&flags),
         Command::Sub(flags) => commands::subscribe(&flags),
         Command::History(flags) => commands::history(&flags),
+        Command::Revoke(flags) => commands::revoke(&flags),
         Command::Export(flags) => commands::export(&flags),
         Command::Import(flags) => commands::import(&flags),
         Command::Token(flags) => commands::token(&flags),

@@ -1,8 +1,8 @@
-//! A client of Seth-Pusher's HTTP API.
+//! A client of HTTP APIs that take a JSON text.
 
 use std::time::Duration;
 
-use polywire::cli::{PublishFlags, ServerFlags};
+use polywire::cli::ServerFlags;
 use reqwest::{
     Client, Url,
     header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
@@ -23,18 +23,26 @@ pub(crate) struct HttpClient {
     runtime: Runtime,
     client: Client,
     url: Url,
+    /// What is posted, for people.
+    what: &'static str,
 }
 
 impl HttpClient {
-    /// Prepares for publishing to the channel of the flags, with their headers and their query.
-    pub(crate) fn new(flags: &PublishFlags) -> Result<Self, ClientError> {
-        let server = &flags.server.server;
-        let (client, scheme) = client(&flags.server, &flags.header, Some(TIMEOUT))?;
+    /// Prepares for posting to a path, with these headers and this query.
+    pub(crate) fn new(
+        flags: &ServerFlags,
+        header: &[(HeaderName, HeaderValue)],
+        path: &[&str],
+        query: Option<&str>,
+        what: &'static str,
+    ) -> Result<Self, ClientError> {
+        let server = &flags.server;
+        let (client, scheme) = client(flags, header, Some(TIMEOUT))?;
         let mut url = Url::parse(&format!("{scheme}://{}/", server.authority())).map_err(build)?;
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.clear().extend(["api", "channels", &flags.channel, ""]);
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.clear().extend(path);
         }
-        url.set_query(flags.query.as_deref());
+        url.set_query(query);
         Ok(Self {
             server: server.to_string(),
             runtime: runtime::Builder::new_current_thread()
@@ -43,11 +51,12 @@ impl HttpClient {
                 .map_err(build)?,
             client,
             url,
+            what,
         })
     }
 
-    /// Publishes a JSON text; returns when the server has said that it did.
-    pub(crate) fn publish(&self, message: &str) -> Result<(), ClientError> {
+    /// Posts a JSON text; returns when the server has said that it did what that asks for.
+    pub(crate) fn post(&self, message: &str) -> Result<(), ClientError> {
         let request = self
             .client
             .post(self.url.clone())
@@ -62,7 +71,7 @@ impl HttpClient {
             }
             let text: String = text.trim().chars().take(EXCERPT_CHARS).collect();
             Err(ClientError::Refused(
-                "the message".into(),
+                self.what.into(),
                 format!("{status} {text}"),
             ))
         })

@@ -3,6 +3,7 @@
 mod history;
 mod keygen;
 mod publish;
+mod revoke;
 mod subscribe;
 mod token;
 mod transfer;
@@ -11,6 +12,7 @@ pub(crate) use self::{
     history::history,
     keygen::keygen,
     publish::publish,
+    revoke::revoke,
     subscribe::subscribe,
     token::token,
     transfer::{export, import},

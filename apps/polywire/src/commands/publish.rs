@@ -33,7 +33,13 @@ fn run(flags: &PublishFlags, message: Option<String>) -> Result<(), ClientError>
     let client = if flags.header.is_empty() && flags.query.is_none() {
         Client::Lines(LineClient::connect(&flags.server, flags.token.as_deref())?)
     } else {
-        Client::Http(Box::new(HttpClient::new(flags)?))
+        Client::Http(Box::new(HttpClient::new(
+            &flags.server,
+            &flags.header,
+            &["api", "channels", &flags.channel, ""],
+            flags.query.as_deref(),
+            "the message",
+        )?))
     };
     let mut publisher = Publisher {
         flags,
@@ -61,7 +67,7 @@ impl Client {
     fn publish(&mut self, channel: &str, message: &str) -> Result<(), ClientError> {
         match self {
             Self::Lines(client) => client.publish(channel, message),
-            Self::Http(client) => client.publish(message),
+            Self::Http(client) => client.post(message),
         }
     }
 

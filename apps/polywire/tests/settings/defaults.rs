@@ -61,6 +61,8 @@ pub(crate) fn of(config: &Config, name: &str) -> Option<String> {
         "bridges" => format!("{:?}", config.bridges),
         "apps.seth.channels" => format!("{:?}", seth.channels),
         "apps.knsock.channels" => format!("{:?}", knsock.channels),
+        "apps.admin.allowed_origins" => format!("{:?}", app.admin.allowed_origins),
+        "apps.admin.channels" => format!("{:?}", app.admin.channels),
         "apps.history.channels" => format!("{:?}", app.history.channels),
         "apps.pubnub.channels" => format!("{:?}", pubnub.channels),
         "apps.webpubsub.channels" => format!("{:?}", webpubsub.channels),

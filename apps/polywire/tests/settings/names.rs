@@ -26,6 +26,7 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
     ("apps.seth", "[apps.seth]\n@"),
     ("apps.knsock", "[apps.knsock]\n@"),
     ("apps.history", "[apps.history]\n@"),
+    ("apps.admin", "[apps.admin]\n@"),
     ("apps.pubnub", "[apps.pubnub]\n@"),
     ("apps.pubnub.key_sets", KEY_SET),
     ("apps.webpubsub", "[apps.webpubsub]\n@"),
@@ -235,6 +236,9 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain("apps.history"),
     plain("apps.history.allowed_origins"),
     plain("apps.history.channels"),
+    plain("apps.admin"),
+    plain("apps.admin.allowed_origins"),
+    plain("apps.admin.channels"),
     plain("apps.pubnub"),
     plain("apps.pubnub.key_sets"),
     listed(

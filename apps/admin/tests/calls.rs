@@ -1,0 +1,67 @@
+//! The calls of operators. What happens to connections is tested in the core, and in the protocols.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use polywire_admin::AdminApi;
+use polywire_core::testkit;
+use polywire_testing::Server;
+use serde_json::json;
+
+#[tokio::test]
+async fn keeps_the_laws() {
+    testkit::app_laws(AdminApi::default).await;
+}
+
+#[test]
+fn calls_are_checked() {
+    let server = Server::of::<AdminApi>("");
+    let call = |name: &str, body: serde_json::Value| {
+        let answer = server.post(&format!("/admin/v1/{name}"), body.to_string());
+        (answer.status, answer.text().to_owned())
+    };
+    for (name, body, status) in [
+        ("revocations", json!({"client": "ann"}), 200),
+        ("revocations", json!({"client": "ann", "lift": true}), 200),
+        ("revocations", json!({"credential": "t1"}), 200),
+        (
+            "revocations",
+            json!({"issued_before": "2026-11-30T00:00:00Z"}),
+            200,
+        ),
+        ("revocations", json!({}), 400),
+        (
+            "revocations",
+            json!({"client": "ann", "credential": "t1"}),
+            400,
+        ),
+        ("revocations", json!({"client": ""}), 400),
+        ("revocations", json!({"clients": "ann"}), 400),
+        ("revocations", json!({"issued_before": "soon"}), 400),
+        ("disconnect", json!({"client": "ann"}), 200),
+        ("disconnect", json!({"client": "ann", "code": 1000}), 400),
+        (
+            "disconnect",
+            json!({"client": "ann", "reason": "x".repeat(124)}),
+            400,
+        ),
+        ("disconnect", json!({"connection": "x"}), 400),
+        ("disconnect", json!({}), 400),
+        (
+            "subscribe",
+            json!({"client": "ann", "channel": "room"}),
+            200,
+        ),
+        ("subscribe", json!({"client": "ann"}), 400),
+        (
+            "unsubscribe",
+            json!({"client": "ann", "channel": "room"}),
+            200,
+        ),
+        ("nothing", json!({}), 404),
+    ] {
+        let (is, text) = call(name, body.clone());
+        assert_eq!(is, status, "{name} {body}: {text}");
+        assert_eq!(text.contains("error"), status != 200, "{text}");
+    }
+    assert_eq!(server.get("/admin/v1/revocations").status, 405);
+}
