@@ -54,7 +54,8 @@ impl Space {
         audit::done(origin, action);
     }
 
-    /// Somebody without credentials, at a door that its protocol leaves open.
+    /// Somebody without credentials, at a door that its protocol leaves open: what the composition says, else everything
+    /// but deleting stored messages.
     pub fn anonymous(&self) -> Arc<Identity> {
         match &self.rules.anonymous {
             Some(anonymous) => anonymous.clone(),
