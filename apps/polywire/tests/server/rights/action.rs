@@ -15,34 +15,80 @@ pub(super) struct Action {
     pub(super) attempt: fn(&Server, &Shown) -> Outcome,
 }
 
+/// The channel that they are about.
+const X: &str = "m/x";
+
 /// Every one.
 pub(super) const ACTIONS: &[Action] = &[
-    action("Seth-Pusher", "subscribe", Needs::Read, |server, shown| seth(server, shown)),
+    action("Seth-Pusher", "subscribe", Needs::Read, |server, shown| {
+        seth(server, shown, X)
+    }),
     action("Seth-Pusher", "publish", Needs::Write, |server, shown| {
         http(server, shown, "POST", "/api/channels/m%2Fx/", Some("{}"))
     }),
-    action("kn-sock", "subscribe", Needs::Read, |server, shown| lines_subscribe(server, shown)),
-    action("kn-sock", "publish", Needs::Write, |server, shown| lines_publish(server, shown)),
-    action("MQTT", "subscribe", Needs::Read, |server, shown| mqtt(server, shown, Some("m/x"))),
-    action("MQTT", "subscribe to `m/#`", Needs::ReadBelow, |server, shown| mqtt(server, shown, Some("m/#"))),
-    action("MQTT", "publish", Needs::Write, |server, shown| mqtt(server, shown, None)),
-    action("PubNub", "subscribe", Needs::Read, |server, shown| pubnub(server, shown, "/v2/subscribe/sub/m%2Fx/0?tt=0")),
-    action("PubNub", "publish", Needs::Write, |server, shown| pubnub(server, shown, "/publish/pub/sub/0/m%2Fx/0/1?")),
-    action("PubNub", "who is there", Needs::Presence, |server, shown| {
-        pubnub(server, shown, "/v2/presence/sub-key/sub/channel/m%2Fx?")
+    action("kn-sock", "subscribe", Needs::Read, |server, shown| {
+        lines_subscribe(server, shown)
     }),
+    action("kn-sock", "publish", Needs::Write, |server, shown| {
+        lines_publish(server, shown)
+    }),
+    action("MQTT", "subscribe", Needs::Read, |server, shown| {
+        mqtt(server, shown, &Mqtt::Subscribe(X))
+    }),
+    action(
+        "MQTT",
+        "subscribe to `m/#`",
+        Needs::ReadBelow,
+        |server, shown| mqtt(server, shown, &Mqtt::Subscribe("m/#")),
+    ),
+    action("MQTT", "publish", Needs::Write, |server, shown| {
+        mqtt(server, shown, &Mqtt::Publish(X))
+    }),
+    action("PubNub", "subscribe", Needs::Read, |server, shown| {
+        pubnub(server, shown, "/v2/subscribe/sub/m%2Fx/0?tt=0")
+    }),
+    action("PubNub", "publish", Needs::Write, |server, shown| {
+        pubnub(server, shown, "/publish/pub/sub/0/m%2Fx/0/1?")
+    }),
+    action(
+        "PubNub",
+        "who is there",
+        Needs::Presence,
+        |server, shown| pubnub(server, shown, "/v2/presence/sub-key/sub/channel/m%2Fx?"),
+    ),
     action("PubNub", "history", Needs::History, |server, shown| {
-        pubnub(server, shown, "/v2/history/sub-key/sub/channel/m%2Fx?count=1")
+        pubnub(
+            server,
+            shown,
+            "/v2/history/sub-key/sub/channel/m%2Fx?count=1",
+        )
     }),
     action("PubNub", "delete", Needs::Delete, |server, shown| {
-        http(server, shown, "DELETE", &with_auth("/v3/history/sub-key/sub/channel/m%2Fx?uuid=u", shown), None)
+        http(
+            server,
+            shown,
+            "DELETE",
+            &with_auth("/v3/history/sub-key/sub/channel/m%2Fx?uuid=u", shown),
+            None,
+        )
     }),
     action("history API", "read", Needs::History, |server, shown| {
         http(server, shown, "GET", "/history/v1/channels/m%2Fx", None)
     }),
-    action("admin API", "disconnect", Needs::ManageEverything, |server, shown| {
-        http(server, shown, "POST", "/admin/v1/disconnect", Some(r#"{"client":"nobody"}"#))
-    }),
+    action(
+        "admin API",
+        "disconnect",
+        Needs::ManageEverything,
+        |server, shown| {
+            http(
+                server,
+                shown,
+                "POST",
+                "/admin/v1/disconnect",
+                Some(r#"{"client":"nobody"}"#),
+            )
+        },
+    ),
 ];
 
 const fn action(
@@ -67,7 +113,13 @@ fn outcome(status: u16) -> Outcome {
     }
 }
 
-fn http(server: &Server, shown: &Shown, method: &str, target: &str, body: Option<&str>) -> Outcome {
+pub(super) fn http(
+    server: &Server,
+    shown: &Shown,
+    method: &str,
+    target: &str,
+    body: Option<&str>,
+) -> Outcome {
     let joint = if target.contains('?') { '&' } else { '?' };
     let target = format!("{target}{joint}{}", shown.query);
     let answer = server.request(method, &target, &shown.headers(), body.map(str::as_bytes));
@@ -82,7 +134,7 @@ fn with_auth(target: &str, shown: &Shown) -> String {
 }
 
 /// PubNub shows its credential as `auth`.
-fn pubnub(server: &Server, shown: &Shown, target: &str) -> Outcome {
+pub(super) fn pubnub(server: &Server, shown: &Shown, target: &str) -> Outcome {
     let target = with_auth(&format!("{target}&uuid=u"), shown);
     outcome(server.get(&target).status)
 }
@@ -93,14 +145,15 @@ fn probe() -> String {
     format!("probe/{}", NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
-fn seth(server: &Server, shown: &Shown) -> Outcome {
+/// Subscribes over a raw WebSocket.
+pub(super) fn seth(server: &Server, shown: &Shown, channel: &str) -> Outcome {
     let path = format!("/connect/websocket?{}", shown.query);
     let opened = AzureClient::try_open(server.address, &path, "", &shown.headers());
     let mut client = match opened {
         Ok(client) => client,
         Err(status) => return outcome(status),
     };
-    client.send(&json!({"type": "subscribe", "channel": "m/x"}));
+    client.send(&json!({"type": "subscribe", "channel": channel}));
     loop {
         let message = client.receive();
         match message["message"]["type"].as_str() {
@@ -112,10 +165,11 @@ fn seth(server: &Server, shown: &Shown) -> Outcome {
 }
 
 /// A kn-sock connection that has shown its credential.
-fn lines(server: &Server, shown: &Shown) -> LineSocket {
+pub(super) fn lines(server: &Server, shown: &Shown) -> LineSocket {
     let mut socket = LineSocket::open(server.address);
-    let token = shown.token.clone().unwrap_or_default();
-    socket.send(&json!({"action": "auth", "token": token}));
+    if let Some(token) = &shown.token {
+        socket.send(&json!({"action": "auth", "token": token}));
+    }
     socket
 }
 
@@ -129,7 +183,9 @@ fn count(server: &Server, channel: &str) -> u64 {
 
 /// There are no answers: it is seen who is there, once a later line has had its effect, or the connection is closed.
 fn lines_subscribe(server: &Server, shown: &Shown) -> Outcome {
-    eventually("everybody has left", RECOVERY, || (count(server, "m/x") == 0).then_some(()));
+    eventually("everybody has left", RECOVERY, || {
+        (count(server, "m/x") == 0).then_some(())
+    });
     let (mut socket, probe) = (lines(server, shown), probe());
     socket.subscribe("m/x");
     socket.subscribe(&probe);
@@ -152,7 +208,13 @@ fn lines_subscribe(server: &Server, shown: &Shown) -> Outcome {
 /// Whether the operator gets it, who gets a later message of his own in any case.
 fn lines_publish(server: &Server, shown: &Shown) -> Outcome {
     let operator = Shown::operator();
-    let mut watching = AzureClient::try_open(server.address, "/connect/websocket", "", &operator.headers()).unwrap();
+    let mut watching = AzureClient::try_open(
+        server.address,
+        "/connect/websocket",
+        "",
+        &operator.headers(),
+    )
+    .unwrap();
     watching.send(&json!({"type": "subscribe", "channel": "m/x"}));
     while watching.receive()["message"]["type"] != "subscribe" {}
     let mut socket = lines(server, shown);
@@ -161,7 +223,12 @@ fn lines_publish(server: &Server, shown: &Shown) -> Outcome {
     // It has read all of it when it closes.
     socket.expect_close();
     let target = "/api/channels/m%2Fx/";
-    let answer = server.request("POST", target, &operator.headers(), Some(br#"{"the":"end"}"#));
+    let answer = server.request(
+        "POST",
+        target,
+        &operator.headers(),
+        Some(br#"{"the":"end"}"#),
+    );
     assert_eq!(answer.status, 200, "{answer:?}");
     loop {
         let message: Value = watching.receive();
@@ -174,10 +241,23 @@ fn lines_publish(server: &Server, shown: &Shown) -> Outcome {
     }
 }
 
-/// MQTT 5: subscribes to a filter, or publishes at QoS 1.
-fn mqtt(server: &Server, shown: &Shown, filter: Option<&str>) -> Outcome {
+/// What a client of MQTT 5 asks for.
+pub(super) enum Mqtt<'t> {
+    Subscribe(&'t str),
+    /// At QoS 1.
+    Publish(&'t str),
+}
+
+/// What a client of MQTT 5 is answered.
+pub(super) fn mqtt(server: &Server, shown: &Shown, asked: &Mqtt<'_>) -> Outcome {
     use std::io::{Read, Write};
-    let text = |text: &str| [&u16::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes()].concat();
+    let text = |text: &str| {
+        [
+            &u16::try_from(text.len()).unwrap().to_be_bytes(),
+            text.as_bytes(),
+        ]
+        .concat()
+    };
     let packet = |first: u8, body: &[u8]| {
         let mut packet = vec![first];
         let mut left = body.len();
@@ -205,20 +285,24 @@ fn mqtt(server: &Server, shown: &Shown, filter: Option<&str>) -> Outcome {
     let mut body = [&text("MQTT")[..], &[5, flags, 0, 0, 0], &text("a client")].concat();
     if let Some(token) = &shown.token {
         // Keys and tokens need no user's name.
-        body.extend([text(""), text(token)].concat());
+        body.extend([text(&shown.user), text(token)].concat());
     }
     let connected = answer(&packet(0x10, &body));
     let Some(0) = connected.as_ref().map(|answer| answer[1]) else {
         return Outcome::Refused;
     };
-    let reason = match filter {
-        Some(filter) => {
+    let reason = match asked {
+        Mqtt::Subscribe(filter) => {
             let body = [&[0, 1, 0][..], &text(filter), &[0]].concat();
             *answer(&packet(0x82, &body)).unwrap().last().unwrap()
         }
-        None => {
-            let body = [&text("m/x")[..], &[0, 7, 0], b"by MQTT"].concat();
-            answer(&packet(0x32, &body)).unwrap().get(2).copied().unwrap_or_default()
+        Mqtt::Publish(topic) => {
+            let body = [&text(topic)[..], &[0, 7, 0], b"by MQTT"].concat();
+            answer(&packet(0x32, &body))
+                .unwrap()
+                .get(2)
+                .copied()
+                .unwrap_or_default()
         }
     };
     match reason {

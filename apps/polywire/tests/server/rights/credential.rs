@@ -78,17 +78,88 @@ pub(super) const KINDS: &[Kind] = &[
     bad("revoked", Validity::Revoked),
     good("everything", EVERYTHING),
     good("nothing", NOTHING),
-    good("read `m/x`", Rights { read: &["m/x"], ..NOTHING }),
-    good("write `m/x`", Rights { write: &["m/x"], ..NOTHING }),
-    good("subscribe `m/x`", Rights { subscribe: &["m/x"], ..NOTHING }),
-    good("presence `m/x`", Rights { presence: &["m/x"], ..NOTHING }),
-    good("history `m/x`", Rights { history: &["m/x"], ..NOTHING }),
-    good("delete `m/x`", Rights { delete: &["m/x"], ..NOTHING }),
-    good("read and write `m/#`", Rights { read: &["m/#"], write: &["m/#"], ..NOTHING }),
-    good("read and write `m/+`", Rights { read: &["m/+"], write: &["m/+"], ..NOTHING }),
-    good("read and write `m/y`", Rights { read: &["m/y"], write: &["m/y"], ..NOTHING }),
-    good("read and write `n/#`", Rights { read: &["n/#"], write: &["n/#"], ..NOTHING }),
-    good("read and write `m/x/#` and `m.*`", Rights { read: &["m/x/y/#", "m.*"], write: &["m/x/y/#", "m.*"], ..NOTHING }),
+    good(
+        "read `m/x`",
+        Rights {
+            read: &["m/x"],
+            ..NOTHING
+        },
+    ),
+    good(
+        "write `m/x`",
+        Rights {
+            write: &["m/x"],
+            ..NOTHING
+        },
+    ),
+    good(
+        "subscribe `m/x`",
+        Rights {
+            subscribe: &["m/x"],
+            ..NOTHING
+        },
+    ),
+    good(
+        "presence `m/x`",
+        Rights {
+            presence: &["m/x"],
+            ..NOTHING
+        },
+    ),
+    good(
+        "history `m/x`",
+        Rights {
+            history: &["m/x"],
+            ..NOTHING
+        },
+    ),
+    good(
+        "delete `m/x`",
+        Rights {
+            delete: &["m/x"],
+            ..NOTHING
+        },
+    ),
+    good(
+        "read and write `m/#`",
+        Rights {
+            read: &["m/#"],
+            write: &["m/#"],
+            ..NOTHING
+        },
+    ),
+    good(
+        "read and write `m/+`",
+        Rights {
+            read: &["m/+"],
+            write: &["m/+"],
+            ..NOTHING
+        },
+    ),
+    good(
+        "read and write `m/y`",
+        Rights {
+            read: &["m/y"],
+            write: &["m/y"],
+            ..NOTHING
+        },
+    ),
+    good(
+        "read and write `n/#`",
+        Rights {
+            read: &["n/#"],
+            write: &["n/#"],
+            ..NOTHING
+        },
+    ),
+    good(
+        "read and write `m/x/#` and `m.*`",
+        Rights {
+            read: &["m/x/y/#", "m.*"],
+            write: &["m/x/y/#", "m.*"],
+            ..NOTHING
+        },
+    ),
 ];
 
 impl Kind {
@@ -107,7 +178,9 @@ impl Kind {
     pub(super) fn toml(&self) -> String {
         let rights = self.rights();
         let lists = rights.as_object().unwrap().iter();
-        let lists: Vec<_> = lists.map(|(name, list)| format!("{name} = {list}")).collect();
+        let lists: Vec<_> = lists
+            .map(|(name, list)| format!("{name} = {list}"))
+            .collect();
         format!("{{ {} }}", lists.join(", "))
     }
 

@@ -4,6 +4,7 @@
 
 mod action;
 mod credential;
+mod example;
 mod policy;
 mod table;
 
@@ -39,7 +40,9 @@ fn expected(kind: &Kind, action: &Action) -> Outcome {
         Needs::ReadBelow => names.iter().any(|name| ["*", "m/#"].contains(name)),
         Needs::ManageEverything => names.contains(&"*"),
         // They are done on `m/x`.
-        _ => names.iter().any(|name| ["*", "m/#", "m/+", "m/x"].contains(name)),
+        _ => names
+            .iter()
+            .any(|name| ["*", "m/#", "m/+", "m/x"].contains(name)),
     };
     let rights = &kind.rights;
     let granted = match action.needs {
@@ -77,7 +80,10 @@ fn every_action_with_every_credential_of_every_policy() {
                 let outcome = (action.attempt)(&server, &shown);
                 count += 1;
                 if outcome != expected(kind, action) {
-                    wrong.push(format!("{policy:?}, {}, {}: {outcome:?}", kind.name, action.name));
+                    wrong.push(format!(
+                        "{policy:?}, {}, {}: {outcome:?}",
+                        kind.name, action.name
+                    ));
                 }
                 found.push(outcome);
             }
@@ -86,6 +92,11 @@ fn every_action_with_every_credential_of_every_policy() {
         }
         tables.push((*policy, rows));
     }
-    assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {count}:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
     table::check(&tables);
 }

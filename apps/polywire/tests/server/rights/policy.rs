@@ -31,20 +31,25 @@ pub(super) struct Shown {
     pub(super) query: String,
     /// In the place that a protocol has for it.
     pub(super) token: Option<String>,
+    /// The user's name, in MQTT.
+    pub(super) user: String,
 }
 
 impl Shown {
     pub(super) fn operator() -> Self {
         Self {
             header: Some(("Authorization", format!("Bearer {OPERATOR}"))),
-            query: String::new(),
             token: Some(OPERATOR.into()),
+            ..Self::default()
         }
     }
 
     pub(super) fn headers(&self) -> Vec<(&'static str, &str)> {
         let header = self.header.as_ref();
-        header.map(|(name, value)| (*name, value.as_str())).into_iter().collect()
+        header
+            .map(|(name, value)| (*name, value.as_str()))
+            .into_iter()
+            .collect()
     }
 }
 
@@ -97,11 +102,17 @@ impl Policy {
     }
 
     pub(super) fn start(self, kind: &Kind) -> Server {
-        let mut roles = format!("[roles]\nrole.operator = {{ read = '*', write = '*', delete = '*', manage = '*' }}\nkeys = [\n{{ id = 'operator', key = '{OPERATOR}', roles = 'operator' }},\n");
+        let mut roles = format!(
+            "[roles]\nrole.operator = {{ read = '*', write = '*', delete = '*', manage = '*' }}\nkeys = [\n{{ id = 'operator', key = '{OPERATOR}', roles = 'operator' }},\n"
+        );
         if self == Self::Roles {
             for kind in KINDS {
                 let id = kind.id();
-                writeln!(roles, "{{ id = '{id}', key = 'the key of {id}', client = '{id}', roles = '{id}' }},").unwrap();
+                writeln!(
+                    roles,
+                    "{{ id = '{id}', key = 'the key of {id}', client = '{id}', roles = '{id}' }},"
+                )
+                .unwrap();
             }
         }
         roles.push_str("]\n");
@@ -111,16 +122,26 @@ impl Policy {
             }
         }
         let own = match self {
-            Self::ApiKey => format!("[api_key]\nkey_secret_value = 'the key'\nrights = {}\n", kind.toml()),
-            Self::Header => format!("[header]\nsecret_header = 'X-Key'\nsecret_header_value = 'the key'\nrights = {}\n", kind.toml()),
-            Self::Jwt => format!("[jwt]\naudience = 'polywire'\n[[jwt.keys]]\nalgorithm = 'HS256'\nsecret = '{SECRET}'\n"),
+            Self::ApiKey => format!(
+                "[api_key]\nkey_secret_value = 'the key'\nrights = {}\n",
+                kind.toml()
+            ),
+            Self::Header => format!(
+                "[header]\nsecret_header = 'X-Key'\nsecret_header_value = 'the key'\nrights = {}\n",
+                kind.toml()
+            ),
+            Self::Jwt => format!(
+                "[jwt]\naudience = 'polywire'\n[[jwt.keys]]\nalgorithm = 'HS256'\nsecret = '{SECRET}'\n"
+            ),
             Self::Roles => String::new(),
         };
         let auth = match self {
             Self::Roles => "auth = 'roles'".to_owned(),
             _ => format!("auth = ['{}', 'roles']", self.name()),
         };
-        ServerOptions::new(&[]).config(&format!("{auth}\n{DOORS}\n{own}\n{roles}")).start()
+        ServerOptions::new(&[])
+            .config(&format!("{auth}\n{DOORS}\n{own}\n{roles}"))
+            .start()
     }
 
     pub(super) fn credential(self, kind: &Kind, server: &Server) -> Shown {
@@ -139,17 +160,30 @@ impl Policy {
                 _ => json!({"client": kind.id()}),
             };
             let operator = Shown::operator();
-            let answer = server.request("POST", "/admin/v1/revocations", &operator.headers(), Some(what.to_string().as_bytes()));
+            let answer = server.request(
+                "POST",
+                "/admin/v1/revocations",
+                &operator.headers(),
+                Some(what.to_string().as_bytes()),
+            );
             assert_eq!(answer.status, 200, "{answer:?}");
         }
         let encoded = secret.replace(' ', "%20");
         match self {
-            Self::ApiKey => Shown { query: format!("api_key={encoded}"), header: None, token: Some(secret) },
-            Self::Header => Shown { header: Some(("X-Key", secret.clone())), query: String::new(), token: Some(secret) },
+            Self::ApiKey => Shown {
+                query: format!("api_key={encoded}"),
+                token: Some(secret),
+                ..Shown::default()
+            },
+            Self::Header => Shown {
+                header: Some(("X-Key", secret.clone())),
+                token: Some(secret),
+                ..Shown::default()
+            },
             Self::Jwt | Self::Roles => Shown {
                 header: Some(("Authorization", format!("Bearer {secret}"))),
-                query: String::new(),
                 token: Some(secret),
+                ..Shown::default()
             },
         }
     }

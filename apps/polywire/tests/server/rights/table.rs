@@ -26,15 +26,28 @@ fn text(tables: &[(Policy, Vec<(&Kind, Vec<Outcome>)>)]) -> String {
     for (policy, rows) in tables {
         let count = rows.len() * ACTIONS.len();
         writeln!(text, "\n`{}`, {count} cases:\n", policy.name()).unwrap();
-        let heads = ACTIONS.iter().map(|action| format!("{}: {}", action.protocol, action.name));
-        writeln!(text, "| credential | {} |", heads.collect::<Vec<_>>().join(" | ")).unwrap();
+        let heads = ACTIONS
+            .iter()
+            .map(|action| format!("{}: {}", action.protocol, action.name));
+        writeln!(
+            text,
+            "| credential | {} |",
+            heads.collect::<Vec<_>>().join(" | ")
+        )
+        .unwrap();
         writeln!(text, "|---|{}", "---|".repeat(ACTIONS.len())).unwrap();
         for (kind, found) in rows {
             let cells = found.iter().map(|outcome| match outcome {
                 Outcome::Done => "yes",
                 Outcome::Refused => "–",
             });
-            writeln!(text, "| {} | {} |", kind.name, cells.collect::<Vec<_>>().join(" | ")).unwrap();
+            writeln!(
+                text,
+                "| {} | {} |",
+                kind.name,
+                cells.collect::<Vec<_>>().join(" | ")
+            )
+            .unwrap();
         }
     }
     text.push('\n');
