@@ -17,12 +17,26 @@ mod api_key;
 mod combine;
 mod echo;
 mod header;
+mod http;
+mod http_client;
 mod intersection;
+mod jwt;
+mod rights;
+mod roles;
 mod secret;
+
+#[cfg(test)]
+mod loopback;
 
 pub use self::{
     api_key::{ApiKey, ApiKeySettings},
     combine::{And, AuthenticationPolicyExt, Or},
     echo::Echo,
     header::{Header, HeaderSettings},
+    http::{Http, HttpSettings},
+    jwt::{IssueError, Jwt, JwtKeySettings, JwtSettings, NewToken},
+    roles::{
+        RoleKeySettings, RoleSettings, RoleSource, Roles, RolesSettings, UserSettings,
+        WrittenRoles, hash_password,
+    },
 };

@@ -8,7 +8,8 @@ use std::{
 };
 
 use async_trait::async_trait;
-use http::{HeaderMap, Method};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use http::{HeaderMap, Method, header::AUTHORIZATION};
 
 use crate::{identity::Identity, throttle::Throttled};
 
@@ -94,7 +95,10 @@ pub struct Credentials {
     pub headers: HeaderMap,
     /// Where they come from.
     pub peer: Option<SocketAddr>,
-    /// What was shown, where that is known to be all of it; with query and headers otherwise.
+    /// The user's name, where the protocol has one: that of MQTT. See [`basic`](Self::basic) for HTTP.
+    pub user: Option<String>,
+    /// The password or token, where the protocol has one place for it and that is all that is shown; policies look here
+    /// first. Otherwise it is in query or headers.
     pub token: Option<String>,
 }
 
@@ -116,7 +120,7 @@ impl Hash for Shown<'_> {
         let credentials = self.0;
         credentials.app.hash(state);
         if let Some(token) = &credentials.token {
-            return token.hash(state);
+            return (&credentials.user, token).hash(state);
         }
         credentials.query.hash(state);
         for (name, value) in &credentials.headers {
@@ -145,6 +149,26 @@ impl Credentials {
             .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         let (_, value) = pairs.find(|(key, _)| decode(key).as_deref() == Some(name))?;
         decode(value)
+    }
+
+    /// The token of `Authorization: Bearer …`.
+    pub fn bearer(&self) -> Option<&str> {
+        self.authorization("bearer")
+    }
+
+    /// The user's name and the password of `Authorization: Basic …` (RFC 7617), as they stand with a colon between them.
+    pub fn basic(&self) -> Option<String> {
+        let encoded = self.authorization("basic")?;
+        let decoded = BASE64_STANDARD.decode(encoded).ok()?;
+        String::from_utf8(decoded).ok()
+    }
+
+    /// What `Authorization` shows by this scheme, whose name may be in upper or lower case.
+    fn authorization(&self, scheme: &str) -> Option<&str> {
+        let value = self.headers.get(AUTHORIZATION)?.to_str().ok()?;
+        let (name, shown) = value.split_once(' ')?;
+        let shown = shown.trim();
+        (name.eq_ignore_ascii_case(scheme) && !shown.is_empty()).then_some(shown)
     }
 }
 
@@ -236,5 +260,27 @@ mod tests {
         assert_eq!(credentials.query_value("d"), None);
         // The second does not step in for a first that is not a text.
         assert_eq!(credentials.query_value("e"), None);
+    }
+
+    #[test]
+    fn authorization_is_of_one_scheme() {
+        let with = |value: &str| {
+            let mut credentials = Credentials::for_app("test");
+            let value = value.parse().unwrap();
+            credentials.headers.insert(AUTHORIZATION, value);
+            credentials
+        };
+        assert_eq!(with("Bearer a.b.c").bearer(), Some("a.b.c"));
+        assert_eq!(with("bearer  a ").bearer(), Some("a"));
+        assert_eq!(with("Bearer a").basic(), None);
+        // "ann:p:w", as in RFC 7617 a password may have colons.
+        assert_eq!(
+            with("Basic YW5uOnA6dw==").basic().as_deref(),
+            Some("ann:p:w")
+        );
+        for other in ["Bearer", "Bearer ", "Basic %", "Basic /w==", "Digest a"] {
+            assert_eq!(with(other).bearer(), None, "{other}");
+            assert_eq!(with(other).basic(), None, "{other}");
+        }
     }
 }

@@ -2,24 +2,31 @@
 
 use std::{
     pin::Pin,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
+    thread::available_parallelism,
     time::{Duration, Instant},
 };
 
 use pin_project_lite::pin_project;
 
-/// The turn of a loop while no other one is kept waiting.
+/// The turn of a loop while no other one is busy.
 const ALONE: Duration = Duration::from_millis(16);
 
-/// What all loops that are busy take together, until it is the first one's turn again.
-const ROUND: Duration = Duration::from_millis(4);
+/// What all loops that are busy on one processor take together, until it is the first one's turn again.
+const ROUND: Duration = Duration::from_millis(2);
 
 /// Shorter turns would cost more in changes than others gain by them.
 const TURN_MIN: Duration = Duration::from_micros(250);
 
-/// Loops of this process whose turn was over and that wait for the next one.
-static WAITING: AtomicUsize = AtomicUsize::new(0);
+/// Time in which the loops are counted that were busy.
+const PERIOD: Duration = Duration::from_millis(16);
+
+/// The busy loops of this process.
+static BUSY: LazyLock<BusyLoops> = LazyLock::new(BusyLoops::new);
 
 /// The turn of one loop over what a client sends: how long it goes on without waiting.
 ///
@@ -28,12 +35,19 @@ static WAITING: AtomicUsize = AtomicUsize::new(0);
 /// waits by [`wait`](Self::wait). Alone it goes on for 16 ms, so that what a client sends together leaves together; the
 /// more loops are busy, the shorter is the turn of each.
 #[derive(Debug)]
-pub struct Turn(Instant);
+pub struct Turn {
+    began: Instant,
+    /// The period in which this loop was counted last.
+    counted: u32,
+}
 
 impl Turn {
     /// A turn that begins now.
     pub fn begin() -> Self {
-        Self(Instant::now())
+        Self {
+            began: Instant::now(),
+            counted: 0,
+        }
     }
 
     /// Lets other tasks go on when the turn is over; the next one begins then.
@@ -60,17 +74,16 @@ impl Turn {
         }
     }
 
-    fn is_over(&self) -> bool {
-        let taken = self.0.elapsed();
-        taken >= TURN_MIN && taken >= turn(WAITING.load(Ordering::Relaxed))
+    fn is_over(&mut self) -> bool {
+        let now = Instant::now();
+        let taken = now.saturating_duration_since(self.began);
+        taken >= TURN_MIN && taken >= turn(BUSY.with(&mut self.counted, now))
     }
 
     #[cold]
     async fn change(&mut self) {
-        let waiting = Waiting::begin();
         tokio::task::yield_now().await;
-        drop(waiting);
-        *self = Self::begin();
+        self.began = Instant::now();
     }
 }
 
@@ -96,60 +109,148 @@ impl<F: Future> Future for Wait<'_, F> {
         }
         let output = ready!(poll);
         if *this.has_waited {
-            **this.turn = Turn::begin();
+            this.turn.began = Instant::now();
         }
         Poll::Ready(output)
     }
 }
 
-/// The part of a buffer to read into: a quarter of it while other loops wait, since what is read at once is decoded at
+/// The part of a buffer to read into: a quarter of it while other loops are busy, since what is read at once is decoded at
 /// once.
 pub(crate) fn share(buffer: &mut [u8]) -> &mut [u8] {
-    let others_wait = WAITING.load(Ordering::Relaxed) > 0;
+    let others_are_busy = BUSY.count(BUSY.period(Instant::now())) > 1;
     let length = buffer.len();
-    &mut buffer[..if others_wait {
+    &mut buffer[..if others_are_busy {
         length.div_ceil(4)
     } else {
         length
     }]
 }
 
-/// The turn of a loop while so many others wait for theirs.
-fn turn(waiting: usize) -> Duration {
-    match u32::try_from(waiting) {
-        Ok(0) => ALONE,
-        Ok(waiting) => ROUND / waiting.saturating_add(1),
-        Err(_) => TURN_MIN,
+/// The turn of a loop while so many are busy on its processor, and it is one of them.
+fn turn(busy: u32) -> Duration {
+    match busy {
+        0 | 1 => ALONE,
+        _ => (ROUND / busy).max(TURN_MIN),
     }
 }
 
-/// One loop that waits for its turn; also when it is dropped meanwhile.
-struct Waiting;
-
-impl Waiting {
-    fn begin() -> Self {
-        WAITING.fetch_add(1, Ordering::Relaxed);
-        Self
-    }
+/// How many loops were busy in this period or the one before: those that were seen at work for as long as a turn is at
+/// least. Those that wait for their turn are not enough to know: most that are ready to run have not begun one, and each
+/// of them would believe to be alone.
+struct BusyLoops {
+    start: Instant,
+    processors: u32,
+    /// The number of the latest period with a busy loop (32 bits), how many there were in the one before, and how many
+    /// there are in it (16 bits each).
+    counts: AtomicU64,
 }
 
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        WAITING.fetch_sub(1, Ordering::Relaxed);
+impl BusyLoops {
+    fn new() -> Self {
+        let processors = available_parallelism().map_or(1, |count| count.get());
+        Self {
+            start: Instant::now(),
+            processors: processors.try_into().unwrap_or(u32::MAX),
+            counts: AtomicU64::new(0),
+        }
+    }
+
+    /// The number of the period of that time; never 0.
+    fn period(&self, now: Instant) -> u32 {
+        let since = now.saturating_duration_since(self.start).as_millis() / PERIOD.as_millis();
+        // It wraps after two years, and one turn is too long then.
+        (since as u32).max(1)
+    }
+
+    /// Busy loops for each processor, with the one that was counted in the period `counted`.
+    fn with(&self, counted: &mut u32, now: Instant) -> u32 {
+        let period = self.period(now);
+        if *counted != period {
+            *counted = period;
+            // One more in this period: it has a count of its own from the first one on.
+            let _ = self
+                .counts
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |counts| {
+                    let (before, in_it) = Self::at(counts, period);
+                    let more = in_it.saturating_add(1);
+                    Some(u64::from(period) << 32 | u64::from(before) << 16 | u64::from(more))
+                });
+        }
+        self.count(period).div_ceil(self.processors)
+    }
+
+    /// Busy loops of a period or the one before, whichever had more.
+    fn count(&self, period: u32) -> u32 {
+        let (before, in_it) = Self::at(self.counts.load(Ordering::Relaxed), period);
+        before.max(in_it).into()
+    }
+
+    /// How many there were in the period before this one, and in this one.
+    fn at(counts: u64, period: u32) -> (u16, u16) {
+        let (latest, before, in_it) = ((counts >> 32) as u32, (counts >> 16) as u16, counts as u16);
+        match period.wrapping_sub(latest) {
+            0 => (before, in_it),
+            1 => (in_it, 0),
+            // Also where another thread has counted in a later one meanwhile.
+            u32::MAX => (before, in_it),
+            _ => (0, 0),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{future::ready, sync::Arc};
+    use std::{
+        future::ready,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
 
     use super::*;
 
+    /// The loops of one processor.
+    fn busy_loops() -> BusyLoops {
+        BusyLoops {
+            processors: 1,
+            ..BusyLoops::new()
+        }
+    }
+
     #[test]
-    fn the_more_wait_the_shorter_is_a_turn() {
-        assert!(turn(1) < turn(0));
-        assert!(turn(15) < turn(1));
-        assert_eq!(turn(usize::MAX), TURN_MIN);
+    fn the_more_are_busy_the_shorter_is_a_turn() {
+        assert_eq!(turn(1), ALONE);
+        assert!(turn(2) < turn(1));
+        assert!(turn(4) < turn(2));
+        assert_eq!(turn(u32::MAX), TURN_MIN);
+    }
+
+    #[test]
+    fn loops_that_were_busy_lately_count_each_once() {
+        let busy = busy_loops();
+        let mut loops = [0; 8];
+        let begin = |at: u32| busy.start + PERIOD * at;
+        for counted in &mut loops {
+            busy.with(counted, begin(1));
+            busy.with(counted, begin(1) + PERIOD / 2);
+        }
+        assert_eq!(busy.with(&mut loops[0], begin(1)), 8);
+        // The first one of the next period knows of the others.
+        assert_eq!(busy.with(&mut loops[0], begin(2)), 8);
+        assert_eq!(busy.with(&mut loops[0], begin(3)), 1);
+        assert_eq!(busy.with(&mut loops[1], begin(9)), 1);
+    }
+
+    #[test]
+    fn each_processor_has_its_share_of_the_busy_loops() {
+        let busy = BusyLoops {
+            processors: 2,
+            ..BusyLoops::new()
+        };
+        let counts = [(); 5].map(|()| busy.with(&mut 0, busy.start + PERIOD));
+        assert_eq!(counts, [1, 1, 2, 2, 3]);
     }
 
     /// One worker, and a loop that never waits: the other task would never run.
@@ -173,7 +274,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_turn_begins_anew_behind_a_wait() {
-        let mut turn = Turn(Instant::now() - ALONE);
+        let mut turn = Turn::begin();
+        turn.began -= ALONE;
         turn.wait(ready(())).await;
         assert!(turn.is_over());
         turn.wait(tokio::task::yield_now()).await;

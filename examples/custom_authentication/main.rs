@@ -7,7 +7,6 @@
 //! Ann may publish anywhere; Bob only on channels under `sport/`. A team would look users up in its own
 //! database here.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use polywire::{core::Grant, core::Pattern, core::Permissions, core::Scope, prelude::*};
 
 struct Users;
@@ -15,12 +14,10 @@ struct Users;
 #[async_trait]
 impl AuthenticationPolicy for Users {
     async fn authenticate(&self, who: &Credentials) -> Result<Identity, AuthenticationError> {
-        let (user, password) = basic(who).ok_or(AuthenticationError::Refused)?;
-        let scope = match (user.as_str(), password.as_str()) {
-            ("ann", "wonder") => Scope::Everything,
-            ("bob", "builder") => {
-                Scope::Pattern(Pattern::mqtt("sport/#").expect("this is a pattern"))
-            }
+        let shown = who.basic().ok_or(AuthenticationError::Missing)?;
+        let scope = match shown.as_str() {
+            "ann:wonder" => Scope::Everything,
+            "bob:builder" => Scope::Pattern(Pattern::mqtt("sport/#").expect("this is a pattern")),
             _ => return Err(AuthenticationError::Refused),
         };
         let grant = Grant {
@@ -29,18 +26,13 @@ impl AuthenticationPolicy for Users {
             expires_at: None,
         };
         Ok(Identity {
-            client: ClientId::new(&user).ok(),
+            client: shown
+                .split_once(':')
+                .and_then(|(user, _)| ClientId::new(user).ok()),
             grants: vec![grant],
+            ..Identity::default()
         })
     }
-}
-
-/// RFC 7617: user and password from the `Authorization` header.
-fn basic(who: &Credentials) -> Option<(String, String)> {
-    let header = who.headers.get("authorization")?.to_str().ok()?;
-    let decoded = STANDARD.decode(header.strip_prefix("Basic ")?).ok()?;
-    let (user, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
-    Some((user.to_owned(), password.to_owned()))
 }
 
 #[tokio::main]

@@ -72,6 +72,21 @@ fn the_last_ones_and_those_since_a_time_are_read() {
 }
 
 #[test]
+fn who_guesses_has_to_wait_and_who_is_known_has_not() {
+    let policy = ApiKey::from(&ApiKeySettings::default());
+    let server = Server::start(kept(composition()).authentication(policy));
+    let read = |key: &str| server.get(&format!("/history/v1/channels/news?api_key={key}"));
+    assert_eq!(read("secret").status, 200);
+    for guess in 0..10 {
+        assert_eq!(read(&format!("guess-{guess}")).status, 401);
+    }
+    let answer = read("another");
+    assert_eq!(answer.status, 429);
+    assert!(answer.text().contains("try again"), "{answer:?}");
+    assert_eq!(read("secret").status, 200, "from the same address");
+}
+
+#[test]
 fn mistakes_are_answered_in_a_sentence() {
     let server = server();
     for (method, target, status, text) in [

@@ -152,7 +152,7 @@ fn is_http(line: &[u8]) -> bool {
 
 #[async_trait]
 impl StreamHandler for Session {
-    async fn on_bytes(&mut self, bytes: Bytes) -> ControlFlow<()> {
+    async fn on_bytes(&mut self, bytes: Bytes, turn: &mut Turn) -> ControlFlow<()> {
         let mut lines = Vec::new();
         let result = self.decoder.decode(&bytes, |line| lines.push(line));
         drop(bytes);
@@ -161,7 +161,6 @@ impl StreamHandler for Session {
         {
             deadline.ended();
         }
-        let mut turn = Turn::begin();
         for line in lines {
             if self.take(line).await.is_break() {
                 return ControlFlow::Break(());

@@ -5,12 +5,17 @@
 use std::{
     io::{ErrorKind, Write},
     net::Shutdown,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use polywire_core::Limits;
+use polywire_core::{Counter, Limits};
 use polywire_knsock::KnSock;
-use polywire_testing::{SOON, Server, peers::LineSocket};
+use polywire_testing::{
+    SOON, Server,
+    auth::{ApiKey, ApiKeySettings},
+    peers::LineSocket,
+};
 use serde_json::json;
 
 /// In memory, everybody may do everything.
@@ -63,6 +68,40 @@ fn bad_lines_are_ignored_and_the_connection_lives() {
     client.write(b"{\"action\":\"publish\",\"topic\":\"t\",\"message\":\"\xff\"}\n");
     client.expect_silence();
     watcher.expect_silence();
+}
+
+#[test]
+fn who_guesses_has_to_wait_and_who_is_known_has_not() {
+    let policy = ApiKey::from(&ApiKeySettings::default());
+    let builder = Server::compose::<KnSock>("authenticate = true").authentication(policy);
+    let server = Server::start(builder);
+    let open = |token: &str| {
+        let mut client = LineSocket::open(server.address);
+        client.write(format!("{}\n", json!({"action": "auth", "token": token})));
+        client
+    };
+    let is_known = || {
+        let mut client = open("secret");
+        client.subscribe("t");
+        client.publish("t", "x");
+        client.expect("t", "x");
+    };
+    let not_judged = || {
+        let counters = server.space().runtime().counters().all();
+        let of = |counter: &&Arc<Counter>| counter.reason().contains("not judged");
+        counters
+            .iter()
+            .find(of)
+            .map_or(0, |counter| counter.count())
+    };
+    is_known();
+    for guess in 0..10 {
+        open(&format!("guess-{guess}")).expect_close();
+    }
+    assert_eq!(not_judged(), 0);
+    open("another").expect_close();
+    assert_eq!(not_judged(), 1);
+    is_known();
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub use self::{
     revoke::RevokeFlags,
     server::{InvalidAddress, ServerAddress, ServerFlags},
     subscribe::SubscribeFlags,
-    token::{TokenFlags, TokenProtocol, WebPubSubTokenFlags},
+    token::{JwtTokenFlags, TokenFlags, TokenProtocol, WebPubSubTokenFlags},
     transfer::{ExportFlags, ImportFlags, StoreFlags},
 };
 
@@ -74,8 +74,16 @@ pub enum Command {
     /// Put what export has written into a store.
     Import(ImportFlags),
 
-    /// Print what a client needs to connect, where the protocol wants a token.
+    /// Print a token with which a client can connect.
+    ///
+    /// It is a JSON Web Token, signed with the first key of [[jwt.keys]] that can sign; or that of a protocol which has
+    /// tokens of its own. The server need not run, or be reached.
     Token(TokenFlags),
+
+    /// Print the hash of a password, for [[roles.users]].
+    ///
+    /// The password is the first line of standard input.
+    HashPassword,
 
     /// Print a key for channels of the Emitter protocol.
     ///
@@ -119,7 +127,8 @@ pub struct ServeFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backend_file: Option<PathBuf>,
 
-    /// Who may use the HTTP APIs: echo (anybody), api-key, or header [default: echo]
+    /// Who somebody is and what they may do: echo (anybody everything), api-key, header, jwt, roles or http; or several,
+    /// such as api-key,jwt, of which one is enough [default: echo]
     #[arg(long, value_name = "POLICY")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<String>,

@@ -3,12 +3,12 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use polywire_core::{
-    AppRunner, BackendError, Builder, Composition, Listen, PersistenceError, PersistencePolicy,
-    StartError, TokenPlace,
+    AppRunner, AuthenticationPolicy, BackendError, Builder, Composition, Listen, PersistenceError,
+    PersistencePolicy, StartError, TokenPlace, settings::Problem,
 };
 
 use crate::{
-    auth::{ApiKey, Echo, Header},
+    auth::{ApiKey, AuthenticationPolicyExt, Echo, Header, Http, Jwt, RoleSource, Roles},
     backends::{Memory, Redis, RedisHistory},
     config::{AuthChoice, BackendChoice, Config, PersistenceChoice},
     persistence::{DiskHistory, DiskSettings, ExternalApi, MemoryHistory, NoPersistence},
@@ -111,17 +111,60 @@ fn keeps_itself(config: &Config) -> bool {
 }
 
 fn authentication(builder: Builder, config: &Config, problems: &mut Vec<String>) -> Builder {
-    match config.auth {
-        AuthChoice::Echo => builder.authentication(Echo),
-        AuthChoice::ApiKey => builder.authentication(ApiKey::from(&config.api_key)),
-        AuthChoice::Header => match Header::try_from(&config.header) {
-            Ok(policy) => builder.authentication(policy),
-            Err(problem) => {
-                problems.push(problem.within("header").to_string());
-                builder
-            }
-        },
+    let roles = match RoleSource::new(&config.roles) {
+        Ok(source) => Arc::new(source),
+        Err(found) => {
+            let found = found.into_iter();
+            problems.extend(found.map(|problem| problem.within("roles").to_string()));
+            return builder;
+        }
+    };
+    let mut policies = Vec::new();
+    for choice in &config.auth {
+        match policy(*choice, config, &roles) {
+            Ok(policy) => policies.push(policy),
+            Err(found) => problems.extend(found.iter().map(Problem::to_string)),
+        }
     }
+    let all = policies
+        .into_iter()
+        .reduce(|first, second| Arc::new(first.or(second)));
+    match all {
+        Some(policy) => builder.authentication(policy),
+        None => builder,
+    }
+}
+
+/// One of the policies.
+fn policy(
+    choice: AuthChoice,
+    config: &Config,
+    roles: &Arc<RoleSource>,
+) -> Result<Arc<dyn AuthenticationPolicy>, Vec<Problem>> {
+    let within = |section: &str, problems: Vec<Problem>| -> Vec<Problem> {
+        let problems = problems.into_iter();
+        problems.map(|problem| problem.within(section)).collect()
+    };
+    Ok(match choice {
+        AuthChoice::Echo => Arc::new(Echo),
+        AuthChoice::ApiKey => Arc::new(ApiKey::from(&config.api_key)),
+        AuthChoice::Header => {
+            let policy = Header::try_from(&config.header);
+            Arc::new(policy.map_err(|problem| within("header", vec![problem]))?)
+        }
+        AuthChoice::Jwt => {
+            let policy = Jwt::new(&config.jwt).map_err(|problems| within("jwt", problems))?;
+            Arc::new(policy.roles(roles.clone()))
+        }
+        AuthChoice::Http => {
+            let policy = Http::new(&config.http).map_err(|problems| within("http", problems))?;
+            Arc::new(policy.roles(roles.clone()))
+        }
+        AuthChoice::Roles => {
+            let policy = Roles::new(&config.roles, roles.clone());
+            Arc::new(policy.map_err(|problem| within("roles", vec![problem]))?)
+        }
+    })
 }
 
 /// What every app is told of the server that a configuration asks for.
@@ -130,8 +173,8 @@ pub fn composition(config: &Config) -> Composition {
     composition.address = SocketAddr::new(config.host, config.port);
     composition.debug = config.debug;
     // A secret is shown where the chosen policy looks for it.
-    composition.token_place = match (config.auth, config.header.name()) {
-        (AuthChoice::Header, Ok(name)) => TokenPlace::Header(name),
+    composition.token_place = match (config.auth.as_slice(), config.header.name()) {
+        ([AuthChoice::Header, ..], Ok(name)) => TokenPlace::Header(name),
         _ => TokenPlace::Query(config.api_key.key_name.clone()),
     };
     composition

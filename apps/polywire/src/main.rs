@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use polywire::cli::{Cli, Command};
+use polywire::{
+    cli::{Cli, Command},
+    survive_file_size_limit,
+};
 
 mod bench;
 mod client;
@@ -13,7 +16,9 @@ mod progress;
 mod serve;
 
 fn main() -> ExitCode {
-    match Cli::parse().command.unwrap_or_default() {
+    let command = Cli::parse().command.unwrap_or_default();
+    survive_file_size_limit();
+    match command {
         Command::Serve(flags) => serve::serve(&flags),
         Command::Pub(flags) => commands::publish(&flags),
         Command::Sub(flags) => commands::subscribe(&flags),
@@ -22,6 +27,7 @@ fn main() -> ExitCode {
         Command::Export(flags) => commands::export(&flags),
         Command::Import(flags) => commands::import(&flags),
         Command::Token(flags) => commands::token(&flags),
+        Command::HashPassword => commands::hash_password(),
         Command::Keygen(flags) => commands::keygen(&flags),
         Command::Bench(flags) => bench::bench(&flags),
     }

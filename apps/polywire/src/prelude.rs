@@ -27,7 +27,8 @@
 
 pub use async_trait::async_trait;
 pub use polywire_auth::{
-    And, ApiKey, ApiKeySettings, AuthenticationPolicyExt, Echo, Header, HeaderSettings, Or,
+    And, ApiKey, ApiKeySettings, AuthenticationPolicyExt, Echo, Header, HeaderSettings, Http,
+    HttpSettings, Jwt, JwtKeySettings, JwtSettings, Or, RoleSource, Roles, RolesSettings,
 };
 pub use polywire_backends::{Memory, Redis, RedisHistory, RedisSettings};
 pub use polywire_core::{
@@ -35,7 +36,7 @@ pub use polywire_core::{
     ClientId, Command, Credentials, Dispatcher, Draft, Durability, Event, Grant, Handler, Handlers,
     History, HistoryError, Identity, JsonText, Kind, Limits, Listen, Listening, LocalNode, Origin,
     Pattern, Payload, Permissions, PersistResult, PersistenceError, PersistencePolicy, Position,
-    PubSubBackend, Publication, Receipt, Refusal, Rule, Rules, Scope, Server, Space,
+    PubSubBackend, Publication, Receipt, Refusal, Rights, Rule, Rules, Scope, Server, Space,
     StandardDispatcher, StartError, Target, TlsOptions, Verdict, transport::sockjs::SockJsOptions,
 };
 pub use polywire_emitter::{Faces, InvalidSetting, PlainMqtt, SessionLimits};

@@ -2,9 +2,7 @@
 
 use std::{io::Write, process::ExitCode, time::Duration};
 
-use polywire::{
-    cli::ServeFlags, compose, config, logging, on_hangup, stop_signal, survive_file_size_limit,
-};
+use polywire::{cli::ServeFlags, compose, config, logging, on_hangup, stop_signal};
 use polywire_core::{BackendStatus, Server};
 
 use crate::exit::refused;
@@ -39,7 +37,6 @@ pub(crate) fn serve(flags: &ServeFlags) -> ExitCode {
         Err(error) => return refused(&error),
     };
     runtime.block_on(async {
-        survive_file_size_limit();
         let built = match compose::builder(&config) {
             Ok(builder) => builder.build().await,
             Err(error) => Err(error),

@@ -3,7 +3,10 @@
 use std::future::Future;
 
 use rustix::process::Signal;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime,
+    signal::unix::{SignalKind, signal},
+};
 
 /// Waits for SIGINT (Ctrl-C) or SIGTERM, which count from the call on, before the first poll. Cancel safe.
 ///
@@ -26,14 +29,15 @@ pub fn stop_signal() -> impl Future<Output = ()> + Send {
 }
 
 /// Has a write beyond the limit of file sizes (`ulimit -f`) fail like one to a full disk, instead of ending the program: SIGXFSZ
-/// does that where nobody catches it.
+/// does that where nobody catches it. Called at the start of the program, before there is a runtime.
 ///
 /// # Panics
-/// Outside a tokio runtime.
+/// Inside a tokio runtime.
 pub fn survive_file_size_limit() {
     let kind = SignalKind::from_raw(Signal::XFSZ.as_raw());
-    // It stays caught also when nobody listens.
-    if let Err(error) = signal(kind) {
+    // It stays caught also when nobody listens, and when this runtime is gone.
+    let runtime = runtime::Builder::new_current_thread().enable_io().build();
+    if let Err(error) = runtime.and_then(|runtime| runtime.block_on(async { signal(kind) })) {
         tracing::warn!(%error, "SIGXFSZ cannot be caught: a limit of file sizes ends the program");
     }
 }

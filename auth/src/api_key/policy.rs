@@ -1,14 +1,17 @@
 //! The policy itself.
 
 use async_trait::async_trait;
-use polywire_core::{AuthenticationError, AuthenticationPolicy, Credentials, Identity};
+use polywire_core::{
+    AuthenticationError, AuthenticationPolicy, CredentialId, Credentials, Grant, Identity,
+    InvalidScope, Rights,
+};
 
 use super::settings::ApiKeySettings;
 use crate::secret::Secret;
 
 /// Lets in whoever shows a secret in the query string, as in `/debug/?api_key=secret`.
 ///
-/// Where the key is repeated, the first value counts.
+/// Where the key is repeated, the first value counts. A protocol's own place for a token comes before the query.
 ///
 /// # Examples
 /// ```
@@ -27,6 +30,7 @@ use crate::secret::Secret;
 pub struct ApiKey {
     key_name: String,
     key_secret_value: Secret,
+    grants: Vec<Grant>,
     is_default: bool,
 }
 
@@ -36,6 +40,7 @@ impl ApiKey {
         Self {
             key_name: key_name.into(),
             key_secret_value: Secret::new(key_secret_value),
+            grants: Identity::unrestricted().grants,
             is_default: key_secret_value == ApiKeySettings::default().key_secret_value.reveal(),
         }
     }
@@ -50,7 +55,19 @@ impl ApiKey {
     /// Sets the secret value.
     #[must_use]
     pub fn key_secret_value(self, secret: &str) -> Self {
-        Self::new(self.key_name, secret)
+        Self {
+            grants: self.grants,
+            ..Self::new(self.key_name, secret)
+        }
+    }
+
+    /// Sets what whoever has the key may do. Default: everything.
+    ///
+    /// # Errors
+    /// The first name among them that is none.
+    pub fn rights(mut self, rights: &Rights) -> Result<Self, InvalidScope> {
+        self.grants = rights.grants(None, None)?;
+        Ok(self)
     }
 }
 
@@ -62,8 +79,13 @@ impl Default for ApiKey {
 }
 
 impl From<&ApiKeySettings> for ApiKey {
+    /// The policy of these settings; rights with a [problem](polywire_core::settings::Settings::problems) are none.
     fn from(settings: &ApiKeySettings) -> Self {
-        Self::new(&settings.key_name, settings.key_secret_value.reveal())
+        let secret = settings.key_secret_value.reveal();
+        Self {
+            grants: settings.rights.grants(None, None).unwrap_or_default(),
+            ..Self::new(&settings.key_name, secret)
+        }
     }
 }
 
@@ -73,11 +95,15 @@ impl AuthenticationPolicy for ApiKey {
         &self,
         credentials: &Credentials,
     ) -> Result<Identity, AuthenticationError> {
-        let Some(shown) = credentials.query_value(&self.key_name) else {
-            return Err(AuthenticationError::Missing);
-        };
+        let shown = credentials.token.clone();
+        let shown = shown.or_else(|| credentials.query_value(&self.key_name));
+        let shown = shown.ok_or(AuthenticationError::Missing)?;
         if self.key_secret_value.is(shown.as_bytes()) {
-            Ok(Identity::unrestricted())
+            Ok(Identity {
+                credential: Some(CredentialId::new(&self.key_name)),
+                grants: self.grants.clone(),
+                ..Identity::default()
+            })
         } else {
             Err(AuthenticationError::Refused)
         }
@@ -107,6 +133,17 @@ mod tests {
     async fn keeps_the_laws() {
         let accepted = ["k=s3cr3t-v", "k=s3cr3t-v&k=no", "a=1&k=s3cr3t%2Dv"].map(shown);
         let refused = ["", "k", "k=", "k=no", "k=no&k=s3cr3t-v", "K=s3cr3t-v"].map(shown);
+        let token = |token: &str, query: &str| {
+            let mut credentials = shown(query);
+            credentials.token = Some(token.into());
+            credentials
+        };
+        let accepted = [&accepted[..], &[token("s3cr3t-v", "k=no")]].concat();
+        let refused = [
+            &refused[..],
+            &[token("", "k=s3cr3t-v"), token("no", "k=s3cr3t-v")],
+        ]
+        .concat();
         let make = || ApiKey::new("k", "s3cr3t-v");
         testkit::authentication_laws(make, &accepted, &refused, &["s3cr3t-v"]).await;
         assert!(!format!("{:?}", make()).contains("s3cr3t-v"));

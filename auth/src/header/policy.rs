@@ -3,13 +3,14 @@
 use async_trait::async_trait;
 use http::HeaderName;
 use polywire_core::{
-    AuthenticationError, AuthenticationPolicy, Credentials, Identity, settings::Problem,
+    AuthenticationError, AuthenticationPolicy, CredentialId, Credentials, Grant, Identity,
+    InvalidScope, Rights, settings::Problem,
 };
 
 use super::settings::HeaderSettings;
 use crate::secret::Secret;
 
-/// Lets in whoever shows a secret in a header of the request.
+/// Lets in whoever shows a secret in a header of the request, or where a protocol has a place of its own for a token.
 ///
 /// # Examples
 /// ```
@@ -28,6 +29,7 @@ use crate::secret::Secret;
 pub struct Header {
     secret_header: HeaderName,
     secret_header_value: Secret,
+    grants: Vec<Grant>,
     is_default: bool,
 }
 
@@ -37,6 +39,7 @@ impl Header {
         Self {
             secret_header,
             secret_header_value: Secret::new(secret_header_value),
+            grants: Identity::unrestricted().grants,
             is_default: secret_header_value
                 == HeaderSettings::default().secret_header_value.reveal(),
         }
@@ -52,7 +55,19 @@ impl Header {
     /// Sets the secret value.
     #[must_use]
     pub fn secret_header_value(self, secret: &str) -> Self {
-        Self::new(self.secret_header, secret)
+        Self {
+            grants: self.grants,
+            ..Self::new(self.secret_header, secret)
+        }
+    }
+
+    /// Sets what whoever has the secret may do. Default: everything.
+    ///
+    /// # Errors
+    /// The first name among them that is none.
+    pub fn rights(mut self, rights: &Rights) -> Result<Self, InvalidScope> {
+        self.grants = rights.grants(None, None)?;
+        Ok(self)
     }
 }
 
@@ -68,7 +83,9 @@ impl TryFrom<&HeaderSettings> for Header {
 
     fn try_from(settings: &HeaderSettings) -> Result<Self, Problem> {
         let secret = settings.secret_header_value.reveal();
-        Ok(Self::new(settings.name()?, secret))
+        let policy = Self::new(settings.name()?, secret);
+        let wrong = |error: InvalidScope| Problem::new("rights", error.to_string());
+        policy.rights(&settings.rights).map_err(wrong)
     }
 }
 
@@ -78,11 +95,19 @@ impl AuthenticationPolicy for Header {
         &self,
         credentials: &Credentials,
     ) -> Result<Identity, AuthenticationError> {
-        let Some(shown) = credentials.headers.get(&self.secret_header) else {
-            return Err(AuthenticationError::Missing);
+        let shown = match &credentials.token {
+            Some(token) => token.as_bytes(),
+            None => match credentials.headers.get(&self.secret_header) {
+                Some(value) => value.as_bytes(),
+                None => return Err(AuthenticationError::Missing),
+            },
         };
-        if self.secret_header_value.is(shown.as_bytes()) {
-            Ok(Identity::unrestricted())
+        if self.secret_header_value.is(shown) {
+            Ok(Identity {
+                credential: Some(CredentialId::new(self.secret_header.as_str())),
+                grants: self.grants.clone(),
+                ..Identity::default()
+            })
         } else {
             Err(AuthenticationError::Refused)
         }
@@ -110,12 +135,19 @@ mod tests {
 
     #[tokio::test]
     async fn keeps_the_laws() {
-        let accepted = [shown("x-key", "s3cr3t-v")];
+        let token = |token: &str| {
+            let mut credentials = shown("x-key", "s3cr3t-v");
+            credentials.token = Some(token.into());
+            credentials
+        };
+        let accepted = [shown("x-key", "s3cr3t-v"), token("s3cr3t-v")];
         let refused = [
             Credentials::default(),
             shown("x-key", ""),
             shown("x-key", "S3cr3t-v"),
             shown("x-other", "s3cr3t-v"),
+            token(""),
+            token("no"),
         ];
         let make = || Header::new("X-Key".parse().unwrap(), "s3cr3t-v");
         testkit::authentication_laws(make, &accepted, &refused, &["s3cr3t-v"]).await;

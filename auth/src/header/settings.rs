@@ -1,8 +1,13 @@
 //! Settings of the header policy.
 
 use http::HeaderName;
-use polywire_core::settings::{Problem, Secret, Settings, text};
+use polywire_core::{
+    Rights,
+    settings::{Problem, Secret, Settings, text},
+};
 use serde::Deserialize;
+
+use crate::rights::problems_of_rights;
 
 /// `[header]`
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -13,6 +18,8 @@ pub struct HeaderSettings {
     pub secret_header: String,
     /// Its exact value. Default `Seth-Value`, which is accepted on loopback only.
     pub secret_header_value: Secret,
+    /// What whoever has it may do: `{ write = "news/#" }`, as in [roles](authentication.md#rights). Default: everything.
+    pub rights: Rights,
 }
 
 impl HeaderSettings {
@@ -32,18 +39,21 @@ impl Default for HeaderSettings {
         Self {
             secret_header: "Seth-Authentication-Header".into(),
             secret_header_value: Secret::new("Seth-Value"),
+            rights: Rights::everything(),
         }
     }
 }
 
 impl Settings for HeaderSettings {
     fn problems(&self) -> Vec<Problem> {
-        Problem::empty_texts([
+        let mut problems = Problem::empty_texts([
             ("secret_header", self.secret_header.is_empty()),
             (
                 "secret_header_value",
                 self.secret_header_value.reveal().is_empty(),
             ),
-        ])
+        ]);
+        problems.extend(problems_of_rights(&self.rights));
+        problems
     }
 }

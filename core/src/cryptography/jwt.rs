@@ -117,7 +117,9 @@ impl Signer<Vec<u8>> for KeySigner {
                 Ok(hmac::sign(&key, message).as_ref().to_vec())
             }
             Scheme::Rsa(encoding, _) => {
-                let pair = RsaKeyPair::from_der(key).map_err(rejected)?;
+                // PKCS #8, or else PKCS #1.
+                let pair = RsaKeyPair::from_pkcs8(key).or_else(|_| RsaKeyPair::from_der(key));
+                let pair = pair.map_err(rejected)?;
                 let mut signed = vec![0; pair.public().modulus_len()];
                 let done = pair.sign(encoding, &random, message, &mut signed);
                 done.map(|()| signed).map_err(refused)

@@ -5,7 +5,9 @@ mod problem;
 mod secret;
 mod section;
 mod text;
+mod texts;
 
 pub use self::{
     memory_bytes::MemoryBytes, problem::Problem, secret::Secret, section::Settings, text::text,
+    texts::texts,
 };

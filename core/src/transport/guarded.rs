@@ -17,8 +17,10 @@ use tokio::{
 
 use super::{long_line::LongLine, transfer_coding};
 use crate::{
-    limits::Limits,
+    counters::Counter,
+    memory::{Draw, Held},
     net::{ConnectionSlot, Socket, with_read_buffer},
+    runtime::Runtime,
 };
 
 /// How long a refused body is read on.
@@ -26,6 +28,12 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// Reads in a row of a refused body.
 const LINGER_READS: usize = 16;
+
+/// Bytes of hyper's buffer while it holds no longer head. A power of two.
+const BUFFER_BYTES: usize = 16 << 10;
+
+/// Bytes of one read. hyper doubles its buffer when a read fills it, and keeps it while the rest of a request is waited for.
+const READ_BYTES_MAX: usize = BUFFER_BYTES - 1;
 
 /// A stream that fails when the head of a request dribbles in, or when the peer takes nothing of an
 /// answer.
@@ -38,6 +46,11 @@ pub(super) struct GuardedSocket {
     read_ahead: Bytes,
     head: Head,
     line: LongLine,
+    /// Bytes of the head that is arriving.
+    head_bytes: usize,
+    /// What hyper holds of the memory budget.
+    draw: Draw,
+    no_room: Arc<Counter>,
     head_limit: Duration,
     head_deadline: Option<Pin<Box<Sleep>>>,
     stall_limit: Duration,
@@ -76,6 +89,12 @@ enum HeadState {
     Begun,
     /// A head is complete and its request is being served.
     Complete,
+}
+
+/// The counter of connections that are closed since the memory budget has no room for what they have begun to say.
+pub(super) fn no_room(runtime: &Runtime) -> Arc<Counter> {
+    let counters = runtime.counters();
+    counters.of("server", "closed an HTTP connection: others hold too much")
 }
 
 impl Head {
@@ -127,9 +146,10 @@ impl GuardedSocket {
     pub(super) fn new(
         socket: Socket,
         read_ahead: Bytes,
-        limits: &Limits,
+        runtime: &Runtime,
         due: Option<Instant>,
     ) -> Self {
+        let limits = runtime.limits();
         Self {
             socket,
             read_ahead,
@@ -139,6 +159,9 @@ impl GuardedSocket {
                 is_unread: false,
             }))),
             line: LongLine::default(),
+            head_bytes: 0,
+            draw: Draw::new(Held::Connections),
+            no_room: no_room(runtime),
             head_limit: limits.header_timeout(),
             head_deadline: due.map(|due| Box::pin(tokio::time::sleep_until(due))),
             stall_limit: limits.outbound_stall(),
@@ -160,6 +183,39 @@ impl GuardedSocket {
     /// The bare socket, after an upgrade.
     pub(super) fn into_socket(self) -> Socket {
         self.socket
+    }
+
+    fn poll_read_some(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let count = buf.remaining().min(READ_BYTES_MAX);
+        if !self.read_ahead.is_empty() {
+            let count = count.min(self.read_ahead.len());
+            buf.put_slice(&self.read_ahead.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
+        with_read_buffer(|buffer| {
+            let mut read = ReadBuf::new(&mut buffer[..count]);
+            ready!(Pin::new(&mut self.socket).poll_read(cx, &mut read))?;
+            buf.put_slice(read.filled());
+            Poll::Ready(Ok(()))
+        })
+    }
+
+    /// Draws for what hyper holds when so many bytes more have come.
+    fn draw(&mut self, more: usize) -> io::Result<()> {
+        if self.head.get() == HeadState::Complete {
+            self.head_bytes = 0;
+        } else {
+            self.head_bytes += more;
+        }
+        if self.draw.resize(BUFFER_BYTES.max(self.head_bytes)) {
+            return Ok(());
+        }
+        self.no_room.add();
+        Err(io::ErrorKind::OutOfMemory.into())
     }
 
     fn poll_head_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -227,16 +283,11 @@ impl AsyncRead for GuardedSocket {
             // The deadline of the request before.
             self.head_deadline = None;
             self.line = LongLine::default();
+            self.head_bytes = 0;
         }
         let start = buf.filled().len();
         let read = loop {
-            let read = if self.read_ahead.is_empty() {
-                Pin::new(&mut self.socket).poll_read(cx, buf)
-            } else {
-                let count = buf.remaining().min(self.read_ahead.len());
-                buf.put_slice(&self.read_ahead.split_to(count));
-                Poll::Ready(Ok(()))
-            };
+            let read = self.poll_read_some(cx, buf);
             let came = buf.filled().len() > start;
             if came && self.head.get() != HeadState::Complete {
                 let is_cut = self.line.take(buf, start);
@@ -250,6 +301,8 @@ impl AsyncRead for GuardedSocket {
         };
         if read.is_ready() {
             self.head.begin();
+            let came = buf.filled().len() - start;
+            self.draw(came)?;
         }
         // Also when something came: a byte a second must not put the deadline off.
         if self.poll_head_deadline(cx).is_ready() {
@@ -306,11 +359,30 @@ impl fmt::Debug for GuardedSocket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::Slots;
+    use crate::{
+        limits::Limits,
+        net::{Slots, TrustedProxies},
+    };
     use tokio::{
-        io::AsyncWriteExt,
+        io::{AsyncReadExt, AsyncWriteExt},
         net::{TcpListener, TcpStream},
     };
+
+    /// A peer, and the connection that it has.
+    async fn connected(limits: Limits) -> (TcpStream, GuardedSocket) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (tcp, address) = listener.accept().await.unwrap();
+        let slot = Arc::new(Slots::default()).take(Some(address.ip()), &limits);
+        let socket = Socket::accepted(tcp, address, slot.unwrap());
+        let runtime = Runtime::start(limits, TrustedProxies::default());
+        (
+            peer,
+            GuardedSocket::new(socket, Bytes::new(), &runtime, None),
+        )
+    }
 
     #[tokio::test]
     async fn a_peer_that_takes_nothing_is_given_up() {
@@ -318,16 +390,32 @@ mod tests {
             outbound_stall_secs: 1,
             ..Limits::default()
         };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let _peer = TcpStream::connect(listener.local_addr().unwrap())
-            .await
-            .unwrap();
-        let (tcp, address) = listener.accept().await.unwrap();
-        let slot = Arc::new(Slots::default()).take(Some(address.ip()), &limits);
-        let socket = Socket::accepted(tcp, address, slot.unwrap());
-        let mut guarded = GuardedSocket::new(socket, Bytes::new(), &limits, None);
+        let (_peer, mut guarded) = connected(limits).await;
         // More than the kernel keeps for a connection.
         let written = guarded.write_all(&vec![0; 64 << 20]).await;
         assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn what_hyper_holds_is_drawn_and_does_not_grow_by_bodies() {
+        let (mut peer, mut guarded) = connected(Limits::default()).await;
+        let mut buffer = vec![0; 64 << 10];
+        let mut read = 0;
+        let head = [b"GET /".as_slice(), &[b'x'; 40_000]].concat();
+        peer.write_all(&head).await.unwrap();
+        while read < head.len() {
+            read += guarded.read(&mut buffer).await.unwrap();
+        }
+        assert_eq!(guarded.draw.bytes(), head.len());
+        guarded.head().complete();
+        let body = vec![b'x'; 200_000];
+        peer.write_all(&body).await.unwrap();
+        read = 0;
+        while read < body.len() {
+            let count = guarded.read(&mut buffer).await.unwrap();
+            assert!(count < BUFFER_BYTES, "hyper would double its buffer");
+            read += count;
+        }
+        assert_eq!(guarded.draw.bytes(), BUFFER_BYTES);
     }
 }

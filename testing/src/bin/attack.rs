@@ -1,7 +1,8 @@
 //! Attacks a server, one way after the other, and measures well-behaved clients beside it.
 //!
-//! `attack POLYWIRE [SECONDS [NAME]]` starts the program at that path, and attacks it for so many seconds in each way
-//! whose name contains NAME. It prints a table, and fails when a canary was kept waiting or too much memory was taken.
+//! `attack POLYWIRE [SECONDS [NAME [ATTACKERS]]]` starts the program at that path, and attacks it for so many seconds in
+//! each way whose name contains NAME, by so many attackers. It prints a table, and fails when a canary was kept waiting or
+//! too much memory was taken.
 //!
 //! Attackers run at the lowest priority of the system: those of the open web take nothing of the server's processor.
 
@@ -33,8 +34,14 @@ const BUDGET: u64 = 256;
 /// What it may pass the budget by, in hundredths: the budget does not know what the allocator keeps.
 const OVER_MAX: u64 = 10;
 
-/// How many flood at a time.
-const ATTACKERS: [usize; 3] = [1, 4, 16];
+/// How many flood at a time, one after the other.
+const FLOODERS: [usize; 3] = [1, 4, 16];
+
+/// How many fill memory at a time, each with 60 connections.
+const FILLERS: usize = 8;
+
+/// How many do so in each way, where all ways go on together.
+const FILLERS_TOGETHER: usize = 4;
 
 /// The argument with which the program starts itself to be an attacker.
 const CHILD: &str = "--attackers";
@@ -213,6 +220,10 @@ fn main() -> ExitCode {
     let program = argument(0, "target/release/polywire");
     let time = Duration::from_secs(argument(1, "4").parse().expect("seconds are a number"));
     let only = argument(2, "");
+    let attackers: Option<usize> = arguments
+        .get(3)
+        .map(|number| number.parse().expect("attackers are a number"));
+    let flooders = attackers.map_or(FLOODERS.to_vec(), |attackers| vec![attackers]);
     println!(
         "| attack | attackers | MB/s sent | canary that had it worst | p50 / p99 / max without, ms | with, ms | refused | \
          memory at most, MiB | connections |"
@@ -220,15 +231,17 @@ fn main() -> ExitCode {
     println!("|---|---|---|---|---|---|---|---|---|");
     let mut stands = true;
     for way in floods().iter().filter(|way| way.name.contains(&only)) {
-        for attackers in ATTACKERS {
-            stands &= attack(&program, way.name, attackers, time, false);
+        for attackers in &flooders {
+            stands &= attack(&program, way.name, *attackers, time, false);
         }
     }
     for way in fills().iter().filter(|way| way.name.contains(&only)) {
-        stands &= attack(&program, way.name, 8, time * 2, true);
+        let fillers = attackers.unwrap_or(FILLERS);
+        stands &= attack(&program, way.name, fillers, time * 2, true);
     }
     if EVERYTHING.contains(&only) {
-        stands &= attack(&program, EVERYTHING, 4, time * 30, true);
+        let fillers = attackers.unwrap_or(FILLERS_TOGETHER);
+        stands &= attack(&program, EVERYTHING, fillers, time * 30, true);
     }
     if stands {
         ExitCode::SUCCESS

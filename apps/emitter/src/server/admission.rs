@@ -166,6 +166,7 @@ impl Admission<'_> {
         };
         let mut credentials = Credentials::for_app(NAME);
         credentials.peer = self.peer;
+        credentials.user = connect.username.as_deref().map(str::to_owned);
         let password = connect.password.as_deref();
         if let Some(Ok(password)) = password.map(std::str::from_utf8) {
             place.put(password, &mut credentials);

@@ -75,10 +75,9 @@ impl Connection {
     }
 
     /// Takes bytes, cut anywhere.
-    pub(crate) async fn take(&mut self, bytes: Bytes) {
+    pub(crate) async fn take(&mut self, bytes: Bytes, turn: &mut Turn) {
         self.reader.push(bytes);
         let mut packets = 0;
-        let mut turn = Turn::begin();
         loop {
             match &self.stage {
                 Stage::Ended => break,

@@ -5,6 +5,7 @@ use std::{ops::ControlFlow, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 use polywire_core::{
+    Turn,
     delivery::OutboxOptions,
     transport::{
         Socket,
@@ -17,8 +18,8 @@ use crate::{sessions::manager::SessionManager, settings::Faces};
 
 #[async_trait]
 impl StreamHandler for Connection {
-    async fn on_bytes(&mut self, bytes: Bytes) -> ControlFlow<()> {
-        self.take(bytes).await;
+    async fn on_bytes(&mut self, bytes: Bytes, turn: &mut Turn) -> ControlFlow<()> {
+        self.take(bytes, turn).await;
         // A connection that ends is closed by its link, behind the last packet.
         ControlFlow::Continue(())
     }

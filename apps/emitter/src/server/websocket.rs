@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use polywire_core::{
-    Identity,
+    Identity, Turn,
     delivery::{Link, Message},
     transport::{
         Ending, Endpoint, Framing, Handshake, SessionHandler, websocket::WebSocketOptions,
@@ -24,7 +24,7 @@ impl SessionHandler for Connection {
             Message::Binary(bytes) => bytes,
             Message::Text(text) => text.into_bytes(),
         };
-        self.take(bytes).await;
+        self.take(bytes, &mut Turn::begin()).await;
     }
 
     async fn on_close(&mut self, _: Ending) {

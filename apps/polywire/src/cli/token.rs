@@ -6,13 +6,84 @@ use clap::{Args, Subcommand};
 
 use super::{ServerAddress, duration::duration};
 
-/// For which protocol.
+/// What a token says, or for which protocol it is.
 #[derive(Debug, Clone, Args)]
 #[non_exhaustive]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Examples:
+  polywire token --client ann --read 'chat/#' --write chat/ann --expires 8h --config polywire.toml
+  polywire token --client d1 --role device --config polywire.toml
+  polywire token webpubsub --config polywire.toml --hub chat --user ann
+
+Exit codes: 0 printed, 2 wrong usage."
+)]
 pub struct TokenFlags {
-    /// For which protocol
+    /// The protocol, where it has tokens of its own
     #[command(subcommand)]
-    pub protocol: TokenProtocol,
+    pub protocol: Option<TokenProtocol>,
+
+    #[command(flatten)]
+    #[allow(
+        missing_docs,
+        reason = "clap would take it for the help of the command"
+    )]
+    pub jwt: JwtTokenFlags,
+}
+
+/// What a JSON Web Token says.
+#[derive(Debug, Clone, Args)]
+#[non_exhaustive]
+pub struct JwtTokenFlags {
+    /// The client that its bearer is; without it nobody in particular
+    #[arg(long, value_name = "ID")]
+    pub client: Option<String>,
+
+    /// Channels to subscribe to, with who is there and stored messages: a name, or a wildcard such as news/#;
+    /// may be repeated, as all of these
+    #[arg(long, value_name = "CHANNEL")]
+    pub read: Vec<String>,
+
+    /// Channels to publish to
+    #[arg(long, value_name = "CHANNEL")]
+    pub write: Vec<String>,
+
+    /// Channels to subscribe to only
+    #[arg(long, value_name = "CHANNEL")]
+    pub subscribe: Vec<String>,
+
+    /// Channels where it may be seen who is there
+    #[arg(long, value_name = "CHANNEL")]
+    pub presence: Vec<String>,
+
+    /// Channels whose stored messages may be read
+    #[arg(long, value_name = "CHANNEL")]
+    pub history: Vec<String>,
+
+    /// Channels whose stored messages may be deleted
+    #[arg(long, value_name = "CHANNEL")]
+    pub delete: Vec<String>,
+
+    /// Channels whose groups and grants may be changed; with * look into the server
+    #[arg(long, value_name = "CHANNEL")]
+    pub manage: Vec<String>,
+
+    /// A role of the configuration; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub role: Vec<String>,
+
+    /// How long it counts, such as 8h or 30m; 0 for ever, where the server takes such tokens
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration)]
+    pub expires: Duration,
+
+    /// The id by which it can be taken back [default: a random one]
+    #[arg(long, value_name = "ID")]
+    pub credential: Option<String>,
+
+    /// The TOML file of the server, with the key to sign with in [[jwt.keys]]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// The protocols whose clients show tokens.

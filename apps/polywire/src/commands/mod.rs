@@ -1,5 +1,6 @@
 //! Commands of a person on a running server, or on its store.
 
+mod hash_password;
 mod history;
 mod keygen;
 mod publish;
@@ -9,6 +10,7 @@ mod token;
 mod transfer;
 
 pub(crate) use self::{
+    hash_password::hash_password,
     history::history,
     keygen::keygen,
     publish::publish,

@@ -7,9 +7,11 @@ use std::{
 
 use polywire::{
     apps::{WebPubSub, webpubsub::ClientAccess},
-    cli::{ServeFlags, TokenFlags, TokenProtocol, WebPubSubTokenFlags},
+    auth::NewToken,
+    cli::{JwtTokenFlags, ServeFlags, TokenFlags, TokenProtocol, WebPubSubTokenFlags},
     config,
 };
+use polywire_core::Rights;
 
 use crate::exit;
 
@@ -21,7 +23,40 @@ struct NoKey;
 
 pub(crate) fn token(flags: &TokenFlags) -> ExitCode {
     match &flags.protocol {
-        TokenProtocol::Webpubsub(flags) => webpubsub(flags),
+        None => jwt(&flags.jwt),
+        Some(TokenProtocol::Webpubsub(flags)) => webpubsub(flags),
+    }
+}
+
+fn jwt(flags: &JwtTokenFlags) -> ExitCode {
+    let mut serve = ServeFlags::default();
+    serve.config.clone_from(&flags.config);
+    let config = match config::load(&serve) {
+        Ok(config) => config,
+        Err(problems) => return exit::refused(&problems),
+    };
+    let rights = Rights {
+        read: flags.read.clone(),
+        write: flags.write.clone(),
+        subscribe: flags.subscribe.clone(),
+        presence: flags.presence.clone(),
+        history: flags.history.clone(),
+        delete: flags.delete.clone(),
+        manage: flags.manage.clone(),
+    };
+    let token = NewToken {
+        client: flags.client.clone(),
+        rights: Some(rights).filter(|rights| !rights.is_empty()),
+        roles: flags.role.clone(),
+        credential: flags.credential.clone(),
+        life: Some(flags.expires).filter(|life| !life.is_zero()),
+    };
+    match config.jwt.issue(&token) {
+        Ok(token) => match exit::printed(writeln!(io::stdout(), "{token}")) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => exit::failed(&error),
+        },
+        Err(error) => exit::refused(&error),
     }
 }
 

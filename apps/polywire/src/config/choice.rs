@@ -11,7 +11,7 @@ pub enum BackendChoice {
     Redis(String),
 }
 
-/// Who may use the HTTP APIs.
+/// A policy that says who somebody is and what they may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthChoice {
     /// Anybody.
@@ -20,6 +20,12 @@ pub enum AuthChoice {
     ApiKey,
     /// Whoever has the secret in a header.
     Header,
+    /// Whoever has a JSON Web Token.
+    Jwt,
+    /// Users with their passwords, and programs with their keys.
+    Roles,
+    /// Whomever a service of one's own knows.
+    Http,
 }
 
 /// Where messages are kept.
@@ -70,7 +76,10 @@ impl FromStr for AuthChoice {
             "echo" => Ok(Self::Echo),
             "api-key" => Ok(Self::ApiKey),
             "header" => Ok(Self::Header),
-            _ => Err("use echo, api-key or header".into()),
+            "jwt" => Ok(Self::Jwt),
+            "roles" => Ok(Self::Roles),
+            "http" => Ok(Self::Http),
+            _ => Err("use echo, api-key, header, jwt, roles or http, or a list of them".into()),
         }
     }
 }

@@ -20,7 +20,7 @@ use polywire_core::{
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    choice::{BackendChoice, PersistenceChoice},
+    choice::{AuthChoice, BackendChoice, PersistenceChoice},
     listen,
     model::{Config, DEFAULT_BACKEND, Names, Written},
     problem::{Problem, Problems},
@@ -164,6 +164,9 @@ fn problems_of_parts(written: &Written) -> impl Iterator<Item = settings::Proble
     within("limits", written.limits.problems())
         .chain(within("api_key", written.api_key.problems()))
         .chain(within("header", written.header.problems()))
+        .chain(within("jwt", written.jwt.problems()))
+        .chain(within("roles", written.roles.problems()))
+        .chain(within("http", written.http.problems()))
         .chain(within("redis", written.redis.problems()))
         .chain(within("external_api", written.external_api.problems()))
         .chain(within("history", written.history.problems()))
@@ -234,11 +237,14 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
         written.backend_file.as_deref(),
         &mut refuse,
     );
-    let auth = written
-        .auth
-        .parse()
-        .map_err(|message| refuse("auth", message))
-        .ok();
+    let auth = authentication(written.auth.into_vec(), &mut refuse);
+    for (role, settings) in &written.roles.role {
+        let names = settings.apps.iter().flatten();
+        let unknown = names.filter_map(|name| name.parse::<AppName>().err());
+        for message in unknown {
+            refuse(&format!("roles.role.{role}.apps"), message);
+        }
+    }
     let persistence = persistence(
         written.persistence.as_deref(),
         written.data_dir.is_some(),
@@ -291,6 +297,9 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
         limits: written.limits,
         api_key: written.api_key,
         header: written.header,
+        jwt: written.jwt,
+        roles: written.roles,
+        http: written.http,
         anonymous: written.anonymous,
         bridges,
         redis: written.redis,
@@ -299,6 +308,25 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
         disk: written.disk,
         sections: written.sections,
     })
+}
+
+/// The policies, in their order.
+fn authentication(
+    names: Vec<String>,
+    refuse: &mut dyn FnMut(&str, String),
+) -> Option<Vec<AuthChoice>> {
+    if names.is_empty() {
+        refuse("auth", "name one policy at least".into());
+    }
+    let mut choices = Vec::new();
+    for name in names {
+        match name.parse() {
+            Ok(choice) if choices.contains(&choice) => {}
+            Ok(choice) => choices.push(choice),
+            Err(message) => refuse("auth", message),
+        }
+    }
+    (!choices.is_empty()).then_some(choices)
 }
 
 /// What carries messages: as a file says, where one is named.

@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use polywire_auth::{ApiKeySettings, HeaderSettings};
+use polywire_auth::{ApiKeySettings, HeaderSettings, HttpSettings, JwtSettings, RolesSettings};
 use polywire_backends::RedisSection;
 use polywire_core::{Domain, Limits, Rights, TlsOptions, TrustedProxies, settings::text};
 use polywire_persistence::{DiskBounds, ExternalApiSection, HistorySettings};
@@ -41,8 +41,8 @@ pub struct Config {
     pub app_names: Vec<AppName>,
     /// What carries messages between processes.
     pub backend: BackendChoice,
-    /// Who may use the HTTP APIs.
-    pub auth: AuthChoice,
+    /// The policies that say who somebody is and what they may do; one that lets somebody in is enough.
+    pub auth: Vec<AuthChoice>,
     /// Where messages are kept.
     pub persistence: PersistenceChoice,
     /// The directory of what is kept on disk.
@@ -57,6 +57,12 @@ pub struct Config {
     pub api_key: ApiKeySettings,
     /// Settings of the header policy.
     pub header: HeaderSettings,
+    /// Settings of the token policy.
+    pub jwt: JwtSettings,
+    /// Roles, and the settings of the policy that gives them to users and keys.
+    pub roles: RolesSettings,
+    /// Settings of the policy that asks a service.
+    pub http: HttpSettings,
     /// What somebody without credentials may do, where that is said.
     pub anonymous: Option<Rights>,
     /// Whose clients may use the names of another domain.
@@ -118,9 +124,9 @@ pub(super) struct Written {
     pub(super) backend: String,
     /// A file whose first line is the `backend`, so that its password stands in no list of processes. Default none.
     pub(super) backend_file: Option<PathBuf>,
-    /// Who may use the HTTP APIs: `echo` (anybody), `api-key`, `header`. Default `echo`.
-    #[serde(deserialize_with = "text")]
-    pub(super) auth: String,
+    /// Who somebody is and what they may do: `echo` (anybody everything), `api-key`, `header`, `jwt`, `roles`, `http`, or a list
+    /// of which one is enough, asked in that order. See [authentication](authentication.md). Default `echo`.
+    pub(super) auth: Names,
     /// Where messages are kept: `none`; `memory`; `disk`; `redis` (the backend's, or the one of `[redis]`); a
     /// `redis://` URL; or an `http://` or `https://` URL to post to. See [history](history.md). Default `disk` with
     /// `data_dir`, else `none`.
@@ -139,6 +145,12 @@ pub(super) struct Written {
     pub(super) api_key: ApiKeySettings,
     /// `[header]`
     pub(super) header: HeaderSettings,
+    /// `[jwt]`
+    pub(super) jwt: JwtSettings,
+    /// `[roles]`
+    pub(super) roles: RolesSettings,
+    /// `[http]`
+    pub(super) http: HttpSettings,
     /// `[anonymous]`: what somebody without credentials may do, see [rights](rights.md). Default nothing where a credential is
     /// asked for, and everything at doors that their protocol leaves open, on loopback.
     pub(super) anonymous: Option<Rights>,
@@ -236,7 +248,7 @@ impl Default for Written {
             app_names: Names::Many(Vec::new()),
             backend: DEFAULT_BACKEND.into(),
             backend_file: None,
-            auth: "echo".into(),
+            auth: Names::One("echo".into()),
             persistence: None,
             data_dir: None,
             log: None,
@@ -244,6 +256,9 @@ impl Default for Written {
             limits: Limits::default(),
             api_key: ApiKeySettings::default(),
             header: HeaderSettings::default(),
+            jwt: JwtSettings::default(),
+            roles: RolesSettings::default(),
+            http: HttpSettings::default(),
             anonymous: None,
             bridges: Vec::new(),
             redis: RedisSection::default(),

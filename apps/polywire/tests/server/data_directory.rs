@@ -1,6 +1,9 @@
 //! A data directory that takes nothing more, or is gone.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
 
 use polywire_testing::SOON;
 use serde_json::json;
@@ -39,6 +42,41 @@ fn a_limit_of_file_sizes_is_like_a_full_disk() {
         .status();
     assert!(raised.unwrap().success());
     assert_eq!(publish(&server, &text).0, 200);
+}
+
+/// The output of a command that may write files of so many KiB.
+fn limited(kib_max: usize, args: &[&str]) -> Output {
+    let limited = format!("ulimit -f {kib_max}; exec \"$0\" \"$@\"");
+    let mut command = Command::new("bash");
+    command.args(["-c", &limited, env!("CARGO_BIN_EXE_polywire")]);
+    command.args(args).output().unwrap()
+}
+
+#[test]
+fn an_import_and_an_export_beyond_a_limit_of_file_sizes_say_so() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = |name: &str| parent.path().join(name).to_str().unwrap().to_owned();
+    let (data, lines, other) = (path("data"), path("lines"), path("other"));
+    let server = with_data(data.as_ref()).start();
+    let text = "x".repeat(10_000);
+    for _ in 0..20 {
+        assert_eq!(publish(&server, &text).0, 200);
+    }
+    drop(server);
+    let export = ["export", "--data-dir", &data];
+    std::fs::write(&lines, limited(10_000, &export).stdout).unwrap();
+    let imported = limited(64, &["import", "--data-dir", &other, &lines]);
+    assert_eq!(imported.status.code(), Some(1), "{imported:?}");
+    let said = String::from_utf8(imported.stderr).unwrap();
+    assert!(said.contains("could not be kept"), "{said}");
+
+    let mut exporting = Command::new("bash");
+    exporting.args(["-c", "ulimit -f 64; exec \"$0\" \"$@\" > \"$OUT\""]);
+    exporting.arg(env!("CARGO_BIN_EXE_polywire")).args(export);
+    let exported = exporting.env("OUT", path("out")).output().unwrap();
+    assert_eq!(exported.status.code(), Some(1), "{exported:?}");
+    let said = String::from_utf8(exported.stderr).unwrap();
+    assert!(said.contains("output could not be written"), "{said}");
 }
 
 #[test]

@@ -12,6 +12,14 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
     ("limits", "[limits]\n@"),
     ("api_key", "[api_key]\n@"),
     ("header", "[header]\n@"),
+    ("jwt", "[jwt]\n@"),
+    ("jwt.keys", "[[jwt.keys]]\n@"),
+    ("jwt.rights", "[jwt.rights]\n@"),
+    ("roles", "[roles]\n@"),
+    ("roles.role", "[roles.role.shop]\n@"),
+    ("roles.users", "[[roles.users]]\n@"),
+    ("roles.keys", "[[roles.keys]]\n@"),
+    ("http", "[http]\n@"),
     ("anonymous", "[anonymous]\n@"),
     (
         "bridges",
@@ -37,6 +45,12 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
 
 const KEY_SET: &str =
     "[[apps.pubnub.key_sets]]\npublish_key = \"pub-a\"\nsubscribe_key = \"sub-a\"\n@";
+
+const USER_NAME: &str = "[[roles.users]]\npassword = \"$argon2id$v=19$m=19456,t=2,p=1$kkS+ximR7zbQ3UhfjBLYxA$r+ODeXycFf6847q68z4VsVkz+2djjuTYak6DCh8+z5Y\"\nname = @\n";
+
+const USER_ROLES: &str = "[[roles.users]]\nname = \"ann\"\npassword = \"$argon2id$v=19$m=19456,t=2,p=1$kkS+ximR7zbQ3UhfjBLYxA$r+ODeXycFf6847q68z4VsVkz+2djjuTYak6DCh8+z5Y\"\nroles = @\n";
+
+const JWT_KEY: &str = "[[jwt.keys]]\nalgorithm = \"HS256\"\nsecret = \"thirty-two bytes that are no secret\"\nkid = @\n";
 
 const EVENT_HANDLER: &str =
     "[[apps.webpubsub.hubs.chat.event_handlers]]\nurl = \"http://example.org/{event}\"\n@";
@@ -163,9 +177,94 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain("api_key"),
     plain("api_key.key_name"),
     plain("api_key.key_secret_value"),
+    plain("api_key.rights"),
     plain("header"),
     plain("header.secret_header"),
     plain("header.secret_header_value"),
+    plain("header.rights"),
+    plain("jwt.keys"),
+    listed("jwt.keys.0.algorithm", "[[jwt.keys]]\nalgorithm = @\n"),
+    listed("jwt.keys.0.kid", JWT_KEY),
+    listed(
+        "jwt.keys.0.secret",
+        "[[jwt.keys]]\nalgorithm = \"HS256\"\nsecret = @\n",
+    ),
+    listed(
+        "jwt.keys.0.secret_file",
+        "[[jwt.keys]]\nalgorithm = \"HS256\"\nsecret_file = @\n",
+    ),
+    listed(
+        "jwt.keys.0.public_key",
+        "[[jwt.keys]]\nalgorithm = \"ES256\"\npublic_key = @\n",
+    ),
+    listed(
+        "jwt.keys.0.public_key_file",
+        "[[jwt.keys]]\nalgorithm = \"ES256\"\npublic_key_file = @\n",
+    ),
+    listed(
+        "jwt.keys.0.private_key_file",
+        "[[jwt.keys]]\nalgorithm = \"HS256\"\nsecret = \"thirty-two bytes that are no secret\"\nprivate_key_file = @\n",
+    ),
+    plain("jwt.jwks"),
+    plain("jwt.jwks_refresh_secs"),
+    plain("jwt.jwks_retry_secs"),
+    plain("jwt.jwks_timeout_secs"),
+    plain("jwt.jwks_outage_secs"),
+    plain("jwt.jwks_bytes_max"),
+    plain("jwt.audience"),
+    plain("jwt.issuer"),
+    plain("jwt.leeway_secs"),
+    plain("jwt.require_expiry"),
+    plain("jwt.required"),
+    plain("jwt.client_claim"),
+    plain("jwt.rights_claim"),
+    plain("jwt.roles_claim"),
+    plain("jwt.rights"),
+    plain("jwt.rights.read"),
+    plain("jwt.same_id"),
+    plain("jwt.query"),
+    plain("roles.role"),
+    listed("roles.role.shop", "[roles.role]\nshop = @\n"),
+    listed("roles.role.shop.read", "[roles.role.shop]\nread = @\n"),
+    listed("roles.role.shop.apps", "[roles.role.shop]\napps = @\n"),
+    plain("roles.users"),
+    listed("roles.users.0.name", USER_NAME),
+    listed(
+        "roles.users.0.password",
+        "[[roles.users]]\nname = \"ann\"\npassword = @\n",
+    ),
+    listed("roles.users.0.roles", USER_ROLES),
+    plain("roles.keys"),
+    listed(
+        "roles.keys.0.id",
+        "[[roles.keys]]\nkey = \"sixteen letters!\"\nid = @\n",
+    ),
+    listed("roles.keys.0.key", "[[roles.keys]]\nid = \"k\"\nkey = @\n"),
+    listed(
+        "roles.keys.0.sha256",
+        "[[roles.keys]]\nid = \"k\"\nsha256 = @\n",
+    ),
+    listed(
+        "roles.keys.0.client",
+        "[[roles.keys]]\nid = \"k\"\nkey = \"sixteen letters!\"\nclient = @\n",
+    ),
+    listed(
+        "roles.keys.0.roles",
+        "[[roles.keys]]\nid = \"k\"\nkey = \"sixteen letters!\"\nroles = @\n",
+    ),
+    plain("roles.file"),
+    plain("roles.query"),
+    plain("roles.hashes_max"),
+    plain("roles.remember_secs"),
+    plain("roles.same_id"),
+    plain("http.url"),
+    plain("http.authorization"),
+    plain("http.timeout_millis"),
+    plain("http.cache_secs"),
+    plain("http.cache_entries_max"),
+    plain("http.requests_max"),
+    plain("http.answer_bytes_max"),
+    plain("http.query"),
     plain("anonymous"),
     plain("anonymous.read"),
     plain("anonymous.write"),

@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use std::time::UNIX_EPOCH;
+
 use polywire_core::Limits;
 use polywire_pubnub::PubNub;
 use polywire_testing::{
     Server,
+    auth::{ApiKey, ApiKeySettings},
     peers::{Answer, HttpConnection},
 };
 use serde_json::{Value, json};
@@ -42,6 +45,46 @@ fn expect_problem(answer: &Answer, status: u16, text: &str) {
 
 fn error(status: u16, service: &str, message: &str) -> Value {
     json!({"message": message, "error": true, "service": service, "status": status})
+}
+
+/// Asks with ten wrong ones, and with another one.
+fn guess(server: &Server, target: impl Fn(&str) -> String) {
+    for guess in 0..10 {
+        let answer = server.get(&target(&format!("guess-{guess}")));
+        assert_eq!(answer.status, 403, "{answer:?}");
+    }
+    let answer = server.get(&target("another"));
+    assert_eq!(answer.status, 429, "{answer:?}");
+    check(&answer);
+    assert_eq!(server.get(&target("guess-0")).status, 403, "judged before");
+}
+
+#[test]
+fn who_guesses_auth_keys_has_to_wait_and_who_is_known_has_not() {
+    let policy = ApiKey::from(&ApiKeySettings::default());
+    let builder = Server::compose::<PubNub>("authenticate = true").authentication(policy);
+    let server = Server::start(builder);
+    let target = |auth: &str| format!("/publish/demo/demo/0/c/0/1?uuid=u&auth={auth}");
+    assert_eq!(server.get(&target("secret")).status, 200);
+    guess(&server, target);
+    assert_eq!(
+        server.get(&target("secret")).status,
+        200,
+        "from the same address"
+    );
+}
+
+#[test]
+fn who_guesses_tokens_or_signatures_has_to_wait() {
+    let section = "[[key_sets]]\npublish_key = \"demo\"\nsubscribe_key = \"demo\"\n\
+                   secret_key = \"a secret key of tests\"\naccess_manager = true\n";
+    let now = UNIX_EPOCH.elapsed().unwrap().as_secs();
+    for shown in ["auth", &format!("timestamp={now}&signature")] {
+        let server = Server::of::<PubNub>(section);
+        guess(&server, |guess| {
+            format!("/publish/demo/demo/0/c/0/1?uuid=u&{shown}={guess}")
+        });
+    }
 }
 
 #[test]

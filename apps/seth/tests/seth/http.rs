@@ -41,7 +41,7 @@ fn assert_json(answer: &Answer) {
 }
 
 /// With the debug API, for those who have the key.
-fn guarded_server() -> Server {
+pub(crate) fn guarded_server() -> Server {
     Server::start(with_debug_api().authentication(ApiKey::from(&ApiKeySettings::default())))
 }
 

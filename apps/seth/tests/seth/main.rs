@@ -5,6 +5,7 @@
 mod http;
 mod messages;
 mod nodes;
+mod throttle;
 
 use polywire_core::{Builder, Composition};
 use polywire_seth::Seth;

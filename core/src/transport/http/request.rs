@@ -64,6 +64,7 @@ impl Request {
             query: self.query.to_string(),
             headers: self.headers.clone(),
             peer: self.peer,
+            user: None,
             token: None,
         }
     }
@@ -77,8 +78,10 @@ impl Request {
 /// The body of a request, read on demand; none where there cannot be one.
 pub struct Body {
     chunks: Option<Pin<Box<Chunks>>>,
-    /// Its length, where the client said it and waits to hear whether the body is wanted.
-    asked: Option<u64>,
+    /// Its length, where the client said it.
+    length: Option<u64>,
+    /// The client waits to hear whether it is wanted.
+    is_asked: bool,
 }
 
 type Chunks = dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync;
@@ -106,7 +109,8 @@ impl Body {
     pub(super) fn empty() -> Self {
         Self {
             chunks: None,
-            asked: None,
+            length: None,
+            is_asked: false,
         }
     }
 
@@ -125,13 +129,12 @@ impl Body {
         let Some(stream) = &mut self.chunks else {
             return Ok(Bytes::new());
         };
-        if self.asked.is_some_and(|length| length > bytes_max as u64) {
+        if self.is_asked && self.length.is_some_and(|length| length > bytes_max as u64) {
             return Err(BodyError::TooLong);
         }
-        let mut first = Bytes::new();
+        let mut whole = Bytes::new();
         let mut all = BytesMut::new();
         let mut len = 0;
-        // The first piece is in the buffer of the connection.
         let mut draw = Draw::new(Held::Requests);
         while let Some(chunk) = stream.next().await {
             let chunk = chunk.map_err(|_| BodyError::Broken)?;
@@ -141,22 +144,20 @@ impl Body {
             }
             if len > bytes_max {
                 all = BytesMut::new();
-            } else if first.is_empty() && all.is_empty() {
+            } else if all.is_empty() && self.length == Some(len as u64) {
                 // Most bodies come in one piece, which needs no copy.
-                first = chunk;
+                whole = chunk;
             } else {
-                if all.is_empty() {
-                    all.extend_from_slice(&first);
-                }
+                // It is copied out of the buffer of the connection, which would have to take another one.
                 all.extend_from_slice(&chunk);
-                if !draw.resize(all.len()) {
+                if !draw.resize(all.capacity()) {
                     return Err(BodyError::NoRoom);
                 }
             }
         }
         match len {
             _ if len > bytes_max => Err(BodyError::TooLong),
-            _ if all.is_empty() => Ok(first),
+            _ if all.is_empty() => Ok(whole),
             _ => Ok(all.freeze()),
         }
     }
@@ -223,7 +224,8 @@ fn request_where(
              remote: Option<SocketAddr>,
              on_upgrade,
              body| {
-                let asked = asked_length(&headers);
+                let length = length(&headers);
+                let is_asked = is_asked(&headers);
                 Request {
                     method,
                     is_head: head_only.is_some(),
@@ -234,7 +236,7 @@ fn request_where(
                     // `remote` is known inside somebody else's `warp::serve`, `peer` inside our own listener.
                     peer: peer.map(|Peer(peer)| peer).or(remote),
                     on_upgrade,
-                    body: boxed(body, asked),
+                    body: boxed(body, length, is_asked),
                 }
             },
         )
@@ -262,17 +264,19 @@ fn method() -> impl Filter<Extract = (Method,), Error = Rejection> + Clone {
     })
 }
 
-/// The length of a body that the client sends when it hears that it is wanted: RFC 9110 section 10.1.1.
-fn asked_length(headers: &HeaderMap) -> Option<u64> {
-    let expects = headers.get(header::EXPECT)?.as_bytes();
-    if !expects.eq_ignore_ascii_case(b"100-continue") {
-        return None;
-    }
+/// The length of the body, where it is said.
+fn length(headers: &HeaderMap) -> Option<u64> {
     let length = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?;
     length.parse().ok()
 }
 
-fn boxed<S, B>(stream: S, asked: Option<u64>) -> Body
+/// True when the client sends the body when it hears that it is wanted: RFC 9110 section 10.1.1.
+fn is_asked(headers: &HeaderMap) -> bool {
+    let expects = headers.get(header::EXPECT);
+    expects.is_some_and(|expects| expects.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+fn boxed<S, B>(stream: S, length: Option<u64>, is_asked: bool) -> Body
 where
     S: Stream<Item = Result<B, warp::Error>> + Send + Sync + 'static,
     B: Buf,
@@ -280,6 +284,7 @@ where
     let chunks = stream.map(|chunk| chunk.map(|mut buf: B| buf.copy_to_bytes(buf.remaining())));
     Body {
         chunks: Some(Box::pin(chunks)),
-        asked,
+        length,
+        is_asked,
     }
 }

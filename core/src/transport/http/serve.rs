@@ -23,14 +23,14 @@ pub(in crate::transport) async fn serve(
     peer: SocketAddr,
 ) {
     let io = if site.responders.is_empty() {
-        GuardedSocket::new(socket, read_ahead, runtime.limits(), None)
+        GuardedSocket::new(socket, read_ahead, &runtime, None)
     } else {
         match direct::serve(&runtime, &site.responders, socket, read_ahead, peer).await {
             Outcome::Other {
                 socket,
                 read_ahead,
                 due,
-            } => GuardedSocket::new(socket, read_ahead, runtime.limits(), Some(due)),
+            } => GuardedSocket::new(socket, read_ahead, &runtime, Some(due)),
             Outcome::Ended => return,
         }
     };

@@ -35,8 +35,8 @@ pub struct StreamOptions {
 #[async_trait]
 pub trait StreamHandler: Send {
     /// Bytes came, cut anywhere. The next ones are not read before this returns; a `Break` ends the
-    /// connection. A loop over what is in them gives way by a [`Turn`](crate::Turn).
-    async fn on_bytes(&mut self, bytes: Bytes) -> ControlFlow<()>;
+    /// connection. A loop over what is in them [gives way](Turn::give_way).
+    async fn on_bytes(&mut self, bytes: Bytes, turn: &mut Turn) -> ControlFlow<()>;
 
     /// The connection ended; called once, last.
     async fn on_close(&mut self);
@@ -82,10 +82,10 @@ async fn pump<H: StreamHandler>(
     handler: &mut H,
     read_ahead: Bytes,
 ) {
-    if !read_ahead.is_empty() && handler.on_bytes(read_ahead).await.is_break() {
+    let mut turn = Turn::begin();
+    if !read_ahead.is_empty() && handler.on_bytes(read_ahead, &mut turn).await.is_break() {
         return;
     }
-    let mut turn = Turn::begin();
     loop {
         if !turn.wait(connection.readable()).await {
             return;
@@ -93,7 +93,7 @@ async fn pump<H: StreamHandler>(
         match connection.read() {
             Ok(bytes) if bytes.is_empty() => return,
             Ok(bytes) => {
-                if handler.on_bytes(bytes).await.is_break() {
+                if handler.on_bytes(bytes, &mut turn).await.is_break() {
                     return;
                 }
                 // The batch is complete; the flusher's task would get to it only after others.

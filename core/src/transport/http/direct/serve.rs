@@ -25,14 +25,19 @@ use super::{
 };
 use crate::{
     limits::Limits,
+    memory::{Draw, Held},
     net::with_read_buffer,
     runtime::Runtime,
     transport::{
         Socket,
+        guarded::no_room,
         http::{Answer, Body, Request, head_rules},
     },
     turn::Turn,
 };
+
+/// Bytes that came and were not taken yet which a connection may hold without drawing for them: most hold none.
+const KEPT_FREE: usize = 2 << 10;
 
 /// How it went on.
 pub(in crate::transport::http) enum Outcome {
@@ -64,6 +69,7 @@ pub(in crate::transport::http) async fn serve(
         stopping: &stopping,
         socket,
         kept: read_ahead,
+        draw: Draw::new(Held::Connections),
         peer,
     };
     let mut idle = runtime.limits().header_timeout();
@@ -96,6 +102,8 @@ struct FastPathConnection<'r> {
     socket: Socket,
     /// What came and was not taken yet; mostly empty, and without memory then.
     kept: Bytes,
+    /// What is kept of the memory budget, where it is much.
+    draw: Draw,
     peer: SocketAddr,
 }
 
@@ -156,6 +164,7 @@ impl FastPathConnection<'_> {
                 self.kept.advance(length);
                 if self.kept.is_empty() {
                     self.kept = Bytes::new();
+                    let _ = self.draw.resize(0);
                 }
                 Taken::Request(&**responder, head)
             }
@@ -245,8 +254,19 @@ impl FastPathConnection<'_> {
             } else {
                 [&self.kept, came].concat().into()
             };
-            Poll::Ready(Ok(()))
+            Poll::Ready(self.draw())
         })
+    }
+
+    /// Draws for what is kept; an error where there is no room for it.
+    fn draw(&mut self) -> io::Result<()> {
+        let length = self.kept.len();
+        let is_free = length <= KEPT_FREE;
+        if self.draw.resize(if is_free { 0 } else { length }) {
+            return Ok(());
+        }
+        no_room(self.runtime).add();
+        Err(io::ErrorKind::OutOfMemory.into())
     }
 
     /// Writes everything, unless the peer takes nothing of it for too long.
