@@ -78,3 +78,51 @@ pub(super) fn not_identified(refusal: &Refusal, service: &str) -> reply::Refused
         _ => reply::bad_request(service, "Invalid UUID"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use polywire_core::{CredentialId, Domain, Grant, Identity, Permissions, Scope};
+
+    use super::*;
+
+    fn caller(identity: Identity) -> Caller {
+        Caller {
+            origin: Origin::new("pubnub", identity),
+            has_token: false,
+        }
+    }
+
+    /// Polls of these are known to nobody else, and cost nothing more.
+    #[test]
+    fn whoever_shows_nothing_has_no_rights_that_end() {
+        let everything = || Identity {
+            grants: vec![Grant::new(Scope::Everything, Permissions::ALL)],
+            domain: Domain::new("pubnub", "s2"),
+            ..Identity::default()
+        };
+        assert!(!caller(Identity::default()).rights_can_end());
+        assert!(!caller(everything()).rights_can_end());
+        let now = Some(SystemTime::now());
+        let mut ending = everything();
+        ending.grants[0].expires_at = now;
+        for identity in [
+            ending,
+            Identity {
+                client: ClientId::new("ann").ok(),
+                ..everything()
+            },
+            Identity {
+                credential: Some(CredentialId::new("t")),
+                ..everything()
+            },
+            Identity {
+                issued_at: now,
+                ..everything()
+            },
+        ] {
+            assert!(caller(identity).rights_can_end());
+        }
+    }
+}
