@@ -121,6 +121,8 @@ impl Space {
                     // Clients with private messages are those of the common space.
                     self.check_domain(origin, Domain::is_common)
                 }
+                // The server is nobody's tenant.
+                Action::Administer => self.check_domain(origin, Domain::is_common),
                 _ => Ok(()),
             },
         }
