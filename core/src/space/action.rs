@@ -26,10 +26,14 @@ pub enum Action<'a> {
     ReceiveAs(&'a ClientId),
     /// See who is on a channel.
     SeePresence(&'a Channel),
+    /// See who is on any channel that a pattern matches.
+    SeePresenceOf(&'a Pattern),
     /// Say something of oneself on a channel.
     SetState(&'a Channel),
     /// Read stored messages.
     ReadHistory(&'a Channel),
+    /// Read stored messages of all channels that a pattern matches.
+    ReadHistoryOf(&'a Pattern),
     /// Delete stored messages.
     DeleteHistory(&'a Channel),
     /// See or change what is in a group, by its whole name in the space.
@@ -49,8 +53,10 @@ impl<'a> Action<'a> {
             | Self::SubscribeGroup(_)
             | Self::ReceiveAs(_) => Permissions::READ,
             Self::Publish(_) | Self::SendTo(_) => Permissions::WRITE,
-            Self::SeePresence(_) | Self::SetState(_) => Permissions::PRESENCE,
-            Self::ReadHistory(_) => Permissions::HISTORY,
+            Self::SeePresence(_) | Self::SeePresenceOf(_) | Self::SetState(_) => {
+                Permissions::PRESENCE
+            }
+            Self::ReadHistory(_) | Self::ReadHistoryOf(_) => Permissions::HISTORY,
             Self::DeleteHistory(_) => Permissions::DELETE,
             Self::ManageGroup(_) | Self::ManageChannel(_) | Self::Administer => Permissions::MANAGE,
         }
@@ -66,7 +72,9 @@ impl<'a> Action<'a> {
             | Self::ReadHistory(channel)
             | Self::DeleteHistory(channel)
             | Self::ManageChannel(channel) => Resource::Channel(channel),
-            Self::SubscribePattern(pattern) => Resource::Pattern(pattern),
+            Self::SubscribePattern(pattern)
+            | Self::SeePresenceOf(pattern)
+            | Self::ReadHistoryOf(pattern) => Resource::Pattern(pattern),
             Self::SubscribeGroup(group) | Self::ManageGroup(group) => Resource::Group(group),
             Self::SendTo(_) | Self::ReceiveAs(_) | Self::Administer => Resource::Everything,
         }
@@ -82,9 +90,9 @@ impl<'a> Action<'a> {
             Self::SubscribeGroup(_) => "You may not subscribe to this group.",
             Self::Publish(_) | Self::SendTo(_) => "You may not publish there.",
             Self::ReceiveAs(_) => "You may not get private messages of this client.",
-            Self::SeePresence(_) => "You may not see who is there.",
+            Self::SeePresence(_) | Self::SeePresenceOf(_) => "You may not see who is there.",
             Self::SetState(_) => "You may not set a state there.",
-            Self::ReadHistory(_) => "You may not read the history there.",
+            Self::ReadHistory(_) | Self::ReadHistoryOf(_) => "You may not read the history there.",
             Self::DeleteHistory(_) => "You may not delete messages there.",
             Self::ManageGroup(_) => "You may not manage this group.",
             Self::ManageChannel(_) => "You may not manage rights there.",
@@ -101,9 +109,9 @@ impl fmt::Display for Action<'_> {
             Self::Publish(_) => "publish",
             Self::SendTo(_) => "send",
             Self::ReceiveAs(_) => "receive",
-            Self::SeePresence(_) => "presence",
+            Self::SeePresence(_) | Self::SeePresenceOf(_) => "presence",
             Self::SetState(_) => "state",
-            Self::ReadHistory(_) => "history",
+            Self::ReadHistory(_) | Self::ReadHistoryOf(_) => "history",
             Self::DeleteHistory(_) => "delete",
             Self::ManageGroup(_) | Self::ManageChannel(_) => "manage",
             Self::Administer => "administer",
