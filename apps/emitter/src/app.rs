@@ -96,10 +96,10 @@ impl Default for Emitter {
 }
 
 impl Emitter {
-    /// Asks the authentication policy for every connection. Default: anybody may connect.
+    /// Refuses clients of plain MQTT without credentials. Default: they are anonymous.
     ///
-    /// The policy is shown the address and the password of the client: see
-    /// [`password_as_query`](Self::password_as_query). Who is refused gets CONNACK 4, in MQTT 5.0 0x86.
+    /// The policy is asked all the same, and shown the address, the user name and the password of the client: see
+    /// [`password_as_query`](Self::password_as_query). Who shows wrong ones gets CONNACK 4, in MQTT 5.0 0x86.
     #[must_use]
     pub fn authenticate(mut self, on: bool) -> Self {
         self.authenticate = on;
@@ -288,7 +288,8 @@ impl Emitter {
         });
         BrokerContext {
             space: space.clone(),
-            password_place: self.authenticate.then(|| self.token_place.clone()),
+            authenticate: self.authenticate,
+            password_place: self.token_place.clone(),
             packet_bytes_max: space.limits().message_bytes_max + PACKET_BYTES_MORE,
             v3: encoders(Version::V3, "", &not_taken),
             v5: encoders(Version::V5, "", &not_taken),
@@ -302,6 +303,7 @@ impl Emitter {
             session_limits: limits,
             budget: Arc::new(Budget::new(limits.bytes_max)),
             queue_logs: QueueLogs::new(space),
+            ended_sessions: Arc::default(),
             keep_alive_secs_max: self.keep_alive_secs_max,
         }
     }

@@ -36,6 +36,8 @@ pub enum Action<'a> {
     PresenceEverywhere,
     /// Read stored messages.
     ReadHistory(&'a Channel),
+    /// Read stored messages of all channels that a pattern matches.
+    HistoryOfPattern(&'a Pattern),
     /// Delete stored messages.
     DeleteHistory(&'a Channel),
     /// See or change what is in a group, by its whole name in the space.
@@ -64,7 +66,7 @@ impl<'a> Action<'a> {
             | Self::PresenceOfGroup(_)
             | Self::PresenceOfPattern(_)
             | Self::PresenceEverywhere => Permissions::PRESENCE,
-            Self::ReadHistory(_) => Permissions::HISTORY,
+            Self::ReadHistory(_) | Self::HistoryOfPattern(_) => Permissions::HISTORY,
             Self::DeleteHistory(_) => Permissions::DELETE,
             Self::ManageGroup(_) | Self::ManageChannel(_) | Self::ListGroups | Self::Administer => {
                 Permissions::MANAGE
@@ -83,9 +85,9 @@ impl<'a> Action<'a> {
             | Self::ReadHistory(channel)
             | Self::DeleteHistory(channel)
             | Self::ManageChannel(channel) => Resource::Channel(channel),
-            Self::SubscribePattern(pattern) | Self::PresenceOfPattern(pattern) => {
-                Resource::Pattern(pattern)
-            }
+            Self::SubscribePattern(pattern)
+            | Self::PresenceOfPattern(pattern)
+            | Self::HistoryOfPattern(pattern) => Resource::Pattern(pattern),
             Self::SubscribeGroup(group)
             | Self::PresenceOfGroup(group)
             | Self::ManageGroup(group) => Resource::Group(group),
@@ -113,7 +115,9 @@ impl<'a> Action<'a> {
             | Self::PresenceOfPattern(_)
             | Self::PresenceEverywhere => "You may not see who is there.",
             Self::SetState(_) => "You may not set a state there.",
-            Self::ReadHistory(_) => "You may not read the history there.",
+            Self::ReadHistory(_) | Self::HistoryOfPattern(_) => {
+                "You may not read the history there."
+            }
             Self::DeleteHistory(_) => "You may not delete messages there.",
             Self::ManageGroup(_) => "You may not manage this group.",
             Self::ManageChannel(_) => "You may not manage rights there.",
@@ -137,7 +141,7 @@ impl fmt::Display for Action<'_> {
             | Self::PresenceOfPattern(_)
             | Self::PresenceEverywhere => "presence",
             Self::SetState(_) => "state",
-            Self::ReadHistory(_) => "history",
+            Self::ReadHistory(_) | Self::HistoryOfPattern(_) => "history",
             Self::DeleteHistory(_) => "delete",
             Self::ManageGroup(_) | Self::ManageChannel(_) | Self::ListGroups => "manage",
             Self::GiveRights => "grant",

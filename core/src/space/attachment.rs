@@ -249,6 +249,39 @@ impl Attachment {
         Ok(Subscribed::Joined)
     }
 
+    /// Joins every channel that a pattern matches without asking anybody: for what an app joins on its own account.
+    ///
+    /// # Errors
+    /// `LimitExceeded` when it has joined as much as it may.
+    pub async fn join_pattern(&mut self, pattern: Pattern) -> Result<Subscribed, Refusal> {
+        let limit = self.space.limits().channels_per_connection_max;
+        self.live
+            .has_room(limit, |joined| joined.is_on_pattern(&pattern))?;
+        let interest = Interest::Pattern(pattern.clone());
+        if !self
+            .space
+            .join_pattern(&self.live, &self.origin.identity, pattern)
+        {
+            return Ok(Subscribed::Again);
+        }
+        self.space.live.schedule(&self.live);
+        self.space.subscribe_elsewhere(&interest).await;
+        Ok(Subscribed::Joined)
+    }
+
+    /// Lets this connection end when the rights end by which it acts now: for what an app joined in its place
+    /// elsewhere, such as a group of which each message goes to one member.
+    ///
+    /// # Errors
+    /// `LimitExceeded` when it rests on as many credentials as it may join channels.
+    pub fn rest_on_identity(&mut self) -> Result<(), Refusal> {
+        let limit = self.space.limits().channels_per_connection_max;
+        self.live.rest_also_on(&self.origin.identity, limit)?;
+        self.space.live.schedule(&self.live);
+        self.space.check_live(&self.live);
+        Ok(())
+    }
+
     /// Leaves a pattern; false when it was not joined, or the dispatcher dropped the command.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use crate::{
     delivery::Receiver,
     dispatcher::{Origin, Refusal},
     hub::JoinNumber,
-    identity::{ClientId, ConnectionId, Identity, Permissions, Resource},
+    identity::{ClientId, ConnectionId, Grant, Identity, Permissions, Resource},
     pattern::Pattern,
 };
 
@@ -60,12 +60,29 @@ impl Joined {
             .binary_search_by(|(joined, _)| joined.cmp(channel))
     }
 
+    /// Refuses a connection that has shown as many credentials as can be kept in mind.
+    fn knows_whose(&self, limit: usize) -> Result<(), Refusal> {
+        if self.identities.len() > limit {
+            return Err(Refusal::limit_exceeded(format!(
+                "You have shown {limit} credentials; connect again to show more."
+            )));
+        }
+        Ok(())
+    }
+
     pub(super) fn rests_on(&mut self, identity: &Arc<Identity>) {
-        if !self
-            .identities
-            .iter()
-            .any(|known| Arc::ptr_eq(known, identity))
-        {
+        let ends_alone = |grant: &Grant| grant.expires_at.is_some();
+        let is_same = |known: &Arc<Identity>| {
+            // The same credential may be shown again, and read again: it ends when it did.
+            let is_again = identity.credential.is_some()
+                && known.credential == identity.credential
+                && known.client == identity.client
+                && known.issued_at == identity.issued_at
+                && known.expires_at == identity.expires_at
+                && !known.grants.iter().chain(&identity.grants).any(ends_alone);
+            Arc::ptr_eq(known, identity) || is_again
+        };
+        if !self.identities.iter().any(is_same) {
             self.identities.push(identity.clone());
         }
     }
@@ -124,6 +141,18 @@ impl LiveConnection {
                 "You have joined {limit} channels; leave one before you join another."
             )));
         }
+        joined.knows_whose(limit)
+    }
+
+    /// Lets it end when the rights of an identity do.
+    pub(super) fn rest_also_on(
+        &self,
+        identity: &Arc<Identity>,
+        limit: usize,
+    ) -> Result<(), Refusal> {
+        let mut joined = self.joined.lock();
+        joined.knows_whose(limit)?;
+        joined.rests_on(identity);
         Ok(())
     }
 

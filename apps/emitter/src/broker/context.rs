@@ -10,15 +10,17 @@ use super::{
 };
 use crate::{
     codec::{encoder::Encoders, filter::Filter, version::Version},
-    delivery::{budget::Budget, queue_log::QueueLogs},
+    delivery::{budget::Budget, ended_sessions::EndedSessions, queue_log::QueueLogs},
     settings::SessionLimits,
 };
 
 /// What the sessions of all clients share.
 pub(crate) struct BrokerContext {
     pub(crate) space: Arc<Space>,
-    /// Where the authentication policy finds the password; none when nobody is asked for one.
-    pub(crate) password_place: Option<TokenPlace>,
+    /// Clients of plain MQTT without credentials are refused.
+    pub(crate) authenticate: bool,
+    /// Where the authentication policy finds the password.
+    pub(crate) password_place: TokenPlace,
     pub(crate) packet_bytes_max: usize,
     pub(crate) v3: Encoders,
     pub(crate) v5: Encoders,
@@ -36,6 +38,7 @@ pub(crate) struct BrokerContext {
     /// What waits for all clients together.
     pub(crate) budget: Arc<Budget>,
     pub(crate) queue_logs: Arc<QueueLogs>,
+    pub(crate) ended_sessions: Arc<EndedSessions>,
     /// 0 where clients say it themselves.
     pub(crate) keep_alive_secs_max: u16,
 }

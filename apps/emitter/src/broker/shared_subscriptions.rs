@@ -166,10 +166,11 @@ impl GroupState {
             here: RwLock::default(),
             everywhere: RwLock::default(),
         });
-        let origin = Origin::new(NAME, Identity::unrestricted());
+        // Each member was allowed it, and ends with its rights.
+        let origin = Origin::new(NAME, Arc::<Identity>::default());
         let mut attachment = space.attach(origin, members.clone());
         attachment.join(channel).await;
-        filter.clone().subscribe(&mut attachment).await?;
+        filter.clone().join(&mut attachment).await?;
         Ok(Self::Open {
             members,
             _attachment: attachment,

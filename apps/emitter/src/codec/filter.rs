@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use polywire_core::{
-    Channel, Pattern, Refusal,
+    Channel, Pattern, Refusal, Scope,
     space::{Action, Attachment, Subscribed},
 };
 use rmqtt_codec::{types::QoS, v5::SubscribeAckReason};
@@ -51,6 +51,14 @@ impl Filter {
         }
     }
 
+    /// The channels that it is for.
+    pub(crate) fn scope(self) -> Scope {
+        match self {
+            Self::Channel(channel) => Scope::Channel(channel),
+            Self::Pattern(_, pattern) => Scope::Pattern(pattern),
+        }
+    }
+
     /// Subscribes to what it is for.
     pub(crate) async fn subscribe(
         self,
@@ -59,6 +67,14 @@ impl Filter {
         match self {
             Self::Channel(channel) => attachment.subscribe(channel).await,
             Self::Pattern(written, pattern) => attachment.subscribe_pattern(written, pattern).await,
+        }
+    }
+
+    /// Joins what it is for on the app's own account.
+    pub(crate) async fn join(self, attachment: &mut Attachment) -> Result<Subscribed, Refusal> {
+        match self {
+            Self::Channel(channel) => Ok(attachment.join(channel).await),
+            Self::Pattern(_, pattern) => attachment.join_pattern(pattern).await,
         }
     }
 

@@ -45,6 +45,9 @@ pub(crate) struct MessageProperties {
     /// When nobody wants it any more, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires: Option<u64>,
+    /// The client id of its publisher, where that is known by another name and may not want its own messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) client_id: Option<String>,
 }
 
 fn is_false(flag: &bool) -> bool {
@@ -128,6 +131,7 @@ impl MessageProperties {
             correlation_data: will.correlation_data.as_ref().map(encode),
             user_properties: pairs(&will.user_properties),
             expires: None,
+            client_id: None,
         }
     }
 

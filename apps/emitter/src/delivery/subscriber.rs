@@ -11,18 +11,22 @@ use std::{
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use polywire_core::{
-    ClientId, ConnectionId, Publication,
-    delivery::{AlreadyRead, Fanout, Flusher, GateDecision, Message, Receiver, ReplayGate},
+    Channel, ClientId, ConnectionId, Publication,
+    delivery::{
+        AlreadyRead, EndReason, Fanout, Flusher, GateDecision, Message, Receiver, ReplayGate,
+    },
     transport::{CloseReason, Framing},
 };
-use rmqtt_codec::types::QoS;
+use rmqtt_codec::{types::QoS, v5::DisconnectReasonCode};
 
 use super::{
     client_limits::ClientLimits,
     connection_handle::ConnectionHandle,
     effective_subscription::EffectiveSubscription,
+    ended_sessions::EndedSessions,
     inflight_snapshot::InflightSnapshot,
     inflight_window::InflightWindow,
+    publisher::Publisher,
     queue_log::StoredQueue,
     queued_publish::QueuedPublish,
     route::{BoundConnection, Route, RouteRef},
@@ -57,11 +61,17 @@ impl SubscriberState {
 /// A client, for as long as its session lasts.
 pub(crate) struct Subscriber {
     connection: ConnectionId,
-    id: ClientId,
+    publisher: Publisher,
     route: Route,
     gate: ReplayGate,
     /// Some subscription wants more than QoS 0, the client has limits, or it may be away: each message is looked at.
     needs_own_packet: AtomicBool,
+    /// Some subscription is not for what the client publishes itself.
+    has_no_local: AtomicBool,
+    /// The server has ended it: nothing waits for its client any more.
+    has_ended: AtomicBool,
+    /// Told when it ends; none where it ends with its connection.
+    ended_sessions: Option<Arc<EndedSessions>>,
     state: Mutex<SubscriberState>,
 }
 
@@ -69,7 +79,7 @@ impl Subscriber {
     /// A client whose session ends with its connection.
     pub(crate) fn new(
         connection: ConnectionId,
-        id: ClientId,
+        publisher: Publisher,
         handle: Arc<ConnectionHandle>,
         client_limits: ClientLimits,
         send_queue: SendQueue,
@@ -77,12 +87,15 @@ impl Subscriber {
     ) -> Self {
         Self {
             connection,
-            id,
+            publisher,
             route: Route::fixed(handle, client_limits),
             gate: ReplayGate::default(),
             needs_own_packet: AtomicBool::new(
                 client_limits.packet_bytes_max.is_some() || !aliases.is_empty(),
             ),
+            has_no_local: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
+            ended_sessions: None,
             state: Mutex::new(SubscriberState {
                 subscriptions: Vec::new(),
                 send_queue,
@@ -94,14 +107,15 @@ impl Subscriber {
     /// A client whose session may outlive its connections; it is away until it [connected](Self::connected).
     pub(crate) fn persistent(
         connection: ConnectionId,
-        id: ClientId,
+        publisher: Publisher,
         client_limits: ClientLimits,
         encoders: Encoders,
         send_queue: SendQueue,
+        ended_sessions: Arc<EndedSessions>,
     ) -> Self {
         Self {
             connection,
-            id,
+            publisher,
             route: Route::Changing(RwLock::new(BoundConnection {
                 client_limits,
                 encoders,
@@ -109,6 +123,9 @@ impl Subscriber {
             })),
             gate: ReplayGate::default(),
             needs_own_packet: AtomicBool::new(true),
+            has_no_local: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
+            ended_sessions: Some(ended_sessions),
             state: Mutex::new(SubscriberState {
                 subscriptions: Vec::new(),
                 send_queue,
@@ -169,9 +186,20 @@ impl Subscriber {
         }
     }
 
-    /// The client's name.
-    pub(crate) fn id(&self) -> &ClientId {
-        &self.id
+    /// Who it is.
+    pub(crate) fn publisher(&self) -> &Publisher {
+        &self.publisher
+    }
+
+    /// The client id that a message has to carry, so that the client does not get it itself.
+    pub(crate) fn carried_client_id(&self) -> Option<&str> {
+        let is_wanted = self.has_no_local.load(Ordering::Relaxed);
+        is_wanted.then(|| self.publisher.hidden_client_id())?
+    }
+
+    /// True when the server has ended it: its session is not gone on with.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
     }
 
     /// What is on its way to it.
@@ -197,6 +225,9 @@ impl Subscriber {
     pub(crate) fn subscribe(&self, subscription: Subscription) -> Option<Subscription> {
         if !subscription.options.is_plain() {
             self.needs_own_packet.store(true, Ordering::Relaxed);
+        }
+        if subscription.options.no_local {
+            self.has_no_local.store(true, Ordering::Relaxed);
         }
         let mut state = self.state.lock();
         let same = |held: &&mut Subscription| held.filter == subscription.filter;
@@ -271,6 +302,9 @@ impl Subscriber {
 
     /// Delivers what a group chose this client for.
     pub(crate) fn deliver_shared(&self, fanout: &mut Fanout<'_>, options: SubscriptionOptions) {
+        if self.has_ended() {
+            return;
+        }
         let effective = EffectiveSubscription::of(options, fanout.publication());
         let state = self.state.lock();
         self.route
@@ -341,7 +375,8 @@ impl Subscriber {
     /// Delivers to a client that wants more than QoS 0, has limits, or may be away.
     fn deliver_by_subscription(&self, fanout: &mut Fanout<'_>) {
         let publication = fanout.publication();
-        let is_own = publication.publisher.as_ref() == Some(&self.id);
+        let is_own =
+            self.has_no_local.load(Ordering::Relaxed) && self.publisher.has_published(publication);
         let state = self.state.lock();
         let Some(topic) = publication.target.channel() else {
             return;
@@ -472,6 +507,36 @@ fn deliver_as(
 impl Receiver for Subscriber {
     fn connection(&self) -> ConnectionId {
         self.connection
+    }
+
+    fn client(&self) -> Option<ClientId> {
+        Some(self.publisher.id().clone())
+    }
+
+    fn end(&self, why: &EndReason) {
+        self.has_ended.store(true, Ordering::Release);
+        let reason = match why {
+            EndReason::Disconnected(_) => DisconnectReasonCode::AdministrativeAction,
+            _ => DisconnectReasonCode::NotAuthorized,
+        };
+        self.route
+            .with_handle(|handle, _| handle.disconnect(reason));
+        if let Some(ended) = &self.ended_sessions {
+            ended.add(self.publisher.session().as_str());
+        }
+    }
+
+    fn subscribed(&self, channel: &Channel) {
+        let filter = Filter::Channel(channel.clone());
+        let is_known = |held: &Subscription| held.filter == filter;
+        if !self.state.lock().subscriptions.iter().any(is_known) {
+            let options = SubscriptionOptions::of_qos(QoS::AtLeastOnce);
+            self.subscribe(Subscription { filter, options });
+        }
+    }
+
+    fn unsubscribed(&self, channel: &Channel) {
+        self.unsubscribe(&Filter::Channel(channel.clone()));
     }
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {

@@ -2,7 +2,13 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use super::{fault::Fault, keys::Keyring, stored_bans::StoredBans, topic::has_form};
+use polywire_core::space::Revocation;
+
+use super::{
+    fault::Fault,
+    keys::{Held, Keyring},
+    topic::has_form,
+};
 use crate::{
     broker::context::BrokerContext,
     codec::{encoder::Encoders, version::Version},
@@ -13,7 +19,6 @@ use crate::{
 pub(crate) struct EmitterContext {
     pub(crate) broker: Arc<BrokerContext>,
     pub(crate) keyring: Keyring,
-    bans: StoredBans,
     v3: Encoders,
     v5: Encoders,
 }
@@ -26,7 +31,6 @@ impl EmitterContext {
         v5: Encoders,
     ) -> Arc<Self> {
         Arc::new(Self {
-            bans: StoredBans::new(&broker.space, keyring.bans().clone()),
             broker,
             keyring,
             v3,
@@ -48,27 +52,22 @@ impl EmitterContext {
         has_form(topic) || (key.len() < topic.len() && self.keyring.looks_like_a_key(key))
     }
 
-    /// Returns when it is known which keys are banned.
-    pub(crate) async fn ready(&self) {
-        self.bans.open().await;
-    }
-
-    /// Judges a key that is shown to make keys or to ban them, unless too many wrong ones came from the address.
-    pub(super) fn judge<H>(
-        &self,
-        peer: Option<SocketAddr>,
-        shown: &str,
-        judge: impl FnOnce(&Keyring) -> Option<H>,
-    ) -> Result<H, Fault> {
+    /// What a key is that is shown to make keys or to ban them, unless too many wrong ones came from the address.
+    pub(super) fn judge(&self, peer: Option<SocketAddr>, shown: &str) -> Result<Held, Fault> {
         let runtime = self.broker.space.runtime();
         let attempt = runtime.login_attempt(NAME, peer, &shown);
         let attempt = attempt.map_err(Fault::throttled)?;
-        match judge(&self.keyring) {
-            Some(held) => {
+        let space = &self.broker.space;
+        let is_banned = || {
+            let credential = self.keyring.credential(shown);
+            credential.is_some_and(|credential| space.is_revoked(&credential))
+        };
+        match self.keyring.read(shown) {
+            Some(held) if !is_banned() => {
                 attempt.right();
                 Ok(held)
             }
-            None => {
+            _ => {
                 attempt.wrong();
                 Err(Fault::unauthorized())
             }
@@ -77,7 +76,14 @@ impl EmitterContext {
 
     /// Bans a key everywhere, or lifts its ban.
     pub(super) async fn ban(&self, key: &str, banned: bool) -> Result<(), Fault> {
-        let fingerprint = self.keyring.bannable(key).ok_or_else(Fault::unauthorized)?;
-        self.bans.set(fingerprint, banned).await
+        let credential = self.keyring.credential(key);
+        let credential = credential.ok_or_else(Fault::unauthorized)?;
+        let (space, ban) = (&self.broker.space, Revocation::Credential(credential));
+        if banned {
+            space.revoke(&ban).await?;
+        } else {
+            space.lift_revocation(&ban).await?;
+        }
+        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytestring::ByteString;
+use polywire_core::{Identity, space::Attachment};
 
 use super::{context::EmitterContext, session::EmitterSession};
 use crate::{
@@ -26,7 +27,7 @@ impl DetectedMode {
         match faces {
             Faces::Emitter => Self::Emitter,
             Faces::Plain => Self::Plain,
-            Faces::Both if context.broker.password_place.is_some() => match connect.password {
+            Faces::Both if context.broker.authenticate => match connect.password {
                 Some(_) => Self::Plain,
                 None => Self::Emitter,
             },
@@ -39,10 +40,17 @@ impl DetectedMode {
     }
 }
 
+/// A client of which it is not known yet what it speaks: it does nothing before that, and has no right to.
+pub(crate) struct Undecided {
+    pub(crate) username: Option<ByteString>,
+    /// Who it is if it speaks plain MQTT. In the Emitter protocol keys say that.
+    pub(crate) identity: Arc<Identity>,
+}
+
 /// The protocol that a session speaks.
 pub(crate) enum TopicMode {
-    /// The first topic will tell. With the user name.
-    Undecided(Option<ByteString>),
+    /// The first topic will tell.
+    Undecided(Box<Undecided>),
     /// Topics are channels.
     Plain,
     /// Topics begin with a key.
@@ -51,22 +59,25 @@ pub(crate) enum TopicMode {
 
 impl TopicMode {
     /// Decides, for good.
-    pub(crate) async fn choose(
+    pub(crate) fn choose(
         &mut self,
         is_emitter: bool,
         context: &Arc<EmitterContext>,
         subscriber: &Arc<Subscriber>,
         version: Version,
+        attachment: &mut Attachment,
     ) {
-        let Self::Undecided(username) = self else {
+        let Self::Undecided(client) = self else {
             return;
         };
         *self = if is_emitter {
-            let username = username.as_deref();
-            let session = EmitterSession::begin(context, subscriber, version, username).await;
+            let username = client.username.as_deref();
+            let session = EmitterSession::begin(context, subscriber, version, username);
             Self::Emitter(Box::new(session))
         } else {
             subscriber.set_encoders(context.broker.encoders(version));
+            let peer = attachment.origin().peer;
+            attachment.renew(client.identity.clone(), peer);
             Self::Plain
         };
     }

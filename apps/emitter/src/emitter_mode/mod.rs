@@ -15,7 +15,6 @@ pub(crate) mod publish;
 mod requests;
 pub(crate) mod session;
 pub(crate) mod stored;
-mod stored_bans;
 mod subscribe;
 pub(crate) mod topic;
 mod username;

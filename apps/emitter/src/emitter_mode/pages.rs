@@ -5,15 +5,16 @@ use std::{net::SocketAddr, sync::Arc};
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
-use polywire_core::http::{
-    AllowedOrigins, BodyError, Request, Response, json, request, response, status, text,
+use polywire_core::{
+    Origin,
+    http::{AllowedOrigins, BodyError, Request, Response, json, request, response, status, text},
 };
 use warp::{Filter, filters::BoxedFilter};
 
 use super::{
     context::EmitterContext,
     fault::Fault,
-    keys::Permissions,
+    keys::{Permissions, Shown},
     requests::{keygen, presence},
 };
 use crate::settings::NAME;
@@ -38,7 +39,6 @@ pub(crate) fn routes(
                 {
                     return foreign.response();
                 }
-                context.ready().await;
                 match (request.method.clone(), &*request.path) {
                     (Method::GET, "/health") => text(StatusCode::OK, "OK"),
                     (Method::GET, "/keygen") => page(""),
@@ -47,7 +47,7 @@ pub(crate) fn routes(
                         Err(refused) => refused,
                     },
                     (Method::POST, "/presence") => match body(&context, &mut request).await {
-                        Ok(body) => present(&context, &body),
+                        Ok(body) => present(&context, request.peer, &body),
                         Err(refused) => refused,
                     },
                     _ => status(StatusCode::METHOD_NOT_ALLOWED),
@@ -102,9 +102,8 @@ fn made(context: &EmitterContext, peer: Option<SocketAddr>, form: &[u8]) -> Resp
         "" => Ok(0),
         digits => digits.parse(),
     };
-    let with = form.value("key");
     let make = |ttl_secs| {
-        context.judge(peer, with, |keyring| keyring.read(with))?;
+        let with = context.judge(peer, form.value("key"))?;
         keygen::make(
             &context.keyring,
             &keygen::KeyRequest {
@@ -133,11 +132,13 @@ fn made(context: &EmitterContext, peer: Option<SocketAddr>, form: &[u8]) -> Resp
     })
 }
 
-fn present(context: &EmitterContext, body: &[u8]) -> Response {
+fn present(context: &EmitterContext, peer: Option<SocketAddr>, body: &[u8]) -> Response {
     let answered = match serde_json::from_slice::<presence::Body>(body) {
         Ok(body) => {
+            let shown = Shown::once(&context.keyring, &body.key);
+            let origin = Origin::new(NAME, shown.identity).peer(peer);
             let channel = presence::slashed(&body.channel);
-            presence::permitted(context, &body.key, &channel)
+            presence::permitted(context, &origin, &channel)
                 .map(|path| presence::status(context, path))
         }
         Err(error) => Err(Fault::bad(format!(

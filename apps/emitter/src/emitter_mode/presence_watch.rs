@@ -3,8 +3,8 @@
 use std::sync::{Arc, Weak};
 
 use polywire_core::{
-    ConnectionId, Identity, Kind, Origin, PresenceAction, Space,
-    delivery::{Fanout, Receiver},
+    ConnectionId, Identity, Kind, Origin, PresenceAction, Refusal, Space,
+    delivery::{EndReason, Fanout, Receiver},
     space::Attachment,
 };
 use serde::Serialize;
@@ -35,18 +35,25 @@ impl PresenceWatch {
             connection: ConnectionId::next(space.hub().node()),
             subscriber: Arc::downgrade(subscriber),
         });
-        Self(space.attach(Origin::new(NAME, Identity::unrestricted()), watcher))
+        Self(space.attach(Origin::new(NAME, Arc::<Identity>::default()), watcher))
     }
 
-    /// Tells the client from now on who comes to a channel or below it, and who goes.
-    pub(crate) async fn start(&mut self, path: &str) -> Result<(), polywire_core::Refusal> {
-        if let (Some(written), Some(pattern)) = (written(path), pattern(path)) {
-            self.0.subscribe_pattern(written, pattern).await?;
+    /// Tells the client from now on who comes to a channel or below it, and who goes, for as long as it has the rights by
+    /// which it may see that.
+    pub(crate) async fn start(
+        &mut self,
+        path: &str,
+        identity: &Arc<Identity>,
+    ) -> Result<(), Refusal> {
+        if let Some(pattern) = pattern(path) {
+            self.0.act_as(identity);
+            self.0.rest_on_identity()?;
+            self.0.join_pattern(pattern).await?;
         }
         Ok(())
     }
 
-    pub(crate) async fn stop(&mut self, path: &str) -> Result<(), polywire_core::Refusal> {
+    pub(crate) async fn stop(&mut self, path: &str) -> Result<(), Refusal> {
         if let (Some(written), Some(pattern)) = (written(path), pattern(path)) {
             self.0.unsubscribe_pattern(written, &pattern).await?;
         }
@@ -62,6 +69,13 @@ struct Watch {
 impl Receiver for Watch {
     fn connection(&self) -> ConnectionId {
         self.connection
+    }
+
+    /// The key has ended by which the client watches.
+    fn end(&self, why: &EndReason) {
+        if let Some(subscriber) = self.subscriber.upgrade() {
+            subscriber.end(why);
+        }
     }
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {

@@ -8,7 +8,7 @@ use rmqtt_codec::types::QoS;
 
 use super::{
     fault::Fault,
-    keys::{Key, Permissions},
+    keys::Shown,
     requests,
     session::EmitterSession,
     topic::{Address, Options, REQUESTS, Topic},
@@ -88,7 +88,7 @@ impl EmitterSession {
     }
 
     /// Publishes the will; false when it was not. Nobody can be told what is wrong with it.
-    pub(crate) async fn publish_will(&self, will: Will, attachment: &Attachment) -> bool {
+    pub(crate) async fn publish_will(&mut self, will: Will, attachment: &mut Attachment) -> bool {
         let message = EmitterPublish {
             payload: will.payload,
             qos: will.qos,
@@ -99,17 +99,23 @@ impl EmitterSession {
 
     /// Publishes to a channel.
     async fn send(
-        &self,
+        &mut self,
         topic: &str,
         message: EmitterPublish,
-        attachment: &Attachment,
+        attachment: &mut Attachment,
     ) -> Result<(), NotPublished> {
-        let draft = self.draft(topic, message)?;
+        let draft = self.draft(topic, message, attachment)?;
         attachment.publish(draft).await?;
         Ok(())
     }
 
-    fn draft(&self, topic: &str, message: EmitterPublish) -> Result<Draft, Fault> {
+    /// What is to be published, by the rights of its key.
+    fn draft(
+        &mut self,
+        topic: &str,
+        message: EmitterPublish,
+        attachment: &mut Attachment,
+    ) -> Result<Draft, Fault> {
         let topic = Topic::parse(topic)?;
         if topic.path.is_wild() {
             return Err(Fault::wildcard());
@@ -118,17 +124,14 @@ impl EmitterSession {
             return Err(Fault::bad("Messages are not published to a share group."));
         }
         let path = topic.path.as_str();
-        let keyring = &self.context.keyring;
-        let key = keyring
-            .permits(topic.key, Permissions::WRITE, path)
-            .ok_or_else(Fault::unauthorized)?;
+        let shown = self.show(topic.key, None, attachment);
         let channel = Channel::new(path).map_err(|error| Fault::bad(error.to_string()))?;
         let own = (!topic.options.wants_echo()).then(|| self.connection());
         Ok(Draft::new(channel, Payload::untyped(message.payload))
             .publisher(self.member.id.clone())
             .properties(MessageProperties::of_qos(message.qos).write())
             .except(own)
-            .retention(retention(&topic.options, message.retain, &key)))
+            .retention(retention(&topic.options, message.retain, &shown)))
     }
 
     /// Does what is requested, and answers on the topic of the request.
@@ -157,9 +160,9 @@ impl EmitterSession {
 }
 
 /// A message is stored when that is asked for and the key allows it.
-fn retention(options: &Options, retain: bool, key: &Key) -> Retention {
+fn retention(options: &Options, retain: bool, shown: &Shown) -> Retention {
     let ttl = options.ttl.filter(|ttl| *ttl > 0);
-    if !(ttl.is_some() || retain) || !key.permissions.contains(Permissions::STORE) {
+    if !(ttl.is_some() || retain) || !shown.stores {
         return Retention::NONE;
     }
     let secs = ttl.unwrap_or(RETAINED_SECS).min(TTL_SECS_MAX);

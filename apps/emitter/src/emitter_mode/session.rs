@@ -7,11 +7,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use polywire_core::{ClientId, ConnectionId, delivery::Receiver};
+use polywire_core::{ClientId, ConnectionId, delivery::Receiver, space::Attachment};
 use serde_json::{Map, Value};
 
 use super::{
-    context::EmitterContext, fault::Fault, interest::filter, presence::EmitterMember,
+    context::EmitterContext,
+    fault::Fault,
+    interest::filter,
+    keys::{Shown, ShownKeys},
+    presence::EmitterMember,
     presence_watch::PresenceWatch,
 };
 use crate::{codec::version::Version, delivery::subscriber::Subscriber};
@@ -26,18 +30,18 @@ pub(crate) struct EmitterSession {
     /// The paths, without those of groups.
     pub(super) subscriptions: HashSet<String>,
     pub(super) groups: HashSet<(String, String)>,
+    keys: ShownKeys,
     watch: Option<PresenceWatch>,
 }
 
 impl EmitterSession {
     /// A connection begins to speak the protocol.
-    pub(super) async fn begin(
+    pub(super) fn begin(
         context: &Arc<EmitterContext>,
         subscriber: &Arc<Subscriber>,
         version: Version,
         username: Option<&str>,
     ) -> Self {
-        context.ready().await;
         subscriber.set_encoders(context.encoders(version));
         let limit = context.broker.space.limits().name_bytes_max;
         let username = username.filter(|name| !name.is_empty() && name.len() <= limit);
@@ -53,12 +57,25 @@ impl EmitterSession {
             links: BTreeMap::new(),
             subscriptions: HashSet::new(),
             groups: HashSet::new(),
+            keys: ShownKeys::default(),
             watch: None,
         }
     }
 
     pub(super) fn connection(&self) -> ConnectionId {
         self.subscriber.connection()
+    }
+
+    /// What follows is done by the rights of a key, shown for a share group or none.
+    pub(super) fn show(
+        &mut self,
+        key: &str,
+        group: Option<&str>,
+        attachment: &mut Attachment,
+    ) -> Shown {
+        let shown = self.keys.of(&self.context.keyring, key, group);
+        attachment.act_as(&shown.identity);
+        shown
     }
 
     /// What this connection watches.

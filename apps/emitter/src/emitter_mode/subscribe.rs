@@ -2,16 +2,15 @@
 
 use std::{num::NonZeroU16, sync::Arc};
 
-use polywire_core::space::{Attachment, MemberOwner};
+use polywire_core::space::{Action, Attachment, MemberOwner};
 use rmqtt_codec::{types::QoS, v5::SubscribeAckReason};
 
 use super::{
     fault::Fault,
     interest::{Interest, filter, pattern, written},
-    keys::{Key, Permissions},
     session::EmitterSession,
     stored,
-    topic::{Options, Topic, tidy},
+    topic::{BadTopic, Options, Topic, tidy},
 };
 use crate::{
     broker::shared_subscriptions::GroupMember,
@@ -53,7 +52,7 @@ impl EmitterSession {
         replays: bool,
     ) -> Result<(), Fault> {
         let path = topic.path.as_str();
-        let key = self.readable(topic).ok_or_else(Fault::unauthorized)?;
+        self.show(topic.key, topic.group, attachment);
         let (Some(written), Some(pattern), Some(interest)) =
             (written(path), pattern(path), Interest::of(path))
         else {
@@ -64,13 +63,16 @@ impl EmitterSession {
             return Err(Fault::unauthorized());
         }
         if let Some(group) = topic.group {
-            return self.join_group(group, path, asked.options).await;
+            return self
+                .join_group(group, path, asked.options, attachment)
+                .await;
         }
         let last = topic.options.last.unwrap_or(1);
+        let space = self.context.broker.space.clone();
         let replays = replays
             && last > 0
-            && key.permissions.contains(Permissions::LOAD)
-            && self.context.broker.space.history().is_some();
+            && space.history().is_some()
+            && space.may(attachment.origin(), Action::HistoryOfPattern(&pattern));
         if replays {
             self.subscriber.close_gate();
         }
@@ -84,8 +86,7 @@ impl EmitterSession {
             .await;
         if matches!(joined, Ok(true)) && self.subscriptions.insert(path.to_owned()) {
             let owner = MemberOwner::from(attachment.origin());
-            let space = &self.context.broker.space;
-            self.member.join(space, path, &owner).await;
+            self.member.join(&space, path, &owner).await;
         }
         if replays {
             let count = match joined {
@@ -95,14 +96,6 @@ impl EmitterSession {
             self.replay(path, &topic.options, count).await;
         }
         joined.map(drop)
-    }
-
-    /// A key that may read the channel, or with a group also the channel's name together with the group's.
-    fn readable(&self, topic: &Topic<'_>) -> Option<Key> {
-        let (path, keyring) = (topic.path.as_str(), &self.context.keyring);
-        let permits = |path: &str| keyring.permits(topic.key, Permissions::READ, path);
-        let of_group = || permits(&format!("$share/{}/{path}", topic.group?));
-        permits(path).or_else(of_group)
     }
 
     /// True when the client is to get what matches: the dispatcher may have dropped the command.
@@ -134,13 +127,15 @@ impl EmitterSession {
         group: &str,
         path: &str,
         options: SubscriptionOptions,
+        attachment: &mut Attachment,
     ) -> Result<(), Fault> {
-        let limit = self
-            .context
-            .broker
-            .space
-            .limits()
-            .channels_per_connection_max;
+        let Some(filter) = filter(path) else {
+            return Ok(());
+        };
+        let broker = &self.context.broker;
+        let space = &broker.space;
+        space.authorize(attachment.origin(), filter.action())?;
+        let limit = space.limits().channels_per_connection_max;
         let group_and_path = (group.to_owned(), path.to_owned());
         if self.groups.contains(&group_and_path) {
             return Ok(());
@@ -148,14 +143,11 @@ impl EmitterSession {
         if self.groups.len() >= limit {
             return Err(Fault::bad("There are too many share groups: leave one."));
         }
-        let Some(filter) = filter(path) else {
-            return Ok(());
-        };
+        attachment.rest_on_identity()?;
         let member = GroupMember {
             subscriber: Arc::downgrade(&self.subscriber),
             options,
         };
-        let broker = &self.context.broker;
         let groups = &broker.shared_subscriptions;
         groups
             .join(&broker.space, group, &filter, &self.member.id, member)
@@ -204,7 +196,10 @@ impl EmitterSession {
         attachment: &mut Attachment,
     ) -> Result<bool, Fault> {
         let path = topic.path.as_str();
-        self.readable(topic).ok_or_else(Fault::unauthorized)?;
+        self.show(topic.key, topic.group, attachment);
+        let filter = filter(path).ok_or(BadTopic)?;
+        let space = &self.context.broker.space;
+        space.authorize(attachment.origin(), filter.action())?;
         if let Some(group) = topic.group {
             let was_in = self.groups.remove(&(group.to_owned(), path.to_owned()));
             if was_in {

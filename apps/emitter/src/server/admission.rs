@@ -11,7 +11,7 @@ use polywire_core::{
 use rand::distr::{Alphanumeric, SampleString};
 use rmqtt_codec::{
     v3,
-    v5::{self, ConnectAckReason},
+    v5::{self, ConnectAckReason, DisconnectReasonCode},
 };
 
 use crate::{
@@ -27,10 +27,11 @@ use crate::{
         client_limits::ClientLimits,
         connection_handle::ConnectionHandle,
         inflight_window::InflightWindow,
+        publisher::Publisher,
         send_queue::{SESSION_COST, SendQueue},
         subscriber::Subscriber,
     },
-    emitter_mode::detect::{DetectedMode, TopicMode},
+    emitter_mode::detect::{DetectedMode, TopicMode, Undecided},
     session::{
         absence::Absence, qos2_deduplication::UnreleasedIds, state::Session,
         topic_aliases::ClientTopicAliases,
@@ -53,6 +54,16 @@ const UNAVAILABLE: Reasons = (
     ConnectAckReason::ServerUnavailable,
 );
 
+const BAD_CLIENT_ID: Reasons = (
+    v3::ConnectAckReason::IdentifierRejected,
+    ConnectAckReason::ClientIdentifierNotValid,
+);
+
+const WRONG_PASSWORD: Reasons = (
+    v3::ConnectAckReason::BadUserNameOrPassword,
+    ConnectAckReason::BadUserNameOrPassword,
+);
+
 /// A connection whose client has said CONNECT.
 pub(crate) struct Admission<'c> {
     pub(crate) sessions: &'c SessionManager,
@@ -66,9 +77,11 @@ struct AdmittedClient<'c> {
     connect: &'c Connect,
     mode: DetectedMode,
     identity: Arc<Identity>,
-    /// The client id, as it is written and as the channel space knows it.
+    /// The client id, as it is written.
     id: ByteString,
-    name: ClientId,
+    /// What its session is known by.
+    session: ByteString,
+    publisher: Publisher,
     limits: ClientLimits,
     /// Seconds that its session lasts without a connection.
     expiry_secs: u32,
@@ -104,12 +117,12 @@ impl Admission<'_> {
             session.absence = Some(absence);
             *held = Some(session);
             drop(held);
-            self.sessions.schedule(&client.id, absence);
+            self.sessions.schedule(&client.session, absence);
             self.sessions.connection_closed(&slot).await;
             return Err(UNAVAILABLE);
         }
         self.answer(&client, session_present);
-        self.begin(&mut session, &client).await;
+        self.begin(&mut session, &client);
         *held = Some(session);
         drop(held);
         Ok(slot)
@@ -125,7 +138,7 @@ impl Admission<'_> {
         check(connect, mode)?;
         let (identity, expiry_secs) = match mode {
             // Its keys say what a client may do, and there are no sessions that outlive a connection.
-            DetectedMode::Emitter => (Arc::new(Identity::unrestricted()), 0),
+            DetectedMode::Emitter => (Arc::default(), 0),
             DetectedMode::Plain | DetectedMode::Undecided => (
                 self.identify(connect).await?,
                 self.broker().expiry_secs(connect.session_expiry_secs),
@@ -139,17 +152,22 @@ impl Admission<'_> {
         let limit = self.broker().space.limits().name_bytes_max;
         let name = match ClientId::new(&id) {
             Ok(name) if id.len() <= limit => name,
-            _ => {
-                let code = v3::ConnectAckReason::IdentifierRejected;
-                return Err((code, ConnectAckReason::ClientIdentifierNotValid));
-            }
+            _ => return Err(BAD_CLIENT_ID),
         };
+        let origin = Origin::new(NAME, identity.clone()).peer(self.peer);
+        // One that is given to it is not claimed.
+        if !connect.client_id.is_empty() {
+            let identified = self.broker().space.identify(&origin, name.clone());
+            identified.map_err(|_| BAD_CLIENT_ID)?;
+        }
+        let publisher = Publisher::new(&name, &identity);
         Ok(AdmittedClient {
             connect,
             mode,
             identity,
             id,
-            name,
+            session: publisher.session().as_str().into(),
+            publisher,
             limits: ClientLimits {
                 version: connect.version,
                 packet_bytes_max: connect.packet_bytes_max.map(|max| max as usize),
@@ -159,29 +177,29 @@ impl Admission<'_> {
         })
     }
 
-    /// Asks the policy who it is, where that is asked.
+    /// Asks the policy who it is.
     async fn identify(&self, connect: &Connect) -> Result<Arc<Identity>, Reasons> {
-        let Some(place) = &self.broker().password_place else {
-            return Ok(Arc::new(Identity::unrestricted()));
-        };
+        let broker = self.broker();
         let mut credentials = Credentials::for_app(NAME);
         credentials.peer = self.peer;
         credentials.user = connect.username.as_deref().map(str::to_owned);
-        let password = connect.password.as_deref();
-        if let Some(Ok(password)) = password.map(std::str::from_utf8) {
-            place.put(password, &mut credentials);
+        if let Some(password) = &connect.password {
+            // What is no text is nobody's password.
+            let password = std::str::from_utf8(password).map_err(|_| WRONG_PASSWORD)?;
+            broker.password_place.put(password, &mut credentials);
         }
-        let answer = self.broker().space.authenticate(&credentials).await;
+        let answer = if broker.authenticate {
+            broker.space.authenticate(&credentials).await
+        } else {
+            broker.space.authenticate_at_open_door(&credentials).await
+        };
         answer.map_err(|error| match error {
             AuthenticationError::Unavailable(_) => UNAVAILABLE,
             AuthenticationError::Throttled(_) => (
                 v3::ConnectAckReason::NotAuthorized,
                 ConnectAckReason::ConnectionRateExceeded,
             ),
-            _ => (
-                v3::ConnectAckReason::BadUserNameOrPassword,
-                ConnectAckReason::BadUserNameOrPassword,
-            ),
+            _ => WRONG_PASSWORD,
         })
     }
 
@@ -203,21 +221,24 @@ impl Admission<'_> {
         slot: &Arc<SessionSlot>,
     ) -> Result<Option<Box<Session>>, Reasons> {
         let (sessions, connect) = (self.sessions, client.connect);
-        let before = match sessions.take_over(&client.id, slot).await {
+        let before = match sessions.take_over(&client.session, slot).await {
             Some(session) => Some(session),
-            None => match sessions.restore(&client.id, !connect.clean_start).await {
+            None => match sessions
+                .restore(&client.session, !connect.clean_start)
+                .await
+            {
                 Ok(before) => before,
                 // Where it is not known whether there is an earlier session who asks for none is not kept waiting.
                 Err(_) if connect.clean_start && connect.session_expiry_secs == 0 => None,
                 Err(error) => {
                     warn_of(&error, &client.id, "a session cannot be read");
-                    sessions.release(&client.id, slot);
+                    sessions.release(&client.session, slot);
                     return Err(UNAVAILABLE);
                 }
             },
         };
         let before = match before {
-            Some(session) if goes_on(&session, client) => Some(session),
+            Some(session) if goes_on(&session, client, self.peer) => Some(session),
             Some(session) => {
                 sessions.end(session).await;
                 None
@@ -226,7 +247,7 @@ impl Admission<'_> {
         };
         let budget = &self.broker().budget;
         if client.expiry_secs > 0 && before.is_none() && !budget.has_room(SESSION_COST) {
-            sessions.release(&client.id, slot);
+            sessions.release(&client.session, slot);
             let code = v3::ConnectAckReason::ServiceUnavailable;
             return Err((code, ConnectAckReason::QuotaExceeded));
         }
@@ -248,14 +269,17 @@ impl Admission<'_> {
     /// connection.
     fn create(&self, client: &AdmittedClient<'_>) -> Box<Session> {
         let subscriber = Arc::new(self.subscriber(client));
-        let mut origin = Origin::new(NAME, client.identity.clone()).peer(self.peer);
-        origin.client = None;
+        // Nobody, until it is known what it speaks.
+        let origin = Origin::new(NAME, Arc::<Identity>::default()).peer(self.peer);
         let attachment = self.broker().space.attach(origin, subscriber.clone());
         Box::new(Session {
             version: client.limits.version,
-            id: client.id.clone(),
+            id: client.session.clone(),
             subscriber,
-            mode: TopicMode::Undecided(client.connect.username.clone()),
+            mode: TopicMode::Undecided(Box::new(Undecided {
+                username: client.connect.username.clone(),
+                identity: client.identity.clone(),
+            })),
             attachment,
             will: client.connect.will.clone(),
             unreleased: UnreleasedIds::default(),
@@ -273,18 +297,26 @@ impl Admission<'_> {
         let connection = ConnectionId::next(broker.space.hub().node());
         let bytes_max = broker.space.limits().outbound_bytes_max;
         let (window, limits) = (window(client), client.limits);
-        let name = client.name.clone();
+        let publisher = client.publisher.clone();
         let not_taken = broker.not_taken.clone();
         if client.expiry_secs == 0 {
             let queue = SendQueue::new(window, bytes_max, not_taken);
             let handle = self.handle.clone();
-            Subscriber::new(connection, name, handle, limits, queue, aliases(client))
+            Subscriber::new(
+                connection,
+                publisher,
+                handle,
+                limits,
+                queue,
+                aliases(client),
+            )
         } else {
-            let log = broker.queue_logs.begin(&client.id);
+            let log = broker.queue_logs.begin(&client.session);
             let budget = broker.budget.clone();
             let queue = SendQueue::persistent(window, bytes_max, budget, log, not_taken);
             let encoders = broker.encoders(limits.version);
-            Subscriber::persistent(connection, name, limits, encoders, queue)
+            let ended = broker.ended_sessions.clone();
+            Subscriber::persistent(connection, publisher, limits, encoders, queue, ended)
         }
     }
 
@@ -313,15 +345,19 @@ impl Admission<'_> {
     }
 
     /// A session begins to use the connection: what waits for its client comes behind the answer.
-    async fn begin(&self, session: &mut Session, client: &AdmittedClient<'_>) {
+    fn begin(&self, session: &mut Session, client: &AdmittedClient<'_>) {
         let encoders = self.broker().encoders(client.limits.version);
         let (window, aliases) = (window(client), aliases(client));
         let subscriber = &session.subscriber;
         subscriber.connected(self.handle, client.limits, encoders, window, aliases);
+        if subscriber.has_ended() {
+            // Before it had this connection.
+            self.handle.disconnect(DisconnectReasonCode::NotAuthorized);
+        }
         if client.mode != DetectedMode::Undecided {
             let is_emitter = client.mode == DetectedMode::Emitter;
             let context = &self.sessions.context;
-            session.choose_mode(is_emitter, context).await;
+            session.choose_mode(is_emitter, context);
         }
     }
 }
@@ -358,12 +394,15 @@ fn wants_reason_strings(client: &AdmittedClient<'_>) -> bool {
 
 /// Whether a client goes on with its earlier session: it must want to, the session must not have ended, and who
 /// has come may read all that the session is subscribed to.
-fn goes_on(session: &Session, client: &AdmittedClient<'_>) -> bool {
+fn goes_on(session: &Session, client: &AdmittedClient<'_>, peer: Option<SocketAddr>) -> bool {
+    let origin = Origin::new(NAME, client.identity.clone()).peer(peer);
     !client.connect.clean_start
         && client.mode != DetectedMode::Emitter
         && session.is_persistent()
         && !session.absence.is_some_and(|absence| absence.is_over())
-        && session.may_be_of(&client.identity)
+        // Of somebody whose rights ended meanwhile it does not come back.
+        && session.may_be_of(session.attachment.origin())
+        && session.may_be_of(&origin)
 }
 
 /// What a CONNECT asks for that there is not, or that is wrong.

@@ -48,8 +48,7 @@ impl Session {
             && let Some(topic) = incoming.topic()
         {
             let is_emitter = context.emitter.is_meant(topic);
-            // Boxed, as what follows: it happens once.
-            Box::pin(self.choose_mode(is_emitter, context)).await;
+            self.choose_mode(is_emitter, context);
         }
         if substituted && !matches!(self.mode, TopicMode::Emitter(_)) {
             return Err(DisconnectReasonCode::MalformedPacket);
@@ -103,11 +102,16 @@ impl Session {
     }
 
     /// Decides which protocol the client speaks, if that is not known yet.
-    pub(crate) async fn choose_mode(&mut self, is_emitter: bool, context: &SessionContext) {
+    pub(crate) fn choose_mode(&mut self, is_emitter: bool, context: &SessionContext) {
         let (subscriber, version) = (&self.subscriber, self.version);
-        let mode = &mut self.mode;
-        mode.choose(is_emitter, &context.emitter, subscriber, version)
-            .await;
+        let (mode, attachment) = (&mut self.mode, &mut self.attachment);
+        mode.choose(
+            is_emitter,
+            &context.emitter,
+            subscriber,
+            version,
+            attachment,
+        );
     }
 
     async fn subscribe_all(

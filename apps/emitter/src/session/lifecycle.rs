@@ -40,7 +40,12 @@ impl Session {
         for shared in &self.shared_subscriptions {
             let (group, filter) = (&shared.group, &shared.filter);
             let groups = &broker.shared_subscriptions;
-            let left = groups.leave(&broker.space, group, filter, self.subscriber.id());
+            let left = groups.leave(
+                &broker.space,
+                group,
+                filter,
+                self.subscriber.publisher().session(),
+            );
             left.await;
         }
     }

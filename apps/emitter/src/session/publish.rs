@@ -84,11 +84,12 @@ impl Session {
         let Some(channel) = channel else {
             return Box::pin(self.publish_emitter(publish)).await;
         };
-        let properties = MessageProperties::of_packet(&publish);
+        let mut properties = MessageProperties::of_packet(&publish);
+        properties.client_id = self.subscriber.carried_client_id().map(Into::into);
         let expiry_secs = publish.properties.as_ref();
         let expiry_secs = expiry_secs.and_then(|properties| properties.message_expiry_interval);
         let draft = Draft::new(channel, Payload::untyped(publish.payload))
-            .publisher(self.subscriber.id().clone());
+            .publisher(self.subscriber.publisher().id().clone());
         let draft = with_properties(draft, &properties, expiry_secs);
         if publish.retain {
             Box::pin(context.broker.publish(&self.attachment, draft, true)).await

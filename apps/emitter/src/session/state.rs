@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use polywire_core::{Identity, Permissions, Resource, space::Attachment};
+use polywire_core::{Identity, Origin, space::Attachment};
 
 use super::{
     absence::Absence, qos2_deduplication::UnreleasedIds, topic_aliases::ClientTopicAliases,
@@ -21,7 +21,7 @@ use crate::{
 /// The session of a client that has said CONNECT.
 pub(crate) struct Session {
     pub(crate) version: Version,
-    /// The client id.
+    /// The client id, behind the principal where a credential proves one.
     pub(crate) id: ByteString,
     pub(crate) subscriber: Arc<Subscriber>,
     pub(crate) mode: TopicMode,
@@ -51,20 +51,26 @@ pub(crate) struct SharedSubscription {
 impl Session {
     /// True when it outlives its connection. Those of Emitter clients do not: there are no such sessions in Emitter.
     pub(crate) fn is_persistent(&self) -> bool {
-        self.expiry_secs > 0 && !matches!(self.mode, TopicMode::Emitter(_))
+        self.expiry_secs > 0
+            && !matches!(self.mode, TopicMode::Emitter(_))
+            && !self.subscriber.has_ended()
+    }
+
+    /// Who it is, where it is not known yet what it speaks too.
+    pub(crate) fn identity(&self) -> &Arc<Identity> {
+        match &self.mode {
+            TopicMode::Undecided(client) => &client.identity,
+            TopicMode::Plain | TopicMode::Emitter(_) => &self.attachment.origin().identity,
+        }
     }
 
     /// True when somebody may read all that the session is subscribed to.
-    pub(crate) fn may_be_of(&self, identity: &Identity) -> bool {
+    pub(crate) fn may_be_of(&self, origin: &Origin) -> bool {
         let subscriptions = self.subscriber.subscriptions().into_iter();
         let filters = subscriptions.map(|subscription| subscription.filter);
         let shared = self.shared_subscriptions.iter();
         let mut filters = filters.chain(shared.map(|shared| shared.filter.clone()));
-        filters.all(|filter| match &filter {
-            Filter::Channel(channel) => identity.allows(Permissions::READ, channel),
-            Filter::Pattern(_, pattern) => {
-                identity.may(Permissions::READ, Resource::Pattern(pattern))
-            }
-        })
+        let space = self.attachment.space();
+        filters.all(|filter| space.may(origin, filter.action()))
     }
 }

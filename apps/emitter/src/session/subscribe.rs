@@ -99,7 +99,10 @@ impl Session {
             subscriber: Arc::downgrade(&self.subscriber),
             options,
         };
-        let id = self.subscriber.id();
+        // It ends when these rights do.
+        let rests = self.attachment.rest_on_identity();
+        rests.map_err(|refusal| reason(&refusal))?;
+        let id = self.subscriber.publisher().session();
         let groups = &broker.shared_subscriptions;
         let joined = groups.join(&broker.space, group, &filter, id, member);
         joined.await.map_err(|refusal| reason(&refusal))?;

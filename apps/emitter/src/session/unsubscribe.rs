@@ -37,7 +37,7 @@ impl Session {
         let before = self.shared_subscriptions.len();
         self.shared_subscriptions
             .retain(|shared| shared.group != group || shared.filter != *filter);
-        let (broker, id) = (&context.broker, self.subscriber.id());
+        let (broker, id) = (&context.broker, self.subscriber.publisher().session());
         let groups = &broker.shared_subscriptions;
         groups.leave(&broker.space, group, filter, id).await;
         self.shared_subscriptions.len() < before

@@ -14,8 +14,8 @@ impl Session {
         let Some(will) = self.will.take() else {
             return;
         };
-        let published = match &self.mode {
-            TopicMode::Emitter(emitter) => emitter.publish_will(will, &self.attachment).await,
+        let published = match &mut self.mode {
+            TopicMode::Emitter(emitter) => emitter.publish_will(will, &mut self.attachment).await,
             TopicMode::Plain | TopicMode::Undecided(_) => {
                 self.publish_plain_will(will, context).await
             }
@@ -29,9 +29,10 @@ impl Session {
         let Ok(topic) = Channel::new(&will.topic) else {
             return false;
         };
-        let properties = will.properties.expires_in(will.expiry_secs);
+        let mut properties = will.properties.expires_in(will.expiry_secs);
+        properties.client_id = self.subscriber.carried_client_id().map(Into::into);
         let draft = Draft::new(topic, Payload::untyped(will.payload))
-            .publisher(self.subscriber.id().clone());
+            .publisher(self.subscriber.publisher().id().clone());
         let draft = with_properties(draft, &properties, will.expiry_secs);
         let broker = &context.broker;
         let published = broker.publish(&self.attachment, draft, properties.retain);

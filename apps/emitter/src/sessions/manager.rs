@@ -126,6 +126,42 @@ impl SessionManager {
         }
     }
 
+    /// Gives up sessions that the server has ended, until it stops; those of clients that are away too.
+    pub(super) async fn give_up_ended(sessions: Weak<Self>) {
+        let Some((ended, stopping)) = sessions.upgrade().map(|sessions| {
+            let broker = &sessions.context.broker;
+            let stopping = broker.space.runtime().stopping();
+            (broker.ended_sessions.clone(), stopping)
+        }) else {
+            return;
+        };
+        loop {
+            let ids = tokio::select! {
+                ids = ended.take() => ids,
+                () = stopping.cancelled() => return,
+            };
+            let Some(sessions) = sessions.upgrade() else {
+                return;
+            };
+            for id in ids {
+                // One may be at a packet that waits for something.
+                let sessions = sessions.clone();
+                tokio::spawn(async move { sessions.give_up(&id).await });
+            }
+        }
+    }
+
+    async fn give_up(&self, id: &ByteString) {
+        let Some(slot) = self.slot(id) else {
+            return;
+        };
+        let mut held = slot.session.lock().await;
+        if let Some(session) = held.take_if(|session| session.subscriber.has_ended()) {
+            self.end(session).await;
+            self.release(id, &slot);
+        }
+    }
+
     async fn on_timer(&self, id: &ByteString, slot: &Arc<SessionSlot>) {
         let mut held = slot.session.lock().await;
         let Some(session) = held.as_mut() else {

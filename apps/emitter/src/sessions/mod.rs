@@ -3,6 +3,7 @@
 
 pub(crate) mod manager;
 mod node_messages;
+mod owner;
 mod record;
 mod records;
 mod restore;

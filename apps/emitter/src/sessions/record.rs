@@ -2,9 +2,13 @@
 
 use std::{num::NonZeroU16, sync::Arc};
 
-use polywire_core::{ClientId, ConnectionId, Identity, JsonText, NodeId, Origin};
+use polywire_core::{
+    Channel, ConnectionId, Grant, Identity, JsonText, NodeId, Origin, Permissions, Scope,
+    space::Action,
+};
 use serde::{Deserialize, Serialize};
 
+use super::owner::Owner;
 use crate::{
     broker::shared_subscriptions::GroupMember,
     codec::{
@@ -16,6 +20,7 @@ use crate::{
         client_limits::ClientLimits,
         inflight_snapshot::InflightSnapshot,
         inflight_window::InflightWindow,
+        publisher::Publisher,
         queue_log::{QueueLog, StoredQueue},
         send_queue::SendQueue,
         subscriber::Subscriber,
@@ -48,6 +53,9 @@ pub(super) struct Record {
     /// None while the client is connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     away: Option<Away>,
+    /// None for nobody in particular.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<Owner>,
 }
 
 /// What is known of a client that is away.
@@ -58,6 +66,13 @@ struct Away {
     inflight_snapshot: InflightSnapshot,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     will: Option<Will>,
+}
+
+/// Whether a will would be published now.
+fn may_publish(session: &Session, will: &Will) -> bool {
+    let (space, origin) = (session.attachment.space(), session.attachment.origin());
+    let topic = Channel::new(&will.topic);
+    topic.is_ok_and(|topic| space.may(origin, Action::Publish(&topic)))
 }
 
 impl Record {
@@ -77,7 +92,11 @@ impl Record {
         let away = session.absence.map(|absence| Away {
             absence,
             inflight_snapshot: session.subscriber.inflight_snapshot(),
-            will: session.will.clone(),
+            // One that would not be published is not kept: its rights are not.
+            will: session
+                .will
+                .clone()
+                .filter(|will| may_publish(session, will)),
         });
         Self {
             node: node.0,
@@ -98,7 +117,25 @@ impl Record {
                 None => Vec::new(),
             },
             away,
+            owner: Owner::of(session.identity()),
         }
+    }
+
+    /// Whose rights a session rests on while its client is away: to read what it is subscribed to, and to publish its will.
+    fn identity(&self) -> Identity {
+        let filters = self.filters.iter().map(|(filter, _)| filter);
+        let shares = self.shares.iter().map(|(_, filter, _)| filter);
+        let reads = filters.chain(shares).filter_map(|filter| {
+            let filter = Filter::parse(filter).ok()?;
+            Some(Grant::new(filter.scope(), Permissions::READ))
+        });
+        let will = self.away.as_ref().and_then(|away| away.will.as_ref());
+        let writes = will.and_then(|will| {
+            let topic = Channel::new(&will.topic).ok()?;
+            Some(Grant::new(Scope::Channel(topic), Permissions::WRITE))
+        });
+        let owner = self.owner.clone().unwrap_or_default();
+        owner.identity(reads.chain(writes).collect())
     }
 
     /// The session of a client that is away, subscribed to what it was. What comes is held until it is
@@ -111,7 +148,8 @@ impl Record {
     ) -> Option<Box<Session>> {
         let broker = &context.broker;
         let space = &broker.space;
-        let name = ClientId::new(id).ok()?;
+        let principal = self.owner.as_ref().and_then(Owner::client);
+        let publisher = Publisher::of_session(id, principal)?;
         let client_limits = ClientLimits {
             version: self.version,
             packet_bytes_max: None,
@@ -126,12 +164,19 @@ impl Record {
         let send_queue = SendQueue::persistent(window, bytes_max, budget, log, not_taken);
         let connection = ConnectionId::next(space.hub().node());
         let encoders = broker.encoders(self.version);
-        let subscriber =
-            Subscriber::persistent(connection, name, client_limits, encoders, send_queue);
+        let ended = broker.ended_sessions.clone();
+        let subscriber = Subscriber::persistent(
+            connection,
+            publisher,
+            client_limits,
+            encoders,
+            send_queue,
+            ended,
+        );
         let subscriber = Arc::new(subscriber);
         subscriber.close_gate();
         // Its client was allowed what it is subscribed to, and is looked at again when it comes.
-        let origin = Origin::new(NAME, Identity::unrestricted());
+        let origin = Origin::new(NAME, self.identity());
         let mut attachment = space.attach(origin, subscriber.clone());
         for (filter, options) in &self.filters {
             let Ok(filter) = Filter::parse(filter) else {
@@ -191,8 +236,14 @@ impl Record {
                 subscriber: Arc::downgrade(subscriber),
                 options,
             };
-            let groups = &broker.shared_subscriptions;
-            let joined = groups.join(space, &group, &filter, subscriber.id(), member);
+            if !space.may(session.attachment.origin(), filter.action()) {
+                continue;
+            }
+            let (groups, id) = (
+                &broker.shared_subscriptions,
+                subscriber.publisher().session(),
+            );
+            let joined = groups.join(space, &group, &filter, id, member);
             if joined.await.is_ok() {
                 session.shared_subscriptions.push(SharedSubscription {
                     group,
@@ -213,10 +264,19 @@ mod tests {
     fn a_record_is_written_as_ever() {
         let away = r#"{"node":7,"version":"V5","expiry_secs":60,"filters":[["a/+",{"qos":1,"no_local":false,"as_published":true,"id":9}]],"shares":[["g","b",{"qos":2,"no_local":false,"as_published":false,"id":null}]],"received":[3],"away":{"absence":{"ends_at":100,"will_at":50},"on_its_way":{"last_id":5,"last_number":8,"sent":[[6,4,true]],"waiting":[[7,8]]},"will":{"topic":"w","payload":[120],"qos":1,"about":{"qos":1,"retain":true},"expiry_secs":30,"delay_secs":50}}}"#;
         let here = r#"{"node":7,"version":"V3","expiry_secs":60,"filters":[]}"#;
-        for text in [away, here] {
+        let owned = r#"{"node":7,"version":"V3","expiry_secs":60,"filters":[["a/#",{"qos":1,"no_local":false,"as_published":false,"id":null}]],"owner":{"client":"ann","credential":"user:ann","issued_at":5,"expires_at":9}}"#;
+        for text in [away, here, owned] {
             let record = Record::read(&JsonText::parse(text.into()).unwrap()).unwrap();
             assert_eq!(record.node(), NodeId(7));
             assert_eq!(serde_json::to_string(&record).unwrap(), text);
+            assert_eq!(Owner::of(&record.identity()), record.owner);
         }
+        let record = Record::read(&JsonText::parse(owned.into()).unwrap()).unwrap();
+        let identity = record.identity();
+        let [grant] = &*identity.grants else {
+            panic!("it reads what it is subscribed to");
+        };
+        assert_eq!(grant.permissions, Permissions::READ);
+        assert!(identity.is_expired());
     }
 }

@@ -32,6 +32,7 @@ impl SessionManager {
             Self::new(context, Arc::new(on_claimed))
         });
         tokio::spawn(Self::run(Arc::downgrade(&sessions)));
+        tokio::spawn(Self::give_up_ended(Arc::downgrade(&sessions)));
         sessions
     }
 

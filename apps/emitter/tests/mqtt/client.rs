@@ -1,4 +1,4 @@
-//! A client of MQTT 3.1.1 whose packets are written by hand.
+//! A client of MQTT 3.1.1, or of 5.0 without properties, whose packets are written by hand.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -14,7 +14,38 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 /// The first byte of a packet, and what stands behind its length.
 pub(crate) type Packet = (u8, Vec<u8>);
 
-pub(crate) struct Client(TcpStream);
+pub(crate) struct Client {
+    stream: TcpStream,
+    level: u8,
+}
+
+/// The levels of the protocol.
+pub(crate) const V3: u8 = 4;
+pub(crate) const V5: u8 = 5;
+
+/// How a client connects.
+#[derive(Clone, Copy)]
+pub(crate) struct Hello<'h> {
+    pub(crate) level: u8,
+    pub(crate) id: &'h str,
+    pub(crate) lasting: Lasting,
+    /// User name and password.
+    pub(crate) login: Option<(&'h str, &'h str)>,
+    /// A will of QoS 0: topic and payload.
+    pub(crate) will: Option<(&'h str, &'h str)>,
+}
+
+impl Default for Hello<'_> {
+    fn default() -> Self {
+        Self {
+            level: V3,
+            id: "c",
+            lasting: Lasting::No,
+            login: None,
+            will: None,
+        }
+    }
+}
 
 /// A client of a session that outlives its connection, or not.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,43 +82,97 @@ impl Client {
         lasting: Lasting,
         will: Option<(&str, &str)>,
     ) -> (Self, bool) {
-        let mut client = Self(TcpStream::connect(server).await.unwrap());
-        let clean = u8::from(lasting == Lasting::No) << 1;
-        let flags = clean | (u8::from(will.is_some()) << 2);
-        let mut body = b"\0\x04MQTT\x04".to_vec();
-        body.extend([flags, 0, 0]);
-        body.extend(text(id));
-        if let Some((topic, payload)) = will {
+        let hello = Hello {
+            id,
+            lasting,
+            will,
+            ..Hello::default()
+        };
+        let (client, answer) = Self::greet(server, &hello).await;
+        assert_eq!(answer[1], 0, "{id} was refused");
+        (client, answer[0] == 1)
+    }
+
+    /// Connects; returns what stands behind the length of CONNACK: whether there was a session, and the reason.
+    pub(crate) async fn greet(server: SocketAddr, hello: &Hello<'_>) -> (Self, Vec<u8>) {
+        let mut client = Self {
+            stream: TcpStream::connect(server).await.unwrap(),
+            level: hello.level,
+        };
+        let clean = u8::from(hello.lasting == Lasting::No) << 1;
+        let mut flags = clean | (u8::from(hello.will.is_some()) << 2);
+        if hello.login.is_some() {
+            flags |= 0xc0;
+        }
+        let mut body = b"\0\x04MQTT".to_vec();
+        body.extend([hello.level, flags, 0, 0]);
+        if hello.level == V5 {
+            match hello.lasting {
+                // Session expiry interval.
+                Lasting::Yes => body.extend([5, 0x11, 0, 0, 1, 0]),
+                Lasting::No => body.push(0),
+            }
+        }
+        body.extend(text(hello.id));
+        if let Some((topic, payload)) = hello.will {
+            body.extend((hello.level == V5).then_some(0));
             body.extend(text(topic));
             body.extend(text(payload));
         }
+        if let Some((user, password)) = hello.login {
+            body.extend(text(user));
+            body.extend(text(password));
+        }
         client.send(0x10, &body).await;
         let (first, answer) = client.packet().await;
-        assert_eq!((first, answer[1]), (0x20, 0), "{id} was refused");
+        assert_eq!(first, 0x20);
+        (client, answer)
+    }
+
+    /// Connects as somebody who must be let in; returns whether there was a session.
+    pub(crate) async fn enter(server: SocketAddr, hello: &Hello<'_>) -> (Self, bool) {
+        let (client, answer) = Self::greet(server, hello).await;
+        assert_eq!(answer[1], 0, "{} was refused", hello.id);
         (client, answer[0] == 1)
     }
 
     pub(crate) async fn subscribe(&mut self, filter: &str, qos: u8) {
+        assert_eq!(self.ask_to_subscribe(filter, qos).await, qos);
+    }
+
+    /// Subscribes; returns the answer. Messages that come before it are passed over.
+    pub(crate) async fn ask_to_subscribe(&mut self, filter: &str, qos: u8) -> u8 {
         let mut body = vec![0, 1];
+        body.extend((self.level == V5).then_some(0));
         body.extend(text(filter));
         body.push(qos);
         self.send(0x82, &body).await;
-        assert_eq!(self.packet().await, (0x90, vec![0, 1, qos]));
+        loop {
+            let (first, answer) = self.packet().await;
+            if first == 0x90 {
+                return *answer.last().unwrap();
+            }
+            assert_eq!(first & 0xf0, 0x30, "{answer:?}");
+        }
     }
 
     /// Sends PUBLISH; `dup`: it says that it may have come before.
     pub(crate) async fn publish(&mut self, qos: u8, dup: bool, id: u16, topic: &str, what: &str) {
         let mut body = text(topic);
-        body.extend(id.to_be_bytes());
+        body.extend((qos > 0).then(|| id.to_be_bytes()).into_iter().flatten());
+        body.extend((self.level == V5).then_some(0));
         body.extend(what.as_bytes());
         self.send(0x30 | u8::from(dup) << 3 | qos << 1, &body).await;
     }
 
-    /// Sends a packet of less than 128 bytes.
     pub(crate) async fn send(&mut self, first: u8, body: &[u8]) {
-        let mut packet = vec![first, u8::try_from(body.len()).unwrap()];
+        let (low, high) = (body.len() % 128, body.len() / 128);
+        let mut packet = match high {
+            0 => vec![first, low as u8],
+            high => vec![first, low as u8 | 0x80, u8::try_from(high).unwrap()],
+        };
         packet.extend(body);
-        self.0.write_all(&packet).await.unwrap();
+        self.stream.write_all(&packet).await.unwrap();
     }
 
     /// Sends a packet that has no more than an id.
@@ -111,6 +196,11 @@ impl Client {
         assert_eq!(self.packet().await, (0xd0, vec![]));
     }
 
+    /// The next packet; none when the server has closed.
+    pub(crate) async fn next(&mut self) -> Option<Packet> {
+        timeout(SOON, self.read()).await.unwrap().ok()
+    }
+
     /// Waits until the server has closed; nothing may come before that.
     pub(crate) async fn closed(&mut self) {
         let end = timeout(SOON, self.read()).await.unwrap();
@@ -119,9 +209,14 @@ impl Client {
 
     async fn read(&mut self) -> std::io::Result<Packet> {
         let mut head = [0; 2];
-        self.0.read_exact(&mut head).await?;
-        let mut body = vec![0; head[1].into()];
-        self.0.read_exact(&mut body).await?;
+        self.stream.read_exact(&mut head).await?;
+        let mut length = usize::from(head[1]);
+        if length >= 128 {
+            let high = usize::from(self.stream.read_u8().await?);
+            length = length - 128 + 128 * high;
+        }
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body).await?;
         Ok((head[0], body))
     }
 }

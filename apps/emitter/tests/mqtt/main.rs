@@ -4,8 +4,12 @@
 
 mod client;
 mod deadlines;
+mod endings;
 mod inflight;
+mod keys;
 mod poison;
+mod policy;
+mod proven_ids;
 mod qos2;
 mod shared;
 mod takeover;

@@ -67,7 +67,9 @@ fn file(name: &str, text: &str) -> PathBuf {
 }
 
 /// A service on this machine that answers requests by their bodies.
-fn service(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> SocketAddr {
+pub(crate) fn service(
+    answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static,
+) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let answer = Arc::new(answer);

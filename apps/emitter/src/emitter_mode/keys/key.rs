@@ -1,5 +1,7 @@
 //! A key: what it allows, for which channels, and until when.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use super::{permissions::Permissions, target::Target};
 use crate::clock::now;
 
@@ -13,15 +15,6 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// True when it gives `permissions` on a channel, which is written without its last slash and without `#`.
-    ///
-    /// A key to make others with gives nothing itself.
-    pub(crate) fn allows(&self, permissions: Permissions, path: &str) -> bool {
-        !self.permissions.contains(Permissions::EXTEND)
-            && self.permissions.contains(permissions)
-            && self.target.covers(path)
-    }
-
     /// True when keys of channels below this one may be made with it.
     pub(crate) fn extends(&self, path: &str) -> bool {
         self.permissions.contains(Permissions::EXTEND) && self.target.covers(path)
@@ -31,6 +24,12 @@ impl Key {
     pub(crate) fn ends(&self) -> Option<u32> {
         self.expires
             .map(|end| u32::try_from(end).unwrap_or(u32::MAX))
+    }
+
+    /// When it ends.
+    pub(super) fn expires_at(&self) -> Option<SystemTime> {
+        // A time that cannot be told is that of no clock.
+        UNIX_EPOCH.checked_add(Duration::from_secs(self.expires?.checked_add(1)?))
     }
 
     pub(super) fn is_over(&self) -> bool {

@@ -1,17 +1,18 @@
 //! The keyring: what a text in the place of a key is.
 
-use std::sync::Arc;
-
+use polywire_core::CredentialId;
 use sha2::{Digest, Sha256};
 
 use super::{
-    bans::{Bans, Fingerprint},
     key::Key,
     licence::Licence,
     own::{KEY_LENGTH, OwnKeys},
     permissions::Permissions,
     target::Pattern,
 };
+
+/// What the ids of keys begin with.
+const NAME: &str = "emitter";
 
 /// What somebody holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,32 +25,18 @@ pub(crate) enum Held {
 pub(crate) struct Keyring {
     own: OwnKeys,
     licence: Option<Licence>,
-    bans: Arc<Bans>,
 }
 
 impl Keyring {
     pub(crate) fn new(own: OwnKeys, licence: Option<Licence>) -> Self {
-        Self {
-            own,
-            licence,
-            bans: Arc::default(),
-        }
+        Self { own, licence }
     }
 
-    /// What a text is; `None` for what is no key, or one that is over or banned.
+    /// What a text is; `None` for what is no key, or one that is over. One that was banned is not told from others here.
     pub(crate) fn read(&self, text: &str) -> Option<Held> {
-        let Some(key) = self.key(text) else {
-            return self.is_master(text).then_some(Held::Master);
-        };
-        let fingerprint = || self.fingerprint(text);
-        (!key.is_over() && !self.bans.contains(fingerprint)).then_some(Held::Channel(key))
-    }
-
-    /// A key that gives `permissions` on a channel.
-    pub(crate) fn permits(&self, text: &str, permissions: Permissions, path: &str) -> Option<Key> {
-        match self.read(text)? {
-            Held::Channel(key) => Some(key).filter(|key| key.allows(permissions, path)),
-            Held::Master => None,
+        match self.key(text) {
+            Some(key) => (!key.is_over()).then_some(Held::Channel(key)),
+            None => self.is_master(text).then_some(Held::Master),
         }
     }
 
@@ -74,21 +61,20 @@ impl Keyring {
         self.own.make(permissions, target, expires)
     }
 
-    /// By what a key is banned; `None` for what was never one.
-    pub(crate) fn bannable(&self, text: &str) -> Option<Fingerprint> {
-        self.key(text).map(|_| self.fingerprint(text))
+    /// By what a key is known to be taken back: a digest, so that nothing that is kept can be used as a key. `None` for
+    /// what was never a key of a channel.
+    pub(crate) fn credential(&self, text: &str) -> Option<CredentialId> {
+        self.key(text)?;
+        let fingerprint = u128::from_be_bytes(self.fingerprint(text));
+        Some(CredentialId::new(&format!("{NAME}:{fingerprint:032x}")))
     }
 
-    pub(crate) fn bans(&self) -> &Arc<Bans> {
-        &self.bans
-    }
-
-    fn key(&self, text: &str) -> Option<Key> {
+    pub(super) fn key(&self, text: &str) -> Option<Key> {
         let licensed = || self.licence.as_ref()?.read(text);
         self.own.read(text).or_else(licensed)
     }
 
-    fn fingerprint(&self, text: &str) -> Fingerprint {
+    fn fingerprint(&self, text: &str) -> [u8; 16] {
         // The salt of an existing key may be changed by whoever has the key: it does not count.
         let essence = self
             .licence
@@ -99,7 +85,7 @@ impl Keyring {
             Some(essence) => Sha256::digest(essence),
             None => Sha256::digest(text),
         };
-        let mut short = Fingerprint::default();
+        let mut short = [0; 16];
         let length = short.len();
         short.copy_from_slice(&digest[..length]);
         short
@@ -111,45 +97,23 @@ mod tests {
     use super::*;
     use crate::clock::now;
 
-    fn ring() -> Keyring {
-        Keyring::new(OwnKeys::new("a master key of tests"), None)
-    }
-
-    fn make(ring: &Keyring, letters: &str, expires: Option<u64>) -> String {
-        let expires = expires.map(|second| u32::try_from(second).unwrap());
-        let target = Pattern::parse("a/#/").unwrap();
-        ring.make(Permissions::of_letters(letters), &target, expires)
-    }
-
     #[test]
-    fn a_key_gives_what_it_says_until_it_is_over() {
-        let ring = ring();
-        let key = make(&ring, "r", None);
-        assert!(ring.permits(&key, Permissions::READ, "a/b").is_some());
-        assert!(ring.permits(&key, Permissions::WRITE, "a/b").is_none());
-        assert!(ring.permits(&key, Permissions::READ, "b").is_none());
-        let over = make(&ring, "r", Some(now() - 1));
+    fn a_text_is_a_key_the_master_key_or_nothing() {
+        let ring = Keyring::new(OwnKeys::new("a master key of tests"), None);
+        let make = |ends: Option<u64>| {
+            let ends = ends.map(|second| u32::try_from(second).unwrap());
+            let target = Pattern::parse("a/#/").unwrap();
+            ring.make(Permissions::READ, &target, ends)
+        };
+        let (key, other, over) = (make(None), make(None), make(Some(now() - 1)));
+        assert!(matches!(ring.read(&key), Some(Held::Channel(_))));
         assert_eq!(ring.read(&over), None);
-        let later = make(&ring, "r", Some(now() + 60));
-        assert!(ring.permits(&later, Permissions::READ, "a").is_some());
-        let extend = make(&ring, "re", None);
-        assert!(ring.permits(&extend, Permissions::READ, "a").is_none());
         assert_eq!(ring.read("a master key of tests"), Some(Held::Master));
-        let master = ring.permits("a master key of tests", Permissions::READ, "a");
-        assert_eq!(master, None);
-    }
-
-    #[test]
-    fn a_ban_takes_a_key_back_and_can_be_lifted() {
-        let ring = ring();
-        let (key, other) = (make(&ring, "r", None), make(&ring, "r", None));
-        let fingerprint = ring.bannable(&key).unwrap();
-        ring.bans().set(fingerprint, true);
-        assert!(ring.read(&key).is_none() && ring.read(&other).is_some());
         assert!(ring.looks_like_a_key(&key));
         assert!(!ring.looks_like_a_key("a master key of tests"));
-        ring.bans().set(fingerprint, false);
-        assert!(ring.read(&key).is_some());
-        assert_eq!(ring.bannable("nothing"), None);
+        let id = |text| ring.credential(text);
+        assert!(id(&key).is_some() && id(&key) == id(&key) && id(&key) != id(&other));
+        assert!(!id(&key).unwrap().as_str().contains(&key));
+        assert!(id("nothing").is_none() && id("a master key of tests").is_none());
     }
 }

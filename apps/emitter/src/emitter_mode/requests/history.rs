@@ -1,7 +1,10 @@
 //! `emitter/history/`: stored messages.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use polywire_core::{Span, Timetoken};
+use polywire_core::{
+    Span, Timetoken,
+    space::{Action, Attachment},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -9,10 +12,10 @@ use crate::{
     codec::encoder::content,
     emitter_mode::{
         fault::Fault,
-        keys::Permissions,
+        interest::pattern,
         session::EmitterSession,
         stored::{MESSAGES_MAX, newest, span},
-        topic::Topic,
+        topic::{BadTopic, Topic},
     },
 };
 
@@ -27,7 +30,11 @@ pub(super) struct Body {
 }
 
 /// The newest messages first; a start continues behind a message towards older ones.
-pub(super) async fn answer(session: &EmitterSession, body: &Body) -> Result<Value, Fault> {
+pub(super) async fn answer(
+    session: &mut EmitterSession,
+    body: &Body,
+    attachment: &mut Attachment,
+) -> Result<Value, Fault> {
     let own = format!("{}/{}", body.key, body.channel);
     let text = if body.key.is_empty() {
         &body.channel
@@ -36,10 +43,11 @@ pub(super) async fn answer(session: &EmitterSession, body: &Body) -> Result<Valu
     };
     let topic = Topic::parse(text)?;
     let path = topic.path.as_str();
-    let keyring = &session.context.keyring;
-    keyring
-        .permits(topic.key, Permissions::LOAD, path)
-        .ok_or_else(Fault::unauthorized)?;
+    let pattern = pattern(path).ok_or(BadTopic)?;
+    let reading = Action::HistoryOfPattern(&pattern);
+    session.show(topic.key, topic.group, attachment);
+    let space = session.context.broker.space.clone();
+    space.authorize(attachment.origin(), reading)?;
     let mut span = span(&topic.options);
     if let Some(start) = body.start.as_deref().filter(|start| !start.is_empty()) {
         let bytes = BASE64_STANDARD.decode(start).ok();
@@ -50,7 +58,7 @@ pub(super) async fn answer(session: &EmitterSession, body: &Body) -> Result<Valu
     let count = topic.options.last.map_or(MESSAGES_MAX, |last| {
         usize::try_from(last).unwrap_or(MESSAGES_MAX)
     });
-    let messages = match session.context.broker.space.history() {
+    let messages = match space.history() {
         Some(history) => newest(history, path, span, count).await,
         None => Ok(Vec::new()),
     };

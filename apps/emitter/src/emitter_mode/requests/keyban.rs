@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::emitter_mode::{fault::Fault, session::EmitterSession};
+use crate::emitter_mode::{fault::Fault, keys::Held, session::EmitterSession};
 
 #[derive(Deserialize)]
 pub(super) struct Body {
@@ -20,9 +20,10 @@ pub(super) async fn answer(
     body: &Body,
 ) -> Result<Value, Fault> {
     let context = &session.context;
-    context.judge(peer, &body.secret, |keyring| {
-        keyring.is_master(&body.secret).then_some(())
-    })?;
+    match context.judge(peer, &body.secret)? {
+        Held::Master => {}
+        Held::Channel(_) => return Err(Fault::unauthorized()),
+    }
     context.ban(&body.target, body.banned).await?;
     Ok(json!({"status": 200, "banned": body.banned}))
 }

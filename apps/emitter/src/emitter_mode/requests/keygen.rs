@@ -36,11 +36,11 @@ pub(super) fn answer(
     body: &Body,
 ) -> Result<Value, Fault> {
     let context = &session.context;
-    context.judge(peer, &body.key, |keyring| keyring.read(&body.key))?;
+    let with = context.judge(peer, &body.key)?;
     let (key, channel) = make(
         &context.keyring,
         &KeyRequest {
-            with: &body.key,
+            with,
             channel: &body.channel,
             permissions: Permissions::of_letters(&body.letters),
             ttl_secs: body.ttl,
@@ -53,7 +53,7 @@ pub(super) fn answer(
 /// A key that is wanted.
 pub(crate) struct KeyRequest<'w> {
     /// The master key, or one to make others with.
-    pub(crate) with: &'w str,
+    pub(crate) with: Held,
     /// The target.
     pub(crate) channel: &'w str,
     pub(crate) permissions: Permissions,
@@ -65,11 +65,10 @@ pub(crate) struct KeyRequest<'w> {
 
 /// A new key, and its channel.
 pub(crate) fn make(keyring: &Keyring, wanted: &KeyRequest<'_>) -> Result<(String, String), Fault> {
-    let held = keyring.read(wanted.with).ok_or_else(Fault::unauthorized)?;
     let target = Pattern::parse(wanted.channel)?;
     let end = |ttl| u32::try_from(now().saturating_add(ttl)).unwrap_or(u32::MAX);
     let expires = (wanted.ttl_secs > 0).then(|| end(wanted.ttl_secs));
-    let key = match held {
+    let key = match wanted.with {
         Held::Master => {
             let key = keyring.make(wanted.permissions, &target, expires);
             return Ok((key, wanted.channel.to_owned()));
@@ -96,12 +95,17 @@ pub(crate) fn make(keyring: &Keyring, wanted: &KeyRequest<'_>) -> Result<(String
 
 #[cfg(test)]
 mod tests {
+    use polywire_core::{Channel, Permissions as Rights};
+
     use super::*;
-    use crate::emitter_mode::keys::OwnKeys;
+    use crate::emitter_mode::keys::{OwnKeys, Shown};
 
-    const MASTER: &str = "a master key of tests";
+    fn gives(ring: &Keyring, key: &str, right: Rights, channel: &str) -> bool {
+        let channel = Channel::new(channel).unwrap();
+        Shown::once(ring, key).identity.allows(right, &channel)
+    }
 
-    fn wanted<'w>(with: &'w str, channel: &'w str, letters: &str) -> KeyRequest<'w> {
+    fn wanted<'w>(with: Held, channel: &'w str, letters: &str) -> KeyRequest<'w> {
         KeyRequest {
             with,
             channel,
@@ -113,40 +117,47 @@ mod tests {
 
     #[test]
     fn keys_are_made_with_the_master_key_or_one_to_extend() {
-        let ring = Keyring::new(OwnKeys::new(MASTER), None);
-        let (key, channel) = make(&ring, &wanted(MASTER, "a/#/", "rw")).unwrap();
+        let ring = Keyring::new(OwnKeys::new("a master key of tests"), None);
+        let held = |key: &str| ring.read(key).unwrap();
+        let (key, channel) = make(&ring, &wanted(Held::Master, "a/#/", "rw")).unwrap();
         assert_eq!(channel, "a/#/");
-        assert!(ring.permits(&key, Permissions::WRITE, "a/b").is_some());
-        let no_right = make(&ring, &wanted(&key, "a/", "r"));
+        assert!(gives(&ring, &key, Rights::WRITE, "a/b"));
+        let no_right = make(&ring, &wanted(held(&key), "a/", "r"));
         assert_eq!(no_right, Err(Fault::unauthorized()));
         assert_eq!(
-            make(&ring, &wanted(MASTER, "a", "r")).unwrap_err().status,
+            make(&ring, &wanted(Held::Master, "a", "r"))
+                .unwrap_err()
+                .status,
             400
         );
         let deep = "a/".repeat(24);
         assert_eq!(
-            make(&ring, &wanted(MASTER, &deep, "r")).unwrap_err().status,
+            make(&ring, &wanted(Held::Master, &deep, "r"))
+                .unwrap_err()
+                .status,
             400
         );
 
-        let (extend, _) = make(&ring, &wanted(MASTER, "a/#/", "rwe")).unwrap();
+        let (extend, _) = make(&ring, &wanted(Held::Master, "a/#/", "rwe")).unwrap();
         let id = ClientId::new("me-1").unwrap();
         let private = |channel, letters| {
-            let mut wanted = wanted(&extend, channel, letters);
+            let mut wanted = wanted(held(&extend), channel, letters);
             wanted.connection = Some(&id);
             make(&ring, &wanted)
         };
         let (key, channel) = private("a/b/", "rse").unwrap();
         assert_eq!(channel, "a/b/me-1/");
-        assert!(ring.permits(&key, Permissions::READ, "a/b/me-1").is_some());
-        for more in [Permissions::WRITE, Permissions::STORE, Permissions::EXTEND] {
-            assert!(ring.permits(&key, more, "a/b/me-1").is_none());
-        }
-        assert!(ring.permits(&key, Permissions::READ, "a/b").is_none());
+        assert!(gives(&ring, &key, Rights::READ, "a/b/me-1"));
+        assert!(!gives(&ring, &key, Rights::WRITE, "a/b/me-1"));
+        let Held::Channel(kept) = held(&key) else {
+            panic!("it is a key of a channel");
+        };
+        assert_eq!(kept.permissions, Permissions::READ);
+        assert!(!gives(&ring, &key, Rights::READ, "a/b"));
         assert_eq!(private("a/#/", "r").unwrap().1, "a/me-1/#/");
         assert_eq!(private("b/", "r"), Err(Fault::unauthorized()));
         assert_eq!(private("a/+/", "r").unwrap_err().status, 400);
-        let nobodys = make(&ring, &wanted(&extend, "a/", "r"));
+        let nobodys = make(&ring, &wanted(held(&extend), "a/", "r"));
         assert_eq!(nobodys, Err(Fault::unauthorized()));
     }
 }

@@ -22,11 +22,11 @@ pub(super) async fn answer(
 ) -> Result<Map<String, Value>, Fault> {
     let answer = match name {
         "keygen" => keygen::answer(session, attachment.origin().peer, &read(body)?)?,
-        "presence" => presence::answer(session, read(body)?).await?,
+        "presence" => presence::answer(session, read(body)?, attachment).await?,
         "me" => me::answer(session),
         "link" => link::answer(session, read(body)?, attachment).await?,
         "keyban" => keyban::answer(session, attachment.origin().peer, &read(body)?).await?,
-        "history" => history::answer(session, &read(body)?).await?,
+        "history" => history::answer(session, &read(body)?, attachment).await?,
         _ => return Err(Fault::unknown_request()),
     };
     match answer {

@@ -1,5 +1,9 @@
 //! `emitter/presence/`: who is there, and who comes and goes.
 
+use polywire_core::{
+    Origin,
+    space::{Action, Attachment},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -8,7 +12,7 @@ use crate::{
     emitter_mode::{
         context::EmitterContext,
         fault::Fault,
-        keys::Permissions,
+        interest::pattern,
         presence,
         session::EmitterSession,
         topic::{BadTopic, Path},
@@ -26,16 +30,21 @@ pub(in crate::emitter_mode) struct Body {
     changes: Option<bool>,
 }
 
-pub(super) async fn answer(session: &mut EmitterSession, body: Body) -> Result<Value, Fault> {
+pub(super) async fn answer(
+    session: &mut EmitterSession,
+    body: Body,
+    attachment: &mut Attachment,
+) -> Result<Value, Fault> {
     let channel = slashed(&body.channel);
-    let path = permitted(&session.context, &body.key, &channel)?;
+    let shown = session.show(&body.key, None, attachment);
+    let path = permitted(&session.context, attachment.origin(), &channel)?;
     // Older SDKs say neither, and promise both.
     let changes = match (body.status, body.changes) {
         (None, None) => Some(true),
         (_, changes) => changes,
     };
     match changes {
-        Some(true) => session.watch().start(path).await?,
+        Some(true) => session.watch().start(path, &shown.identity).await?,
         Some(false) => session.watch().stop(path).await?,
         None => {}
     }
@@ -47,18 +56,20 @@ pub(super) async fn answer(session: &mut EmitterSession, body: Body) -> Result<V
     })
 }
 
-/// The path of a channel, if the key lets its holder see who is there.
+/// The path of a channel, if whoever asks may see who is there.
 pub(in crate::emitter_mode) fn permitted<'c>(
     context: &EmitterContext,
-    key: &str,
+    origin: &Origin,
     channel: &'c str,
 ) -> Result<&'c str, Fault> {
     let path = Path::parse(channel)?.as_str();
     if path.is_empty() {
         return Err(BadTopic.into());
     }
-    let key = context.keyring.permits(key, Permissions::PRESENCE, path);
-    key.map(|_| path).ok_or_else(Fault::unauthorized)
+    let pattern = pattern(path).ok_or(BadTopic)?;
+    let seeing = Action::PresenceOfPattern(&pattern);
+    context.broker.space.authorize(origin, seeing)?;
+    Ok(path)
 }
 
 /// Everybody whom a message on a channel would reach.

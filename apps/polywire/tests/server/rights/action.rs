@@ -1,4 +1,4 @@
-//! The actions of each protocol, as raw requests, on the channel `m/x`.
+//! The actions of each protocol, as raw requests.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,86 +7,102 @@ use serde_json::{Value, json};
 use super::{Needs, Outcome, policy::Shown};
 use crate::support::{LineSocket, RECOVERY, Server, azure::AzureClient, eventually};
 
-/// An action of a protocol.
+/// An action of a protocol, on a channel.
 pub(super) struct Action {
     pub(super) protocol: &'static str,
     pub(super) name: &'static str,
     pub(super) needs: Needs,
-    pub(super) attempt: fn(&Server, &Shown) -> Outcome,
+    pub(super) attempt: fn(&Server, &Shown, &str) -> Outcome,
 }
-
-/// The channel that they are about.
-const X: &str = "m/x";
 
 /// Every one.
 pub(super) const ACTIONS: &[Action] = &[
-    action("Seth-Pusher", "subscribe", Needs::Read, |server, shown| {
-        seth(server, shown, X)
-    }),
-    action("Seth-Pusher", "publish", Needs::Write, |server, shown| {
-        http(server, shown, "POST", "/api/channels/m%2Fx/", Some("{}"))
-    }),
-    action("kn-sock", "subscribe", Needs::Read, |server, shown| {
-        lines_subscribe(server, shown)
-    }),
-    action("kn-sock", "publish", Needs::Write, |server, shown| {
-        lines_publish(server, shown)
-    }),
-    action("MQTT", "subscribe", Needs::Read, |server, shown| {
-        mqtt(server, shown, &Mqtt::Subscribe(X))
+    action("Seth-Pusher", "subscribe", Needs::Read, seth),
+    action("Seth-Pusher", "publish", Needs::Write, seth_publish),
+    action("kn-sock", "subscribe", Needs::Read, lines_subscribe),
+    action("kn-sock", "publish", Needs::Write, lines_publish),
+    action("MQTT", "subscribe", Needs::Read, |server, shown, name| {
+        mqtt(server, shown, &Mqtt::Subscribe(name))
     }),
     action(
         "MQTT",
-        "subscribe to `m/#`",
+        "subscribe to all beside it",
         Needs::ReadBelow,
-        |server, shown| mqtt(server, shown, &Mqtt::Subscribe("m/#")),
+        |server, shown, name| {
+            let (level, _) = name.rsplit_once('/').unwrap();
+            mqtt(server, shown, &Mqtt::Subscribe(&format!("{level}/#")))
+        },
     ),
-    action("MQTT", "publish", Needs::Write, |server, shown| {
-        mqtt(server, shown, &Mqtt::Publish(X))
+    action("MQTT", "publish", Needs::Write, |server, shown, name| {
+        mqtt(server, shown, &Mqtt::Publish(name))
     }),
-    action("PubNub", "subscribe", Needs::Read, |server, shown| {
-        pubnub(server, shown, "/v2/subscribe/sub/m%2Fx/0?tt=0")
+    action("PubNub", "subscribe", Needs::Read, |server, shown, name| {
+        pubnub(
+            server,
+            shown,
+            &format!("/v2/subscribe/sub/{}/0?tt=0", in_path(name)),
+        )
     }),
-    action("PubNub", "publish", Needs::Write, |server, shown| {
-        pubnub(server, shown, "/publish/pub/sub/0/m%2Fx/0/1?")
+    action("PubNub", "publish", Needs::Write, |server, shown, name| {
+        pubnub(
+            server,
+            shown,
+            &format!("/publish/pub/sub/0/{}/0/1?", in_path(name)),
+        )
     }),
     action(
         "PubNub",
         "who is there",
         Needs::Presence,
-        |server, shown| pubnub(server, shown, "/v2/presence/sub-key/sub/channel/m%2Fx?"),
+        |server, shown, name| {
+            pubnub(
+                server,
+                shown,
+                &format!("/v2/presence/sub-key/sub/channel/{}?", in_path(name)),
+            )
+        },
     ),
-    action("PubNub", "history", Needs::History, |server, shown| {
-        pubnub(
-            server,
-            shown,
-            "/v2/history/sub-key/sub/channel/m%2Fx?count=1",
-        )
+    action(
+        "PubNub",
+        "history",
+        Needs::History,
+        |server, shown, name| {
+            pubnub(
+                server,
+                shown,
+                &format!("/v2/history/sub-key/sub/channel/{}?count=1", in_path(name)),
+            )
+        },
+    ),
+    action("PubNub", "delete", Needs::Delete, |server, shown, name| {
+        let target = format!("/v3/history/sub-key/sub/channel/{}?uuid=u", in_path(name));
+        http(server, shown, "DELETE", &with_auth(&target, shown), None)
     }),
-    action("PubNub", "delete", Needs::Delete, |server, shown| {
-        http(
-            server,
-            shown,
-            "DELETE",
-            &with_auth("/v3/history/sub-key/sub/channel/m%2Fx?uuid=u", shown),
-            None,
-        )
-    }),
-    action("history API", "read", Needs::History, |server, shown| {
-        http(server, shown, "GET", "/history/v1/channels/m%2Fx", None)
-    }),
+    action(
+        "history API",
+        "read",
+        Needs::History,
+        |server, shown, name| {
+            let target = format!("/history/v1/channels/{}", in_path(name));
+            http(server, shown, "GET", &target, None)
+        },
+    ),
+    action(
+        "history API",
+        "follow",
+        Needs::FollowHistory,
+        |server, shown, name| {
+            let target = format!("/history/v1/channels/{}?last=0", in_path(name));
+            follow(server, shown, &target)
+        },
+    ),
     action(
         "admin API",
         "disconnect",
         Needs::ManageEverything,
-        |server, shown| {
-            http(
-                server,
-                shown,
-                "POST",
-                "/admin/v1/disconnect",
-                Some(r#"{"client":"nobody"}"#),
-            )
+        |server, shown, _| {
+            let nobody = r#"{"client":"nobody"}"#;
+            http(server, shown, "POST", "/admin/v1/disconnect", Some(nobody))
         },
     ),
 ];
@@ -95,7 +111,7 @@ const fn action(
     protocol: &'static str,
     name: &'static str,
     needs: Needs,
-    attempt: fn(&Server, &Shown) -> Outcome,
+    attempt: fn(&Server, &Shown, &str) -> Outcome,
 ) -> Action {
     Action {
         protocol,
@@ -105,10 +121,41 @@ const fn action(
     }
 }
 
+/// A name as a part of a path.
+pub(super) fn in_path(name: &str) -> String {
+    name.replace('%', "%25")
+        .replace('/', "%2F")
+        .replace('$', "%24")
+}
+
+fn seth_publish(server: &Server, shown: &Shown, channel: &str) -> Outcome {
+    let target = format!("/api/channels/{}/", in_path(channel));
+    http(server, shown, "POST", &target, Some("{}"))
+}
+
+/// The answer to a stream that does not end by itself: its head.
+fn follow(server: &Server, shown: &Shown, target: &str) -> Outcome {
+    use std::io::{BufRead, BufReader, Write};
+    let mut stream = std::net::TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(crate::support::SOON)).unwrap();
+    let mut request = format!(
+        "GET {target}&follow=true&{} HTTP/1.1\r\nHost: test\r\n",
+        shown.query
+    );
+    for (name, value) in shown.headers() {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    stream.write_all((request + "\r\n").as_bytes()).unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    outcome(line.split(' ').nth(1).unwrap().parse().unwrap())
+}
+
 fn outcome(status: u16) -> Outcome {
     match status {
         200 => Outcome::Done,
-        401 | 403 => Outcome::Refused,
+        // PubNub calls names that nobody can use invalid.
+        400 | 401 | 403 => Outcome::Refused,
         status => panic!("status {status}"),
     }
 }
@@ -175,19 +222,19 @@ pub(super) fn lines(server: &Server, shown: &Shown) -> LineSocket {
 
 /// How many are on a channel, as the operator sees it.
 fn count(server: &Server, channel: &str) -> u64 {
-    let target = format!("/debug/channels/{}/", channel.replace('/', "%2F"));
+    let target = format!("/debug/channels/{}/", in_path(channel));
     let answer = server.request("GET", &target, &Shown::operator().headers(), None);
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json()["subscriber_count"].as_u64().unwrap()
 }
 
 /// There are no answers: it is seen who is there, once a later line has had its effect, or the connection is closed.
-fn lines_subscribe(server: &Server, shown: &Shown) -> Outcome {
+fn lines_subscribe(server: &Server, shown: &Shown, channel: &str) -> Outcome {
     eventually("everybody has left", RECOVERY, || {
-        (count(server, "m/x") == 0).then_some(())
+        (count(server, channel) == 0).then_some(())
     });
     let (mut socket, probe) = (lines(server, shown), probe());
-    socket.subscribe("m/x");
+    socket.subscribe(channel);
     socket.subscribe(&probe);
     socket.tcp().set_nonblocking(true).unwrap();
     let is_in = eventually("it is in or out", RECOVERY, || {
@@ -198,7 +245,7 @@ fn lines_subscribe(server: &Server, shown: &Shown) -> Outcome {
         let reset = matches!(socket.tcp().peek(&mut [0]), Err(error) if error.kind() != std::io::ErrorKind::WouldBlock);
         (closed || reset).then_some(false)
     });
-    if is_in && count(server, "m/x") == 1 {
+    if is_in && count(server, channel) == 1 {
         Outcome::Done
     } else {
         Outcome::Refused
@@ -206,7 +253,7 @@ fn lines_subscribe(server: &Server, shown: &Shown) -> Outcome {
 }
 
 /// Whether the operator gets it, who gets a later message of his own in any case.
-fn lines_publish(server: &Server, shown: &Shown) -> Outcome {
+fn lines_publish(server: &Server, shown: &Shown, channel: &str) -> Outcome {
     let operator = Shown::operator();
     let mut watching = AzureClient::try_open(
         server.address,
@@ -215,17 +262,18 @@ fn lines_publish(server: &Server, shown: &Shown) -> Outcome {
         &operator.headers(),
     )
     .unwrap();
-    watching.send(&json!({"type": "subscribe", "channel": "m/x"}));
+    watching.send(&json!({"type": "subscribe", "channel": channel}));
     while watching.receive()["message"]["type"] != "subscribe" {}
     let mut socket = lines(server, shown);
-    socket.publish("m/x", "by a line");
-    socket.tcp().shutdown(std::net::Shutdown::Write).unwrap();
+    socket.publish(channel, "by a line");
+    // The server may have closed already.
+    let _ = socket.tcp().shutdown(std::net::Shutdown::Write);
     // It has read all of it when it closes.
     socket.expect_close();
-    let target = "/api/channels/m%2Fx/";
+    let target = format!("/api/channels/{}/", in_path(channel));
     let answer = server.request(
         "POST",
-        target,
+        &target,
         &operator.headers(),
         Some(br#"{"the":"end"}"#),
     );

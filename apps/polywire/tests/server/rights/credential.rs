@@ -153,7 +153,7 @@ pub(super) const KINDS: &[Kind] = &[
         },
     ),
     good(
-        "read and write `m/x/#` and `m.*`",
+        "read and write `m/x/y/#` and `m.*`",
         Rights {
             read: &["m/x/y/#", "m.*"],
             write: &["m/x/y/#", "m.*"],

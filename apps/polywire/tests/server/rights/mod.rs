@@ -7,6 +7,8 @@ mod credential;
 mod example;
 mod policy;
 mod table;
+mod tenant;
+mod vendor;
 
 use self::{
     action::{ACTIONS, Action},
@@ -28,6 +30,8 @@ enum Needs {
     Write,
     Presence,
     History,
+    /// To read history and subscribe.
+    FollowHistory,
     Delete,
     /// The right to read all that `m/#` matches.
     ReadBelow,
@@ -50,6 +54,9 @@ fn expected(kind: &Kind, action: &Action) -> Outcome {
         Needs::Write => covers(rights.write),
         Needs::Presence => covers(rights.read) || covers(rights.presence),
         Needs::History => covers(rights.read) || covers(rights.history),
+        Needs::FollowHistory => {
+            covers(rights.read) || covers(rights.history) && covers(rights.subscribe)
+        }
         Needs::Delete => covers(rights.delete),
         Needs::ManageEverything => covers(rights.manage),
     };
@@ -77,7 +84,7 @@ fn every_action_with_every_credential_of_every_policy() {
             let shown = policy.credential(kind, &server);
             let mut found = Vec::new();
             for action in ACTIONS {
-                let outcome = (action.attempt)(&server, &shown);
+                let outcome = (action.attempt)(&server, &shown, "m/x");
                 count += 1;
                 if outcome != expected(kind, action) {
                     wrong.push(format!(

@@ -5,7 +5,10 @@ use std::fmt::Write;
 use serde_json::json;
 
 use super::credential::{KINDS, Kind, Validity};
-use crate::support::{Server, ServerOptions, azure};
+use crate::{
+    policies::service,
+    support::{Server, ServerOptions, azure},
+};
 
 /// Signs tokens.
 const SECRET: &str = "a secret of thirty-two bytes, and some more";
@@ -20,6 +23,7 @@ pub(super) enum Policy {
     Header,
     Jwt,
     Roles,
+    Http,
 }
 
 /// What a client shows.
@@ -76,7 +80,13 @@ delete_history = true
 ";
 
 impl Policy {
-    pub(super) const ALL: &[Self] = &[Self::ApiKey, Self::Header, Self::Jwt, Self::Roles];
+    pub(super) const ALL: &[Self] = &[
+        Self::ApiKey,
+        Self::Header,
+        Self::Jwt,
+        Self::Roles,
+        Self::Http,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -84,6 +94,7 @@ impl Policy {
             Self::Header => "header",
             Self::Jwt => "jwt",
             Self::Roles => "roles",
+            Self::Http => "http",
         }
     }
 
@@ -92,16 +103,21 @@ impl Policy {
         match kind.validity {
             Validity::Good | Validity::Missing | Validity::Wrong => true,
             Validity::Expired | Validity::NotYet | Validity::OtherAudience => self == Self::Jwt,
-            Validity::Revoked => matches!(self, Self::Jwt | Self::Roles),
+            Validity::Revoked => matches!(self, Self::Jwt | Self::Roles | Self::Http),
         }
     }
 
     /// True where one server knows the credentials of all kinds.
     pub(super) fn is_shared(self) -> bool {
-        matches!(self, Self::Jwt | Self::Roles)
+        matches!(self, Self::Jwt | Self::Roles | Self::Http)
     }
 
     pub(super) fn start(self, kind: &Kind) -> Server {
+        self.start_with(kind, "")
+    }
+
+    /// The same with more of a configuration.
+    pub(super) fn start_with(self, kind: &Kind, more: &str) -> Server {
         let mut roles = format!(
             "[roles]\nrole.operator = {{ read = '*', write = '*', delete = '*', manage = '*' }}\nkeys = [\n{{ id = 'operator', key = '{OPERATOR}', roles = 'operator' }},\n"
         );
@@ -134,13 +150,14 @@ impl Policy {
                 "[jwt]\naudience = 'polywire'\n[[jwt.keys]]\nalgorithm = 'HS256'\nsecret = '{SECRET}'\n"
             ),
             Self::Roles => String::new(),
+            Self::Http => format!("[http]\nurl = 'http://{}/'\n", judge()),
         };
         let auth = match self {
             Self::Roles => "auth = 'roles'".to_owned(),
             _ => format!("auth = ['{}', 'roles']", self.name()),
         };
         ServerOptions::new(&[])
-            .config(&format!("{auth}\n{DOORS}\n{own}\n{roles}"))
+            .config(&format!("{auth}\n{DOORS}\n{own}\n{roles}\n{more}"))
             .start()
     }
 
@@ -151,7 +168,7 @@ impl Policy {
             _ => match self {
                 Self::ApiKey | Self::Header => "the key".to_owned(),
                 Self::Jwt => token(kind),
-                Self::Roles => format!("the key of {}", kind.id()),
+                Self::Roles | Self::Http => format!("the key of {}", kind.id()),
             },
         };
         if kind.validity == Validity::Revoked {
@@ -180,7 +197,7 @@ impl Policy {
                 token: Some(secret),
                 ..Shown::default()
             },
-            Self::Jwt | Self::Roles => Shown {
+            Self::Jwt | Self::Roles | Self::Http => Shown {
                 header: Some(("Authorization", format!("Bearer {secret}"))),
                 token: Some(secret),
                 ..Shown::default()
@@ -198,4 +215,22 @@ fn token(kind: &Kind) -> String {
         _ => {}
     }
     azure::token_of(&json!({"alg": "HS256", "typ": "JWT"}), &claims, SECRET)
+}
+
+/// A service that knows the keys of all kinds.
+fn judge() -> std::net::SocketAddr {
+    service(|asked| {
+        let asked: serde_json::Value = serde_json::from_str(asked).unwrap();
+        let token = asked["token"].as_str().unwrap_or_default();
+        let known = KINDS
+            .iter()
+            .find(|kind| token == format!("the key of {}", kind.id()));
+        match known {
+            Some(kind) => {
+                let answer = json!({"client": kind.id(), "rights": kind.rights()});
+                (200, answer.to_string())
+            }
+            None => (401, "{}".into()),
+        }
+    })
 }
