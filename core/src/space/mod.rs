@@ -16,6 +16,7 @@ mod replay;
 mod revoked;
 mod revoking;
 mod rules;
+mod who;
 
 pub use self::{
     action::Action,
@@ -25,6 +26,7 @@ pub use self::{
     listen::ChannelListener,
     replay::Replay,
     revoked::Revocation,
+    who::ConnectionView,
 };
 use self::{live::LiveConnections, public_history::PublicHistory};
 pub(crate) use self::{
