@@ -48,7 +48,8 @@ impl Revocation {
     pub(crate) fn before(&self) -> u64 {
         let before = match self {
             Self::IssuedBefore(before) => *before,
-            _ => SystemTime::now(),
+            // What was issued within this millisecond counts as before.
+            _ => SystemTime::now() + Duration::from_millis(1),
         };
         let since = before.duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
