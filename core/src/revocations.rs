@@ -1,6 +1,10 @@
 //! Revocations: rights that are taken back on all nodes, and stay so when nodes start anew.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use tokio::{sync::Notify, time::timeout};
@@ -9,11 +13,11 @@ use crate::{
     dispatcher::{Refusal, RefusalKind},
     publication::JsonText,
     registry::{LazyRegistry, Registry, RegistryError},
-    space::{RevocationKeeper, Space},
+    space::{Kept, RevocationKeeper, Space},
 };
 
-/// Bytes that are kept of revocations, about 20,000 of them.
-const BYTES_MAX: usize = 2 << 20;
+/// Bytes that are kept of revocations, about 90,000 of them.
+const BYTES_MAX: usize = 16 << 20;
 
 /// How long what is kept may take to be read before the server starts without it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -24,6 +28,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Keeps what is [revoked](Space::revoke) in a registry, so that all nodes know it.
 pub(crate) struct Revocations {
     registry: LazyRegistry,
+    space: Weak<Space>,
 }
 
 impl Revocations {
@@ -35,13 +40,16 @@ impl Revocations {
         let tell = changed.clone();
         let on_change = move |key: &str, document: Option<&JsonText>| {
             if let Some(space) = weak.upgrade() {
-                let before = document.and_then(|text| text.as_str().parse().ok());
-                space.revoked().set(key, before);
+                let kept = document.and_then(|text| serde_json::from_str(text.as_str()).ok());
+                space.revoked().set(key, kept);
                 tell.notify_one();
             }
         };
         let registry = Registry::lazy(space, "revocations", BYTES_MAX, Box::new(on_change));
-        let revocations = Arc::new(Self { registry });
+        let revocations = Arc::new(Self {
+            registry,
+            space: Arc::downgrade(space),
+        });
         let keeper: Arc<dyn RevocationKeeper> = revocations.clone();
         space.revoked().set_keeper(Arc::downgrade(&keeper));
         let is_known = timeout(PATIENCE, revocations.registry.get()).await;
@@ -76,15 +84,14 @@ impl Revocations {
 
 #[async_trait]
 impl RevocationKeeper for Revocations {
-    async fn keep(&self, key: String, before: Option<u64>) -> Result<(), Refusal> {
-        let document = before.and_then(|before| JsonText::of(&before).ok());
-        let kept = async {
-            self.registry
-                .get()
-                .await?
-                .change(vec![(key, document)])
-                .await
-        };
+    async fn keep(&self, key: String, kept: Option<Kept>) -> Result<(), Refusal> {
+        let document = kept.and_then(|kept| JsonText::of(&kept).ok());
+        // Room for it.
+        let over = self.space.upgrade().map(|space| space.revoked().over());
+        let over = over.into_iter().flatten().filter(|other| *other != key);
+        let mut changes: Vec<_> = over.map(|key| (key, None)).collect();
+        changes.push((key, document));
+        let kept = async { self.registry.get().await?.change(changes).await };
         kept.await.map_err(|error| match error {
             RegistryError::Full => Refusal::limit_exceeded(
                 "There is no room for more revocations: lift some that are not needed any more.",

@@ -293,6 +293,13 @@ async fn an_operator_reaches_connections_on_every_node() {
     say(&here, "hall", "in the hall").await;
     ann.until("the text", |ann| !ann.texts.lock().is_empty())
         .await;
+    let seen = there.connections(&whom);
+    let [seen] = &*seen else {
+        panic!("she is there once: {seen:?}");
+    };
+    assert_eq!(seen.connection, ann.connection);
+    assert!(seen.channels.contains(&channel("hall")), "{seen:?}");
+    assert!(here.connections(&whom).is_empty(), "on another node");
     here.unsubscribe(&whom, &channel("hall")).await.unwrap();
     timeout(SECOND, async {
         while ann_is("hall")() == 1 {
@@ -307,6 +314,7 @@ async fn an_operator_reaches_connections_on_every_node() {
         panic!("another reason");
     };
     assert_eq!((reason.code, &*reason.reason), (4321, "Go and rest"));
+    assert!(there.connections(&whom).is_empty());
     assert!(!bob.has_ended());
     let whom = Whom::Connection(bob.connection);
     here.disconnect(&whom, 4000, "You too").await.unwrap();

@@ -128,7 +128,7 @@ async fn read(space: &Arc<Space>, request: &Request) -> Result<Response, Respons
     let since = since.map_err(|why| why.answer())?;
     let bytes_max = space.limits().outbound_bytes_max;
     let connection = ConnectionId::next(space.hub().node());
-    let (lines, receiver) = Lines::new(connection, bytes_max);
+    let (lines, taker) = Lines::new(connection, bytes_max);
     if wanted.follow {
         let mut attachment = space.attach(origin, lines.clone());
         let query = Query::new(Span::from(since..=Timetoken(u64::MAX)), REPLAY_PAGE);
@@ -144,7 +144,7 @@ async fn read(space: &Arc<Space>, request: &Request) -> Result<Response, Respons
             if let Some(why) = ended {
                 let patience = Duration::from_secs(stall);
                 // Whoever reads nothing at all need not be told.
-                let _ = tokio::time::timeout(patience, lines.send(error_line(&why))).await;
+                let _ = tokio::time::timeout(patience, lines.send_last(error_line(&why))).await;
             }
             attachment.disconnect().await;
         });
@@ -153,14 +153,14 @@ async fn read(space: &Arc<Space>, request: &Request) -> Result<Response, Respons
         let stopping = space.runtime().stopping();
         space.runtime().clone().spawn(async move {
             tokio::select! {
-                () = once(&space, &origin, &target, since, wanted.limit, &lines) => {}
+                () = once(&space, &origin, &channel, since, wanted.limit, &lines) => {}
                 () = stopping.cancelled() => {}
             }
         });
     }
-    let body = stream::unfold(receiver, async |mut receiver| {
-        let out = receiver.recv().await?;
-        Some((Ok(out.line.clone()), receiver))
+    let body = stream::unfold(taker, async |mut taker| {
+        let line = taker.next().await?;
+        Some((Ok(line), taker))
     });
     let mut response = streamed(body);
     response.headers_mut().insert(
@@ -236,11 +236,12 @@ async fn begin(
 async fn once(
     space: &Space,
     origin: &Origin,
-    target: &Target,
+    channel: &Channel,
     since: Timetoken,
     limit: u64,
     lines: &Lines,
 ) {
+    let target = Target::from(channel.clone());
     let Some(history) = space.history() else {
         return;
     };
@@ -249,13 +250,16 @@ async fn once(
     let mut query = Some(Query::new(span, FIRST_PAGE));
     while let (Some(mut next), true) = (query, left > 0) {
         next.limit = next.limit.min(usize::try_from(left).unwrap_or(usize::MAX));
-        let read = async { history.read(target, &next).await.map(Some) };
+        // They may end while the client reads.
+        if let Err(refusal) = space.authorize(origin, Action::ReadHistory(channel)) {
+            return lines.send_last(error_line(&refusal.message)).await;
+        }
+        let read = async { history.read(&target, &next).await.map(Some) };
         let (page, _held) = match in_turn(space, origin, read).await {
             Ok(Some(read)) => read,
             Ok(None) => return,
             Err(why) => {
-                lines.send(error_line(&why.message())).await;
-                return;
+                return lines.send_last(error_line(&why.message())).await;
             }
         };
         if !lines.send_page(&page).await {
@@ -270,17 +274,21 @@ async fn once(
 async fn follow(replay: Option<Replay>, origin: &Origin, lines: &Lines) -> Option<String> {
     let mut replay = replay?;
     let space = replay.space().clone();
-    loop {
-        match in_turn(&space, origin, replay.next_page()).await {
-            Ok(Some((page, _held))) => {
-                if !lines.send_page(&page).await {
-                    return None;
+    let reading = async {
+        loop {
+            match in_turn(&space, origin, replay.next_page()).await {
+                Ok(Some((page, _held))) => {
+                    if !lines.send_page(&page).await {
+                        return None;
+                    }
                 }
+                Ok(None) => return None,
+                Err(why) => return Some(why.message()),
             }
-            Ok(None) => break,
-            Err(why) => return Some(why.message()),
         }
+    };
+    tokio::select! {
+        Some(why) = reading => Some(why),
+        ended = lines.ended() => ended,
     }
-    let too_slow = lines.ended().await;
-    too_slow.then(|| "You read too slowly; ask again from here.".into())
 }

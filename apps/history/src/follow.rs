@@ -1,14 +1,14 @@
 //! Publications on their way into one answer.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use bytes::Bytes;
 use polywire_core::{
     ConnectionId, Page, Publication, Stored,
-    delivery::{Fanout, Receiver},
+    delivery::{EndReason, Fanout, Receiver},
 };
 use tokio::sync::{Notify, mpsc};
 
@@ -21,16 +21,20 @@ const LINES_MAX: usize = 1024;
 const STORED_BYTES_MAX: usize = 64 << 10;
 
 /// A line on its way out.
-pub(crate) struct Out {
-    pub(crate) line: Bytes,
+struct Out {
+    line: Bytes,
+    /// It says why there are no more.
+    is_last: bool,
     waiting: Arc<Waiting>,
 }
 
-/// Bytes that wait for the client.
+/// What waits for the client.
 #[derive(Default)]
 struct Waiting {
     bytes: AtomicUsize,
     fewer: Notify,
+    /// Why its rights have ended: nothing of what waits is for it any more.
+    ended: OnceLock<EndReason>,
 }
 
 impl Drop for Out {
@@ -39,6 +43,21 @@ impl Drop for Out {
             .bytes
             .fetch_sub(self.line.len(), Ordering::Relaxed);
         self.waiting.fewer.notify_one();
+    }
+}
+
+/// The client's end of the way.
+pub(crate) struct Taker(mpsc::Receiver<Out>);
+
+impl Taker {
+    /// The next line. `None` when there are no more.
+    pub(crate) async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            let out = self.0.recv().await?;
+            if out.is_last || out.waiting.ended.get().is_none() {
+                return Some(out.line.clone());
+            }
+        }
     }
 }
 
@@ -55,10 +74,7 @@ pub(crate) struct Lines {
 
 impl Lines {
     /// A way on which not more than `bytes_max` wait.
-    pub(crate) fn new(
-        connection: ConnectionId,
-        bytes_max: usize,
-    ) -> (Arc<Self>, mpsc::Receiver<Out>) {
+    pub(crate) fn new(connection: ConnectionId, bytes_max: usize) -> (Arc<Self>, Taker) {
         let (sender, receiver) = mpsc::channel(LINES_MAX);
         let lines = Self {
             connection,
@@ -68,11 +84,19 @@ impl Lines {
             broken: AtomicBool::new(false),
             breaks: Notify::new(),
         };
-        (Arc::new(lines), receiver)
+        (Arc::new(lines), Taker(receiver))
+    }
+
+    /// Sends the last line when there is room, which says why there are no more.
+    pub(crate) async fn send_last(&self, line: String) {
+        let mut out = self.out(line);
+        out.is_last = true;
+        // Whoever is gone need not be told.
+        let _ = self.sender.send(out).await;
     }
 
     /// Sends a line when there is room. False when the client is gone.
-    pub(crate) async fn send(&self, line: String) -> bool {
+    async fn send(&self, line: String) -> bool {
         let out = self.out(line);
         self.sender.send(out).await.is_ok()
     }
@@ -95,13 +119,17 @@ impl Lines {
         true
     }
 
-    /// Waits until the client is gone, or was too slow; true for the latter.
-    pub(crate) async fn ended(&self) -> bool {
+    /// Waits until the client is gone, was too slow, or has lost its rights; says why, where it is to be told.
+    pub(crate) async fn ended(&self) -> Option<String> {
         tokio::select! {
-            () = self.sender.closed() => false,
+            () = self.sender.closed() => return None,
             // Remembers a call that came before.
-            () = self.breaks.notified() => true,
+            () = self.breaks.notified() => {}
         }
+        Some(match self.waiting.ended.get() {
+            Some(why) => format!("{}.", why.close_reason().reason),
+            None => "You read too slowly; ask again from here.".to_owned(),
+        })
     }
 
     fn out(&self, mut line: String) -> Out {
@@ -109,6 +137,7 @@ impl Lines {
         self.waiting.bytes.fetch_add(line.len(), Ordering::Relaxed);
         Out {
             line: line.into(),
+            is_last: false,
             waiting: self.waiting.clone(),
         }
     }
@@ -136,5 +165,11 @@ impl Receiver for Lines {
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {
         self.send_live(fanout.publication());
+    }
+
+    fn end(&self, why: &EndReason) {
+        // The first one counts.
+        let _ = self.waiting.ended.set(why.clone());
+        self.breaks.notify_one();
     }
 }

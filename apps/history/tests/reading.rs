@@ -7,8 +7,11 @@ use std::{
     net::TcpStream,
 };
 
+use async_trait::async_trait;
 use polywire_core::{
-    AppRunner, Builder, Identity, Limits, Origin,
+    AppRunner, AuthenticationError, AuthenticationPolicy, Builder, ClientId, Credentials, Identity,
+    Limits, Origin,
+    space::Revocation,
     testkit::{AllowAll, LocalBackend},
 };
 use polywire_history::HistoryApi;
@@ -178,4 +181,44 @@ fn a_read_that_finds_no_room_is_told_to_come_again() {
     drop(held);
     let read = server.get("/history/v1/channels/news");
     assert_eq!((read.status, read.text().lines().count()), (200, 10));
+}
+
+/// Everybody is Ann.
+struct Ann;
+
+#[async_trait]
+impl AuthenticationPolicy for Ann {
+    async fn authenticate(&self, _: &Credentials) -> Result<Identity, AuthenticationError> {
+        Ok(Identity {
+            client: ClientId::new("ann").ok(),
+            ..Identity::unrestricted()
+        })
+    }
+}
+
+#[test]
+fn whoever_follows_is_told_when_its_rights_end() {
+    let server = Server::start(kept(composition()).authentication(Ann));
+    publish(&server, "news", 0..3);
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    write!(
+        stream,
+        "GET /history/v1/channels/news?since=0&follow=true HTTP/1.1\r\nHost: here\r\n\r\n"
+    )
+    .unwrap();
+    let mut lines = BufReader::new(stream).lines().map(|line| line.unwrap());
+    for n in 0..3 {
+        let line = lines.find(|line| line.starts_with('{')).unwrap();
+        assert!(line.contains(&format!("{{\"n\":{n}}}")), "{line}");
+    }
+    let ann = Revocation::Client(ClientId::new("ann").unwrap());
+    server.block_on(server.space().revoke(&ann)).unwrap();
+    publish(&server, "news", 3..5);
+    // It may have had those, within a second, but nothing after it is told.
+    let line = lines.find(|line| line.contains("error")).unwrap();
+    assert_eq!(line, r#"{"error":"Your rights were taken back."}"#);
+    publish(&server, "news", 5..6);
+    let rest: Vec<_> = lines.by_ref().take_while(|line| line != "0").collect();
+    assert_eq!(rest, [""], "the answer ends");
 }

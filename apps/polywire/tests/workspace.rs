@@ -221,3 +221,55 @@ fn actions_are_pinned_by_hash() {
     }
     assert!(seen > 0);
 }
+
+/// What decides about rights, which only the gate of the space does.
+const DECIDES: [&str; 7] = [
+    "unrestricted()",
+    "anybody()",
+    "allows_everywhere(",
+    "identity.allows(",
+    "identity.may(",
+    "grant.allows(",
+    "grant.covers(",
+];
+
+#[test]
+fn no_app_decides_about_rights() {
+    let mut wrong = Vec::new();
+    for app in std::fs::read_dir(root().join("apps")).unwrap() {
+        let app = app.unwrap();
+        if app.file_name() == "polywire" {
+            continue;
+        }
+        for file in sources(&app.path().join("src")) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            for (number, line) in code.lines().enumerate() {
+                let is_comment = line.trim_start().starts_with("//");
+                if !is_comment && DECIDES.iter().any(|word| line.contains(word)) {
+                    let file = file.strip_prefix(root()).unwrap().display();
+                    wrong.push(format!("{file}:{}: {}", number + 1, line.trim()));
+                }
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "ask Space::authorize instead:\n{}",
+        wrong.join("\n")
+    );
+}
+
+/// The source files below a folder.
+fn sources(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|ext| ext == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}

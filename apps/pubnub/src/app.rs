@@ -178,11 +178,18 @@ impl App for PubNub {
     }
 
     fn weakness(&self) -> Option<String> {
-        self.key_sets.is_empty().then(|| {
-            "PubNub clients get in with the keys demo and demo: listen on 127.0.0.1, or set key sets of \
-             your own in apps.pubnub.key_sets."
-                .to_owned()
-        })
+        if self.key_sets.is_empty() {
+            let message = "PubNub clients get in with the keys demo and demo: listen on 127.0.0.1, or set key sets of \
+                           your own in apps.pubnub.key_sets.";
+            return Some(message.to_owned());
+        }
+        let mut sets = self.key_sets.iter();
+        let open = sets.find(|set| !set.has_access_manager() && !self.settings.authenticate)?;
+        let key = open.subscribe_key();
+        Some(format!(
+            "PubNub clients of the key set {key} show no more than its keys, which each of them knows: set secret_key and \
+             access_manager for it, apps.pubnub.authenticate, or in [anonymous] what anybody may do."
+        ))
     }
 
     fn banner(&self, at: Listening) -> Vec<String> {

@@ -9,7 +9,8 @@ use crate::{
     context::Context,
     keys::KeySet,
     query::Query,
-    reply::{self, Refused},
+    reply::{self, Forbidden, Refused},
+    subscribe_set::{Location, Purpose, SubscribeSet},
 };
 
 /// A request whose key set is known and whose sender was let in.
@@ -22,18 +23,19 @@ pub(crate) struct Call<'c> {
 }
 
 impl<'c> Call<'c> {
-    /// Finds the key set of a request, and who asks.
+    /// Finds the key set of a request, and who asks; `body` is what a signature covers of it.
     pub(crate) async fn admit(
         context: &'c Context,
         request: &'c mut Request,
         query: Query<'c>,
         key: &str,
+        body: &[u8],
         service: &str,
     ) -> Result<Self, Refused> {
         let Some(set) = context.keys.find(key) else {
             return Err(reply::invalid_subscribe_key());
         };
-        let caller = context.admit(set, request, &query, b"", service).await?;
+        let caller = context.admit(set, request, &query, body, service).await?;
         Ok(Self {
             context,
             set,
@@ -49,6 +51,24 @@ impl<'c> Call<'c> {
             tenant: self.set.tenant().cloned(),
             ..MemberOwner::from(&self.caller.origin)
         }
+    }
+
+    /// Refuses a call with all names in it that its sender may not do this with.
+    pub(crate) fn authorize(
+        &self,
+        names: &SubscribeSet,
+        purpose: Purpose,
+        service: &str,
+    ) -> Result<(), Refused> {
+        let mut forbidden = Forbidden::default();
+        for target in &names.targets {
+            let judged = target.authorize(self.space(), &self.caller, purpose);
+            match target.location {
+                Location::Group(_) => forbidden.group(judged, &target.shown, service)?,
+                _ => forbidden.channel(judged, &target.shown, service)?,
+            }
+        }
+        forbidden.check()
     }
 
     pub(crate) fn space(&self) -> &Arc<Space> {

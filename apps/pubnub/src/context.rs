@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     access::{Access, Caller},
     filter::{Filters, Turns},
+    group_registry::GroupRegistry,
     held_polls::HeldPolls,
     keys::{KeySet, KeySets},
     query::Query,
     recent::Recent,
-    registries::Registries,
     reply::Refused,
     settings::Parameters,
     stream::{Bounds, Streams},
@@ -34,7 +34,7 @@ pub(crate) struct Context {
     pub(crate) leaves: Recent<()>,
     /// Who has just come by a heartbeat, with the cursor from before that.
     pub(crate) joins: Recent<u64>,
-    pub(crate) registries: Registries,
+    pub(crate) groups: GroupRegistry,
     /// The filters of polls that are held, and the turns in which they are evaluated.
     pub(crate) filters: Filters,
     pub(crate) turns: Turns,
@@ -55,7 +55,7 @@ impl Context {
             age_max: settings.queue_age_max,
             announce_max: settings.announce_max,
         };
-        let keys = KeySets::new(key_sets);
+        let keys = KeySets::new(key_sets).bound_members(space.limits().members_max);
         // Keys that everybody knows are nobody's credential.
         let origins = if keys.is_demo() {
             AllowedOrigins::near()
@@ -64,10 +64,10 @@ impl Context {
         };
         Arc::new(Self {
             space: space.clone(),
-            keys: keys.bound_members(space.limits().members_max),
             origins: origins.or_listed(settings.allowed_origins.as_deref()),
-            access: Access::new(space, &settings),
-            registries: Registries::default(),
+            access: Access::new(space, &keys, &settings),
+            keys,
+            groups: GroupRegistry::default(),
             filters: Filters::default(),
             turns: Turns::default(),
             held_polls: HeldPolls::new(&settings, space.runtime().counters()),
@@ -94,10 +94,6 @@ impl Context {
         body: &[u8],
         service: &str,
     ) -> Result<Caller, Refused> {
-        if set.has_access_manager() {
-            // Which tokens were taken back is known from then on.
-            self.streams().await;
-        }
         self.access.admit(set, request, query, body, service).await
     }
 
@@ -116,9 +112,8 @@ impl Context {
             self.space.clone(),
             self.settings.interval,
         ));
-        let revoked = self.access.revoked();
-        self.registries
-            .open(&self.space, &self.streams, revoked)
+        self.groups
+            .open(&self.space, &self.keys, &self.streams)
             .await;
         self.space.subscribe_all(self.streams.clone()).await;
         // After it: what is stored later arrives.

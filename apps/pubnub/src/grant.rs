@@ -1,22 +1,30 @@
 //! Grants of the access manager: tokens are given, and taken back.
 
-use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use polywire_core::{
     http::{Answer, Request},
-    space::RESERVED,
+    space::{Action, RESERVED, Revocation},
 };
 use serde::Deserialize;
 use serde_json::Value as Json;
 
 use crate::{
-    access::token::{self, Terms, TokenRights},
+    access::{
+        Caller,
+        token::{self, Terms, TokenRights},
+    },
     context::Context,
+    keys::KeySet,
     query::Query,
-    registries::not_remembered,
-    reply, service,
+    reply::{self, Forbidden},
+    service,
     text::{decode, quote},
 };
 
@@ -25,6 +33,11 @@ const BYTES_MAX: usize = 64 << 10;
 
 /// Minutes that a token may count.
 const MINUTES: std::ops::RangeInclusive<u64> = 1..=43_200;
+
+/// How much the clocks of nodes may differ, at most, for a revoked token never to count again.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(3600);
+
+const NOT_SIGNED: &str = "Only requests that are signed with the secret key may grant access.";
 
 #[derive(Debug, Deserialize)]
 struct GrantRequest {
@@ -77,15 +90,21 @@ pub(crate) async fn route(
     let caller = context
         .admit(set, request, query, &body, service::ACCESS_MANAGER)
         .await?;
-    let Some(secret) = set.secret_key().filter(|_| caller.is_signed()) else {
+    let judged = context.space.authorize(&caller.origin, Action::GiveRights);
+    judged.map_err(|refusal| reply::refused_everywhere(&refusal, NOT_SIGNED))?;
+    let Some(secret) = set.secret_key() else {
         return Err(reply::error(
             StatusCode::FORBIDDEN,
             service::ACCESS_MANAGER,
-            "Only requests that are signed with the secret key may grant access.",
+            NOT_SIGNED,
         ));
     };
     match (&request.method, rest) {
-        (&Method::POST, ["grant"]) => grant(secret, &body),
+        (&Method::POST, ["grant"]) => {
+            let granted = grant(context, &caller, set, secret, &body)?;
+            context.space.audit(&caller.origin, Action::GiveRights);
+            Ok(granted)
+        }
         (&Method::DELETE, ["grant", token]) => revoke(context, secret, token).await,
         _ => Err(reply::not_found(service::ACCESS_MANAGER)),
     }
@@ -100,7 +119,13 @@ async fn body(context: &Context, request: &mut Request) -> Result<Bytes, reply::
     })
 }
 
-fn grant(secret: &str, body: &[u8]) -> Result<Answer, reply::Refused> {
+fn grant(
+    context: &Context,
+    caller: &Caller,
+    set: &KeySet,
+    secret: &str,
+    body: &[u8],
+) -> Result<Answer, reply::Refused> {
     let bad = |message: &str| reply::bad_request(service::ACCESS_MANAGER, message);
     let asked: GrantRequest = serde_json::from_slice(body).map_err(|_| bad("Invalid JSON"))?;
     if !MINUTES.contains(&asked.ttl) {
@@ -120,6 +145,7 @@ fn grant(secret: &str, body: &[u8]) -> Result<Answer, reply::Refused> {
             "Names that begin with {RESERVED} are the server's own."
         )));
     }
+    check_names(context, caller, set, resources)?;
     let patterns = &permissions.patterns;
     let mut all = patterns.channels.keys().chain(patterns.groups.keys());
     if let Some(pattern) = all.find(|text| token::pattern(text).is_none()) {
@@ -138,6 +164,30 @@ fn grant(secret: &str, body: &[u8]) -> Result<Answer, reply::Refused> {
     )))
 }
 
+/// Refuses rights to what is of another tenant.
+fn check_names(
+    context: &Context,
+    caller: &Caller,
+    set: &KeySet,
+    names: &Names,
+) -> Result<(), reply::Refused> {
+    let mut forbidden = Forbidden::default();
+    let (space, origin) = (&context.space, &caller.origin);
+    for name in names.channels.keys() {
+        if let Some(channel) = set.channel(name) {
+            let judged = space.authorize(origin, Action::ManageChannel(&channel));
+            forbidden.channel(judged, name, service::ACCESS_MANAGER)?;
+        }
+    }
+    for name in names.groups.keys() {
+        if let Some(group) = set.group(name) {
+            let judged = space.authorize(origin, Action::ManageGroup(&group));
+            forbidden.group(judged, name, service::ACCESS_MANAGER)?;
+        }
+    }
+    forbidden.check()
+}
+
 async fn revoke(context: &Context, secret: &str, token: &str) -> Result<Answer, reply::Refused> {
     let text = decode(token).unwrap_or_default();
     let Some(token) = token::read(&text, secret) else {
@@ -146,10 +196,17 @@ async fn revoke(context: &Context, secret: &str, token: &str) -> Result<Answer, 
     if token.end <= SystemTime::now() {
         return Err(invalid("Token is expired."));
     }
-    context.streams().await;
-    let changes = context.access.revoked().changes(&token);
-    let changed = context.registries.change_revoked(changes).await;
-    changed.map_err(|error| not_remembered(&error, service::ACCESS_MANAGER))?;
+    let revocation = Revocation::Credential(token.credential);
+    // When it has ended it counts for nothing anyway.
+    let until = token.end + CLOCKS_DIFFER;
+    let revoked = context.space.revoke_until(&revocation, Some(until)).await;
+    revoked.map_err(|refusal| {
+        reply::error(
+            StatusCode::SERVICE_UNAVAILABLE,
+            service::ACCESS_MANAGER,
+            &refusal.message,
+        )
+    })?;
     Ok(reply::ok(
         r#"{"data":{"message":"Success"},"service":"Access Manager","status":200}"#,
     ))

@@ -1,13 +1,13 @@
 //! Channel groups: listing them, and their channels; adding and removing.
 
-use http::{Method, StatusCode};
-use polywire_core::{Channel, http::Answer, space::RESERVED};
+use http::Method;
+use polywire_core::{Channel, http::Answer, space::Action};
 
 use crate::{
-    access::{Resource, bits},
     call::Call,
-    registries::{group_change, not_remembered},
-    reply, service,
+    group_registry::{group_change, not_remembered},
+    reply::{self, Forbidden},
+    service,
     text::{decode, quote},
 };
 
@@ -23,26 +23,19 @@ pub(crate) async fn route(call: &Call<'_>, path: &[&str]) -> Result<Answer, repl
     }
     match path {
         [] | [""] => {
-            if !call.caller.may_everything() {
-                return Err(reply::error(
-                    StatusCode::FORBIDDEN,
-                    service::ACCESS_MANAGER,
-                    "Forbidden",
-                ));
-            }
+            let (space, origin) = (call.space(), &call.caller.origin);
+            let judged = space.authorize(origin, Action::ListGroups);
+            judged.map_err(|refusal| reply::refused_everywhere(&refusal, "Forbidden"))?;
             Ok(list_groups(call).await)
         }
         [group] => {
-            let name = name(group)?;
-            call.caller.check(Resource::Group(&name), bits::MANAGE)?;
+            let (name, group) = managed(call, group)?;
             let add = channels(call, "add")?;
             let remove = channels(call, "remove")?;
-            change(call, &name, add, remove).await
+            change(call, &name, &group, add, remove).await
         }
         [group, "remove"] => {
-            let name = name(group)?;
-            call.caller.check(Resource::Group(&name), bits::MANAGE)?;
-            let group = call.set.qualify(&name);
+            let (_, group) = managed(call, group)?;
             let channels = call.context.streams().await.group(&group);
             put(call, &group, &channels, false).await?;
             Ok(reply::ok(DONE))
@@ -51,12 +44,18 @@ pub(crate) async fn route(call: &Call<'_>, path: &[&str]) -> Result<Answer, repl
     }
 }
 
-fn name(raw: &str) -> Result<String, reply::Refused> {
-    let is_one =
-        |name: &str| !name.is_empty() && !name.contains('\0') && !name.starts_with(RESERVED);
-    let name = decode(raw).filter(|name| is_one(name));
-    name.map(|name| name.into_owned())
-        .ok_or_else(|| reply::bad_request(service::CHANNEL_GROUPS, "Invalid Channel Group"))
+/// The name of a group that the caller may manage, and its whole name.
+fn managed(call: &Call<'_>, raw: &str) -> Result<(String, String), reply::Refused> {
+    let bad = || reply::bad_request(service::CHANNEL_GROUPS, "Invalid Channel Group");
+    let name = decode(raw).ok_or_else(bad)?.into_owned();
+    let group = call.set.group(&name).ok_or_else(bad)?.into_owned();
+    let judged = call
+        .space()
+        .authorize(&call.caller.origin, Action::ManageGroup(&group));
+    let mut forbidden = Forbidden::default();
+    forbidden.group(judged, &name, service::CHANNEL_GROUPS)?;
+    forbidden.check()?;
+    Ok((name, group))
 }
 
 /// The channels that a parameter names; none when it is not there.
@@ -66,7 +65,13 @@ fn channels(call: &Call<'_>, parameter: &str) -> Result<Option<Vec<Channel>>, re
         return Ok(None);
     };
     let names = list.split(',').filter(|name| !name.is_empty());
-    let channels = names.map(|name| call.context.keys.channel(call.set, name));
+    // A group leads to nothing of another tenant, not even where that could be named.
+    let own = |name| {
+        call.set
+            .channel(name)
+            .filter(|channel| call.set.owns(channel))
+    };
+    let channels = names.map(own);
     let channels = channels.collect::<Option<Vec<_>>>().ok_or_else(bad)?;
     let limit = call.space().limits().name_bytes_max;
     if channels
@@ -82,21 +87,17 @@ fn channels(call: &Call<'_>, parameter: &str) -> Result<Option<Vec<Channel>>, re
 async fn change(
     call: &Call<'_>,
     name: &str,
+    group: &str,
     add: Option<Vec<Channel>>,
     remove: Option<Vec<Channel>>,
 ) -> Result<Answer, reply::Refused> {
-    let limit = call.space().limits().name_bytes_max;
-    if name.len() > limit {
-        let message = format!("The channel group's name is longer than {limit} bytes.");
-        return Err(reply::bad_request(service::CHANNEL_GROUPS, &message));
-    }
-    let (streams, group) = (call.context.streams().await, call.set.qualify(name));
+    let streams = call.context.streams().await;
     if add.is_none() && remove.is_none() {
-        let channels = streams.group(&group);
+        let channels = streams.group(group);
         let names = channels
             .iter()
-            .filter_map(|channel| call.set.unqualify(channel.as_str()));
-        let list = names.map(quote).collect::<Vec<_>>().join(",");
+            .map(|channel| call.set.shown(channel.as_str()));
+        let list = names.map(|name| quote(&name)).collect::<Vec<_>>().join(",");
         let name = quote(name);
         return Ok(reply::ok(format!(
             r#"{{"status":200,"payload":{{"channels":[{list}],"group":{name}}},"service":"channel-registry","error":false}}"#
@@ -107,16 +108,16 @@ async fn change(
             let message = format!("One call may add {ADD_MAX} channels to a channel group.");
             return Err(reply::bad_request(service::CHANNEL_GROUPS, &message));
         }
-        if !streams.has_room_in_group(&group, &channels) {
+        if !streams.has_room_in_group(group, &channels) {
             return Err(reply::bad_request(
                 service::CHANNEL_GROUPS,
                 "The channel group is full.",
             ));
         }
-        put(call, &group, &channels, true).await?;
+        put(call, group, &channels, true).await?;
     }
     if let Some(channels) = remove {
-        put(call, &group, &channels, false).await?;
+        put(call, group, &channels, false).await?;
     }
     Ok(reply::ok(DONE))
 }
@@ -135,18 +136,16 @@ async fn put(
     if changes.is_empty() {
         return Ok(());
     }
-    let changed = call.context.registries.change_groups(changes).await;
+    let changed = call.context.groups.change(changes).await;
     changed.map_err(|error| not_remembered(&error, service::CHANNEL_GROUPS))
 }
 
 async fn list_groups(call: &Call<'_>) -> Answer {
     let groups = call.context.streams().await.groups();
-    let ours = groups.iter().filter(|group| {
-        let (owner, _) = call.context.keys.owner(group);
-        owner.subscribe_key() == call.set.subscribe_key()
-    });
-    let names = ours
-        .filter_map(|group| call.set.unqualify(group))
+    let domain = call.set.domain();
+    let names = groups
+        .iter()
+        .filter_map(|group| domain.unqualify(group))
         .map(quote);
     let list = names.collect::<Vec<_>>().join(",");
     reply::ok(format!(

@@ -110,7 +110,7 @@ mod tests {
         let polls = HeldPolls::new(&(&settings).into(), &counters);
         let keys = KeySets::new(Vec::new());
         let ten: Vec<_> = (0..10).map(|n| format!("c{n}")).collect();
-        let set = SubscribeSet::parse(&keys, keys.first(), &ten.join(","), "").unwrap();
+        let set = SubscribeSet::parse(keys.first(), &ten.join(","), "").unwrap();
         let take = |host| polls.take(Some([127, 0, 0, host].into()), &set, 1000);
         let (first, second) = (take(1).unwrap(), take(1).unwrap());
         assert!(take(1).is_none(), "an address has its bound");

@@ -2,15 +2,18 @@
 
 use std::{borrow::Cow, fmt};
 
-use polywire_core::{Channel, space::Tenant};
+use polywire_core::{
+    Channel, Domain,
+    space::{RESERVED, Tenant},
+};
 
 use crate::text::quote;
 
 /// The keys of one tenant.
 ///
-/// Channels, groups, presence and history belong to the subscribe key; the publish key only authorises. The
-/// first tenant's channels are those of the channel space, so that it shares them with other protocols. The
-/// channels of each further tenant have its subscribe key and a colon before their names there.
+/// Channels, groups, presence and history belong to the subscribe key; the publish key only authorises. The channels of
+/// the first tenant are those of the common space, so that it shares them with other protocols. Each further tenant is a
+/// [`Domain`] of its own, which nobody else can name anything of; see [`common`](Self::common).
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeySet {
     publish: String,
@@ -22,7 +25,10 @@ pub struct KeySet {
     delete_history: bool,
     members_max: Option<usize>,
     tenant: Option<Tenant>,
-    namespace: String,
+    common: Option<bool>,
+    domain: Domain,
+    /// Its place among all key sets.
+    index: usize,
 }
 
 impl KeySet {
@@ -38,7 +44,9 @@ impl KeySet {
             delete_history: false,
             members_max: None,
             tenant: None,
-            namespace: String::new(),
+            common: None,
+            domain: Domain::COMMON,
+            index: 0,
         }
     }
 
@@ -70,6 +78,14 @@ impl KeySet {
     #[must_use]
     pub fn members_max(mut self, members: impl Into<Option<usize>>) -> Self {
         self.members_max = members.into();
+        self
+    }
+
+    /// Sets whether its channels are those of the common space, which all protocols share, or of a domain of its own.
+    /// Default: the first key set is in the common space, and no other.
+    #[must_use]
+    pub fn common(mut self, on: impl Into<Option<bool>>) -> Self {
+        self.common = on.into();
         self
     }
 
@@ -105,18 +121,55 @@ impl KeySet {
         self.tenant.as_ref()
     }
 
-    /// The name that a channel, or a group, of this tenant has in the space.
-    pub(crate) fn qualify<'n>(&self, name: &'n str) -> Cow<'n, str> {
-        if self.namespace.is_empty() {
-            name.into()
-        } else {
-            [&self.namespace, name].concat().into()
-        }
+    /// Whose names are its names.
+    pub(crate) fn domain(&self) -> &Domain {
+        &self.domain
     }
 
-    /// The name that the tenant knows a channel of the space by; none for a channel of somebody else.
-    pub(crate) fn unqualify<'n>(&self, name: &'n str) -> Option<&'n str> {
-        name.strip_prefix(&self.namespace)
+    /// Its place among all key sets.
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The name in the space of what this tenant's clients call `name`. Names of other domains are whole names: whether
+    /// they may be named the gate decides.
+    pub(crate) fn qualify<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        self.domain.resolve(name)
+    }
+
+    /// What this tenant's clients call a name of the space.
+    pub(crate) fn shown<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        shown(&self.domain, name)
+    }
+
+    /// The channel of the space that this tenant's clients mean; none when it is empty or reserved.
+    pub(crate) fn channel(&self, name: &str) -> Option<Channel> {
+        if name.is_empty() {
+            return None;
+        }
+        // Those that apps use among themselves are nobody's.
+        let channel = Channel::new(&self.qualify(name)).ok()?;
+        (!channel.is_reserved()).then_some(channel)
+    }
+
+    /// The whole name of the group that this tenant's clients mean; none when it is empty or reserved.
+    pub(crate) fn group<'n>(&self, name: &'n str) -> Option<Cow<'n, str>> {
+        let name = self.qualify(name);
+        let is_one = !name.is_empty() && !name.contains('\0') && !name.starts_with(RESERVED);
+        is_one.then_some(name)
+    }
+
+    /// True when a channel may be in a group: groups have channels of their own domain only.
+    pub(crate) fn owns(&self, channel: &Channel) -> bool {
+        self.domain.owns(channel)
+    }
+}
+
+/// What the clients of a domain call a name of the space.
+pub(crate) fn shown<'n>(domain: &Domain, name: &'n str) -> Cow<'n, str> {
+    match domain.unqualify(name) {
+        Some(own) => own.into(),
+        None => Domain::whole(name),
     }
 }
 
@@ -141,12 +194,15 @@ pub(crate) struct KeySets {
 impl KeySets {
     /// These tenants; without any the vendor's `demo` keys.
     pub(crate) fn new(mut sets: Vec<KeySet>) -> Self {
-        for set in sets.iter_mut().skip(1) {
-            set.namespace = format!("{}:", set.subscribe);
-        }
         let is_demo = sets.is_empty();
         if is_demo {
             sets.push(KeySet::new("demo", "demo"));
+        }
+        for (index, set) in sets.iter_mut().enumerate() {
+            set.index = index;
+            if !set.common.unwrap_or(index == 0) {
+                set.domain = Domain::new("pubnub", &set.subscribe);
+            }
         }
         Self { sets, is_demo }
     }
@@ -177,29 +233,14 @@ impl KeySets {
         self.sets.iter().find(|set| set.subscribe == subscribe_key)
     }
 
-    /// The channel of the space that a tenant means; none when it is empty, reserved, or another tenant's.
-    pub(crate) fn channel(&self, set: &KeySet, name: &str) -> Option<Channel> {
-        if set.namespace.is_empty() {
-            let mut others = self.sets.iter().filter(|other| !other.namespace.is_empty());
-            if others.any(|other| name.starts_with(&other.namespace)) {
-                return None;
-            }
-        }
-        if name.is_empty() {
-            return None;
-        }
-        // Those that apps use among themselves are nobody's.
-        let channel = Channel::new(&set.qualify(name)).ok()?;
-        (!channel.is_reserved()).then_some(channel)
+    pub(crate) fn all(&self) -> &[KeySet] {
+        &self.sets
     }
 
-    /// The tenant that a channel of the space belongs to.
-    pub(crate) fn owner<'n>(&self, channel: &'n str) -> (&KeySet, &'n str) {
-        let mut further = self.sets.iter().skip(1);
-        match further.find_map(|set| Some((set, set.unqualify(channel)?))) {
-            Some(found) => found,
-            None => (self.first(), channel),
-        }
+    /// True when the channel may be in the group, by their whole names: both are of one of our domains.
+    pub(crate) fn may_be_in(&self, channel: &Channel, group: &str) -> bool {
+        let mut sets = self.sets.iter();
+        sets.any(|set| set.domain.unqualify(group).is_some() && set.owns(channel))
     }
 }
 
@@ -210,24 +251,48 @@ mod tests {
     #[test]
     fn reserved_names_are_nobodys() {
         let keys = KeySets::new(vec![KeySet::new("p1", "s1"), KeySet::new("p2", "s2")]);
-        assert!(keys.channel(keys.first(), "$polywire/x").is_none());
-        assert!(keys.channel(keys.first(), "$polywire").is_some());
-        let second = keys.find("s2").unwrap();
-        assert!(keys.channel(second, "$polywire/x").is_some());
+        let (one, two) = (keys.find("s1").unwrap(), keys.find("s2").unwrap());
+        assert!(one.channel("$polywire/x").is_none() && one.group("$polywire/x").is_none());
+        assert!(one.channel("$polywire").is_some());
+        let own = two.channel("$polywire/x").unwrap();
+        assert!(!own.is_reserved() && two.owns(&own));
     }
 
     #[test]
-    fn tenants_do_not_reach_each_other() {
-        let keys = KeySets::new(vec![KeySet::new("p1", "s1"), KeySet::new("p2", "s2")]);
+    fn tenants_have_names_of_their_own() {
+        let keys = KeySets::new(vec![
+            KeySet::new("p1", "s1"),
+            KeySet::new("p2", "s2"),
+            KeySet::new("p3", "s3").common(true),
+        ]);
         let (one, two) = (keys.find("s1").unwrap(), keys.find("s2").unwrap());
-        let name = |set, name| keys.channel(set, name).map(|channel| channel.to_string());
+        let name = |set: &KeySet, name| set.channel(name).map(|channel| channel.to_string());
         assert_eq!(name(one, "room").as_deref(), Some("room"));
-        assert_eq!(name(two, "room").as_deref(), Some("s2:room"));
-        assert_eq!(name(one, "s2:room"), None);
+        assert_eq!(name(two, "room").as_deref(), Some("$domain/pubnub:s2/room"));
         assert_eq!(name(two, ""), None);
-        assert_eq!(keys.owner("s2:room"), (two, "room"));
-        assert_eq!(keys.owner("room"), (one, "room"));
+        assert_eq!(two.shown("$domain/pubnub:s2/room"), "room");
+        assert_eq!(
+            one.shown("$domain/pubnub:s2/room"),
+            "$domain/pubnub:s2/room"
+        );
+        assert!(keys.find("s3").unwrap().domain().is_common());
+        let other = Channel::new("$domain/pubnub:s2/room").unwrap();
+        assert!(two.owns(&other) && !one.owns(&other));
+        assert_eq!(one.channel(other.as_str()), Some(other.clone()));
+        assert!(keys.may_be_in(&other, "$domain/pubnub:s2/g"));
+        assert!(!keys.may_be_in(&other, "g"));
+        assert!(!keys.may_be_in(&Channel::new("room").unwrap(), "$domain/pubnub:s2/g"));
         assert!(keys.find("demo").is_none() && !keys.is_demo());
+        assert_eq!(two.shown("room"), "$domain/common/room");
+        let common = |set: &KeySet| set.channel("$domain/common/room").unwrap().to_string();
+        assert_eq!([common(one), common(two)], ["room", "room"]);
+        assert!(two.channel("$domain/common/$polywire/x").is_none());
+        assert!(
+            two.group("$domain/common/$polywire/x").is_none()
+                && two.group("$domain/common/").is_none()
+        );
+        let apart = KeySets::new(vec![KeySet::new("p1", "s1").common(false)]);
+        assert_eq!(apart.first().qualify("room"), "$domain/pubnub:s1/room");
     }
 
     #[test]

@@ -8,10 +8,10 @@ use http::{Method, StatusCode};
 use polywire_core::{
     Draft, JsonText, Kind, Payload, Refusal, RefusalKind, Retention,
     http::{Answer, Request},
+    space::Action,
 };
 
 use crate::{
-    access::{Resource, bits},
     compression::{UnpackError, unpack},
     context::Context,
     keys::KeySet,
@@ -104,11 +104,12 @@ impl<'p> Publish<'p> {
             .admit(set, request, query, b"", service::PUBLISH)
             .await?;
         let name = decode(self.channel).ok_or(bad("Invalid Channel"))?;
-        caller.check(Resource::Channel(&name), bits::WRITE)?;
-        let channel = context
-            .keys
-            .channel(set, &name)
-            .ok_or(bad("Invalid Channel"))?;
+        let channel = set.channel(&name).ok_or(bad("Invalid Channel"))?;
+        // Before its message is read.
+        let judged = context
+            .space
+            .authorize(&caller.origin, Action::Publish(&channel));
+        judged.map_err(|refusal| refused(context, &refusal, &name))?;
         if names::pattern(&name).is_some() {
             return Err(bad("Publishing to a wildcard is not allowed"));
         }
@@ -231,7 +232,7 @@ impl Options {
 
 fn refused(context: &Context, refusal: &Refusal, channel: &str) -> Problem {
     Problem::Answer(match refusal.kind {
-        RefusalKind::Forbidden => reply::forbidden("channels", channel),
+        RefusalKind::Forbidden => reply::refused(refusal, service::PUBLISH, channel),
         RefusalKind::LimitExceeded | RefusalKind::Invalid => {
             answer(context, StatusCode::BAD_REQUEST, &refusal.message)
         }

@@ -79,15 +79,84 @@ pub(crate) fn invalid_subscribe_key() -> Refused {
     bad_request(service::ACCESS_MANAGER, "Invalid Subscribe Key")
 }
 
-/// No right to do this on a channel or group; `kind` is `channels` or `channel-groups`.
-pub(crate) fn forbidden(kind: &str, name: &str) -> Refused {
-    let name = quote(name);
+/// The names that somebody has no right to, for the answer that tells of all of them.
+#[derive(Debug, Default)]
+pub(crate) struct Forbidden<'n> {
+    channels: Vec<&'n str>,
+    groups: Vec<&'n str>,
+}
+
+impl<'n> Forbidden<'n> {
+    /// Notes what the gate said of a channel. What is no lack of rights is answered at once.
+    pub(crate) fn channel(
+        &mut self,
+        judged: Result<(), Refusal>,
+        name: &'n str,
+        service: &str,
+    ) -> Result<(), Refused> {
+        note(&mut self.channels, judged, name, service)
+    }
+
+    /// The same of a group.
+    pub(crate) fn group(
+        &mut self,
+        judged: Result<(), Refusal>,
+        name: &'n str,
+        service: &str,
+    ) -> Result<(), Refused> {
+        note(&mut self.groups, judged, name, service)
+    }
+
+    /// Refuses when there is one.
+    pub(crate) fn check(self) -> Result<(), Refused> {
+        let lists = [
+            ("channels", &self.channels),
+            ("channel-groups", &self.groups),
+        ];
+        let lists = lists.iter().filter(|(_, names)| !names.is_empty());
+        let lists = lists.map(|(kind, names)| {
+            let names = names.iter().map(|name| quote(name));
+            let names = names.collect::<Vec<_>>().join(",");
+            format!(r#""{kind}":[{names}]"#)
+        });
+        let payload = lists.collect::<Vec<_>>().join(",");
+        if payload.is_empty() {
+            return Ok(());
+        }
+        Err(forbidden(&payload))
+    }
+}
+
+fn note<'n>(
+    names: &mut Vec<&'n str>,
+    judged: Result<(), Refusal>,
+    name: &'n str,
+    service: &str,
+) -> Result<(), Refused> {
+    match judged {
+        Ok(()) => {}
+        Err(refusal) if refusal.kind == RefusalKind::Forbidden => names.push(name),
+        Err(refusal) => return Err(refused(&refusal, service, name)),
+    }
+    Ok(())
+}
+
+/// No right to what the members of `payload` name.
+fn forbidden(payload: &str) -> Refused {
     refuse(
         StatusCode::FORBIDDEN,
         format!(
-            r#"{{"message":"Forbidden","payload":{{"{kind}":[{name}]}},"error":true,"service":"Access Manager","status":403}}"#
+            r#"{{"message":"Forbidden","payload":{{{payload}}},"error":true,"service":"Access Manager","status":403}}"#
         ),
     )
+}
+
+/// A refusal of the space that is about no name.
+pub(crate) fn refused_everywhere(refusal: &Refusal, message: &str) -> Refused {
+    match refusal.kind {
+        RefusalKind::Forbidden => error(StatusCode::FORBIDDEN, service::ACCESS_MANAGER, message),
+        _ => refused(refusal, service::ACCESS_MANAGER, message),
+    }
 }
 
 /// Nothing is there.
@@ -115,7 +184,7 @@ pub(crate) fn method_not_allowed(allow: &'static str) -> Refused {
 /// A refusal of the space, on a channel.
 pub(crate) fn refused(refusal: &Refusal, service: &str, channel: &str) -> Refused {
     match refusal.kind {
-        RefusalKind::Forbidden => forbidden("channels", channel),
+        RefusalKind::Forbidden => forbidden(&format!(r#""channels":[{}]"#, quote(channel))),
         RefusalKind::Unavailable => {
             error(StatusCode::SERVICE_UNAVAILABLE, service, &refusal.message)
         }

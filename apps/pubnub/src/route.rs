@@ -103,7 +103,7 @@ async fn subscribe(
     key: &str,
     channels: &str,
 ) -> Result<Answer, reply::Refused> {
-    let mut call = Call::admit(context, request, query, key, service::SUBSCRIBE).await?;
+    let mut call = Call::admit(context, request, query, key, b"", service::SUBSCRIBE).await?;
     let request = SubscribeRequest::parse(&call, channels)?;
     // A poll may be held for minutes, and nobody asks for them any more.
     call.request.headers = HeaderMap::new();
@@ -160,7 +160,7 @@ async fn dispatch(
             draft.run(context, request, &query, subscribe).await
         }
         ["v2", "presence", "sub-key" | "sub_key", key, rest @ ..] => {
-            let call = Call::admit(context, request, query, key, service::PRESENCE).await?;
+            let call = Call::admit(context, request, query, key, b"", service::PRESENCE).await?;
             presence::route(&call, rest).await
         }
         [
@@ -171,11 +171,12 @@ async fn dispatch(
             "channel-group",
             rest @ ..,
         ] => {
-            let call = Call::admit(context, request, query, key, service::CHANNEL_GROUPS).await?;
+            let call =
+                Call::admit(context, request, query, key, b"", service::CHANNEL_GROUPS).await?;
             groups::route(&call, rest).await
         }
         ["v2", "history", "sub-key", key, "channel", channel] => {
-            let call = Call::admit(context, request, query, key, service::HISTORY).await?;
+            let call = Call::admit(context, request, query, key, b"", service::HISTORY).await?;
             history::route_v2(&call, channel).await
         }
         [
@@ -185,12 +186,13 @@ async fn dispatch(
             key,
             rest @ ..,
         ] => {
-            let call = Call::admit(context, request, query, key, service::HISTORY).await?;
+            let call = Call::admit(context, request, query, key, b"", service::HISTORY).await?;
             history::route_v3(&call, rest, *version != "history").await
         }
         ["v1", "message-actions", key, rest @ ..] => {
-            let mut call = Call::admit(context, request, query, key, service::HISTORY).await?;
-            history::route_actions(&mut call, rest).await
+            let body = history::actions_body(context, request).await?;
+            let call = Call::admit(context, request, query, key, &body, service::HISTORY).await?;
+            history::route_actions(&call, rest, &body).await
         }
         ["v3", "pam", key, rest @ ..] => grant::route(context, request, &query, key, rest).await,
         _ => Err(reply::not_found(service_of(path))),

@@ -91,6 +91,10 @@ pub struct KeySetSettings {
     /// Lets messages be deleted from history, by requests that are signed or with a token that has `delete`. Default false.
     #[serde(default)]
     pub delete_history: bool,
+    /// Whether its channels are those of the common space, which all protocols share, or of a domain of its own, see
+    /// [domains](protocols/pubnub.md#keys-and-access). Default `true` for the first key set, `false` for others.
+    #[serde(default)]
+    pub common: Option<bool>,
     /// Members on its channels, on this node; a client above that is served and does not count as present. Default: where there are
     /// several key sets, half of `limits.members_max`.
     #[serde(default)]
@@ -162,7 +166,8 @@ impl From<&KeySetSettings> for KeySet {
         let keys = Self::new(&settings.publish_key, &settings.subscribe_key)
             .access_manager(settings.access_manager)
             .delete_history(settings.delete_history)
-            .members_max(settings.members_max);
+            .members_max(settings.members_max)
+            .common(settings.common);
         match &settings.secret_key {
             Some(secret) => keys.secret(secret.reveal()),
             None => keys,

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use polywire_core::Channel;
+use polywire_core::{Channel, Pattern, Refusal, Space, space::Action};
 
 use crate::{
-    access::Resource,
-    keys::{KeySet, KeySets},
+    access::Caller,
+    keys::KeySet,
     names::{BadName, path_names, pattern, split},
 };
 
@@ -39,20 +39,26 @@ pub(crate) enum Location {
     Below(Arc<str>),
 }
 
+/// What somebody wants with what a request names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Get its messages, and be there.
+    Subscribe,
+    /// See who is there.
+    SeePresence,
+    /// Say something of a client there.
+    SetState,
+}
+
 impl SubscribeSet {
     /// Reads the channels of a path and the groups of a query.
-    pub(crate) fn parse(
-        keys: &KeySets,
-        set: &KeySet,
-        channels: &str,
-        groups: &str,
-    ) -> Result<Self, BadName> {
+    pub(crate) fn parse(set: &KeySet, channels: &str, groups: &str) -> Result<Self, BadName> {
         let mut targets = Vec::with_capacity(1);
         for name in path_names(channels) {
-            targets.push(SubscribeTarget::channel(keys, set, &name?)?);
+            targets.push(SubscribeTarget::channel(set, &name?)?);
         }
         for name in groups.split(',').filter(|name| !name.is_empty()) {
-            targets.push(SubscribeTarget::group(set, name));
+            targets.push(SubscribeTarget::group(set, name)?);
         }
         // A message that several match is ascribed to the first: to a channel before a group before a pattern.
         targets.sort_by_key(|target| match target.location {
@@ -65,47 +71,82 @@ impl SubscribeSet {
 }
 
 impl SubscribeTarget {
-    /// What somebody who reads it must have a right to.
-    pub(crate) fn resource(&self) -> Resource<'_> {
-        match self.location {
-            Location::Group(_) => Resource::Group(&self.shown),
-            Location::Channel(_) | Location::Below(_) => Resource::Channel(&self.shown),
+    /// Asks the gate whether somebody may do this there.
+    pub(crate) fn authorize(
+        &self,
+        space: &Space,
+        caller: &Caller,
+        purpose: Purpose,
+    ) -> Result<(), Refusal> {
+        let ask = |action| space.authorize(&caller.origin, action);
+        match &self.location {
+            Location::Channel(channel) if self.presence => {
+                ask(Action::SeePresence(&caller.presence_channel(channel)))
+            }
+            Location::Channel(channel) => ask(match purpose {
+                Purpose::Subscribe => Action::Subscribe(channel),
+                Purpose::SeePresence => Action::SeePresence(channel),
+                Purpose::SetState => Action::SetState(channel),
+            }),
+            Location::Group(group) if self.presence => {
+                ask(Action::PresenceOfGroup(&caller.presence_group(group)))
+            }
+            Location::Group(group) if purpose == Purpose::Subscribe => {
+                ask(Action::SubscribeGroup(group))
+            }
+            Location::Group(group) => ask(Action::PresenceOfGroup(group)),
+            Location::Below(above) => {
+                let pattern = Pattern::pubnub(&format!("{above}.*"));
+                // It was read as one before.
+                let pattern = pattern.map_err(|error| Refusal::invalid(error.to_string()))?;
+                ask(if self.presence || purpose != Purpose::Subscribe {
+                    Action::PresenceOfPattern(&pattern)
+                } else {
+                    Action::SubscribePattern(&pattern)
+                })
+            }
         }
     }
 
-    fn channel(keys: &KeySets, set: &KeySet, name: &str) -> Result<Self, BadName> {
+    fn channel(set: &KeySet, name: &str) -> Result<Self, BadName> {
         let (base, presence) = split(name);
+        let channel = set.channel(base).ok_or(BadName::Invalid)?;
         let location = match pattern(base) {
-            // Of whom a pattern is, its first level says.
-            Some(above) => keys
-                .channel(set, base)
-                .map(|_| Location::Below(set.qualify(above).into())),
-            None => keys.channel(set, base).map(Location::Channel),
+            Some(above) => {
+                let above = set.qualify(above);
+                if above.is_empty() {
+                    return Err(BadName::Invalid);
+                }
+                Location::Below(above.into())
+            }
+            None => Location::Channel(channel),
         };
         Ok(Self {
-            location: location.ok_or(BadName::Invalid)?,
+            location,
             presence,
             shown: name.into(),
         })
     }
 
-    fn group(set: &KeySet, name: &str) -> Self {
+    fn group(set: &KeySet, name: &str) -> Result<Self, BadName> {
         let (base, presence) = split(name);
-        Self {
-            location: Location::Group(set.qualify(base).into()),
+        let group = set.group(base).ok_or(BadName::Invalid)?;
+        Ok(Self {
+            location: Location::Group(group.into()),
             presence,
             shown: name.into(),
-        }
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::KeySets;
 
     fn parse(channels: &str, groups: &str) -> Vec<(String, bool, String)> {
         let keys = KeySets::new(Vec::new());
-        let subscribe_set = SubscribeSet::parse(&keys, keys.first(), channels, groups).unwrap();
+        let subscribe_set = SubscribeSet::parse(keys.first(), channels, groups).unwrap();
         let names = subscribe_set.targets.into_iter().map(|target| {
             let at = match target.location {
                 Location::Channel(channel) => channel.to_string(),
@@ -168,7 +209,7 @@ mod tests {
     #[test]
     fn what_is_not_utf8_is_no_name() {
         let keys = KeySets::new(Vec::new());
-        let bad = SubscribeSet::parse(&keys, keys.first(), "a,%FF", "");
+        let bad = SubscribeSet::parse(keys.first(), "a,%FF", "");
         assert_eq!(bad.unwrap_err(), BadName::Encoding);
     }
 }

@@ -2,14 +2,14 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use polywire_core::{
-    ClientId, ConnectionId, JsonText, Origin, Payload,
+    Channel, ClientId, ConnectionId, JsonText, Origin, Payload,
     delivery::{Encoder, EndReason, Fanout, Link, Message, Receiver},
     space::Attachment,
     transport::CloseReason,
@@ -50,8 +50,18 @@ pub(crate) struct Connection {
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
     /// Told when it ends while its client is away: too much waits for it, or its rights have ended.
     pub(crate) ends: Notify,
+    groups_kept: Weak<dyn Groups>,
     formats: Arc<Formats>,
     wire: Wire,
+}
+
+/// Where it is kept who is in which group.
+pub(crate) trait Groups: Send + Sync {
+    /// Notes that a connection is in a group.
+    fn joined(&self, connection: &Connection, group: &str);
+
+    /// Notes that a connection is not in a group any more.
+    fn left(&self, connection: &Connection, group: &str);
 }
 
 /// The way to the client.
@@ -99,6 +109,7 @@ pub(crate) struct NewConnection {
     pub(crate) origin: Origin,
     pub(crate) rights: Arc<Mutex<Rights>>,
     pub(crate) state: Option<String>,
+    pub(crate) groups_kept: Weak<dyn Groups>,
     pub(crate) formats: Arc<Formats>,
 }
 
@@ -124,6 +135,7 @@ impl Connection {
             state: Mutex::new(new.state),
             turn: Arc::default(),
             ends: Notify::new(),
+            groups_kept: new.groups_kept,
             formats: new.formats,
             wire,
         })
@@ -322,6 +334,13 @@ impl Connection {
         )
     }
 
+    /// The group of its hub that a channel is; `None` for what cannot be one.
+    fn group_of(&self, channel: &Channel) -> Option<String> {
+        let group = self.hub.group(channel.as_str()).into_owned();
+        let is_one = self.hub.channel(&group).is_some_and(|of| of == *channel);
+        is_one.then_some(group)
+    }
+
     /// True when a send with this audience is for this connection.
     pub(crate) fn is_among(&self, audience: &Audience) -> bool {
         !audience.excluded.contains(&self.id)
@@ -360,5 +379,17 @@ impl Receiver for Connection {
         self.end(Some(&reason), &close);
         // Where no socket is left to say so.
         self.ends.notify_one();
+    }
+
+    fn subscribed(&self, channel: &Channel) {
+        if let (Some(groups), Some(group)) = (self.groups_kept.upgrade(), self.group_of(channel)) {
+            groups.joined(self, &group);
+        }
+    }
+
+    fn unsubscribed(&self, channel: &Channel) {
+        if let (Some(groups), Some(group)) = (self.groups_kept.upgrade(), self.group_of(channel)) {
+            groups.left(self, &group);
+        }
     }
 }

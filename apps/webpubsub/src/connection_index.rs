@@ -69,11 +69,11 @@ impl ConnectionIndex {
     }
 
     /// Notes that a connection is in a group.
-    pub(crate) fn join(&self, connection: &Arc<Connection>, group: &str) {
+    pub(crate) fn join(&self, connection: &Connection, group: &str) {
         let mut hubs = self.hubs.lock();
         connection.groups.lock().insert(group.to_owned());
         if let Some(hub) = hubs.get_mut(&connection.hub)
-            && hub.all.contains(connection.id.as_str())
+            && let Some(ById(connection)) = hub.all.get(connection.id.as_str())
         {
             add(&mut hub.groups, group, connection);
         }
@@ -163,11 +163,25 @@ impl Eq for ById {}
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Weak;
+
     use polywire_core::{ConnectionId, Identity, NodeId, Origin};
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{connection::NewConnection, encoder::Formats, names::NAME, protocol::Protocol};
+    use crate::{
+        connection::{Groups, NewConnection},
+        encoder::Formats,
+        names::NAME,
+        protocol::Protocol,
+    };
+
+    struct Nowhere;
+
+    impl Groups for Nowhere {
+        fn joined(&self, _: &Connection, _: &str) {}
+        fn left(&self, _: &Connection, _: &str) {}
+    }
 
     fn connection(id: String, hub: &str, user: Option<String>) -> Arc<Connection> {
         Connection::new(NewConnection {
@@ -183,6 +197,7 @@ mod tests {
             origin: Origin::new(NAME, Identity::default()),
             rights: Arc::default(),
             state: None,
+            groups_kept: Weak::<Nowhere>::new(),
             formats: Arc::new(Formats::of_server()),
         })
     }

@@ -127,6 +127,7 @@ pub(crate) async fn create_connection(
         origin,
         rights,
         state: kept,
+        groups_kept: Arc::downgrade(&broker.local) as _,
     });
     Ok((connection, groups))
 }

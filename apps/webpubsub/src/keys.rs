@@ -56,8 +56,10 @@ impl Claims {
         Identity {
             credential: id.map(CredentialId::new),
             issued_at: self.iat.and_then(at),
-            // Without a token there is nothing that ends.
-            expires_at: (self.exp > 0).then(|| at(self.exp)).flatten(),
+            // As late as the token counts where clocks differ. Without a token there is nothing that ends.
+            expires_at: (self.exp > 0)
+                .then(|| at(self.exp.saturating_add(LEEWAY)))
+                .flatten(),
             ..Identity::default()
         }
     }

@@ -9,7 +9,7 @@ use polywire_core::{
 };
 
 use crate::{
-    connection::Connection,
+    connection::{Connection, Groups},
     connection_index::ConnectionIndex,
     event_handlers::EventHandlers,
     names::NAME,
@@ -101,6 +101,16 @@ impl LocalConnections {
         connection.groups.lock().clear();
         let notice = Notice::Disconnected(reason.to_owned());
         self.notices.tell(connection, notice).await;
+    }
+}
+
+impl Groups for LocalConnections {
+    fn joined(&self, connection: &Connection, group: &str) {
+        self.index.join(connection, group);
+    }
+
+    fn left(&self, connection: &Connection, group: &str) {
+        self.index.leave(connection, group);
     }
 }
 

@@ -374,6 +374,7 @@ mod tests {
             origin: Origin::new(NAME, Identity::default()),
             rights: Arc::default(),
             state: None,
+            groups_kept: Arc::downgrade(&broker.local) as _,
         });
         let session = || Session {
             broker: broker.clone(),

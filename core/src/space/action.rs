@@ -26,20 +26,28 @@ pub enum Action<'a> {
     ReceiveAs(&'a ClientId),
     /// See who is on a channel.
     SeePresence(&'a Channel),
-    /// See who is on any channel that a pattern matches.
-    SeePresenceOf(&'a Pattern),
     /// Say something of oneself on a channel.
     SetState(&'a Channel),
+    /// See who is on the channels of a group and say something of oneself there, by the group's whole name in the space.
+    PresenceOfGroup(&'a str),
+    /// See who is on all channels that a pattern matches.
+    PresenceOfPattern(&'a Pattern),
+    /// See who is on any channel.
+    PresenceEverywhere,
     /// Read stored messages.
     ReadHistory(&'a Channel),
     /// Read stored messages of all channels that a pattern matches.
-    ReadHistoryOf(&'a Pattern),
+    HistoryOfPattern(&'a Pattern),
     /// Delete stored messages.
     DeleteHistory(&'a Channel),
     /// See or change what is in a group, by its whole name in the space.
     ManageGroup(&'a str),
     /// Give and take back rights on a channel.
     ManageChannel(&'a Channel),
+    /// See which groups there are.
+    ListGroups,
+    /// Give and take back any rights: whoever gives them away has all of them.
+    GiveRights,
     /// Look into the server, and do with its clients as one likes.
     Administer,
 }
@@ -53,12 +61,17 @@ impl<'a> Action<'a> {
             | Self::SubscribeGroup(_)
             | Self::ReceiveAs(_) => Permissions::READ,
             Self::Publish(_) | Self::SendTo(_) => Permissions::WRITE,
-            Self::SeePresence(_) | Self::SeePresenceOf(_) | Self::SetState(_) => {
-                Permissions::PRESENCE
-            }
-            Self::ReadHistory(_) | Self::ReadHistoryOf(_) => Permissions::HISTORY,
+            Self::SeePresence(_)
+            | Self::SetState(_)
+            | Self::PresenceOfGroup(_)
+            | Self::PresenceOfPattern(_)
+            | Self::PresenceEverywhere => Permissions::PRESENCE,
+            Self::ReadHistory(_) | Self::HistoryOfPattern(_) => Permissions::HISTORY,
             Self::DeleteHistory(_) => Permissions::DELETE,
-            Self::ManageGroup(_) | Self::ManageChannel(_) | Self::Administer => Permissions::MANAGE,
+            Self::ManageGroup(_) | Self::ManageChannel(_) | Self::ListGroups | Self::Administer => {
+                Permissions::MANAGE
+            }
+            Self::GiveRights => Permissions::ALL,
         }
     }
 
@@ -73,10 +86,17 @@ impl<'a> Action<'a> {
             | Self::DeleteHistory(channel)
             | Self::ManageChannel(channel) => Resource::Channel(channel),
             Self::SubscribePattern(pattern)
-            | Self::SeePresenceOf(pattern)
-            | Self::ReadHistoryOf(pattern) => Resource::Pattern(pattern),
-            Self::SubscribeGroup(group) | Self::ManageGroup(group) => Resource::Group(group),
-            Self::SendTo(_) | Self::ReceiveAs(_) | Self::Administer => Resource::Everything,
+            | Self::PresenceOfPattern(pattern)
+            | Self::HistoryOfPattern(pattern) => Resource::Pattern(pattern),
+            Self::SubscribeGroup(group)
+            | Self::PresenceOfGroup(group)
+            | Self::ManageGroup(group) => Resource::Group(group),
+            Self::SendTo(_)
+            | Self::ReceiveAs(_)
+            | Self::PresenceEverywhere
+            | Self::ListGroups
+            | Self::GiveRights
+            | Self::Administer => Resource::Everything,
         }
     }
 
@@ -90,12 +110,19 @@ impl<'a> Action<'a> {
             Self::SubscribeGroup(_) => "You may not subscribe to this group.",
             Self::Publish(_) | Self::SendTo(_) => "You may not publish there.",
             Self::ReceiveAs(_) => "You may not get private messages of this client.",
-            Self::SeePresence(_) | Self::SeePresenceOf(_) => "You may not see who is there.",
+            Self::SeePresence(_)
+            | Self::PresenceOfGroup(_)
+            | Self::PresenceOfPattern(_)
+            | Self::PresenceEverywhere => "You may not see who is there.",
             Self::SetState(_) => "You may not set a state there.",
-            Self::ReadHistory(_) | Self::ReadHistoryOf(_) => "You may not read the history there.",
+            Self::ReadHistory(_) | Self::HistoryOfPattern(_) => {
+                "You may not read the history there."
+            }
             Self::DeleteHistory(_) => "You may not delete messages there.",
             Self::ManageGroup(_) => "You may not manage this group.",
             Self::ManageChannel(_) => "You may not manage rights there.",
+            Self::ListGroups => "You may not see which groups there are.",
+            Self::GiveRights => "You may not give and take back rights.",
             Self::Administer => "You may not look into the server.",
         }
     }
@@ -109,11 +136,15 @@ impl fmt::Display for Action<'_> {
             Self::Publish(_) => "publish",
             Self::SendTo(_) => "send",
             Self::ReceiveAs(_) => "receive",
-            Self::SeePresence(_) | Self::SeePresenceOf(_) => "presence",
+            Self::SeePresence(_)
+            | Self::PresenceOfGroup(_)
+            | Self::PresenceOfPattern(_)
+            | Self::PresenceEverywhere => "presence",
             Self::SetState(_) => "state",
-            Self::ReadHistory(_) | Self::ReadHistoryOf(_) => "history",
+            Self::ReadHistory(_) | Self::HistoryOfPattern(_) => "history",
             Self::DeleteHistory(_) => "delete",
-            Self::ManageGroup(_) | Self::ManageChannel(_) => "manage",
+            Self::ManageGroup(_) | Self::ManageChannel(_) | Self::ListGroups => "manage",
+            Self::GiveRights => "grant",
             Self::Administer => "administer",
         })
     }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::{Action, Space};
+use super::Space;
 use crate::{
     channel::Channel,
     delivery::Receiver,
@@ -30,16 +30,16 @@ impl Space {
             .await;
     }
 
-    /// Asks whether somebody without a connection may read a channel; the answer is the channel to read.
+    /// Asks the dispatcher whether somebody without a connection, who was [authorized](Self::authorize) to, reads a channel;
+    /// the answer is the channel to read.
     ///
     /// # Errors
-    /// No right to read there, a limit, or the dispatcher's refusal.
-    pub async fn validate_subscribe(
+    /// The dispatcher's refusal.
+    pub async fn dispatch_subscribe(
         &self,
         origin: &Origin,
         channel: Channel,
     ) -> Result<Option<Channel>, Refusal> {
-        self.authorize(origin, Action::Subscribe(&channel))?;
         let command = Command::Subscribe(channel);
         match self.dispatcher.validate(origin, command).await {
             Verdict::Proceed(Command::Subscribe(channel)) => Ok(Some(channel)),

@@ -54,7 +54,8 @@ impl Space {
         audit::done(origin, action);
     }
 
-    /// Somebody without credentials, at a door that its protocol leaves open.
+    /// Somebody without credentials, at a door that its protocol leaves open: what the composition says, else everything
+    /// but deleting stored messages.
     pub fn anonymous(&self) -> Arc<Identity> {
         match &self.rules.anonymous {
             Some(anonymous) => anonymous.clone(),
@@ -120,6 +121,8 @@ impl Space {
                     // Clients with private messages are those of the common space.
                     self.check_domain(origin, Domain::is_common)
                 }
+                // The server is nobody's tenant.
+                Action::Administer => self.check_domain(origin, Domain::is_common),
                 _ => Ok(()),
             },
         }

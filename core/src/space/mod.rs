@@ -16,6 +16,7 @@ mod replay;
 mod revoked;
 mod revoking;
 mod rules;
+mod who;
 
 pub use self::{
     action::Action,
@@ -25,10 +26,11 @@ pub use self::{
     listen::ChannelListener,
     replay::Replay,
     revoked::Revocation,
+    who::ConnectionView,
 };
 use self::{live::LiveConnections, public_history::PublicHistory};
 pub(crate) use self::{
-    revoked::{RevocationKeeper, Revoked},
+    revoked::{Kept, RevocationKeeper, Revoked},
     rules::GateRules,
 };
 pub use crate::{
@@ -46,13 +48,16 @@ use crate::{
     backend::{Attempt, BackendError, BackendStatus, PubSubBackend},
     dispatcher::{Command, Dispatcher, Event, Origin, Refusal, RefusalKind, Verdict},
     hub::Hub,
-    identity::Identity,
+    identity::{Grant, Identity, Permissions, Scope},
     limits::Limits,
     persistence::{History, PersistencePolicy},
     publication::{Draft, Target},
     receipt::Receipt,
     runtime::Runtime,
 };
+
+/// What somebody without credentials may do where nothing is said of it: everything but delete what others have stored.
+const OPEN_DOOR: Permissions = Permissions::ALL.without(Permissions::DELETE);
 
 /// The channel space: what apps publish to and subscribe on. It applies limits, grants and the dispatcher,
 /// and hands what passes to the backend and the hub.
@@ -101,7 +106,10 @@ impl Space {
             presence,
             nodes,
             rules,
-            open_door: Arc::new(Identity::unrestricted()),
+            open_door: Arc::new(Identity {
+                grants: vec![Grant::new(Scope::Everything, OPEN_DOOR)],
+                ..Identity::default()
+            }),
             live: LiveConnections::default(),
             revoked: Revoked::default(),
             runtime,

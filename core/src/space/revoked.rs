@@ -1,7 +1,7 @@
 //! Revoked rights: those that were taken back before they end by themselves.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{
         Arc, OnceLock, Weak,
         atomic::{AtomicBool, Ordering},
@@ -11,6 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     dispatcher::Refusal,
@@ -34,6 +35,9 @@ const CLIENT: &str = "client/";
 const CREDENTIAL: &str = "credential/";
 const ISSUED_BEFORE: &str = "issued-before";
 
+/// Revocations of what has ended by itself that are forgotten with each one that is made.
+const FORGOTTEN_AT_ONCE: usize = 100;
+
 impl Revocation {
     /// What it is known by, where it is kept.
     pub(crate) fn key(&self) -> String {
@@ -44,23 +48,40 @@ impl Revocation {
         }
     }
 
-    /// What is kept with the key, in milliseconds since 1970: before when something counts no more.
-    pub(crate) fn before(&self) -> u64 {
+    /// What is kept with the key of what ends by itself at `until`, where it does.
+    pub(crate) fn kept(&self, until: Option<SystemTime>) -> Kept {
         let before = match self {
             Self::IssuedBefore(before) => *before,
             // What was issued within this millisecond counts as before.
             _ => SystemTime::now() + Duration::from_millis(1),
         };
-        let since = before.duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        let before = millis(before);
+        match until {
+            Some(until) => Kept::Until(before, millis(until)),
+            None => Kept::Always(before),
+        }
     }
+}
+
+/// What is kept with the key of a revocation, in milliseconds since 1970: before when something counts no more, and how long
+/// that has to be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Kept {
+    Always(u64),
+    Until(u64, u64),
+}
+
+fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Keeps revocations for all nodes, and for later.
 #[async_trait]
 pub(crate) trait RevocationKeeper: Send + Sync {
     /// Keeps what belongs to a key, or forgets it.
-    async fn keep(&self, key: String, before: Option<u64>) -> Result<(), Refusal>;
+    async fn keep(&self, key: String, kept: Option<Kept>) -> Result<(), Refusal>;
 }
 
 /// The revocations that this node knows.
@@ -77,7 +98,8 @@ pub(crate) struct Revoked {
 #[derive(Debug, Default)]
 struct Table {
     clients: HashMap<ClientId, SystemTime>,
-    credentials: HashSet<CredentialId>,
+    /// With when each of them has ended by itself.
+    credentials: HashMap<CredentialId, Option<u64>>,
     issued_before: Option<SystemTime>,
 }
 
@@ -95,7 +117,7 @@ impl Revoked {
 
     /// True when a credential was taken back.
     pub(super) fn has_credential(&self, credential: &CredentialId) -> bool {
-        self.table.read().credentials.contains(credential)
+        self.table.read().credentials.contains_key(credential)
     }
 
     /// Sets whether what is kept could not be read yet.
@@ -121,7 +143,7 @@ impl Revoked {
         identity
             .credential
             .as_ref()
-            .is_some_and(|credential| table.credentials.contains(credential))
+            .is_some_and(|credential| table.credentials.contains_key(credential))
             || identity
                 .client
                 .as_ref()
@@ -131,9 +153,25 @@ impl Revoked {
                 && table.issued_before.as_ref().is_some_and(is_before)
     }
 
-    /// Takes over what a registry says of a key: the time that is kept with it, or that it is gone.
-    pub(crate) fn set(&self, key: &str, before: Option<u64>) {
-        let time = before.map(|millis| UNIX_EPOCH + Duration::from_millis(millis));
+    /// The keys of some that have ended by themselves and can be forgotten.
+    pub(crate) fn over(&self) -> Vec<String> {
+        let now = millis(SystemTime::now());
+        let table = self.table.read();
+        let credentials = table.credentials.iter();
+        let over = credentials.filter(|(_, until)| until.is_some_and(|until| until < now));
+        over.take(FORGOTTEN_AT_ONCE)
+            .map(|(credential, _)| format!("{CREDENTIAL}{credential}"))
+            .collect()
+    }
+
+    /// Takes over what a registry says of a key: what is kept with it, or that it is gone.
+    pub(crate) fn set(&self, key: &str, kept: Option<Kept>) {
+        let (before, until) = match kept {
+            Some(Kept::Always(before)) => (Some(before), None),
+            Some(Kept::Until(before, until)) => (Some(before), Some(until)),
+            None => (None, None),
+        };
+        let time = before.and_then(|millis| UNIX_EPOCH.checked_add(Duration::from_millis(millis)));
         let mut table = self.table.write();
         if let Some(client) = key
             .strip_prefix(CLIENT)
@@ -145,9 +183,12 @@ impl Revoked {
             };
         } else if let Some(credential) = key.strip_prefix(CREDENTIAL) {
             match time {
-                Some(_) => table.credentials.insert(CredentialId::new(credential)),
-                None => table.credentials.remove(credential),
-            };
+                Some(_) => {
+                    let credential = CredentialId::new(credential);
+                    table.credentials.insert(credential, until);
+                }
+                None => drop(table.credentials.remove(credential)),
+            }
         } else if key == ISSUED_BEFORE {
             table.issued_before = time;
         }
@@ -173,12 +214,12 @@ mod tests {
         let revoked = Revoked::default();
         let ann = || identity(Some("ann"), Some("t1"), Some(100));
         assert!(!revoked.contains(&ann()));
-        revoked.set("credential/t1", Some(1));
+        revoked.set("credential/t1", Some(Kept::Always(1)));
         assert!(revoked.contains(&ann()));
         assert!(!revoked.contains(&identity(Some("ann"), Some("t2"), Some(100))));
         revoked.set("credential/t1", None);
         assert!(!revoked.contains(&ann()));
-        revoked.set("client/ann", Some(150_000));
+        revoked.set("client/ann", Some(Kept::Always(150_000)));
         assert!(revoked.contains(&ann()));
         assert!(
             !revoked.contains(&identity(Some("ann"), None, Some(151))),
@@ -186,7 +227,7 @@ mod tests {
         );
         assert!(revoked.contains(&identity(Some("ann"), None, None)));
         assert!(!revoked.contains(&identity(Some("bob"), None, Some(100))));
-        revoked.set("issued-before", Some(200_000));
+        revoked.set("issued-before", Some(Kept::Always(200_000)));
         assert!(revoked.contains(&identity(Some("bob"), None, Some(100))));
         assert!(revoked.contains(&identity(None, Some("key"), None)));
         assert!(!revoked.contains(&identity(Some("bob"), None, Some(200))));
@@ -197,7 +238,25 @@ mod tests {
     fn what_is_kept_says_what_was_taken_back() {
         let revoked = Revoked::default();
         let credential = Revocation::Credential(CredentialId::new("a/b"));
-        revoked.set(&credential.key(), Some(credential.before()));
+        revoked.set(&credential.key(), Some(credential.kept(None)));
         assert!(revoked.contains(&identity(None, Some("a/b"), None)));
+    }
+
+    #[test]
+    fn what_has_ended_by_itself_can_be_forgotten() {
+        let revoked = Revoked::default();
+        let kept = |text: &str| serde_json::from_str::<Kept>(text).unwrap();
+        revoked.set("credential/ended", Some(kept("[1,2]")));
+        revoked.set("credential/stays", Some(kept("1")));
+        let later = SystemTime::now() + Duration::from_secs(60);
+        let counts = Revocation::Credential(CredentialId::new("counts"));
+        let text = serde_json::to_string(&counts.kept(Some(later))).unwrap();
+        revoked.set(&counts.key(), Some(kept(&text)));
+        assert_eq!(revoked.over(), ["credential/ended"]);
+        revoked.set("credential/ended", None);
+        assert!(revoked.over().is_empty());
+        for credential in ["stays", "counts"] {
+            assert!(revoked.contains(&identity(None, Some(credential), None)));
+        }
     }
 }

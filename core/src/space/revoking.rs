@@ -1,6 +1,8 @@
 //! Revoking: rights are taken back on all nodes, and given back.
 
-use super::{Revocation, Space, audit};
+use std::time::SystemTime;
+
+use super::{Revocation, Space, audit, revoked::Kept};
 use crate::{
     dispatcher::{Refusal, RefusalKind},
     identity::CredentialId,
@@ -17,8 +19,23 @@ impl Space {
     /// # Cancel safety
     /// A dropped future has revoked or not.
     pub async fn revoke(&self, revocation: &Revocation) -> Result<(), Refusal> {
+        self.revoke_until(revocation, None).await
+    }
+
+    /// The same of what ends by itself then, and need not be kept longer.
+    ///
+    /// # Errors
+    /// As for `revoke`.
+    ///
+    /// # Cancel safety
+    /// A dropped future has revoked or not.
+    pub async fn revoke_until(
+        &self,
+        revocation: &Revocation,
+        until: Option<SystemTime>,
+    ) -> Result<(), Refusal> {
         let key = revocation.key();
-        self.keep_revocation(key.clone(), Some(revocation.before()))
+        self.keep_revocation(key.clone(), Some(revocation.kept(until)))
             .await?;
         tracing::info!(target: audit::TARGET, outcome = "revoked", of = key);
         Ok(())
@@ -43,10 +60,10 @@ impl Space {
         self.revoked.has_credential(credential)
     }
 
-    async fn keep_revocation(&self, key: String, before: Option<u64>) -> Result<(), Refusal> {
+    async fn keep_revocation(&self, key: String, kept: Option<Kept>) -> Result<(), Refusal> {
         let keeper = self.revoked.keeper();
         let keeper = keeper
             .ok_or_else(|| Refusal::new(RefusalKind::Unavailable, "The server is not ready."))?;
-        keeper.keep(key, before).await
+        keeper.keep(key, kept).await
     }
 }

@@ -76,7 +76,7 @@ impl EmitterSession {
         let replays = replays
             && last > 0
             && space.history().is_some()
-            && space.may(attachment.origin(), Action::ReadHistoryOf(&pattern));
+            && space.may(attachment.origin(), Action::HistoryOfPattern(&pattern));
         if replays {
             self.subscriber.close_gate();
         }

@@ -228,7 +228,7 @@ fn what_went_wrong_is_said_in_a_sentence_with_what_to_do() {
         (&["sub"], 2, "CHANNEL"),
         (&["sub", "t", "--raw", "--json"], 2, "cannot be used with"),
         (&["sub", "t", "--count", "0"], 2, "0"),
-        (&["pub", "t", "x", "--interval", "soon"], 2, "milliseconds"),
+        (&["pub", "t", "x", "--interval", "soon"], 2, "250ms"),
     ] {
         let output = run(args);
         let stderr = String::from_utf8(output.stderr).unwrap();

@@ -253,8 +253,10 @@ fn an_open_protocol_is_refused_at_an_address_that_others_reach() {
         "serve", "--port", "0", "--host", "0.0.0.0", "--auth", "api-key",
     ];
     let text = refused(&public, &[secret]);
-    assert!(text.contains("kn-sock"), "{text}");
-    assert!(text.contains("listen on 127.0.0.1"), "what to do: {text}");
+    for door in ["kn-sock", "Seth-Pusher", "MQTT", "PubNub"] {
+        assert!(text.contains(door), "{door}: {text}");
+    }
+    assert!(text.contains("[anonymous]"), "what to do: {text}");
 
     let entry = |address: &str, app: &str| {
         format!("[[listen]]\naddress = \"{address}\"\napps = [\"{app}\"]\n")
@@ -277,13 +279,30 @@ fn an_open_protocol_is_refused_at_an_address_that_others_reach() {
     let mut server = ServerOptions::new(&["--host", "0.0.0.0", "--auth", "api-key"])
         .env(secret.0, secret.1)
         .config(&format!(
-            "port_apps = [\"seth\"]\n{}",
+            "port_apps = [\"seth\"]\n{}[apps.seth]\nauthenticate_connect = true\n",
             entry("127.0.0.1:0", "knsock")
         ))
         .start();
     let lines = server.next_address();
     LineClient::new(connect_tcp(lines)).join("x");
     assert_eq!(server.process.stderr(), "");
+}
+
+/// What anonymous clients may do was said: a door is not open any more.
+#[test]
+fn doors_are_served_to_others_where_anonymous_clients_may_do_what_was_said() {
+    let server = ServerOptions::new(&["--host", "0.0.0.0", "--auth", "api-key"])
+        .env("POLYWIRE_API_KEY__KEY_SECRET_VALUE", "long-enough-and-ours")
+        .config("anonymous = { read = \"news/#\" }")
+        .start();
+    let mut client = server.websocket();
+    client.join("news/today");
+    client.subscribe("private");
+    assert_eq!(client.expect_error(), "You may not subscribe there.");
+    let publish = |query: &str| server.post(&format!("/api/channels/news%2Ftoday/{query}"), "{}");
+    assert_eq!(publish("").status, 403);
+    assert_eq!(publish("?api_key=wrong").status, 401);
+    assert_eq!(publish("?api_key=long-enough-and-ours").status, 200);
 }
 
 /// Without descriptors a server could accept nobody, and would leave clients waiting in the kernel's queue.

@@ -28,6 +28,7 @@ mod pubnub_cursor;
 mod pubnub_nodes;
 mod pubnub_restart;
 mod pubnub_sdk;
+mod rights;
 mod robustness;
 mod seth_policies;
 mod seth_redis;

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex},
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     command_line::refused,
-    support::{RECOVERY, Server, ServerOptions, config_file, eventually, polywire},
+    support::{RECOVERY, SOON, Server, ServerOptions, config_file, eventually, polywire},
 };
 
 /// Of the password `hunter2`.
@@ -67,7 +67,9 @@ fn file(name: &str, text: &str) -> PathBuf {
 }
 
 /// A service on this machine that answers requests by their bodies.
-fn service(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> SocketAddr {
+pub(crate) fn service(
+    answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static,
+) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let answer = Arc::new(answer);
@@ -149,6 +151,50 @@ fn users_and_keys_have_the_rights_of_their_roles() {
     );
     let hash = printed(&["hash-password"], "correct horse\n");
     assert!(hash.starts_with("$argon2id$"), "{hash}");
+}
+
+/// The answer to a CONNECT of MQTT 3.1.1: 0 lets in.
+fn connect(server: &Server, user: &str, password: &str) -> u8 {
+    let text = |text: &str| {
+        let length = u16::try_from(text.len()).unwrap().to_be_bytes();
+        [&length[..], text.as_bytes()].concat()
+    };
+    // Version 4; user, password, clean session; 60 s.
+    let head = [text("MQTT"), vec![4, 0b1100_0010, 0, 60]].concat();
+    let body = [head, text("a-client"), text(user), text(password)].concat();
+    let packet = [&[0x10, u8::try_from(body.len()).unwrap()], &body[..]].concat();
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    stream.write_all(&packet).unwrap();
+    let mut answer = [0; 4];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer[..3], [0x20, 2, 0]);
+    answer[3]
+}
+
+#[test]
+fn a_user_of_mqtt_shows_name_and_password() {
+    let server = ServerOptions::new(&[])
+        .config(&format!(
+            "
+            auth = 'roles'
+            apps.emitter.authenticate = true
+            [roles]
+            {ROLES}
+            users = [{{ name = 'ann', password = '{HASH}', roles = 'shop' }}]
+            keys = [{{ id = 'd-1', key = 'a key of a device', client = 'd1', roles = 'device' }}]
+            "
+        ))
+        .start();
+    assert_eq!(connect(&server, "ann", "hunter2"), 0);
+    assert_eq!(connect(&server, "whoever", "a key of a device"), 0);
+    for (user, password) in [
+        ("ann", "hunter3"),
+        ("bob", "hunter2"),
+        ("bob", "ann:hunter2"),
+    ] {
+        assert_ne!(connect(&server, user, password), 0, "{user} {password}");
+    }
 }
 
 #[test]

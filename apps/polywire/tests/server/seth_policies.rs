@@ -199,6 +199,7 @@ fn own_secrets_and_trusted_networks_are_served_on_public_addresses() {
         "--app", "seth", "--host", "0.0.0.0", "--auth", "api-key", "--debug",
     ])
     .env("POLYWIRE_API_KEY__KEY_SECRET_VALUE", "long-enough-and-ours")
+    .env("POLYWIRE_APPS__SETH__AUTHENTICATE_CONNECT", "true")
     .start();
     assert_statuses(
         &server,

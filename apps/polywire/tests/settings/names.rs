@@ -361,6 +361,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "[[apps.pubnub.key_sets]]\npublish_key = \"pub-a\"\nsubscribe_key = \"sub-a\"\ndelete_history = @\n",
     ),
     listed(
+        "apps.pubnub.key_sets.0.common",
+        "[[apps.pubnub.key_sets]]\npublish_key = \"pub-a\"\nsubscribe_key = \"sub-a\"\ncommon = @\n",
+    ),
+    listed(
         "apps.pubnub.key_sets.0.members_max",
         "[[apps.pubnub.key_sets]]\npublish_key = \"pub-a\"\nsubscribe_key = \"sub-a\"\nmembers_max = @\n",
     ),

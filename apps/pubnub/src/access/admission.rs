@@ -1,4 +1,4 @@
-//! Admission of requests: from the keys, the signature or the token that they show to who asks.
+//! Admission of requests: from the keys, the signature, the token or the auth key that they show to who asks.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -7,12 +7,17 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use polywire_core::{AuthenticationError, ClientId, Identity, Origin, Space, http::Request};
 
 use super::{
-    caller::{Caller, Rights, denied},
-    revoked::Revoked,
+    caller::{Caller, denied, not_identified},
+    door::{Door, within},
     signature::{BadSignature, Signed},
     token::{self, Token},
 };
-use crate::{keys::KeySet, query::Query, reply, service, settings::Parameters};
+use crate::{
+    keys::{KeySet, KeySets},
+    query::Query,
+    reply, service,
+    settings::Parameters,
+};
 
 /// Who may come in.
 pub(crate) struct Access {
@@ -21,22 +26,31 @@ pub(crate) struct Access {
     authenticate: bool,
     /// The query parameter that shows the auth key to the policy.
     auth_name: String,
-    revoked: Arc<Revoked>,
+    /// In the order of the key sets.
+    doors: Vec<Door>,
+}
+
+/// What a request shows of who asks.
+enum Shown {
+    /// Nothing, at an open door.
+    Nothing,
+    /// Nothing that counts, at a closed one.
+    Nobody,
+    Signature,
+    Token(Box<Token>),
+    /// Something for the policy to judge.
+    Other,
 }
 
 impl Access {
-    pub(crate) fn new(space: &Arc<Space>, settings: &Parameters) -> Self {
+    pub(crate) fn new(space: &Arc<Space>, keys: &KeySets, settings: &Parameters) -> Self {
+        let doors = keys.all().iter().map(|set| Door::of(set, space));
         Self {
             space: space.clone(),
             authenticate: settings.authenticate,
             auth_name: settings.auth_name.clone(),
-            revoked: Arc::default(),
+            doors: doors.collect(),
         }
-    }
-
-    /// Tokens that were taken back.
-    pub(crate) fn revoked(&self) -> &Arc<Revoked> {
-        &self.revoked
     }
 
     /// Finds out who asks; `body` is what a signature covers of it.
@@ -51,34 +65,34 @@ impl Access {
         let Some(uuid) = query.get("uuid") else {
             return Err(reply::bad_request(service, "Invalid UUID"));
         };
-        let client = uuid.and_then(|uuid| ClientId::new(&uuid).ok());
-        let limit = self.space.limits().name_bytes_max;
-        if client
-            .as_ref()
-            .is_some_and(|client| client.as_str().len() > limit)
-        {
-            return Err(reply::bad_request(service, "Invalid UUID"));
-        }
-        let rights = self.rights(set, request, query, body, client.as_ref())?;
-        let identity = if self.authenticate && !matches!(rights, Rights::Signed) {
+        let claimed = uuid.and_then(|uuid| ClientId::new(&uuid).ok());
+        let shown = self.shown(set, request, query, body)?;
+        let has_token = matches!(shown, Shown::Token(_));
+        let door = &self.doors[set.index()];
+        let identity = match shown {
+            Shown::Nothing => door.anonymous.clone(),
+            Shown::Nobody => door.nobody.clone(),
+            Shown::Signature => door.signed.clone(),
+            Shown::Token(token) => Arc::new(token.identity(set.domain())),
             // Boxed: few ask, and whoever does not should carry no room for it.
-            Box::pin(self.ask_policy(request, query)).await?
-        } else {
-            Arc::new(Identity::unrestricted())
+            Shown::Other => Box::pin(self.ask_policy(set, request, query)).await?,
         };
         let mut origin = Origin::new("pubnub", identity).peer(request.peer);
-        origin.client = client.or(origin.client);
-        Ok(Caller { origin, rights })
+        if let Some(claimed) = claimed {
+            let client = self.space.identify(&origin, claimed);
+            let client = client.map_err(|refusal| not_identified(&refusal, service))?;
+            origin.client = Some(client);
+        }
+        Ok(Caller { origin, has_token })
     }
 
-    fn rights(
+    fn shown(
         &self,
         set: &KeySet,
         request: &Request,
         query: &Query<'_>,
         body: &[u8],
-        client: Option<&ClientId>,
-    ) -> Result<Rights, reply::Refused> {
+    ) -> Result<Shown, reply::Refused> {
         let value = |name| query.get(name).flatten();
         if let (Some(secret), Some(signature)) = (set.secret_key(), value("signature")) {
             let signed = Signed {
@@ -90,7 +104,7 @@ impl Access {
             let time = value("timestamp");
             let checked = signed.check(set, secret, &signature, time.as_deref(), SystemTime::now());
             return match checked {
-                Ok(()) => Ok(Rights::Signed),
+                Ok(()) => Ok(Shown::Signature),
                 Err(BadSignature::Invalid) => {
                     self.count_wrong(request, &signature)?;
                     Err(denied("Invalid Signature"))
@@ -98,21 +112,27 @@ impl Access {
                 Err(BadSignature::Time) => Err(denied("Invalid Timestamp")),
             };
         }
-        let Some(secret) = set.secret_key().filter(|_| set.has_access_manager()) else {
-            return Ok(Rights::Open);
-        };
-        let Some(shown) = value("auth") else {
-            return Ok(Rights::None);
-        };
-        let Some(token) = token::read(&shown, secret) else {
-            self.count_wrong(request, &shown)?;
-            return Ok(Rights::None);
-        };
-        self.check_token(&token)?;
-        if !token.is_for(client.map(ClientId::as_str)) {
-            return Err(denied("Forbidden"));
+        let auth = value("auth").filter(|auth| !auth.is_empty());
+        if !set.has_access_manager() {
+            return Ok(match auth {
+                None if !self.authenticate => Shown::Nothing,
+                _ => Shown::Other,
+            });
         }
-        Ok(Rights::Token(Arc::new(token)))
+        if let (Some(secret), Some(auth)) = (set.secret_key(), &auth) {
+            if let Some(token) = token::read(auth, secret) {
+                self.check_token(&token)?;
+                return Ok(Shown::Token(Box::new(token)));
+            }
+            if !self.authenticate {
+                self.count_wrong(request, auth)?;
+            }
+        }
+        Ok(if self.authenticate {
+            Shown::Other
+        } else {
+            Shown::Nobody
+        })
     }
 
     /// Counts a signature or a token that is none.
@@ -127,27 +147,16 @@ impl Access {
         if token.end <= SystemTime::now() {
             return Err(denied("Token is expired."));
         }
-        match self.revoked.contains(token) {
-            Some(false) => Ok(()),
-            Some(true) => Err(denied("Token is revoked")),
-            None => Err(reply::error(
-                StatusCode::SERVICE_UNAVAILABLE,
-                service::ACCESS_MANAGER,
-                "The token cannot be checked now; try again later.",
-            )),
+        if self.space.is_revoked(&token.credential) {
+            return Err(denied("Token is revoked"));
         }
-    }
-
-    /// Refuses a caller whose token does not count any more.
-    pub(crate) fn check_again(&self, caller: &Caller) -> Result<(), reply::Refused> {
-        caller
-            .token()
-            .map_or(Ok(()), |token| self.check_token(token))
+        Ok(())
     }
 
     /// Shows the auth key where the policy looks for its secret.
     async fn ask_policy(
         &self,
+        set: &KeySet,
         request: &Request,
         query: &Query<'_>,
     ) -> Result<Arc<Identity>, reply::Refused> {
@@ -158,8 +167,13 @@ impl Access {
             credentials.query = format!("{name}={}&{}", encode(&auth), credentials.query);
             credentials.token = Some(auth.into());
         }
-        match self.space.authenticate(&credentials).await {
-            Ok(identity) => Ok(identity),
+        let judged = if self.authenticate {
+            self.space.authenticate(&credentials).await
+        } else {
+            self.space.authenticate_at_open_door(&credentials).await
+        };
+        match judged {
+            Ok(identity) => Ok(within(identity, set.domain())),
             Err(AuthenticationError::Refused) => Err(denied("Forbidden")),
             Err(AuthenticationError::Throttled(_)) => Err(throttled()),
             Err(error) => {

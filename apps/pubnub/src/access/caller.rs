@@ -1,102 +1,68 @@
-//! The caller: who asks, and what it may do with the channels of a key set.
+//! The caller: who asks.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 
 use http::StatusCode;
-use polywire_core::{ClientId, Origin};
+use polywire_core::{Channel, ClientId, Origin, Refusal, RefusalKind, Space};
 
-use super::{
-    resource::{Resource, bits},
-    token::Token,
-};
-use crate::{reply, service};
+use crate::{names::PRESENCE, reply, service};
 
 /// Who asks.
 #[derive(Debug)]
 pub(crate) struct Caller {
     pub(crate) origin: Origin,
-    pub(super) rights: Rights,
-}
-
-/// What somebody may do with the channels of a key set.
-#[derive(Debug)]
-pub(super) enum Rights {
-    /// Nobody asks for tokens here.
-    Open,
-    /// It knows the secret key.
-    Signed,
-    Token(Arc<Token>),
-    None,
+    /// Its credential is a token of the protocol, which names who is somewhere apart from what is said there:
+    /// `room-pnpres`.
+    pub(super) has_token: bool,
 }
 
 impl Caller {
-    /// The client, where it says who it is.
+    /// The client, where it is known: the one that its credential proves, or that it says to be.
     pub(crate) fn client(&self) -> Option<&ClientId> {
         self.origin.client.as_ref()
     }
 
-    pub(crate) fn is_signed(&self) -> bool {
-        matches!(self.rights, Rights::Signed)
+    /// By what name its credential gives the right to get events about who is on a channel.
+    pub(crate) fn presence_channel<'c>(&self, channel: &'c Channel) -> Cow<'c, Channel> {
+        let own = || Channel::new(&format!("{channel}{PRESENCE}")).ok();
+        match self.has_token.then(own).flatten() {
+            Some(own) => Cow::Owned(own),
+            None => Cow::Borrowed(channel),
+        }
     }
 
-    /// True when it may do everything.
-    pub(crate) fn may_everything(&self) -> bool {
-        matches!(self.rights, Rights::Open | Rights::Signed)
+    /// The same for the channels of a group.
+    pub(crate) fn presence_group<'c>(&self, group: &'c str) -> Cow<'c, str> {
+        if self.has_token {
+            [group, PRESENCE].concat().into()
+        } else {
+            group.into()
+        }
     }
 
-    /// Refuses whoever shows neither a token nor a signature, where that is asked.
+    /// True when its rights can end while it waits.
+    pub(crate) fn rights_can_end(&self) -> bool {
+        let identity = &self.origin.identity;
+        identity.client.is_some()
+            || identity.credential.is_some()
+            || identity.issued_at.is_some()
+            || identity.ends().next().is_some()
+    }
+
+    /// Refuses whoever has shown nothing where more is needed.
     pub(crate) fn check_known(&self) -> Result<(), reply::Refused> {
-        match self.rights {
-            Rights::None => Err(denied("Forbidden")),
-            _ => Ok(()),
+        if self.origin.identity.grants.is_empty() {
+            return Err(denied("Forbidden"));
         }
-    }
-
-    /// Refuses what the caller has no right to.
-    pub(crate) fn check(&self, resource: Resource<'_>, bit: u64) -> Result<(), reply::Refused> {
-        let allowed = match &self.rights {
-            Rights::Open | Rights::Signed => true,
-            Rights::Token(token) => token.allows(resource, bit),
-            Rights::None => false,
-        };
-        if allowed {
-            return Ok(());
-        }
-        Err(match resource {
-            Resource::Channel(name) => reply::forbidden("channels", name),
-            Resource::Group(name) => reply::forbidden("channel-groups", name),
-        })
-    }
-
-    /// Refuses who may not delete there: it takes a signature, or a token with the right to.
-    pub(crate) fn check_delete(&self, channel: &str) -> Result<(), reply::Refused> {
-        match self.rights {
-            Rights::Open => Err(denied(
-                "Deleting messages takes a signed request, or a token with the right to delete.",
-            )),
-            _ => self.check(Resource::Channel(channel), bits::DELETE),
-        }
+        Ok(())
     }
 
     /// Refuses whoever is known to be another client.
-    pub(crate) fn check_is(&self, client: &ClientId) -> Result<(), reply::Refused> {
-        let known = match &self.rights {
-            // Whoever knows the secret key speaks for everybody.
-            Rights::Signed => None,
-            Rights::Token(token) => token.client(),
-            _ => self.origin.identity.client.as_ref().map(ClientId::as_str),
-        };
-        match known {
-            Some(known) if known != client.as_str() => Err(denied("Forbidden")),
-            _ => Ok(()),
-        }
-    }
-
-    /// The token that it has shown, where it needs one.
-    pub(super) fn token(&self) -> Option<&Token> {
-        match &self.rights {
-            Rights::Token(token) => Some(token),
-            _ => None,
+    pub(crate) fn check_is(&self, space: &Space, client: &ClientId) -> Result<(), reply::Refused> {
+        match space.identify(&self.origin, client.clone()) {
+            Ok(own) if own == *client => Ok(()),
+            Ok(_) => Err(denied("Forbidden")),
+            Err(refusal) => Err(not_identified(&refusal, service::PRESENCE)),
         }
     }
 }
@@ -105,72 +71,58 @@ pub(super) fn denied(message: &str) -> reply::Refused {
     reply::error(StatusCode::FORBIDDEN, service::ACCESS_MANAGER, message)
 }
 
+/// An id that a client cannot have.
+pub(super) fn not_identified(refusal: &Refusal, service: &str) -> reply::Refused {
+    match refusal.kind {
+        RefusalKind::Forbidden => denied("Forbidden"),
+        _ => reply::bad_request(service, "Invalid UUID"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::SystemTime;
 
-    use polywire_core::Identity;
-    use serde_json::json;
+    use polywire_core::{CredentialId, Domain, Grant, Identity, Permissions, Scope};
 
-    use super::{
-        super::token::{self, Terms, TokenRights},
-        *,
-    };
+    use super::*;
 
-    fn caller(known: Option<&str>, rights: Rights) -> Caller {
-        let identity = Identity {
-            client: known.map(|known| ClientId::new(known).unwrap()),
-            ..Identity::unrestricted()
-        };
-        let origin = Origin::new("pubnub", identity);
-        Caller { origin, rights }
+    fn caller(identity: Identity) -> Caller {
+        Caller {
+            origin: Origin::new("pubnub", identity),
+            has_token: false,
+        }
     }
 
-    fn with_token(client: Option<&str>, bits: u64) -> Caller {
-        let terms = Terms {
-            minutes: 1,
-            resources: TokenRights {
-                channels: [("room".to_owned(), bits)].into(),
-                ..TokenRights::default()
+    /// Polls of these are known to nobody else, and cost nothing more.
+    #[test]
+    fn whoever_shows_nothing_has_no_rights_that_end() {
+        let everything = || Identity {
+            grants: vec![Grant::new(Scope::Everything, Permissions::ALL)],
+            domain: Domain::new("pubnub", "s2"),
+            ..Identity::default()
+        };
+        assert!(!caller(Identity::default()).rights_can_end());
+        assert!(!caller(everything()).rights_can_end());
+        let now = Some(SystemTime::now());
+        let mut ending = everything();
+        ending.grants[0].expires_at = now;
+        for identity in [
+            ending,
+            Identity {
+                client: ClientId::new("ann").ok(),
+                ..everything()
             },
-            patterns: TokenRights::default(),
-            meta: json!({}),
-            client: client.map(Into::into),
-        };
-        let text = token::write(&terms, "secret", SystemTime::now());
-        let token = token::read(&text, "secret").unwrap();
-        caller(None, Rights::Token(Arc::new(token)))
-    }
-
-    #[test]
-    fn whoever_is_known_speaks_for_nobody_else() {
-        let [ann, bob] = ["ann", "bob"].map(|name| ClientId::new(name).unwrap());
-        for known in [
-            caller(Some("ann"), Rights::Open),
-            with_token(Some("ann"), 1),
+            Identity {
+                credential: Some(CredentialId::new("t")),
+                ..everything()
+            },
+            Identity {
+                issued_at: now,
+                ..everything()
+            },
         ] {
-            assert!(known.check_is(&ann).is_ok());
-            assert!(known.check_is(&bob).is_err());
-        }
-        for unknown in [
-            caller(None, Rights::Open),
-            with_token(None, 1),
-            caller(Some("ann"), Rights::Signed),
-        ] {
-            assert!(unknown.check_is(&bob).is_ok());
-        }
-    }
-
-    #[test]
-    fn deleting_takes_a_signature_or_the_right_to() {
-        assert!(caller(None, Rights::Signed).check_delete("room").is_ok());
-        assert!(with_token(None, bits::DELETE).check_delete("room").is_ok());
-        for other in [
-            caller(None, Rights::Open),
-            caller(None, Rights::None),
-            with_token(None, bits::READ | bits::WRITE),
-        ] {
-            assert!(other.check_delete("room").is_err());
+            assert!(caller(identity).rights_can_end());
         }
     }
 }

@@ -1,17 +1,13 @@
-//! Access: who asks, and what they may do; tokens and signatures.
+//! Access: who asks, and what their tokens and signatures say that they may do. Whether they may the gate of the space
+//! decides.
 
 mod admission;
 mod caller;
 mod cbor;
+mod door;
 mod hmac;
-mod resource;
-mod revoked;
+mod scope;
 mod signature;
 pub(crate) mod token;
 
-pub(crate) use self::{
-    admission::Access,
-    caller::Caller,
-    resource::{Resource, bits},
-    revoked::Revoked,
-};
+pub(crate) use self::{admission::Access, caller::Caller};

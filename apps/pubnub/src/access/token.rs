@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -9,14 +10,16 @@ use base64::{
     Engine,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
+use polywire_core::{ClientId, CredentialId, Domain, Grant, Identity, Scope};
 use regex::{Regex, RegexBuilder};
 use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::{
     cbor::{self, Value, Writer},
     hmac::{self, hmac},
-    resource::Resource,
+    scope::{Names, TokenNames, scopes},
 };
 
 /// With padding, which one of the SDKs needs; without it tokens are taken all the same.
@@ -30,6 +33,9 @@ const SIGNATURE: &[u8] = b"\x43sig\x58\x20";
 
 /// Bytes of a token.
 const BYTES_MAX: usize = 32 << 10;
+
+/// Bytes of the digest by which a token is known: too many for two to have the same one.
+const DIGEST_BYTES: usize = 16;
 
 /// Bytes that a compiled pattern may take.
 const PATTERN_BYTES_MAX: usize = 64 << 10;
@@ -55,13 +61,14 @@ pub(crate) struct Terms {
 /// A token that was checked.
 #[derive(Debug)]
 pub(crate) struct Token {
-    resources: TokenRights,
-    channel_patterns: Vec<(Regex, u64)>,
-    group_patterns: Vec<(Regex, u64)>,
-    client: Option<String>,
+    channels: Names,
+    groups: Names,
+    /// The one client that may use it, where it names one.
+    client: Option<ClientId>,
+    issued: SystemTime,
     pub(crate) end: SystemTime,
-    /// What tells tokens apart.
-    pub(super) signature: [u8; hmac::LENGTH],
+    /// What tells it from others.
+    pub(crate) credential: CredentialId,
 }
 
 /// A pattern, ready to be matched; none when it is none.
@@ -147,30 +154,39 @@ pub(crate) fn read(text: &str, secret: &str) -> Option<Token> {
         Some(Value::Number(number)) => Some(*number),
         _ => None,
     };
+    let issued = UNIX_EPOCH.checked_add(Duration::from_secs(number("t")?))?;
     let life = Duration::from_secs(number("ttl")?.checked_mul(60)?);
-    let end = UNIX_EPOCH + Duration::from_secs(number("t")?) + life;
-    let patterns = |sort| {
-        let rights = rights(token.get("pat"), sort);
-        let patterns = rights.into_iter();
+    let names = |sort| {
+        let patterns = rights(token.get("pat"), sort).into_iter();
         let compiled = patterns.filter_map(|(text, bits)| Some((pattern(&text)?, bits)));
-        compiled.collect()
+        Names {
+            exact: rights(token.get("res"), sort),
+            patterns: compiled.collect(),
+        }
     };
-    let resources = |sort| rights(token.get("res"), sort);
     Some(Token {
-        resources: TokenRights {
-            channels: resources("chan"),
-            groups: resources("grp"),
-            clients: BTreeMap::new(),
-        },
-        channel_patterns: patterns("chan"),
-        group_patterns: patterns("grp"),
+        channels: names("chan"),
+        groups: names("grp"),
         client: match token.get("uuid") {
-            Some(Value::Text(client)) => Some(client.clone()),
-            _ => None,
+            // For nobody, where it cannot be read.
+            Some(Value::Text(client)) => Some(ClientId::new(client).ok()?),
+            Some(_) => return None,
+            None => None,
         },
-        end,
-        signature,
+        issued,
+        end: issued.checked_add(life)?,
+        credential: credential(&signature),
     })
+}
+
+/// What a token is known by: a digest of its signature.
+fn credential(signature: &[u8]) -> CredentialId {
+    let digest = Sha256::digest(signature);
+    let digits: String = digest[..DIGEST_BYTES]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    CredentialId::new(&format!("pubnub:{digits}"))
 }
 
 fn rights(all: Option<&Value>, sort: &str) -> BTreeMap<String, u64> {
@@ -188,47 +204,55 @@ fn rights(all: Option<&Value>, sort: &str) -> BTreeMap<String, u64> {
 }
 
 impl Token {
-    /// The one client that may use it, where it names one.
-    pub(super) fn client(&self) -> Option<&str> {
-        self.client.as_deref()
-    }
-
-    /// True when it may be used by this client.
-    pub(super) fn is_for(&self, client: Option<&str>) -> bool {
-        self.client
-            .as_deref()
-            .is_none_or(|only| Some(only) == client)
-    }
-
-    /// True when it gives a right.
-    pub(super) fn allows(&self, resource: Resource<'_>, bit: u64) -> bool {
-        let (names, patterns, name) = match resource {
-            Resource::Channel(name) => (&self.resources.channels, &self.channel_patterns, name),
-            Resource::Group(name) => (&self.resources.groups, &self.group_patterns, name),
-        };
-        names.get(name).is_some_and(|bits| bits & bit == bit)
-            || patterns
-                .iter()
-                .any(|(pattern, bits)| bits & bit == bit && pattern.is_match(name))
+    /// Who shows it, and what they may do in a domain.
+    pub(super) fn identity(self, domain: &Domain) -> Identity {
+        let names = Arc::new(TokenNames {
+            domain: domain.clone(),
+            channels: self.channels,
+            groups: self.groups,
+        });
+        let scopes = scopes(&names).into_iter();
+        Identity {
+            client: self.client,
+            credential: Some(self.credential),
+            issued_at: Some(self.issued),
+            expires_at: Some(self.end),
+            grants: scopes
+                .map(|(permissions, scope)| Grant::new(Scope::Matching(scope), permissions))
+                .collect(),
+            domain: domain.clone(),
+            refuses_other_ids: true,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use polywire_core::{Channel, Pattern, Permissions, Resource};
+
     use super::*;
-    use crate::access::resource::bits;
 
     fn terms() -> Terms {
-        let rights = |name: &str, bits| BTreeMap::from([(name.to_owned(), bits)]);
+        let rights = |names: &[(&str, u64)]| {
+            let names = names.iter();
+            names
+                .map(|(name, bits)| ((*name).to_owned(), *bits))
+                .collect()
+        };
         Terms {
             minutes: 15,
             resources: TokenRights {
-                channels: rights("room", 3),
-                groups: rights("g", 5),
-                clients: rights("ann", 32),
+                channels: rights(&[
+                    ("room", 3),
+                    ("hall-pnpres", 1),
+                    ("a.*", 1),
+                    ("b.*-pnpres", 1),
+                ]),
+                groups: rights(&[("g", 5)]),
+                clients: rights(&[("ann", 32)]),
             },
             patterns: TokenRights {
-                channels: rights("^chat-[a-z]+$", 1),
+                channels: rights(&[("^chat-[a-z]+$", 1)]),
                 ..TokenRights::default()
             },
             meta: serde_json::json!({"a": 1}),
@@ -241,17 +265,61 @@ mod tests {
         let now = SystemTime::now();
         let text = write(&terms(), "secret", now);
         assert_eq!(text.len() % 4, 0);
-        let token = read(&text, "secret").unwrap();
-        assert!(token.allows(Resource::Channel("room"), bits::WRITE));
-        assert!(!token.allows(Resource::Channel("room"), bits::MANAGE));
-        assert!(token.allows(Resource::Channel("chat-x"), bits::READ));
-        assert!(!token.allows(Resource::Channel("chat-1"), bits::READ));
-        assert!(!token.allows(Resource::Channel("g"), bits::READ));
-        assert!(token.allows(Resource::Group("g"), bits::MANAGE));
-        assert!(token.is_for(Some("ann")) && !token.is_for(Some("bob")) && !token.is_for(None));
-        let life = token.end.duration_since(now).unwrap_or_default();
-        assert!(life <= Duration::from_secs(900) && life > Duration::from_secs(898));
         assert!(read(text.trim_end_matches('='), "secret").is_some());
+        for domain in [Domain::COMMON, Domain::new("pubnub", "s2")] {
+            let identity = read(&text, "secret").unwrap().identity(&domain);
+            let has = |permissions, resource: Resource<'_>| {
+                let mut grants = identity.grants.iter();
+                grants.any(|grant| grant.covers(permissions, resource))
+            };
+            let channel = |name| Channel::new(&domain.qualify(name)).unwrap();
+            let may = |permissions, name| has(permissions, Resource::Channel(&channel(name)));
+            let group =
+                |permissions, name| has(permissions, Resource::Group(&domain.qualify(name)));
+            let below = |permissions, name| {
+                let pattern = Pattern::pubnub(&domain.qualify(name)).unwrap();
+                has(permissions, Resource::Pattern(&pattern))
+            };
+            let reads = Permissions::READ | Permissions::HISTORY | Permissions::PRESENCE;
+            for permissions in [
+                Permissions::READ,
+                Permissions::HISTORY,
+                Permissions::PRESENCE,
+            ] {
+                assert!(may(permissions, "room"), "{permissions:?}");
+            }
+            assert!(may(Permissions::WRITE, "room") && !may(Permissions::MANAGE, "room"));
+            assert!(!may(Permissions::DELETE, "room") && !may(reads, "hall"));
+            assert!(may(Permissions::PRESENCE, "hall-pnpres"));
+            assert!(may(Permissions::READ, "chat-x") && !may(Permissions::READ, "chat-1"));
+            assert!(!may(Permissions::READ, "g") && group(Permissions::READ, "g"));
+            assert!(group(Permissions::MANAGE, "g") && !group(Permissions::MANAGE, "room"));
+            assert!(below(Permissions::READ, "a.*") && !below(Permissions::READ, "b.*"));
+            assert!(!below(Permissions::READ, "a.b.*") && !may(Permissions::READ, "a.x"));
+            assert!(below(Permissions::PRESENCE, "b.*") && !below(Permissions::PRESENCE, "a.*"));
+            // Nothing of another domain is called so.
+            let other = Channel::new("$domain/pubnub:s3/room").unwrap();
+            assert!(!has(Permissions::READ, Resource::Channel(&other)));
+            assert_eq!(identity.client, ClientId::new("ann").ok());
+            assert!(identity.refuses_other_ids && identity.domain == domain);
+            let life = identity.expires_at.unwrap().duration_since(now);
+            let life = life.unwrap_or_default();
+            assert!(life <= Duration::from_secs(900) && life > Duration::from_secs(898));
+        }
+    }
+
+    #[test]
+    fn a_token_is_known_by_a_digest() {
+        let read = |minutes| {
+            let terms = Terms { minutes, ..terms() };
+            let text = write(&terms, "secret", UNIX_EPOCH);
+            (read(&text, "secret").unwrap().credential, text)
+        };
+        let ((one, text), (same, _), (other, _)) = (read(1), read(1), read(2));
+        assert!(one == same && one != other);
+        let digits = one.as_str().strip_prefix("pubnub:").unwrap();
+        assert_eq!(digits.len(), 2 * DIGEST_BYTES);
+        assert!(!text.contains(digits));
     }
 
     #[test]

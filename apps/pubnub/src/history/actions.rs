@@ -4,17 +4,18 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use polywire_core::{
     Annotation, Channel, Draft, HistoryError, JsonText, Kind, Payload, Retention, Span, Timetoken,
-    http::Answer,
+    http::{Answer, Request},
+    space::Action,
 };
 use serde::Deserialize;
 
 use super::request::{failed, number, one_channel, store};
 use crate::{
-    access::bits,
     call::Call,
+    context::Context,
     reply::{self, Refused},
     service,
-    text::quote,
+    text::{decode, quote},
 };
 
 /// Bytes of what is posted, and of a type or a value in it.
@@ -30,19 +31,25 @@ struct ActionRequest {
     value: String,
 }
 
+/// The body of a request, which its signature covers; nothing where it is none that adds an action.
+pub(crate) async fn body(context: &Context, request: &mut Request) -> Result<Bytes, Refused> {
+    if request.method != Method::POST {
+        return Ok(Bytes::new());
+    }
+    let timeout = context.space.limits().body_timeout();
+    let body = request.body.read(BODY_BYTES_MAX, timeout).await;
+    body.map_err(|error| {
+        let (status, message) = reply::body_problem(error);
+        refuse(status, message)
+    })
+}
+
 /// Everything below `/v1/message-actions/{key}`.
-pub(crate) async fn route(call: &mut Call<'_>, path: &[&str]) -> Result<Answer, Refused> {
+pub(crate) async fn route(call: &Call<'_>, path: &[&str], body: &[u8]) -> Result<Answer, Refused> {
     match (call.request.method.clone(), path) {
         (Method::GET, ["channel", channel]) => list(call, channel).await,
         (Method::POST, ["channel", channel, "message", message]) => {
-            let limits = call.space().limits();
-            let timeout = limits.body_timeout();
-            let body = call.request.body.read(BODY_BYTES_MAX, timeout).await;
-            let body = body.map_err(|error| {
-                let (status, message) = reply::body_problem(error);
-                refuse(status, message)
-            })?;
-            add(call, channel, message, &body).await
+            add(call, channel, message, body).await
         }
         (Method::DELETE, ["channel", channel, "message", message, "action", action]) => {
             remove(call, channel, message, action).await
@@ -96,7 +103,7 @@ async fn add(
     message: &str,
     body: &[u8],
 ) -> Result<Answer, Refused> {
-    let (channel, _) = one_channel(call, channel, bits::WRITE)?;
+    let channel = one_channel(call, channel, |channel| Action::Publish(channel))?;
     let message = timetoken(message)?;
     let asked: ActionRequest = serde_json::from_slice(body)
         .map_err(|_| bad("Invalid JSON: give a type and a value, both texts."))?;
@@ -141,8 +148,8 @@ async fn remove(
     message: &str,
     action: &str,
 ) -> Result<Answer, Refused> {
-    let (channel, _) = one_channel(call, channel, bits::DELETE)?;
     let (message, action) = (timetoken(message)?, timetoken(action)?);
+    let channel = removable(call, channel, action).await?;
     let removed = store(call)?
         .remove_annotation(&channel.clone().into(), message, action)
         .await;
@@ -153,6 +160,33 @@ async fn remove(
     };
     tell(call, channel, "removed", message, &annotation).await?;
     Ok(reply::ok(r#"{"status":200,"data":{}}"#))
+}
+
+/// The channel of an action that the caller may remove: its own where it may publish, and others where it may delete.
+async fn removable(call: &Call<'_>, raw: &str, action: Timetoken) -> Result<Channel, Refused> {
+    let name = decode(raw).ok_or_else(|| bad("Invalid Channel"))?;
+    if let Some(channel) = call.set.channel(&name) {
+        let delete = Action::DeleteHistory(&channel);
+        if call.space().may(&call.caller.origin, delete) {
+            return Ok(channel);
+        }
+    }
+    let channel = one_channel(call, raw, |channel| Action::Publish(channel))?;
+    let at = Span {
+        from: action,
+        to: action,
+    };
+    let found = store(call)?
+        .annotations(&channel.clone().into(), at, 1)
+        .await;
+    let found = found.map_err(|error| failed(&error))?;
+    let author = found
+        .first()
+        .and_then(|(_, annotation)| annotation.author.as_ref());
+    if author.is_some() && author != call.caller.client() {
+        return one_channel(call, raw, |channel| Action::DeleteHistory(channel));
+    }
+    Ok(channel)
 }
 
 /// Tells the subscribers.
@@ -184,7 +218,7 @@ async fn tell(
 
 /// `GET …/channel/{channel}?start=…&end=…&limit=…`: older than `start` and not older than `end`.
 async fn list(call: &Call<'_>, raw: &str) -> Result<Answer, Refused> {
-    let (channel, _) = one_channel(call, raw, bits::READ)?;
+    let channel = one_channel(call, raw, |channel| Action::ReadHistory(channel))?;
     let limit = number(call, "limit")?.filter(|limit| *limit > 0);
     let limit = limit.unwrap_or(LIMIT).min(LIMIT) as usize;
     let before = number(call, "start")?.map(Timetoken);

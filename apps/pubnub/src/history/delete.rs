@@ -1,11 +1,10 @@
 //! Deletion of messages from history.
 
 use http::StatusCode;
-use polywire_core::{Span, Timetoken, http::Answer};
+use polywire_core::{Span, Timetoken, http::Answer, space::Action};
 
 use super::request::{failed, number, one_channel, store};
 use crate::{
-    access::bits,
     call::Call,
     reply::{self, Refused},
     service,
@@ -13,8 +12,7 @@ use crate::{
 
 /// `DELETE /v3/history/sub-key/{key}/channel/{channel}`: what is newer than `start` and not newer than `end`.
 pub(super) async fn delete(call: &Call<'_>, channel: &str) -> Result<Answer, Refused> {
-    let (channel, name) = one_channel(call, channel, bits::DELETE)?;
-    call.caller.check_delete(&name)?;
+    let channel = one_channel(call, channel, |channel| Action::DeleteHistory(channel))?;
     if !call.set.deletes_history() {
         return Err(reply::error(
             StatusCode::FORBIDDEN,
@@ -26,8 +24,10 @@ pub(super) async fn delete(call: &Call<'_>, channel: &str) -> Result<Answer, Ref
     let to = number(call, "end")?.map_or(Span::ALL.to, Timetoken);
     let span = start.map_or(Span::ALL, Span::after);
     let span = span.and(Span { to, ..Span::ALL });
-    let deleted = store(call)?.delete(&channel.into(), span).await;
+    let deleted = store(call)?.delete(&channel.clone().into(), span).await;
     deleted.map_err(|error| failed(&error))?;
+    call.space()
+        .audit(&call.caller.origin, Action::DeleteHistory(&channel));
     Ok(reply::ok(
         r#"{"status":200,"error":false,"error_message":""}"#,
     ))

@@ -11,7 +11,7 @@ mod v2;
 mod v3;
 
 pub(crate) use self::{
-    actions::route as route_actions,
+    actions::{body as actions_body, route as route_actions},
     backfill::backfill,
     range::query as range,
     route::{route_v2, route_v3},

@@ -2,13 +2,13 @@
 
 use http::StatusCode;
 use polywire_core::{
-    Channel, History, HistoryError, Page, Permissions, Query, Refusal, Stored, space::HistoryRead,
+    Channel, History, HistoryError, Page, Query, Refusal, Stored,
+    space::{Action, HistoryRead},
 };
 
 use crate::{
-    access::{Resource, bits},
     call::Call,
-    reply::{self, Refused},
+    reply::{self, Forbidden, Refused},
     service,
     text::decode,
 };
@@ -26,36 +26,36 @@ pub(super) fn store<'c>(call: &'c Call<'_>) -> Result<&'c dyn History, Refused> 
     history.ok_or_else(|| bad("No history is kept here: start the server with --persistence."))
 }
 
-/// The channel that is called so, if the caller may do this with its history.
-pub(super) fn channel(call: &Call<'_>, name: &str, bit: u64) -> Result<Channel, Refused> {
-    call.caller.check(Resource::Channel(name), bit)?;
-    let channel = call.context.keys.channel(call.set, name);
-    let channel = channel.ok_or_else(|| bad("Invalid Channel"))?;
-    let limit = call.space().limits().name_bytes_max;
-    if channel.as_str().len() > limit {
-        return Err(bad(&format!(
-            "The channel name is longer than {limit} bytes."
-        )));
+/// The channels that are called so, if the caller may do this with each.
+pub(super) fn channels(
+    call: &Call<'_>,
+    names: &[String],
+    action: impl for<'c> Fn(&'c Channel) -> Action<'c>,
+) -> Result<Vec<Channel>, Refused> {
+    let (mut channels, mut forbidden) = (Vec::new(), Forbidden::default());
+    for name in names {
+        let channel = call.set.channel(name);
+        let channel = channel.ok_or_else(|| bad("Invalid Channel"))?;
+        let judged = call
+            .space()
+            .authorize(&call.caller.origin, action(&channel));
+        forbidden.channel(judged, name, service::HISTORY)?;
+        channels.push(channel);
     }
-    let needed = match bit {
-        bits::READ => Permissions::HISTORY,
-        bits::WRITE => Permissions::WRITE,
-        _ => Permissions::MANAGE,
-    };
-    if !call.caller.origin.identity.allows(needed, &channel) {
-        return Err(reply::forbidden("channels", name));
-    }
-    Ok(channel)
+    forbidden.check()?;
+    Ok(channels)
 }
 
 /// The one channel of a path.
 pub(super) fn one_channel(
     call: &Call<'_>,
     raw: &str,
-    bit: u64,
-) -> Result<(Channel, String), Refused> {
-    let name = decode(raw).ok_or_else(|| bad("Invalid Channel"))?;
-    Ok((channel(call, &name, bit)?, name.into_owned()))
+    action: impl for<'c> Fn(&'c Channel) -> Action<'c>,
+) -> Result<Channel, Refused> {
+    let bad = || bad("Invalid Channel");
+    let name = decode(raw).ok_or_else(bad)?.into_owned();
+    let mut channels = channels(call, &[name], action)?;
+    channels.pop().ok_or_else(bad)
 }
 
 /// A page of a channel's history, which is held until the answer is written.

@@ -1,13 +1,12 @@
 //! The second version of reading: one channel, positions as numbers.
 
-use polywire_core::http::Answer;
+use polywire_core::{http::Answer, space::Action};
 
 use super::{
     item, range,
     request::{bad, begin, number, one_channel, read},
 };
 use crate::{
-    access::bits,
     call::Call,
     reply::{self, Refused},
 };
@@ -16,7 +15,7 @@ use crate::{
 const LIMIT: u64 = 100;
 
 pub(super) async fn fetch(call: &Call<'_>, channel: &str) -> Result<Answer, Refused> {
-    let (channel, _) = one_channel(call, channel, bits::READ)?;
+    let channel = one_channel(call, channel, |channel| Action::ReadHistory(channel))?;
     let limit = number(call, "count")?.unwrap_or(LIMIT);
     if limit == 0 {
         return Err(bad("Invalid count: use 1 to 100."));

@@ -1,13 +1,12 @@
 //! The third version of reading: many channels, positions as texts; and counting.
 
-use polywire_core::{Span, Timetoken, http::Answer};
+use polywire_core::{Span, Timetoken, http::Answer, space::Action};
 
 use super::{
     item, range,
-    request::{bad, begin, channel, failed, number, read, store},
+    request::{bad, begin, channels as readable, failed, number, read, store},
 };
 use crate::{
-    access::bits,
     call::Call,
     names::path_list,
     reply::{self, Refused},
@@ -65,10 +64,10 @@ pub(super) async fn fetch(
     };
     let (start, end) = (number(call, "start")?, number(call, "end")?);
     let query = range::query(start, end, false, limit as usize);
+    let found = readable(call, &names, |channel| Action::ReadHistory(channel))?;
     let mut reading = begin(call).await?;
     let (mut parts, mut more) = (Vec::new(), String::new());
-    for name in &names {
-        let channel = channel(call, name, bits::READ)?;
+    for (name, channel) in names.iter().zip(found) {
         let mut page = read(call, &mut reading, channel, &query).await?;
         page.entries.reverse();
         let Some(first) = page.entries.first() else {
@@ -103,8 +102,8 @@ pub(super) async fn counts(call: &Call<'_>, channels: &str) -> Result<Answer, Re
     let times = times(call, names.len())?;
     let store = store(call)?;
     let mut parts = Vec::new();
-    for (index, name) in names.iter().enumerate() {
-        let channel = channel(call, name, bits::READ)?;
+    let found = readable(call, &names, |channel| Action::ReadHistory(channel))?;
+    for (index, (name, channel)) in names.iter().zip(found).enumerate() {
         // One time is for all channels.
         let from = times.get(index).or(times.first()).copied();
         let span = Span {

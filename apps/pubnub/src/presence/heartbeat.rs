@@ -3,21 +3,22 @@
 use polywire_core::http::Answer;
 
 use super::{
-    named::{bad, places, readable},
+    named::{bad, named_for, places},
     states::States,
     timeout::{parse_timeout, stay},
 };
-use crate::{call::Call, reply};
+use crate::{call::Call, reply, service, subscribe_set::Purpose};
 
 /// `GET …/channel/{channels}/heartbeat`
 pub(super) async fn heartbeat(call: &Call<'_>, channels: &str) -> Result<Answer, reply::Refused> {
-    let subscribe_set = readable(call, channels)?;
+    let subscribe_set = named_for(call, channels, Purpose::Subscribe)?;
     let seconds = call
         .query
         .get("heartbeat")
         .ok_or_else(|| bad("Invalid Heartbeat"))?;
     let timeout = parse_timeout(seconds.as_deref()).map_err(|()| bad("Invalid Heartbeat"))?;
     let states = States::parse(&call.query).map_err(bad)?;
+    states.authorize(call, &subscribe_set, service::PRESENCE)?;
     if call.context.settings.presence
         && let Some(client) = call.caller.client()
     {

@@ -1,14 +1,17 @@
 //! Here now, where now: lists of members.
 
-use http::StatusCode;
-use polywire_core::{Channel, ClientId, http::Answer, space::Member};
+use polywire_core::{
+    Channel, ClientId,
+    http::Answer,
+    space::{Action, Member},
+};
 
-use super::named::{places, readable};
+use super::named::{named_for, places};
 use crate::{
     call::Call,
     query::Query,
     reply, service,
-    subscribe_set::Location,
+    subscribe_set::{Location, Purpose},
     text::{decode, quote},
 };
 
@@ -81,7 +84,7 @@ fn is_on(value: Option<&str>) -> bool {
 /// `GET …/channel/{channels}`
 pub(super) async fn here_now(call: &Call<'_>, channels: &str) -> Result<Answer, reply::Refused> {
     let options = ListOptions::parse(&call.query)?;
-    let subscribe_set = readable(call, channels)?;
+    let subscribe_set = named_for(call, channels, Purpose::SeePresence)?;
     if let [target] = &subscribe_set.targets[..]
         && let Location::Channel(channel) = &target.location
     {
@@ -101,26 +104,16 @@ pub(super) async fn here_now(call: &Call<'_>, channels: &str) -> Result<Answer, 
 /// `GET …`: all channels that somebody is on.
 pub(super) async fn everywhere(call: &Call<'_>) -> Result<Answer, reply::Refused> {
     let options = ListOptions::parse(&call.query)?;
-    if !call.caller.may_everything() {
-        let message = "Forbidden";
-        return Err(reply::error(
-            StatusCode::FORBIDDEN,
-            service::ACCESS_MANAGER,
-            message,
-        ));
-    }
+    let (space, origin) = (call.space(), &call.caller.origin);
+    let judged = space.authorize(origin, Action::PresenceEverywhere);
+    judged.map_err(|refusal| reply::refused_everywhere(&refusal, "Forbidden"))?;
     let mut channels = call.space().presence().channels();
     channels.sort_unstable();
     Ok(several(
         call,
         &options,
-        channels.iter().filter(|c| is_of(call, c)),
+        channels.iter().filter(|channel| call.set.owns(channel)),
     ))
-}
-
-fn is_of(call: &Call<'_>, channel: &Channel) -> bool {
-    let (owner, _) = call.context.keys.owner(channel.as_str());
-    owner.subscribe_key() == call.set.subscribe_key()
 }
 
 fn several<'c>(
@@ -132,8 +125,8 @@ fn several<'c>(
     for channel in channels {
         let (description, occupancy) = options.describe(call, channel);
         if occupancy > 0 {
-            let name = call.set.unqualify(channel.as_str()).unwrap_or_default();
-            parts.push(format!("{}:{{{description}}}", quote(name)));
+            let name = call.set.shown(channel.as_str());
+            parts.push(format!("{}:{{{description}}}", quote(&name)));
             total += occupancy;
         }
     }
@@ -147,13 +140,17 @@ fn several<'c>(
 pub(super) fn where_now(call: &Call<'_>, uuid: &str) -> Result<Answer, reply::Refused> {
     let client = decode(uuid).and_then(|uuid| ClientId::new(&uuid).ok());
     let client = client.ok_or_else(|| reply::bad_request(service::PRESENCE, "Invalid UUID"))?;
+    call.caller.check_known()?;
     let mut channels = call.space().presence().channels_of(&client);
-    channels.retain(|channel| is_of(call, channel));
-    channels.sort_unstable();
-    let names = channels.iter().filter_map(|channel| {
-        let name = call.set.unqualify(channel.as_str())?;
-        Some(quote(name))
+    // Where the caller may not see who is there is left out.
+    let (space, origin) = (call.space(), &call.caller.origin);
+    channels.retain(|channel| {
+        call.set.owns(channel) && space.may(origin, Action::SeePresence(channel))
     });
+    channels.sort_unstable();
+    let names = channels
+        .iter()
+        .map(|channel| quote(&call.set.shown(channel.as_str())));
     let names = names.collect::<Vec<_>>().join(",");
     Ok(reply::ok(format!(
         r#"{{"status":200,"message":"OK","payload":{{"channels":[{names}]}},"service":"Presence"}}"#

@@ -3,11 +3,23 @@
 use polywire_core::http::Answer;
 
 use super::named::{named, places};
-use crate::{call::Call, reply};
+use crate::{call::Call, reply, service, subscribe_set::Purpose};
 
 /// `GET …/channel/{channels}/leave`
 pub(super) async fn leave(call: &Call<'_>, channels: &str) -> Result<Answer, reply::Refused> {
-    let subscribe_set = named(call, channels)?;
+    let mut subscribe_set = named(call, channels)?;
+    let judged = call.authorize(&subscribe_set, Purpose::Subscribe, service::PRESENCE);
+    if let Err(refused) = judged {
+        // From where its rights have ended nobody is kept from leaving the rest.
+        let space = call.space();
+        subscribe_set.targets.retain(|target| {
+            let judged = target.authorize(space, &call.caller, Purpose::Subscribe);
+            judged.is_ok()
+        });
+        if subscribe_set.targets.is_empty() {
+            return Err(refused);
+        }
+    }
     if let Some(client) = call.caller.client() {
         for (channel, _) in places(call, &subscribe_set).await {
             call.context.leaves.note(&channel, client, ());

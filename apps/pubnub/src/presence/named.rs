@@ -3,10 +3,9 @@
 use polywire_core::Channel;
 
 use crate::{
-    access::bits,
     call::Call,
     reply, service,
-    subscribe_set::{Location, SubscribeSet},
+    subscribe_set::{Location, Purpose, SubscribeSet},
 };
 
 pub(super) fn bad(message: &str) -> reply::Refused {
@@ -20,7 +19,7 @@ pub(super) fn named(call: &Call<'_>, channels: &str) -> Result<SubscribeSet, rep
         .get("channel-group")
         .ok_or_else(|| bad("Invalid Channel Group"))?;
     let groups = groups.unwrap_or_default();
-    let subscribe_set = SubscribeSet::parse(&call.context.keys, call.set, channels, &groups);
+    let subscribe_set = SubscribeSet::parse(call.set, channels, &groups);
     let subscribe_set = subscribe_set.map_err(|_| bad("Invalid Channel"))?;
     let limit = call.space().limits().channels_per_connection_max;
     if subscribe_set.targets.len() > limit {
@@ -30,12 +29,14 @@ pub(super) fn named(call: &Call<'_>, channels: &str) -> Result<SubscribeSet, rep
     Ok(subscribe_set)
 }
 
-/// The channels and groups of a call that only those may make who may read there.
-pub(super) fn readable(call: &Call<'_>, channels: &str) -> Result<SubscribeSet, reply::Refused> {
+/// The same of a call that only those may make who may do this there.
+pub(super) fn named_for(
+    call: &Call<'_>,
+    channels: &str,
+    purpose: Purpose,
+) -> Result<SubscribeSet, reply::Refused> {
     let subscribe_set = named(call, channels)?;
-    for target in &subscribe_set.targets {
-        call.caller.check(target.resource(), bits::READ)?;
-    }
+    call.authorize(&subscribe_set, purpose, service::PRESENCE)?;
     Ok(subscribe_set)
 }
 

@@ -4,13 +4,13 @@ use polywire_core::{Channel, ClientId, JsonText, PresenceAction, http::Answer};
 use serde_json::Value;
 
 use super::{
-    named::{bad, places, readable},
+    named::{bad, named_for, places},
     states::state_of,
 };
 use crate::{
     call::Call,
     reply,
-    subscribe_set::Location,
+    subscribe_set::{Location, Purpose},
     text::{decode, quote},
 };
 
@@ -26,8 +26,8 @@ pub(super) async fn set_state(
     uuid: &str,
 ) -> Result<Answer, reply::Refused> {
     const INVALID: &str = "Invalid JSON specified.";
-    let (subscribe_set, client) = (readable(call, channels)?, client(uuid)?);
-    call.caller.check_is(&client)?;
+    let (subscribe_set, client) = (named_for(call, channels, Purpose::SetState)?, client(uuid)?);
+    call.caller.check_is(call.space(), &client)?;
     let text = call.query.get("state").ok_or_else(|| bad(INVALID))?;
     let text = text.unwrap_or_default();
     let state: Value = serde_json::from_str(&text).map_err(|_| bad(INVALID))?;
@@ -63,7 +63,10 @@ pub(super) async fn state(
     channels: &str,
     uuid: &str,
 ) -> Result<Answer, reply::Refused> {
-    let (subscribe_set, client) = (readable(call, channels)?, client(uuid)?);
+    let (subscribe_set, client) = (
+        named_for(call, channels, Purpose::SeePresence)?,
+        client(uuid)?,
+    );
     let of = |channel: &Channel| {
         let state = call.space().presence().state(channel, &client);
         state.flatten().unwrap_or_else(empty)
@@ -80,8 +83,8 @@ pub(super) async fn state(
     }
     let places = places(call, &subscribe_set).await;
     let states = places.iter().map(|(channel, _)| {
-        let name = call.set.unqualify(channel.as_str()).unwrap_or_default();
-        format!("{}:{}", quote(name), of(channel).as_str())
+        let name = call.set.shown(channel.as_str());
+        format!("{}:{}", quote(&name), of(channel).as_str())
     });
     let states = states.collect::<Vec<_>>().join(",");
     Ok(reply::ok(format!(

@@ -5,7 +5,12 @@ use std::collections::BTreeMap;
 use polywire_core::JsonText;
 use serde_json::Value;
 
-use crate::query::Query;
+use crate::{
+    call::Call,
+    query::Query,
+    reply::{Forbidden, Refused},
+    subscribe_set::{Location, Purpose, SubscribeSet},
+};
 
 /// Bytes of one state.
 pub(super) const STATE_BYTES_MAX: usize = 16 << 10;
@@ -30,6 +35,32 @@ impl States {
             }
         }
         Ok(Self(checked))
+    }
+
+    /// Refuses whoever may not say something of itself where there is a state for.
+    pub(crate) fn authorize(
+        &self,
+        call: &Call<'_>,
+        names: &SubscribeSet,
+        service: &str,
+    ) -> Result<(), Refused> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let mut forbidden = Forbidden::default();
+        let with_state = |shown: &str| self.0.contains_key(shown);
+        for target in names
+            .targets
+            .iter()
+            .filter(|target| with_state(&target.shown))
+        {
+            let judged = target.authorize(call.space(), &call.caller, Purpose::SetState);
+            match target.location {
+                Location::Group(_) => forbidden.group(judged, &target.shown, service)?,
+                _ => forbidden.channel(judged, &target.shown, service)?,
+            }
+        }
+        forbidden.check()
     }
 
     /// The state for a channel or group.

@@ -1,6 +1,6 @@
 //! An entry of a stream: one thing that arrived.
 
-use std::sync::OnceLock;
+use std::{borrow::Cow, sync::OnceLock};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use polywire_core::{Channel, Kind, Payload, PresenceAction, PresenceEvent, Publication};
@@ -20,7 +20,7 @@ pub(crate) struct Entry {
     pub(crate) timetoken: u64,
     pub(crate) channel: Channel,
     content: Content,
-    /// What an answer says of it, but for the key set and the name by which it was found.
+    /// What an answer in its domain says of it, but for the key set and the name by which it was found.
     written: OnceLock<String>,
 }
 
@@ -77,11 +77,16 @@ impl Entry {
         }
     }
 
-    /// What an answer to its tenant says of it after the key set and the name by which it was found.
-    pub(crate) fn written(&self, set: &KeySet) -> &str {
+    /// What an answer to a tenant says of it after the key set and the name by which it was found.
+    pub(crate) fn written(&self, set: &KeySet) -> Cow<'_, str> {
         let channel = self.channel.as_str();
-        self.written
-            .get_or_init(|| self.write(set.unqualify(channel).unwrap_or(channel)))
+        if set.owns(&self.channel) {
+            let written = || self.write(&set.shown(channel));
+            Cow::Borrowed(self.written.get_or_init(written))
+        } else {
+            // A tenant that is bridged to its domain, which knows it by its whole name.
+            Cow::Owned(self.write(&set.shown(channel)))
+        }
     }
 
     fn write(&self, channel: &str) -> String {

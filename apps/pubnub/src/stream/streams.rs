@@ -105,7 +105,7 @@ impl Streams {
         self.table.lock().group(group)
     }
 
-    /// The groups whose names begin so, by name.
+    /// All groups, by name.
     pub(crate) fn groups(&self) -> Vec<Arc<str>> {
         self.table.lock().group_names()
     }

@@ -473,7 +473,7 @@ mod tests {
 
     fn subscribe_set(names: &str) -> SubscribeSet {
         let keys = KeySets::new(Vec::new());
-        SubscribeSet::parse(&keys, keys.first(), names, "").unwrap()
+        SubscribeSet::parse(keys.first(), names, "").unwrap()
     }
 
     fn publication(channel: &str, seq: u64, timetoken: u64) -> Publication {

@@ -32,7 +32,7 @@ impl Waiter {
         self.woken.notified().await;
     }
 
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.woken.notify_one();
     }
 }

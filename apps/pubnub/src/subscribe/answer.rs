@@ -39,7 +39,7 @@ pub(super) fn write(
             text.push_str(&quote(&target.shown));
             text.push(',');
         }
-        text.push_str(entry.written(set));
+        text.push_str(&entry.written(set));
     }
     text.push_str("]}");
     text

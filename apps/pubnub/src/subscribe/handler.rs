@@ -5,11 +5,10 @@ use polywire_core::{Channel, http::Answer};
 
 use super::{answer::write, members::Members, poll::Poll, request::SubscribeRequest};
 use crate::{
-    access::bits,
     call::Call,
     held_polls::HeldBytes,
     reply, service,
-    subscribe_set::{Location, SubscribeSet},
+    subscribe_set::{Location, Purpose, SubscribeSet},
 };
 
 /// `GET /v2/subscribe/{key}/{channels}/0`
@@ -17,7 +16,7 @@ pub(crate) async fn subscribe(
     call: &Call<'_>,
     request: SubscribeRequest,
 ) -> Result<Answer, reply::Refused> {
-    check(call, &request.set).await?;
+    check(call, &request).await?;
     let streams = call.context.streams().await;
     // The cursor is taken before the client joins, so that it sees itself come.
     let first = (request.after == 0).then(|| streams.horizon(call.space().hub().clock()));
@@ -56,8 +55,8 @@ fn hold<'c>(call: &'c Call<'_>, set: &SubscribeSet) -> Result<HeldBytes<'c>, rep
 }
 
 /// Asks whether the caller may read all of it.
-async fn check(call: &Call<'_>, set: &SubscribeSet) -> Result<(), reply::Refused> {
-    let targets = &set.targets;
+async fn check(call: &Call<'_>, request: &SubscribeRequest) -> Result<(), reply::Refused> {
+    let targets = &request.set.targets;
     if targets.is_empty() {
         let message = "Name at least one channel or channel group.";
         return Err(reply::bad_request(service::SUBSCRIBE, message));
@@ -69,18 +68,21 @@ async fn check(call: &Call<'_>, set: &SubscribeSet) -> Result<(), reply::Refused
         );
         return Err(reply::bad_request(service::SUBSCRIBE, &message));
     }
+    call.authorize(&request.set, Purpose::Subscribe, service::SUBSCRIBE)?;
+    request
+        .states
+        .authorize(call, &request.set, service::SUBSCRIBE)?;
     for target in targets {
-        call.caller.check(target.resource(), bits::READ)?;
         let channels = match &target.location {
             Location::Channel(channel) => vec![channel.clone()],
-            // Whoever may read the channel that is called like a pattern may read what matches.
+            // The dispatcher is asked about the channel that is called like the wildcard.
             Location::Below(above) => Channel::new(&format!("{above}.*")).into_iter().collect(),
             Location::Group(group) => call.context.streams().await.group(group),
         };
         for channel in channels {
             let checked = call
                 .space()
-                .validate_subscribe(&call.caller.origin, channel);
+                .dispatch_subscribe(&call.caller.origin, channel);
             if let Err(refusal) = checked.await {
                 return Err(reply::refused(&refusal, service::SUBSCRIBE, &target.shown));
             }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod handler;
+mod held_rights;
 mod members;
 mod poll;
 mod request;

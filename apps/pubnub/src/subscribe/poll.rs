@@ -5,7 +5,7 @@ use std::sync::Arc;
 use polywire_core::http::Answer;
 use tokio::time::{Instant, timeout_at};
 
-use super::{answer::write, members::Members};
+use super::{answer::write, held_rights::HeldRights, members::Members};
 use crate::{
     call::Call,
     filter::{Filter, Turns},
@@ -34,11 +34,16 @@ impl Poll<'_> {
             set,
             waiter: Waiter::new(),
         };
-        let end = Instant::now() + context.settings.hold;
+        let rights = HeldRights::of(call, &waiting.waiter);
+        let hold = context.settings.hold;
+        let left = rights.as_ref().and_then(|rights| rights.left());
+        let end = Instant::now() + left.map_or(hold, |left| left.min(hold));
         let mut is_last = false;
         loop {
-            // The token may have expired, or been revoked, meanwhile.
-            context.access.check_again(&call.caller)?;
+            if rights.as_ref().is_some_and(|rights| rights.have_ended()) {
+                // Clients give up on an error here. The next poll is judged, from where this one was.
+                return Ok(reply::ok(write(call.set, set, after, &[])));
+            }
             let mut batch = streams.read(set, after, &waiting.waiter);
             if !batch.gaps.is_empty() && context.settings.catch_up {
                 let backfill = Box::pin(history::backfill(call.space(), after, &batch.gaps)).await;

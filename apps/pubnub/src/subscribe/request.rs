@@ -31,7 +31,7 @@ impl SubscribeRequest {
         let query = &call.query;
         let value = |name, problem| query.get(name).ok_or_else(|| bad(problem));
         let groups = value("channel-group", "Invalid Channel Group")?.unwrap_or_default();
-        let set = SubscribeSet::parse(&call.context.keys, call.set, channels, &groups);
+        let set = SubscribeSet::parse(call.set, channels, &groups);
         let set = set.map_err(|error| {
             bad(match error {
                 BadName::Encoding => "A channel name is not valid UTF-8.",

@@ -401,12 +401,17 @@ fn tenants_are_apart() {
         );
     }
     // One cannot name the other's channels.
-    expect_problem(
-        &server.get("/publish/p1/s1/0/s2:c/0/1"),
-        400,
-        "Invalid Channel",
-    );
-    assert_eq!(server.get("/v2/subscribe/s1/s2:c/0").status, 400);
+    let other = "$domain%2Fpubnub:s2%2Fc";
+    for target in [
+        format!("/publish/p1/s1/0/{other}/0/1"),
+        format!("/v2/subscribe/s1/{other}/0"),
+    ] {
+        let answer = server.get(&target);
+        check(&answer);
+        assert_eq!(answer.status, 403, "{target}");
+        let named = json!({"channels": ["$domain/pubnub:s2/c"]});
+        assert_eq!(answer.json()["payload"], named);
+    }
 }
 
 #[test]

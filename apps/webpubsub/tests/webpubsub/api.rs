@@ -1,5 +1,6 @@
 //! Azure Web PubSub: the service REST API, one operation and status after another.
 
+use polywire_core::{Channel, ClientId, space::Whom};
 use polywire_testing::{
     Server,
     peers::{
@@ -535,4 +536,46 @@ fn names_are_told_apart_before_they_are_decoded() {
     // Hubs do not meet.
     let other = format!("/api/hubs/other/connections/{id}?api-version=1");
     assert_eq!(service(api.0.address, "HEAD", &other, "", None).status, 404);
+}
+
+/// What an operator does to a connection is known where the service looks.
+#[test]
+fn a_connection_that_the_server_puts_onto_a_channel_is_in_the_group() {
+    let api = Api::start();
+    let (mut client, id) = api.client(&json!({"sub": "ann"}));
+    let ann = Whom::Client(ClientId::new("ann").unwrap());
+    let hall = Channel::new("hall").unwrap();
+    let space = api.0.space().clone();
+    api.0.block_on(space.subscribe(&ann, &hall)).unwrap();
+    let list = || {
+        let target = "/api/hubs/default/groups/hall/connections?api-version=2024-12-01";
+        let answer = service(api.0.address, "GET", target, "", None);
+        answer.json()["value"].as_array().unwrap().len()
+    };
+    assert_eq!(list(), 1);
+    api.sends(
+        "POST /groups/hall/:send?filter='hall'%20in%20groups",
+        "in the hall",
+    );
+    let message = client.receive();
+    assert_eq!(
+        (&message["group"], &message["data"]),
+        (&json!("hall"), &json!("in the hall"))
+    );
+    let seen = space.connections(&ann);
+    assert!(seen[0].channels.contains(&hall), "{seen:?}");
+    api.0.block_on(space.unsubscribe(&ann, &hall)).unwrap();
+    assert_eq!(list(), 0);
+    api.sends("POST /groups/hall/:send", "nobody hears it");
+    client.settled();
+    api.0
+        .block_on(space.disconnect(&ann, 4321, "Go and rest"))
+        .unwrap();
+    let told = client.receive();
+    assert_eq!(
+        (&told["event"], &told["message"]),
+        (&json!("disconnected"), &json!("Go and rest"))
+    );
+    assert_eq!(client.closed(), 1008);
+    api.is(&format!("HEAD /connections/{id}"), 404);
 }

@@ -44,7 +44,7 @@ pub(super) async fn answer(
     let topic = Topic::parse(text)?;
     let path = topic.path.as_str();
     let pattern = pattern(path).ok_or(BadTopic)?;
-    let reading = Action::ReadHistoryOf(&pattern);
+    let reading = Action::HistoryOfPattern(&pattern);
     session.show(topic.key, topic.group, attachment);
     let space = session.context.broker.space.clone();
     space

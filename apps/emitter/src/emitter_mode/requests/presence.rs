@@ -67,7 +67,7 @@ pub(in crate::emitter_mode) fn permitted<'c>(
         return Err(BadTopic.into());
     }
     let pattern = pattern(path).ok_or(BadTopic)?;
-    let seeing = Action::SeePresenceOf(&pattern);
+    let seeing = Action::PresenceOfPattern(&pattern);
     let authorized = context.broker.space.authorize(origin, seeing);
     authorized.map_err(Fault::of_gate)?;
     Ok(path)
