@@ -141,6 +141,11 @@ impl Credentials {
         }
     }
 
+    /// True when there is something in a place that is for credentials only.
+    pub(crate) fn shows_something(&self) -> bool {
+        self.token.is_some() || self.headers.contains_key(http::header::AUTHORIZATION)
+    }
+
     /// The first value of a query parameter, decoded; `+` stands for a space.
     pub fn query_value(&self, name: &str) -> Option<String> {
         let mut pairs = self

@@ -10,7 +10,7 @@ use std::{
 use parking_lot::Mutex;
 use polywire_core::{
     AppRunner, Builder, Channel, ClientId, ConnectionId, CredentialId, Domain, Draft, Grant,
-    Identity, Origin, Pattern, Payload, Permissions, RefusalKind, Rights, Scope, Space,
+    Identity, Limits, Origin, Pattern, Payload, Permissions, RefusalKind, Rights, Scope, Space,
     delivery::{EndReason, Fanout, Receiver},
     space::{Action, Attachment, Revocation, Whom},
     testkit::{AllowAll, Bus},
@@ -367,7 +367,26 @@ async fn no_name_of_another_domain_is_reached_by_any_spelling() {
         assert!(!may(&tenant, name), "{name}");
     }
     assert!(!may(&Domain::COMMON, &in_tenant));
-    assert!(may(&Domain::COMMON, &in_other), "there is a bridge");
+    // Over a bridge everything is not everything: it takes a grant that names it.
+    assert!(!may(&Domain::COMMON, &in_other));
+    let named = origin(Identity {
+        grants: vec![Grant::new(
+            Scope::Channel(channel(&in_other)),
+            Permissions::ALL,
+        )],
+        ..Identity::default()
+    });
+    let there = channel(&in_other);
+    assert!(
+        space.authorize(&named, Action::Publish(&there)).is_ok(),
+        "there is a bridge"
+    );
+    let elsewhere = channel(&in_tenant);
+    assert!(
+        space
+            .authorize(&named, Action::Publish(&elsewhere))
+            .is_err()
+    );
     assert!(!may(&other, "room"), "a bridge goes one way");
     for domain in [&Domain::COMMON, &tenant, &other] {
         assert!(!may(domain, "$polywire/anything"));
@@ -480,4 +499,66 @@ async fn a_proven_id_counts_and_a_claimed_one_gets_nobodys_private_messages() {
         assert_eq!(*seen.lock(), Some(expected));
     }
     all.until("both", |all| all.texts.lock().len() == 2).await;
+}
+
+#[tokio::test]
+async fn a_connection_ends_with_any_credential_that_it_rests_on() {
+    let space = one(|builder| builder).await;
+    let of = |credential: &str| {
+        Arc::new(Identity {
+            client: None,
+            ..known("nobody", credential, 60)
+        })
+    };
+    let receiver = Client::new(&space);
+    let mut attachment = space.attach(origin(Identity::default()), receiver.clone());
+    // What it joins itself, and what is joined elsewhere in its place.
+    attachment.act_as(&of("k1"));
+    attachment.subscribe(channel("room")).await.unwrap();
+    attachment.act_as(&of("k2"));
+    attachment.rest_on_identity().unwrap();
+    attachment.act_as(&of("k3"));
+    let revoke = async |credential| {
+        let revocation = Revocation::Credential(CredentialId::new(credential));
+        space.revoke(&revocation).await.unwrap();
+    };
+    revoke("k3").await;
+    say(&space, "room", "it has only shown this one").await;
+    receiver
+        .until("it", |client| client.texts.lock().len() == 1)
+        .await;
+    assert!(!receiver.has_ended());
+    revoke("k2").await;
+    assert_eq!(receiver.until_ended().await, EndReason::Revoked);
+    assert_eq!(space.hub().count(&channel("room")), 0);
+}
+
+#[tokio::test]
+async fn a_connection_rests_on_so_many_credentials_and_no_more() {
+    let limits = Limits {
+        channels_per_connection_max: 3,
+        ..Limits::default()
+    };
+    let space = one(|builder| builder.limits(limits)).await;
+    let receiver = Client::new(&space);
+    let mut attachment = space.attach(origin(Identity::default()), receiver);
+    let mut show = async |credential: &str| {
+        let identity = Identity {
+            issued_at: None,
+            ..known("ann", credential, 60)
+        };
+        attachment.act_as(&Arc::new(identity));
+        attachment.subscribe(channel("room")).await?;
+        attachment.unsubscribe(channel("room")).await
+    };
+    for _ in 0..9 {
+        show("the same, read anew each time").await.unwrap();
+    }
+    for other in ["k1", "k2"] {
+        show(other).await.unwrap();
+    }
+    assert_eq!(
+        show("k3").await.unwrap_err().kind,
+        RefusalKind::LimitExceeded
+    );
 }

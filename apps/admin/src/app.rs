@@ -99,12 +99,25 @@ async fn call(space: &Arc<Space>, request: &mut Request) -> Result<Response, Res
     space
         .authorize(&origin, Action::Administer)
         .map_err(|refusal| reply::refused(&refusal))?;
-    space.audit(&origin, Action::Administer);
-    if name == "revocations" {
-        revoke(space, &read(space, request).await?).await
-    } else {
-        connections(space, name, &read(space, request).await?).await
+    // No page of another site can send this without asking first, which is answered no.
+    let content_type = request.header("content-type").unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if !media_type.eq_ignore_ascii_case("application/json") {
+        let message = "The Content-Type of a call is application/json.";
+        return Err(reply::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
     }
+    let (done, what) = if name == "revocations" {
+        let call = read(space, request).await?;
+        (revoke(space, &call).await?, format!("{call:?}"))
+    } else {
+        let call = read(space, request).await?;
+        (
+            connections(space, name, &call).await?,
+            format!("{name} {call:?}"),
+        )
+    };
+    space.audit_of(&origin, Action::Administer, &what);
+    Ok(done)
 }
 
 async fn revoke(space: &Space, call: &RevocationCall) -> Result<Response, Response> {

@@ -16,7 +16,9 @@ async fn keeps_the_laws() {
 fn calls_are_checked() {
     let server = Server::of::<AdminApi>("");
     let call = |name: &str, body: serde_json::Value| {
-        let answer = server.post(&format!("/admin/v1/{name}"), body.to_string());
+        let json = [("Content-Type", "application/json")];
+        let (target, body) = (format!("/admin/v1/{name}"), body.to_string());
+        let answer = server.request("POST", &target, &json, Some(body.as_bytes()));
         (answer.status, answer.text().to_owned())
     };
     for (name, body, status) in [
@@ -64,4 +66,6 @@ fn calls_are_checked() {
         assert_eq!(text.contains("error"), status != 200, "{text}");
     }
     assert_eq!(server.get("/admin/v1/revocations").status, 405);
+    let by_a_page = server.post("/admin/v1/revocations", "{\"client\": \"ann\"}");
+    assert_eq!(by_a_page.status, 415, "a form of any site can send texts");
 }

@@ -46,7 +46,7 @@ impl Receiver for Subscriber {
 
     /// The protocol has no words for it.
     fn end(&self, why: &EndReason) {
-        self.link.close(&why.close_reason());
+        self.link.end(why);
     }
 }
 

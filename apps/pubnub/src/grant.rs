@@ -151,6 +151,13 @@ fn grant(
     if let Some(pattern) = all.find(|text| token::pattern(text).is_none()) {
         return Err(bad(&format!("Invalid RegExp: {pattern}")));
     }
+    let too_many = |count| count > token::PATTERNS_MAX;
+    if too_many(patterns.channels.len()) || too_many(patterns.groups.len()) {
+        let max = token::PATTERNS_MAX;
+        return Err(bad(&format!(
+            "Too many patterns: a token has {max} of channels and {max} of groups at most."
+        )));
+    }
     let terms = Terms {
         minutes: asked.ttl,
         resources: permissions.resources.into(),

@@ -152,6 +152,11 @@ impl KeySetSettings {
             "members_max",
             self.members_max == Some(0),
         )]));
+        let same_secret = |other: &Self| other.secret_key.as_ref().map(Secret::reveal) == secret;
+        if secret.is_some() && before.iter().any(same_secret) {
+            let message = "another key set has the same: its tokens would count here";
+            problems.push(Problem::new("secret_key", message));
+        }
         let is_same = |other: &Self| other.subscribe_key == self.subscribe_key;
         if before.iter().any(is_same) {
             let message = "another key set has the same";

@@ -41,7 +41,8 @@ fn encode(criterion: &mut Criterion) {
         let draft = Draft::new(Channel::new("news").unwrap(), payload);
         let publication = draft.at(Position::default());
         group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
-            bencher.iter(|| SethEncoder.encode(&publication));
+            let encoder = SethEncoder { only_proven: false };
+            bencher.iter(|| encoder.encode(&publication));
         });
     }
     group.finish();

@@ -65,6 +65,7 @@ impl Endpoint for Connect {
             subscriber,
             errors: ErrorBudget::new(),
             name_bytes_max: self.name_bytes_max,
+            is_shown: false,
         })
     }
 }
@@ -91,7 +92,7 @@ impl Receiver for Subscriber {
     }
 
     fn end(&self, why: &EndReason) {
-        self.link.close(&why.close_reason());
+        self.link.end(why);
     }
 }
 
@@ -101,6 +102,8 @@ struct Session {
     attachment: Option<Attachment>,
     errors: ErrorBudget,
     name_bytes_max: usize,
+    /// Others are told that it comes and goes.
+    is_shown: bool,
 }
 
 #[async_trait]
@@ -131,7 +134,7 @@ impl SessionHandler for Session {
         let space = attachment.space().clone();
         let client = self.subscriber.client.get().cloned();
         attachment.disconnect().await;
-        if let (Some(client), Ok(all)) = (client, Channel::new(ALL)) {
+        if let (Some(client), Ok(all), true) = (client, Channel::new(ALL), self.is_shown) {
             announce(&space, &all, PresenceAction::Disconnect, Some(client), None).await;
         }
     }
@@ -157,12 +160,16 @@ impl Session {
                 // Announced first and joined afterwards, so that a newcomer does not see itself; over
                 // several nodes the announcement may come back late, so it is excepted by name too.
                 let except = (!attachment.is_on(&all)).then_some(self.subscriber.connection);
-                let id = Some(client.clone());
-                announce(&space, &all, PresenceAction::Connect, id, except).await;
+                // Who comes and goes there is shown to those, and said by those, who may see it.
+                self.is_shown = space.may(attachment.origin(), Action::SeePresence(&all));
+                if self.is_shown {
+                    let id = Some(client.clone());
+                    announce(&space, &all, PresenceAction::Connect, id, except).await;
+                }
                 // Nobody else sets it: one session handles one message at a time.
                 let _ = self.subscriber.client.set(client.clone());
                 attachment.connect(client).await;
-                if space.may(attachment.origin(), Action::Subscribe(&all)) {
+                if self.is_shown && space.may(attachment.origin(), Action::Subscribe(&all)) {
                     attachment.join(all).await;
                 }
             }

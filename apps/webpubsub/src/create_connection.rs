@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use parking_lot::Mutex;
 use polywire_core::{
-    ClientId, ConnectionId, Identity, Origin,
+    ClientId, ConnectionId, Identity, Origin, RefusalKind,
     http::{Request, Response, text},
     space::Action,
     transport::websocket::upgrade,
@@ -57,6 +57,13 @@ pub(crate) async fn create_connection(
     let random = |length| Alphanumeric.sample_string(&mut rand::rng(), length);
     let id = random(24);
     let mut user = claims.sub.clone().filter(|user| !user.is_empty());
+    let identity = |user: Option<&str>| Identity {
+        client: user.and_then(|user| ClientId::new(user).ok()),
+        domain: hub.domain().clone(),
+        ..claims.identity()
+    };
+    // Before the code behind the hub hears of it.
+    admit(broker, request, &identity(user.as_deref()))?;
     let mut roles = claims.role.as_slice().to_vec();
     let mut groups = claims.group.as_slice().to_vec();
     let mut kept = None;
@@ -97,11 +104,11 @@ pub(crate) async fn create_connection(
     let rights = Rights::of_roles(roles.iter().map(String::as_str));
     let rights = Arc::new(Mutex::new(rights));
     let identity = Identity {
-        client: user.as_deref().and_then(|user| ClientId::new(user).ok()),
         grants: rights::grants(&rights, &hub),
-        domain: hub.domain().clone(),
-        ..claims.identity()
+        ..identity(user.as_deref())
     };
+    // The code behind the hub may have named somebody else.
+    admit(broker, request, &identity)?;
     let mut origin = Origin::new(NAME, identity).peer(request.peer);
     let connection = ConnectionId::next(broker.space.hub().node());
     origin.connection = Some(connection);
@@ -130,6 +137,19 @@ pub(crate) async fn create_connection(
         groups_kept: Arc::downgrade(&broker.local) as _,
     });
     Ok((connection, groups))
+}
+
+/// Refuses a credential that was taken back.
+#[allow(clippy::result_large_err, reason = "an answer is as large as it is")]
+fn admit(broker: &Broker, request: &Request, identity: &Identity) -> Result<(), Response> {
+    let origin = Origin::new(NAME, identity.clone()).peer(request.peer);
+    broker.space.admit(&origin).map_err(|refusal| {
+        let status = match refusal.kind {
+            RefusalKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::UNAUTHORIZED,
+        };
+        text(status, format!("{}\n", refusal.message))
+    })
 }
 
 fn without_token(query: &str) -> String {

@@ -53,11 +53,14 @@ impl Claims {
     pub(crate) fn identity(&self) -> Identity {
         let at = |secs| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(secs));
         let id = self.other.get("jti").and_then(Value::as_str);
+        // Without a token there is nothing that was issued or ends.
+        let is_token = self.exp > 0;
         Identity {
             credential: id.map(CredentialId::new),
-            issued_at: self.iat.and_then(at),
-            // As late as the token counts where clocks differ. Without a token there is nothing that ends.
-            expires_at: (self.exp > 0)
+            // One that does not say when is as old as can be.
+            issued_at: is_token.then(|| at(self.iat.unwrap_or(0))).flatten(),
+            // As late as the token counts where clocks differ.
+            expires_at: is_token
                 .then(|| at(self.exp.saturating_add(LEEWAY)))
                 .flatten(),
             ..Identity::default()

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use polywire_core::{
     Draft, Refusal, RefusalKind,
     delivery::{Link, Message},
-    space,
+    space::{self, Attachment},
     transport::{CloseReason, Ending, SessionHandler},
 };
 
@@ -25,6 +25,7 @@ use crate::{
 /// What is refused: the client must begin anew.
 const NOT_RECOVERABLE: CloseReason =
     CloseReason::new(1008, "The connection cannot be recovered; connect anew");
+const RIGHTS_ENDED: CloseReason = CloseReason::new(1008, "Your rights have ended");
 const BAD_FRAME: CloseReason = CloseReason::new(1003, "The message is not a valid frame");
 const EVENT_FAILED: CloseReason = CloseReason::new(1011, "An event was not handled");
 const NO_HANDLER: CloseReason =
@@ -74,6 +75,14 @@ impl SessionHandler for Session {
         if broker.find(&connection.hub, &connection.id).is_none() {
             // It was closed before there was anything to close.
             return connection.end(None, &CloseReason::new(1000, ""));
+        }
+        let attachment = connection.attachment.lock().await;
+        let has_ended = attachment.as_ref().is_none_or(Attachment::has_ended);
+        drop(attachment);
+        if has_ended {
+            // So did its rights, meanwhile.
+            connection.end(Some(&RIGHTS_ENDED.reason), &RIGHTS_ENDED);
+            return broker.local.ended(connection, &RIGHTS_ENDED.reason).await;
         }
         broker
             .local

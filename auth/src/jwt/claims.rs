@@ -69,7 +69,8 @@ impl Mapping {
         Ok(Identity {
             client,
             credential: credential(claims)?,
-            issued_at,
+            // One that does not say when is as old as can be.
+            issued_at: issued_at.or(Some(SystemTime::UNIX_EPOCH)),
             expires_at,
             grants,
             refuses_other_ids: self.same_id,

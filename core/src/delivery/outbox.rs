@@ -200,6 +200,17 @@ impl Outbox {
         state.claim_flush()
     }
 
+    /// [`close`](Self::close) without what waits: only a frame that has begun comes to its end.
+    pub fn cut(&self, last: Bytes) -> Pushed {
+        let mut state = self.state.lock();
+        if state.closing {
+            return Pushed::Closed;
+        }
+        state.overflow(last);
+        self.closing.notify_one();
+        state.claim_flush()
+    }
+
     /// True when nothing is taken any more.
     pub fn is_closing(&self) -> bool {
         self.state.lock().closing

@@ -80,6 +80,12 @@ impl Attachment {
         }
     }
 
+    /// True when the server has ended the connection: its receiver was told, which may have been before it could say so
+    /// to its client.
+    pub fn has_ended(&self) -> bool {
+        self.live.look(|joined| joined.has_ended)
+    }
+
     /// The channel space.
     pub fn space(&self) -> &Arc<Space> {
         &self.space

@@ -1,6 +1,9 @@
 //! The audit log: one line for each decision about rights, with the target `audit` and no secrets.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -55,14 +58,32 @@ pub(super) fn refused(origin: &Origin, action: Action<'_>, refusal: &Refusal) {
     );
 }
 
+/// Somebody was not let in: by an app, from an address, and why.
+pub(super) fn not_admitted(app: &str, peer: Option<SocketAddr>, why: &str) {
+    if !may_write() {
+        UNTOLD.fetch_add(1, Ordering::Relaxed);
+        return;
+    }
+    let untold = UNTOLD.swap(0, Ordering::Relaxed);
+    tracing::info!(
+        target: TARGET,
+        outcome = "refused",
+        action = "connect",
+        app,
+        ?peer,
+        why,
+        untold,
+    );
+}
+
 /// Something was done that changes or deletes what others have.
-pub(super) fn done(origin: &Origin, action: Action<'_>) {
+pub(super) fn done(origin: &Origin, action: Action<'_>, of: Option<&str>) {
     let (client, credential) = who(origin);
-    let of = match action.resource() {
+    let of = of.unwrap_or(match action.resource() {
         Resource::Channel(channel) => channel.as_str(),
         Resource::Group(group) => group,
         _ => "",
-    };
+    });
     tracing::info!(
         target: TARGET,
         outcome = "done",

@@ -7,7 +7,7 @@ use crate::{
     channel::{Channel, RESERVED, SYSTEM},
     dispatcher::{Origin, Refusal, RefusalKind},
     domain::{DOMAIN, Domain},
-    identity::{ClientId, Identity, Resource},
+    identity::{ClientId, Grant, Identity, Resource, Scope},
     pattern::Pattern,
 };
 
@@ -24,6 +24,36 @@ impl Space {
                 audit::refused(origin, action, refusal);
             }
         })
+    }
+
+    /// Whether somebody may come in at all: a credential that has ended, or was taken back, lets nobody in. For protocols that
+    /// judge credentials of their own; what a policy has judged was asked already.
+    ///
+    /// # Errors
+    /// A [`Refusal`], which is written to the audit log: `Unavailable` where it cannot be known yet.
+    pub fn admit(&self, origin: &Origin) -> Result<(), Refusal> {
+        let identity = &origin.identity;
+        let refusal = if identity.is_expired() {
+            Refusal::forbidden("Your credentials have expired.")
+        } else {
+            match self.check_revoked(identity) {
+                Ok(()) => return Ok(()),
+                Err(refusal) => refusal,
+            }
+        };
+        audit::not_admitted(origin.app, origin.peer, &refusal.message);
+        Err(refusal)
+    }
+
+    fn check_revoked(&self, identity: &Identity) -> Result<(), Refusal> {
+        if self.revoked.contains(identity) {
+            return Err(Refusal::forbidden("Your rights were taken back."));
+        }
+        if self.revoked.is_unknown_of(identity) {
+            let message = "Your rights cannot be checked now; try again later.";
+            return Err(Refusal::new(RefusalKind::Unavailable, message));
+        }
+        Ok(())
     }
 
     /// The id that a client has that says to be `claimed`: the one that its credential proves, if it proves one.
@@ -51,7 +81,12 @@ impl Space {
     /// Writes to the audit log that something was done which changes or deletes what others have: for what an app does
     /// on its own after it was [authorized](Self::authorize).
     pub fn audit(&self, origin: &Origin, action: Action<'_>) {
-        audit::done(origin, action);
+        audit::done(origin, action, None);
+    }
+
+    /// The same of what the action does not name, such as whose rights were taken back.
+    pub fn audit_of(&self, origin: &Origin, action: Action<'_>, of: &str) {
+        audit::done(origin, action, Some(of));
     }
 
     /// Somebody without credentials, at a door that its protocol leaves open: what the composition says, else everything
@@ -78,13 +113,7 @@ impl Space {
             return Err(forbidden());
         }
         let identity = &origin.identity;
-        if self.revoked.contains(identity) {
-            return Err(Refusal::forbidden("Your rights were taken back."));
-        }
-        if self.revoked.is_unknown_of(identity) {
-            let message = "Your rights cannot be checked now; try again later.";
-            return Err(Refusal::new(RefusalKind::Unavailable, message));
-        }
+        self.check_revoked(identity)?;
         let is_own = |client| identity.client.as_ref() == Some(client);
         let may = match action {
             // Private messages are for whom a credential proves, or for whoever says so where everything is open.
@@ -95,6 +124,14 @@ impl Space {
                 return Err(Refusal::forbidden(format!(
                     "On names that begin with {SYSTEM} only the server publishes."
                 )));
+            }
+            // Over a bridge everything is what somebody has at home: there it takes a grant that names it.
+            _ if !is_at_home(identity, resource) => {
+                let mut grants = identity.grants.iter();
+                let names = |grant: &Grant| {
+                    grant.scope != Scope::Everything && grant.allows(permissions, resource)
+                };
+                !identity.is_expired() && grants.any(names)
             }
             _ => identity.may(permissions, resource),
         };
@@ -163,6 +200,17 @@ impl Space {
             )));
         }
         Ok(())
+    }
+}
+
+/// True when something is in somebody's own domain.
+fn is_at_home(identity: &Identity, resource: Resource<'_>) -> bool {
+    let own = &identity.domain;
+    match resource {
+        Resource::Channel(channel) => own.owns(channel),
+        Resource::Pattern(pattern) => owns_pattern(own, pattern),
+        Resource::Group(group) => own.unqualify(group).is_some(),
+        Resource::Everything => true,
     }
 }
 

@@ -208,11 +208,22 @@ impl Space {
             Ok(identity) if identity.is_expired() || self.revoked.contains(&identity) => {
                 Err(AuthenticationError::Refused)
             }
+            // What no policy knows is a wrong credential, and does not make its client anonymous.
+            Err(AuthenticationError::Missing) if credentials.shows_something() => {
+                Err(AuthenticationError::Refused)
+            }
+            Ok(identity) if self.revoked.is_unknown_of(&identity) => {
+                let cause = "what rights were taken back is not known yet";
+                Err(AuthenticationError::Unavailable(cause.into()))
+            }
             judged => judged,
         };
         match &judged {
             Ok(_) => attempt.right(),
-            Err(AuthenticationError::Refused) => attempt.wrong(),
+            Err(error @ AuthenticationError::Refused) => {
+                audit::not_admitted(app, peer, &error.to_string());
+                attempt.wrong();
+            }
             Err(_) => {}
         }
         judged

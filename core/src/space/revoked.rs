@@ -26,7 +26,8 @@ pub enum Revocation {
     Client(ClientId),
     /// One credential.
     Credential(CredentialId),
-    /// Every credential that was issued before this time, and those that do not say when they were.
+    /// Every token that was issued before this time, or does not say when it was. Keys and passwords of a configuration are
+    /// issued by nobody.
     IssuedBefore(SystemTime),
 }
 
@@ -52,7 +53,8 @@ impl Revocation {
     pub(crate) fn kept(&self, until: Option<SystemTime>) -> Kept {
         let before = match self {
             Self::IssuedBefore(before) => *before,
-            _ => SystemTime::now(),
+            // What was issued within this millisecond counts as before.
+            _ => SystemTime::now() + Duration::from_millis(1),
         };
         let before = millis(before);
         match until {
@@ -138,7 +140,6 @@ impl Revoked {
         let table = self.table.read();
         // A credential that does not say when it was issued is as old as can be.
         let is_before = |time: &SystemTime| identity.issued_at.is_none_or(|at| at < *time);
-        let is_named = identity.client.is_some() || identity.credential.is_some();
         identity
             .credential
             .as_ref()
@@ -148,8 +149,12 @@ impl Revoked {
                 .as_ref()
                 .and_then(|client| table.clients.get(client))
                 .is_some_and(is_before)
-            || (is_named || identity.issued_at.is_some())
-                && table.issued_before.as_ref().is_some_and(is_before)
+            || identity.issued_at.is_some() && table.issued_before.as_ref().is_some_and(is_before)
+    }
+
+    /// Before when everything counts no more.
+    pub(super) fn issued_before(&self) -> Option<SystemTime> {
+        self.table.read().issued_before
     }
 
     /// The keys of some that have ended by themselves and can be forgotten.
@@ -228,7 +233,10 @@ mod tests {
         assert!(!revoked.contains(&identity(Some("bob"), None, Some(100))));
         revoked.set("issued-before", Some(Kept::Always(200_000)));
         assert!(revoked.contains(&identity(Some("bob"), None, Some(100))));
-        assert!(revoked.contains(&identity(None, Some("key"), None)));
+        assert!(
+            !revoked.contains(&identity(None, Some("key"), None)),
+            "issued by nobody"
+        );
         assert!(!revoked.contains(&identity(Some("bob"), None, Some(200))));
         assert!(!revoked.contains(&Identity::unrestricted()), "anonymous");
     }

@@ -8,6 +8,9 @@ use crate::{
     identity::CredentialId,
 };
 
+/// Bytes of the id of a client or a credential that is revoked.
+const KEY_BYTES_MAX: usize = 2 << 10;
+
 impl Space {
     /// Takes rights back on all nodes: no credential counts any more that it is about, and who is connected by one is sent
     /// away within a second. It stays so until it is [lifted](Self::lift_revocation), or for as long as one node lives where
@@ -35,6 +38,20 @@ impl Space {
         until: Option<SystemTime>,
     ) -> Result<(), Refusal> {
         let key = revocation.key();
+        if key.len() > KEY_BYTES_MAX {
+            return Err(Refusal::limit_exceeded(format!(
+                "What is revoked has an id of {KEY_BYTES_MAX} bytes at most."
+            )));
+        }
+        if let Revocation::IssuedBefore(before) = revocation
+            && self
+                .revoked
+                .issued_before()
+                .is_some_and(|later| later >= *before)
+        {
+            // More than this was taken back already.
+            return Ok(());
+        }
         self.keep_revocation(key.clone(), Some(revocation.kept(until)))
             .await?;
         tracing::info!(target: audit::TARGET, outcome = "revoked", of = key);

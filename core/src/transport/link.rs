@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::sockjs::HttpSession;
 use crate::{
-    delivery::{Encoder, Fanout, Flush, Flusher, Numbered, Numbering, Outbox, Pushed},
+    delivery::{Encoder, EndReason, Fanout, Flush, Flusher, Numbered, Numbering, Outbox, Pushed},
     framing::{CloseReason, Framing, Message},
 };
 
@@ -124,6 +124,20 @@ impl Link {
             Carrier::Http(session) => {
                 self.flush_if_needed(session.close(reason), session);
             }
+        }
+    }
+
+    /// Ends the session because its rights have ended, without what waits; or because the server sends it away, after that.
+    pub fn end(&self, why: &EndReason) {
+        let reason = why.close_reason();
+        if let EndReason::Disconnected(_) = why {
+            return self.close(&reason);
+        }
+        match &self.carrier {
+            Carrier::Socket(outbox, framing) => {
+                self.flush_if_needed(outbox.cut(framing.close(&reason)), outbox);
+            }
+            Carrier::Http(session) => self.flush_if_needed(session.cut(&reason), session),
         }
     }
 

@@ -91,6 +91,8 @@ impl Filter {
 pub(crate) struct Subscription {
     pub(crate) filter: Filter,
     pub(crate) options: SubscriptionOptions,
+    /// The server put the client there, whatever its rights are.
+    pub(crate) by_server: bool,
 }
 
 /// How a client wants what matches a filter.

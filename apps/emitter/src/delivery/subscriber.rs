@@ -531,7 +531,11 @@ impl Receiver for Subscriber {
         let is_known = |held: &Subscription| held.filter == filter;
         if !self.state.lock().subscriptions.iter().any(is_known) {
             let options = SubscriptionOptions::of_qos(QoS::AtLeastOnce);
-            self.subscribe(Subscription { filter, options });
+            self.subscribe(Subscription {
+                filter,
+                options,
+                by_server: true,
+            });
         }
     }
 

@@ -6,7 +6,7 @@ use polywire_core::space::Revocation;
 
 use super::{
     fault::Fault,
-    keys::{Held, Keyring},
+    keys::{Held, Keyring, Shown},
     topic::has_form,
 };
 use crate::{
@@ -76,11 +76,13 @@ impl EmitterContext {
 
     /// Bans a key everywhere, or lifts its ban.
     pub(super) async fn ban(&self, key: &str, banned: bool) -> Result<(), Fault> {
-        let credential = self.keyring.credential(key);
+        let shown = Shown::once(&self.keyring, key).identity;
+        let credential = shown.credential.clone();
         let credential = credential.ok_or_else(Fault::unauthorized)?;
         let (space, ban) = (&self.broker.space, Revocation::Credential(credential));
         if banned {
-            space.revoke(&ban).await?;
+            // A key that has ended need not be kept in mind.
+            space.revoke_until(&ban, shown.expires_at).await?;
         } else {
             space.lift_revocation(&ban).await?;
         }

@@ -114,6 +114,7 @@ impl EmitterSession {
         let before = self.subscriber.subscribe(Subscription {
             filter: filter.clone(),
             options: asked.options,
+            by_server: false,
         });
         let joined = interest.join(attachment).await;
         if let Ok(true) = joined {

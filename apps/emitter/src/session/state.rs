@@ -64,10 +64,11 @@ impl Session {
         }
     }
 
-    /// True when somebody may read all that the session is subscribed to.
+    /// True when somebody may read all that the session has subscribed to.
     pub(crate) fn may_be_of(&self, origin: &Origin) -> bool {
         let subscriptions = self.subscriber.subscriptions().into_iter();
-        let filters = subscriptions.map(|subscription| subscription.filter);
+        let own = subscriptions.filter(|subscription| !subscription.by_server);
+        let filters = own.map(|subscription| subscription.filter);
         let shared = self.shared_subscriptions.iter();
         let mut filters = filters.chain(shared.map(|shared| shared.filter.clone()));
         let space = self.attachment.space();

@@ -50,6 +50,7 @@ impl Session {
         let before = self.subscriber.subscribe(Subscription {
             filter: filter.clone(),
             options,
+            by_server: false,
         });
         let is_new = before.is_none();
         let joined = filter.clone().subscribe(&mut self.attachment).await;

@@ -102,7 +102,9 @@ impl Record {
             node: node.0,
             version: session.version,
             expiry_secs: session.expiry_secs,
+            // Where the server put it, it is while this node has it: it has no right to be there.
             filters: filters
+                .filter(|held| !held.by_server)
                 .map(|held| (held.filter.written().to_string(), held.options))
                 .collect(),
             shares: shares
@@ -185,6 +187,7 @@ impl Record {
             subscriber.subscribe(Subscription {
                 filter: filter.clone(),
                 options: *options,
+                by_server: false,
             });
             if let Err(refusal) = filter.subscribe(&mut attachment).await {
                 tracing::debug!(client = id, %refusal, "a subscription was not restored");

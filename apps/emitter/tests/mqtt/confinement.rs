@@ -66,6 +66,19 @@ async fn the_server_puts_clients_onto_channels_and_takes_them_off() {
     let whom = Whom::Client(ClientId::new("ann").unwrap());
     let channel = Channel::new("iot/bob/x").unwrap();
     let (mut bob, _) = Client::enter(server, &as_user("bob", "p", Lasting::No)).await;
+    // A session goes on where the server put it.
+    let lasting = as_user("ann", "lasting", Lasting::Yes);
+    let (mut ann, _) = Client::enter(server, &lasting).await;
+    ann.subscribe("iot/ann/#", 1).await;
+    space.subscribe(&whom, &channel).await.unwrap();
+    ann.send(0xe0, &[]).await;
+    ann.closed().await;
+    bob.publish(1, false, 3, "iot/bob/x", "waits").await;
+    bob.expect_ack(0x40, 3).await;
+    let (mut ann, was_there) = Client::enter(server, &lasting).await;
+    assert!(was_there);
+    assert_eq!(message(&ann.packet().await.1).2, "waits");
+    drop(ann);
     for level in [V3, V5] {
         let hello = Hello {
             level,

@@ -123,7 +123,8 @@ async fn a_session_that_is_away_ends_with_its_rights() {
     back.closed().await;
     space.revoke(&of_ann()).await.unwrap();
     other.closed().await;
-    // What is issued later counts.
+    // What is issued later counts, by a clock of milliseconds.
+    tokio::time::sleep(Duration::from_millis(5)).await;
     let (mut anew, was_there) = Client::enter(server, &hello).await;
     assert!(!was_there);
     anew.ping().await;
@@ -185,6 +186,7 @@ async fn rights_end_on_all_nodes() {
         ban(&mut admin, &key, true).await;
         is_ended(&mut ann, level, 0x87).await;
         is_ended(&mut keyed, level, 0x87).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
         let back = async {
             let (_, was_there) = Client::enter(here, &away).await;
             assert!(!was_there);

@@ -71,6 +71,9 @@ pub(crate) struct Token {
     pub(crate) credential: CredentialId,
 }
 
+/// Patterns of a token, of channels and of groups each: each is compiled when the token is shown.
+pub(crate) const PATTERNS_MAX: usize = 50;
+
 /// A pattern, ready to be matched; none when it is none.
 pub(crate) fn pattern(text: &str) -> Option<Regex> {
     RegexBuilder::new(text)
@@ -158,7 +161,9 @@ pub(crate) fn read(text: &str, secret: &str) -> Option<Token> {
     let life = Duration::from_secs(number("ttl")?.checked_mul(60)?);
     let names = |sort| {
         let patterns = rights(token.get("pat"), sort).into_iter();
-        let compiled = patterns.filter_map(|(text, bits)| Some((pattern(&text)?, bits)));
+        let compiled = patterns
+            .take(PATTERNS_MAX)
+            .filter_map(|(text, bits)| Some((pattern(&text)?, bits)));
         Names {
             exact: rights(token.get("res"), sort),
             patterns: compiled.collect(),

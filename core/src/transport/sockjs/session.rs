@@ -202,6 +202,12 @@ impl HttpSession {
         state.claim_flush()
     }
 
+    /// Ends the session at once: what waits is not sent any more.
+    pub(crate) fn cut(&self, reason: &CloseReason) -> Pushed {
+        self.state.lock().forget_queue();
+        self.close(reason)
+    }
+
     /// [`close`](Self::close) for those who do not flush.
     pub(super) fn fail(&self, reason: &CloseReason) {
         self.close(reason);

@@ -169,7 +169,9 @@ pub(super) fn http(
 ) -> Outcome {
     let joint = if target.contains('?') { '&' } else { '?' };
     let target = format!("{target}{joint}{}", shown.query);
-    let answer = server.request(method, &target, &shown.headers(), body.map(str::as_bytes));
+    let mut headers = shown.headers();
+    headers.push(("Content-Type", "application/json"));
+    let answer = server.request(method, &target, &headers, body.map(str::as_bytes));
     outcome(answer.status)
 }
 

@@ -177,10 +177,12 @@ impl Policy {
                 _ => json!({"client": kind.id()}),
             };
             let operator = Shown::operator();
+            let mut headers = operator.headers();
+            headers.push(("Content-Type", "application/json"));
             let answer = server.request(
                 "POST",
                 "/admin/v1/revocations",
-                &operator.headers(),
+                &headers,
                 Some(what.to_string().as_bytes()),
             );
             assert_eq!(answer.status, 200, "{answer:?}");

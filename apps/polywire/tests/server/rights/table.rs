@@ -7,8 +7,11 @@ use super::{ACTIONS, Kind, Outcome, Policy};
 const BEGIN: &str = "<!-- matrix -->\n";
 const END: &str = "<!-- end of matrix -->";
 
+/// What was found of a policy: for each kind of credential what came of each action.
+pub(super) type Found<'k> = (Policy, Vec<(&'k Kind, Vec<Outcome>)>);
+
 /// Compares what was found with the page, or writes it there.
-pub(super) fn check(tables: &[(Policy, Vec<(&Kind, Vec<Outcome>)>)]) {
+pub(super) fn check(tables: &[Found<'_>]) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/rights.md");
     let page = fs::read_to_string(&path).unwrap();
     let (before, rest) = page.split_once(BEGIN).unwrap();
@@ -21,7 +24,7 @@ pub(super) fn check(tables: &[(Policy, Vec<(&Kind, Vec<Outcome>)>)]) {
     assert_eq!(page, written, "docs/rights.md; see the top of this test");
 }
 
-fn text(tables: &[(Policy, Vec<(&Kind, Vec<Outcome>)>)]) -> String {
+fn text(tables: &[Found<'_>]) -> String {
     let mut text = String::new();
     for (policy, rows) in tables {
         let count = rows.len() * ACTIONS.len();
