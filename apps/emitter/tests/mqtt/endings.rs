@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use polywire_core::{
-    ClientId,
+    AppRunner, ClientId,
     space::{Revocation, Whom},
-    testkit::{Bus, LocalBackend},
+    testkit::{AllowAll, Bus, LocalBackend},
 };
 
 use crate::{
@@ -193,4 +193,29 @@ async fn rights_end_on_all_nodes() {
         };
         tokio::time::timeout(SOON, back).await.unwrap();
     }
+}
+
+/// How many sessions there are, as the server says.
+async fn sessions(watcher: &mut Client) -> String {
+    watcher.subscribe("$SYS/broker/clients/total", 0).await;
+    let (_, body) = watcher.packet().await;
+    String::from_utf8(body[2 + "$SYS/broker/clients/total".len()..].to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn a_session_that_is_away_is_given_up_when_it_ends() {
+    let builder = AppRunner::builder(LocalBackend::default()).authentication(AllowAll);
+    let (server, space) = start(builder.app(keys::app())).await;
+    let (mut watcher, _) = Client::connect(server, "watcher", Lasting::No).await;
+    let (mut away, _) = Client::connect(server, "away", Lasting::Yes).await;
+    away.subscribe("a", 1).await;
+    away.send(0xe0, &[]).await;
+    away.closed().await;
+    assert_eq!(sessions(&mut watcher).await, "2");
+    let whom = Whom::Client(ClientId::new("away").unwrap());
+    space.disconnect(&whom, 4000, "go").await.unwrap();
+    let given_up = async { while sessions(&mut watcher).await != "1" {} };
+    tokio::time::timeout(SOON, given_up).await.unwrap();
+    let (_, was_there) = Client::connect(server, "away", Lasting::Yes).await;
+    assert!(!was_there);
 }
