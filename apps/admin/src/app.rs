@@ -99,11 +99,15 @@ async fn call(space: &Arc<Space>, request: &mut Request) -> Result<Response, Res
     space
         .authorize(&origin, Action::Administer)
         .map_err(|refusal| reply::refused(&refusal))?;
-    space.audit(&origin, Action::Administer);
     if name == "revocations" {
-        revoke(space, &read(space, request).await?).await
+        let call: RevocationCall = read(space, request).await?;
+        let name = if call.lift { "lift" } else { "revoke" };
+        space.audit_call(&origin, name, &call.of());
+        revoke(space, &call).await
     } else {
-        connections(space, name, &read(space, request).await?).await
+        let call: ConnectionCall = read(space, request).await?;
+        space.audit_call(&origin, name, call.of());
+        connections(space, name, &call).await
     }
 }
 

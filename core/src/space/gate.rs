@@ -54,6 +54,12 @@ impl Space {
         audit::done(origin, action);
     }
 
+    /// Writes to the audit log what an operator, who may [administer](Action::Administer), does to others: the name of the
+    /// call, and whom it is about.
+    pub fn audit_call(&self, origin: &Origin, call: &str, of: &str) {
+        audit::operated(origin, call, of);
+    }
+
     /// Somebody without credentials, at a door that its protocol leaves open: what the composition says, else everything
     /// but deleting stored messages.
     pub fn anonymous(&self) -> Arc<Identity> {
