@@ -243,9 +243,10 @@ impl Emitter {
 
     fn is_open(&self) -> Option<String> {
         (!self.authenticate).then(|| {
-            "MQTT lets whoever reaches it subscribe and publish: set apps.emitter.authenticate, listen on \
-             127.0.0.1, serve it on an address of its own that only trusted programs reach, or set \
-             apps.emitter.face to \"emitter\", which asks for keys."
+            "MQTT lets whoever reaches it subscribe and publish: set apps.emitter.authenticate, or say in \
+             [anonymous] what clients without credentials may do, or listen on 127.0.0.1, or serve it on an \
+             address of its own that only trusted programs reach, or set apps.emitter.face to \"emitter\", which \
+             asks for keys."
                 .to_owned()
         })
     }

@@ -60,7 +60,8 @@ impl Default for SessionLimits {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "struct EmitterSection")]
 pub struct EmitterSettings {
-    /// Asks the authentication policy for every client of the plain face, with its password. Default false.
+    /// Refuses clients of the plain face that show no password. Without it whoever shows none is
+    /// [anonymous](rights.md#anonymous-clients). Default false.
     pub authenticate: bool,
     /// What is shown on the addresses of the app: topics with keys (`emitter`), topics as they are (`plain`), or both:
     /// see [Emitter and MQTT](protocols/emitter.md). Default `both`.

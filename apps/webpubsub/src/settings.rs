@@ -23,8 +23,7 @@ pub struct WebPubSubSettings {
     /// Pages of which sites may use the app from a browser: origins such as `https://chat.example`, `same-origin`, `loopback`,
     /// `null`, or `*` for all, see [origins](configuration.md#origins). Default `*` for clients with a token; for others `same-origin` and, for browsers on this machine, `loopback` and `null`.
     pub allowed_origins: Option<Vec<String>>,
-    /// The hub whose groups are channels as they are; the groups of another are channels that begin with its name and
-    /// a colon. Default `default`.
+    /// The hub whose groups are channels as they are; every other one is a domain. Default `default`.
     #[serde(deserialize_with = "text")]
     pub default_hub: String,
     /// Seconds for which a reliable connection waits for its client. Default 30.

@@ -29,6 +29,14 @@ impl Fault {
         Self::new(401, "The key does not allow this.")
     }
 
+    /// What a key is not for, as the channel space says.
+    pub(crate) fn of_gate(refusal: Refusal) -> Self {
+        match refusal.kind {
+            RefusalKind::Forbidden => Self::unauthorized(),
+            _ => refusal.into(),
+        }
+    }
+
     /// Too many keys that are none came from this address.
     pub(crate) fn throttled(_: Throttled) -> Self {
         Self::bad("Too many wrong keys came from your address. Try again in some seconds.")

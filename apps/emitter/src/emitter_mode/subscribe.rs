@@ -62,13 +62,17 @@ impl EmitterSession {
         if refused.contains(path) || refused.contains(written.as_str()) {
             return Err(Fault::unauthorized());
         }
+        let space = self.context.broker.space.clone();
+        let subscribing = Action::SubscribePattern(&pattern);
+        space
+            .authorize(attachment.origin(), subscribing)
+            .map_err(Fault::of_gate)?;
         if let Some(group) = topic.group {
             return self
                 .join_group(group, path, asked.options, attachment)
                 .await;
         }
         let last = topic.options.last.unwrap_or(1);
-        let space = self.context.broker.space.clone();
         let replays = replays
             && last > 0
             && space.history().is_some()
@@ -133,9 +137,7 @@ impl EmitterSession {
             return Ok(());
         };
         let broker = &self.context.broker;
-        let space = &broker.space;
-        space.authorize(attachment.origin(), filter.action())?;
-        let limit = space.limits().channels_per_connection_max;
+        let limit = broker.space.limits().channels_per_connection_max;
         let group_and_path = (group.to_owned(), path.to_owned());
         if self.groups.contains(&group_and_path) {
             return Ok(());
@@ -199,7 +201,9 @@ impl EmitterSession {
         self.show(topic.key, topic.group, attachment);
         let filter = filter(path).ok_or(BadTopic)?;
         let space = &self.context.broker.space;
-        space.authorize(attachment.origin(), filter.action())?;
+        space
+            .authorize(attachment.origin(), filter.action())
+            .map_err(Fault::of_gate)?;
         if let Some(group) = topic.group {
             let was_in = self.groups.remove(&(group.to_owned(), path.to_owned()));
             if was_in {

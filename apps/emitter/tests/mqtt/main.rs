@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod client;
+mod confinement;
 mod deadlines;
 mod endings;
 mod inflight;

@@ -341,6 +341,59 @@ def after_restart():
         client.close()
 
 
+def of_user(user, name="same", version=V3, **options):
+    """A client of a user who wants to go on with its session."""
+    def connect(client, **options):
+        client.paho.username_pw_set(user, "hunter2")
+        return client.connected(**options)
+    return lasting(name, version, connect=connect, **options)
+
+
+def publish_to_users():
+    for user in ("ann", "bob"):
+        publisher = of_user(user, "publisher")
+        publisher.publish(f"iot/{user}/x", f"for {user}", 1)
+        publisher.close()
+
+
+def users_before():
+    """Two users with one client id have a session each."""
+    clients = [(user, of_user(user)) for user in ("ann", "bob")]
+    for user, client in clients:
+        assert not client.session_present
+        client.subscribe(f"iot/{user}/#", 1)
+    for user, client in clients:
+        client.close()
+    publish_to_users()
+
+
+def users_after():
+    for version in (V3, V5):
+        for user in ("ann", "bob"):
+            client = of_user(user, version=version)
+            assert client.session_present, user
+            assert client.get() == (f"iot/{user}/x", f"for {user}".encode(), 1, False)
+            assert client.messages.empty()
+            client.close()
+        publish_to_users()
+
+
+def users_given_back():
+    """What ann had was taken back meanwhile, and given back."""
+    ann, bob = of_user("ann"), of_user("bob")
+    assert bob.session_present and bob.get()[1] == b"for bob"
+    assert not ann.session_present and ann.messages.empty()
+    for client in (ann, bob):
+        client.close()
+
+
+def users_revoked():
+    ann = Client("same", clean_session=False)
+    ann.paho.username_pw_set("ann", "hunter2")
+    assert ann.open()[1] != 0
+    ann.close()
+
+
 def two_nodes():
     """A client may come to another node each time: its session goes with it, and nothing is lost or doubled."""
     addresses = [sys.argv[1], sys.argv[3]]

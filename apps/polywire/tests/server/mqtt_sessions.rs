@@ -4,9 +4,10 @@ use std::path::Path;
 
 use tungstenite::Message;
 
+use crate::policies::HASH;
 use crate::support::{
     CuttingProxy, MqttClient, Process, Redis, SOON, Server, ServerOptions, WebSocketClient,
-    eventually, node, python, run_node,
+    eventually, node, polywire, python, run_node,
 };
 
 #[track_caller]
@@ -176,6 +177,73 @@ fn sessions_of_a_node_that_stops_wait_on_another() {
     one.process.signal("TERM");
     one.process.wait(SOON);
     run("after_death", &two);
+}
+
+/// Users with the password `hunter2`, and who may take back what they have.
+const USERS: &str = "
+auth = 'roles'
+[roles]
+role.device = { read = 'iot/{client}/#', write = 'iot/{client}/#' }
+role.operator = { manage = '#' }
+users = [
+    { name = 'ann', password = 'HASH', roles = 'device' },
+    { name = 'bob', password = 'HASH', roles = 'device' },
+]
+keys = [{ id = 'operator', key = 'a key of an operator', roles = 'operator' }]
+[apps.emitter]
+authenticate = true
+";
+
+fn with_users(args: &[&str]) -> Server {
+    let config = USERS.replace("HASH", HASH);
+    ServerOptions::new(args).config(&config).start()
+}
+
+/// Takes back what ann has, or gives it back.
+fn revoke_ann(server: &Server, more: &[&str]) {
+    let mut command = polywire();
+    command.args(["revoke", "--client", "ann", "--server"]);
+    command.arg(format!("http://{}", server.address));
+    command.args(["--header", "Authorization: Bearer a key of an operator"]);
+    let output = command.args(more).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn a_session_on_disk_is_of_its_user_and_ends_with_what_that_may() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["--data-dir", folder.path().to_str().unwrap()];
+    let restart = |mut server: Server| {
+        server.process.signal("TERM");
+        server.process.wait(SOON);
+        with_users(&args)
+    };
+    let server = with_users(&args);
+    run("users_before", &server);
+    let server = restart(server);
+    run("users_after", &server);
+    // Taken back while nobody has a connection, and before the sessions are read.
+    let server = restart(server);
+    revoke_ann(&server, &[]);
+    let server = restart(server);
+    run("users_revoked", &server);
+    revoke_ann(&server, &["--lift"]);
+    run("users_given_back", &server);
+}
+
+#[test]
+fn a_session_that_waits_on_another_node_ends_with_what_its_user_may() {
+    let redis = Redis::start();
+    let [mut one, two] =
+        [(); 2].map(|()| with_users(&["--backend", &redis.url(), "--persistence", "redis"]));
+    run("users_before", &one);
+    one.process.signal("TERM");
+    one.process.wait(SOON);
+    run("users_after", &two);
+    revoke_ann(&two, &[]);
+    run("users_revoked", &two);
+    revoke_ann(&two, &["--lift"]);
+    run("users_given_back", &two);
 }
 
 /// Each would hold a descriptor for as long as its session lasts: a week.

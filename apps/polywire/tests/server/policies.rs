@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Of the password `hunter2`.
-const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$kkS+ximR7zbQ3UhfjBLYxA$r+ODeXycFf6847q68z4VsVkz+2djjuTYak6DCh8+z5Y";
+pub(crate) const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$kkS+ximR7zbQ3UhfjBLYxA$r+ODeXycFf6847q68z4VsVkz+2djjuTYak6DCh8+z5Y";
 
 const ROLES: &str = "
 role.shop.write = 'news/#'

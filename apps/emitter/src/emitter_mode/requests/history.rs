@@ -47,7 +47,9 @@ pub(super) async fn answer(
     let reading = Action::HistoryOfPattern(&pattern);
     session.show(topic.key, topic.group, attachment);
     let space = session.context.broker.space.clone();
-    space.authorize(attachment.origin(), reading)?;
+    space
+        .authorize(attachment.origin(), reading)
+        .map_err(Fault::of_gate)?;
     let mut span = span(&topic.options);
     if let Some(start) = body.start.as_deref().filter(|start| !start.is_empty()) {
         let bytes = BASE64_STANDARD.decode(start).ok();

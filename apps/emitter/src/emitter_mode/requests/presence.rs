@@ -68,7 +68,8 @@ pub(in crate::emitter_mode) fn permitted<'c>(
     }
     let pattern = pattern(path).ok_or(BadTopic)?;
     let seeing = Action::PresenceOfPattern(&pattern);
-    context.broker.space.authorize(origin, seeing)?;
+    let authorized = context.broker.space.authorize(origin, seeing);
+    authorized.map_err(Fault::of_gate)?;
     Ok(path)
 }
 
