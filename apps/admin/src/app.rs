@@ -106,18 +106,18 @@ async fn call(space: &Arc<Space>, request: &mut Request) -> Result<Response, Res
         let message = "The Content-Type of a call is application/json.";
         return Err(reply::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
     }
-    let (done, what) = if name == "revocations" {
-        let call = read(space, request).await?;
-        (revoke(space, &call).await?, format!("{call:?}"))
+    if name == "revocations" {
+        let call: RevocationCall = read(space, request).await?;
+        let done = revoke(space, &call).await?;
+        let name = if call.lift { "lift" } else { "revoke" };
+        space.audit_call(&origin, name, &call.of());
+        Ok(done)
     } else {
-        let call = read(space, request).await?;
-        (
-            connections(space, name, &call).await?,
-            format!("{name} {call:?}"),
-        )
-    };
-    space.audit_of(&origin, Action::Administer, &what);
-    Ok(done)
+        let call: ConnectionCall = read(space, request).await?;
+        let done = connections(space, name, &call).await?;
+        space.audit_call(&origin, name, call.of());
+        Ok(done)
+    }
 }
 
 async fn revoke(space: &Space, call: &RevocationCall) -> Result<Response, Response> {

@@ -22,6 +22,13 @@ pub(crate) struct RevocationCall {
 }
 
 impl RevocationCall {
+    /// Whom it is about, for the audit log.
+    pub(crate) fn of(&self) -> String {
+        let named = self.client.as_ref().or(self.credential.as_ref());
+        let time = self.issued_before.map(|time| time.to_string());
+        named.cloned().or(time).unwrap_or_default()
+    }
+
     pub(crate) fn revocation(&self) -> Result<Revocation, &'static str> {
         match (&self.client, &self.credential, self.issued_before) {
             (Some(client), None, None) => {
@@ -54,6 +61,12 @@ pub(crate) struct ConnectionCall {
 const REASON_BYTES_MAX: usize = 123;
 
 impl ConnectionCall {
+    /// Whom it is about, for the audit log.
+    pub(crate) fn of(&self) -> &str {
+        let named = self.client.as_ref().or(self.connection.as_ref());
+        named.map_or("", String::as_str)
+    }
+
     pub(crate) fn whom(&self) -> Result<Whom, &'static str> {
         match (&self.client, &self.connection) {
             (Some(client), None) => {

@@ -77,13 +77,13 @@ pub(super) fn not_admitted(app: &str, peer: Option<SocketAddr>, why: &str) {
 }
 
 /// Something was done that changes or deletes what others have.
-pub(super) fn done(origin: &Origin, action: Action<'_>, of: Option<&str>) {
+pub(super) fn done(origin: &Origin, action: Action<'_>) {
     let (client, credential) = who(origin);
-    let of = of.unwrap_or(match action.resource() {
+    let of = match action.resource() {
         Resource::Channel(channel) => channel.as_str(),
         Resource::Group(group) => group,
         _ => "",
-    });
+    };
     tracing::info!(
         target: TARGET,
         outcome = "done",
@@ -97,8 +97,25 @@ pub(super) fn done(origin: &Origin, action: Action<'_>, of: Option<&str>) {
     );
 }
 
+/// An operator did something to others.
+pub(super) fn operated(origin: &Origin, call: &str, of: &str) {
+    let (client, credential) = who(origin);
+    tracing::info!(
+        target: TARGET,
+        outcome = "done",
+        action = call,
+        of,
+        app = origin.app,
+        client,
+        credential,
+        peer = ?origin.peer,
+        domain = %origin.identity.domain,
+    );
+}
+
 fn who(origin: &Origin) -> (Option<&str>, Option<&str>) {
-    let client = origin.client.as_ref().map(|client| client.as_str());
+    let client = origin.client.as_ref().or(origin.identity.client.as_ref());
+    let client = client.map(|client| client.as_str());
     let credential = origin.identity.credential.as_ref();
     (client, credential.map(CredentialId::as_str))
 }

@@ -81,12 +81,13 @@ impl Space {
     /// Writes to the audit log that something was done which changes or deletes what others have: for what an app does
     /// on its own after it was [authorized](Self::authorize).
     pub fn audit(&self, origin: &Origin, action: Action<'_>) {
-        audit::done(origin, action, None);
+        audit::done(origin, action);
     }
 
-    /// The same of what the action does not name, such as whose rights were taken back.
-    pub fn audit_of(&self, origin: &Origin, action: Action<'_>, of: &str) {
-        audit::done(origin, action, Some(of));
+    /// Writes to the audit log what an operator, who may [administer](Action::Administer), does to others: the name of the
+    /// call, and whom it is about.
+    pub fn audit_call(&self, origin: &Origin, call: &str, of: &str) {
+        audit::operated(origin, call, of);
     }
 
     /// Somebody without credentials, at a door that its protocol leaves open: what the composition says, else everything

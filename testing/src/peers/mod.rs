@@ -8,6 +8,7 @@ mod http;
 mod lines;
 mod mqtt;
 mod proxy;
+pub mod pubnub;
 mod websocket;
 
 pub use self::{

@@ -67,6 +67,8 @@ pub(crate) fn publish(
 /// There is a text for people in it: some clients look at the code only where more follows.
 pub(crate) fn disconnect(version: Version, reason: DisconnectReasonCode) -> Option<Bytes> {
     let text = match reason {
+        DisconnectReasonCode::NotAuthorized => "your rights have ended, or were taken back",
+        DisconnectReasonCode::AdministrativeAction => "the server sent you away",
         DisconnectReasonCode::KeepAliveTimeout => "no packet came in time",
         DisconnectReasonCode::MalformedPacket => "a packet was malformed",
         DisconnectReasonCode::PacketTooLarge => "a packet was too long",

@@ -5,6 +5,7 @@
 
 mod support;
 
+mod audit;
 mod bench;
 mod command_line;
 mod commands;
@@ -20,6 +21,7 @@ mod knsock_shared_port;
 mod listeners;
 mod memory_budget;
 mod mqtt_sessions;
+mod operated;
 mod origins;
 mod payloads;
 mod policies;
@@ -28,6 +30,7 @@ mod pubnub_cursor;
 mod pubnub_nodes;
 mod pubnub_restart;
 mod pubnub_sdk;
+mod revocation;
 mod rights;
 mod robustness;
 mod seth_policies;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use polywire_core::{Domain, Grant, Identity, Permissions, Scope, Space};
+use polywire_core::{Domain, Grant, Identity, Pattern, Permissions, Scope, ScopeMatcher, Space};
 
 use crate::keys::KeySet;
 
@@ -13,7 +13,7 @@ pub(super) struct Door {
     pub(super) anonymous: Arc<Identity>,
     /// Whoever shows nothing where more is needed.
     pub(super) nobody: Arc<Identity>,
-    /// Whoever knows the secret key: everything in the domain.
+    /// Whoever knows the secret key: everything in the domain, and where it is bridged to.
     pub(super) signed: Arc<Identity>,
 }
 
@@ -27,11 +27,32 @@ impl Door {
                 ..Identity::default()
             }),
             signed: Arc::new(Identity {
-                grants: vec![Grant::new(Scope::Everything, Permissions::ALL)],
+                grants: vec![
+                    Grant::new(Scope::Everything, Permissions::ALL),
+                    Grant::new(Scope::Matching(Arc::new(EveryName)), Permissions::ALL),
+                ],
                 domain: domain.clone(),
                 ..Identity::default()
             }),
         }
+    }
+}
+
+/// Every name that there is, whose domain can be reached.
+#[derive(Debug)]
+struct EveryName;
+
+impl ScopeMatcher for EveryName {
+    fn covers(&self, _: &str) -> bool {
+        true
+    }
+
+    fn covers_pattern(&self, _: &Pattern) -> bool {
+        true
+    }
+
+    fn covers_group(&self, _: &str) -> bool {
+        true
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) use polywire_testing::{
     RECOVERY, SOON, eventually, eventually_equal,
     peers::{
         CuttingProxy, HttpConnection, LineSocket, MqttClient, WebSocketClient, azure, numbers,
+        pubnub,
     },
 };
 
