@@ -92,7 +92,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Sets the authentication policy. Without one nobody is let in.
+    /// Sets the authentication policy. Without one nobody is let in, but at doors that their protocol leaves open.
     pub fn authentication(mut self, policy: impl AuthenticationPolicy) -> Self {
         self.authentication = Some(Arc::new(policy));
         self
@@ -366,7 +366,7 @@ impl PersistencePolicy for Nothing {
     }
 }
 
-/// Lets nobody in: stands in where no authentication policy was given.
+/// Knows no credential: stands in where no authentication policy was given.
 struct Nobody;
 
 #[async_trait::async_trait]
@@ -375,6 +375,6 @@ impl AuthenticationPolicy for Nobody {
         &self,
         _: &crate::Credentials,
     ) -> Result<crate::Identity, crate::AuthenticationError> {
-        Err(crate::AuthenticationError::Refused)
+        Err(crate::AuthenticationError::Missing)
     }
 }

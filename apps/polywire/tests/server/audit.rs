@@ -141,7 +141,11 @@ fn every_decision_has_one_line_and_no_secret_is_logged() {
             }),
         ));
     }
-    let headers = [("Authorization", &*bearer(&operator))];
+    let bearer_of_operator = bearer(&operator);
+    let headers = [
+        ("Authorization", &*bearer_of_operator),
+        ("Content-Type", "application/json"),
+    ];
     let call = |name: &str, body: &Value| {
         let target = format!("/admin/v1/{name}");
         let body = body.to_string();

@@ -49,7 +49,10 @@ struct Operator<'s> {
 
 impl Operator<'_> {
     fn call(&self, target: &str, body: &Value) {
-        let headers = [("Authorization", &*self.bearer)];
+        let headers = [
+            ("Authorization", &*self.bearer),
+            ("Content-Type", "application/json"),
+        ];
         let body = body.to_string();
         let answer = self
             .server
