@@ -52,8 +52,11 @@ impl Grant {
 
     /// True when it gives these rights there, now.
     pub fn allows(&self, permissions: Permissions, resource: Resource<'_>) -> bool {
-        self.covers(permissions, resource)
-            // The clock is read only for grants that end.
-            && self.expires_at.is_none_or(|end| SystemTime::now() < end)
+        self.covers(permissions, resource) && !self.has_ended()
+    }
+
+    /// True when its end has come. The clock is read only for grants that end.
+    pub fn has_ended(&self) -> bool {
+        self.expires_at.is_some_and(|end| end <= SystemTime::now())
     }
 }

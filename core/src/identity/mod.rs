@@ -56,11 +56,17 @@ impl Identity {
 
     /// True when a grant that has not expired gives `permissions` on `resource`.
     pub fn may(&self, permissions: Permissions, resource: Resource<'_>) -> bool {
-        !self.is_expired()
-            && self
-                .grants
-                .iter()
-                .any(|grant| grant.allows(permissions, resource))
+        let mut grants = self.grants.iter();
+        let has_one = match resource {
+            // By far the most often asked, for each message: each grant costs a comparison.
+            Resource::Channel(channel) => grants.any(|grant| {
+                grant.permissions.contains(permissions)
+                    && grant.scope.covers(channel)
+                    && !grant.has_ended()
+            }),
+            resource => grants.any(|grant| grant.allows(permissions, resource)),
+        };
+        has_one && !self.is_expired()
     }
 
     /// True when a grant that has not expired gives `permissions` on `channel`.

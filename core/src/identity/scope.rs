@@ -38,6 +38,7 @@ pub trait ScopeMatcher: fmt::Debug + Send + Sync + 'static {
 
 impl Scope {
     /// True when `channel` is covered.
+    #[inline]
     pub fn covers(&self, channel: &Channel) -> bool {
         match self {
             Self::Everything => true,

@@ -92,7 +92,7 @@ pub(crate) struct Revoked {
     keeper: OnceLock<Weak<dyn RevocationKeeper>>,
     /// What is kept could not be read yet.
     is_unknown: AtomicBool,
-    /// While there is none nobody takes a lock.
+    /// While there is none, and that is known, nobody looks any further.
     any: AtomicBool,
 }
 
@@ -124,6 +124,14 @@ impl Revoked {
     /// Sets whether what is kept could not be read yet.
     pub(crate) fn set_unknown(&self, is_unknown: bool) {
         self.is_unknown.store(is_unknown, Ordering::Release);
+        if is_unknown {
+            self.any.store(true, Ordering::Release);
+        }
+    }
+
+    /// True when nothing was ever taken back, as far as is known, and all of it is known.
+    pub(super) fn is_quiet(&self) -> bool {
+        !self.any.load(Ordering::Acquire)
     }
 
     /// True when the rights of an identity may have been taken back, and cannot be known yet.

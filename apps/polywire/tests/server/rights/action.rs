@@ -1,6 +1,9 @@
 //! The actions of each protocol, as raw requests.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    io::Write,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use serde_json::{Value, json};
 
@@ -135,7 +138,7 @@ fn seth_publish(server: &Server, shown: &Shown, channel: &str) -> Outcome {
 
 /// The answer to a stream that does not end by itself: its head.
 fn follow(server: &Server, shown: &Shown, target: &str) -> Outcome {
-    use std::io::{BufRead, BufReader, Write};
+    use std::io::{BufRead, BufReader};
     let mut stream = std::net::TcpStream::connect(server.address).unwrap();
     stream.set_read_timeout(Some(crate::support::SOON)).unwrap();
     let mut request = format!(
@@ -215,11 +218,17 @@ pub(super) fn seth(server: &Server, shown: &Shown, channel: &str) -> Outcome {
 
 /// A kn-sock connection that has shown its credential.
 pub(super) fn lines(server: &Server, shown: &Shown) -> LineSocket {
-    let mut socket = LineSocket::open(server.address);
+    let socket = LineSocket::open(server.address);
     if let Some(token) = &shown.token {
-        socket.send(&json!({"action": "auth", "token": token}));
+        say(&socket, &[json!({"action": "auth", "token": token})]);
     }
     socket
+}
+
+/// Sends lines, where the server has not closed the connection already.
+fn say(socket: &LineSocket, lines: &[Value]) {
+    let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let _ = socket.tcp().write_all(lines.as_bytes());
 }
 
 /// How many are on a channel, as the operator sees it.
@@ -235,9 +244,9 @@ fn lines_subscribe(server: &Server, shown: &Shown, channel: &str) -> Outcome {
     eventually("everybody has left", RECOVERY, || {
         (count(server, channel) == 0).then_some(())
     });
-    let (mut socket, probe) = (lines(server, shown), probe());
-    socket.subscribe(channel);
-    socket.subscribe(&probe);
+    let (socket, probe) = (lines(server, shown), probe());
+    let subscribe = |topic: &str| json!({"action": "subscribe", "topic": topic});
+    say(&socket, &[subscribe(channel), subscribe(&probe)]);
     socket.tcp().set_nonblocking(true).unwrap();
     let is_in = eventually("it is in or out", RECOVERY, || {
         if count(server, &probe) == 1 {
@@ -267,7 +276,8 @@ fn lines_publish(server: &Server, shown: &Shown, channel: &str) -> Outcome {
     watching.send(&json!({"type": "subscribe", "channel": channel}));
     while watching.receive()["message"]["type"] != "subscribe" {}
     let mut socket = lines(server, shown);
-    socket.publish(channel, "by a line");
+    let publish = json!({"action": "publish", "topic": channel, "message": "by a line"});
+    say(&socket, &[publish]);
     // The server may have closed already.
     let _ = socket.tcp().shutdown(std::net::Shutdown::Write);
     // It has read all of it when it closes.
@@ -300,7 +310,7 @@ pub(super) enum Mqtt<'t> {
 
 /// What a client of MQTT 5 is answered.
 pub(super) fn mqtt(server: &Server, shown: &Shown, asked: &Mqtt<'_>) -> Outcome {
-    use std::io::{Read, Write};
+    use std::io::Read;
     let text = |text: &str| {
         [
             &u16::try_from(text.len()).unwrap().to_be_bytes(),
