@@ -28,11 +28,9 @@ static UNTOLD: AtomicU64 = AtomicU64::new(0);
 
 /// Somebody was refused.
 pub(super) fn refused(origin: &Origin, action: Action<'_>, refusal: &Refusal) {
-    if !may_write() {
-        UNTOLD.fetch_add(1, Ordering::Relaxed);
+    let Some(untold) = may_write() else {
         return;
-    }
-    let untold = UNTOLD.swap(0, Ordering::Relaxed);
+    };
     let (client, credential) = who(origin);
     let of = match action.resource() {
         Resource::Channel(channel) => channel.as_str().to_owned(),
@@ -60,11 +58,9 @@ pub(super) fn refused(origin: &Origin, action: Action<'_>, refusal: &Refusal) {
 
 /// Somebody was not let in: by an app, from an address, and why.
 pub(super) fn not_admitted(app: &str, peer: Option<SocketAddr>, why: &str) {
-    if !may_write() {
-        UNTOLD.fetch_add(1, Ordering::Relaxed);
+    let Some(untold) = may_write() else {
         return;
-    }
-    let untold = UNTOLD.swap(0, Ordering::Relaxed);
+    };
     tracing::info!(
         target: TARGET,
         outcome = "refused",
@@ -78,26 +74,15 @@ pub(super) fn not_admitted(app: &str, peer: Option<SocketAddr>, why: &str) {
 
 /// Something was done that changes or deletes what others have.
 pub(super) fn done(origin: &Origin, action: Action<'_>) {
-    let (client, credential) = who(origin);
     let of = match action.resource() {
         Resource::Channel(channel) => channel.as_str(),
         Resource::Group(group) => group,
         _ => "",
     };
-    tracing::info!(
-        target: TARGET,
-        outcome = "done",
-        %action,
-        of,
-        app = origin.app,
-        client,
-        credential,
-        peer = ?origin.peer,
-        domain = %origin.identity.domain,
-    );
+    operated(origin, &action.to_string(), of);
 }
 
-/// An operator did something to others.
+/// Something was done, by its name, to what or whom, such as a call of an operator.
 pub(super) fn operated(origin: &Origin, call: &str, of: &str) {
     let (client, credential) = who(origin);
     tracing::info!(
@@ -120,10 +105,11 @@ fn who(origin: &Origin) -> (Option<&str>, Option<&str>) {
     (client, credential.map(CredentialId::as_str))
 }
 
-fn may_write() -> bool {
+/// How many refusals had no line since the last one that had; none where there is to be no line now either.
+fn may_write() -> Option<u64> {
     let mut lines = LINES.lock();
     let now = Instant::now();
-    match &mut *lines {
+    let may = match &mut *lines {
         Some((since, count)) if now.duration_since(*since).as_secs() == 0 => {
             *count += 1;
             *count <= REFUSED_MAX
@@ -132,5 +118,11 @@ fn may_write() -> bool {
             *lines = Some((now, 1));
             true
         }
+    };
+    drop(lines);
+    if may {
+        return Some(UNTOLD.swap(0, Ordering::Relaxed));
     }
+    UNTOLD.fetch_add(1, Ordering::Relaxed);
+    None
 }
