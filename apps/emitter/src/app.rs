@@ -368,7 +368,7 @@ impl App for Emitter {
                 served.unwrap_or_else(|error| error.response())
             }
         };
-        let named = request(|path| path == "/mqtt").then(answer.clone());
+        let named = request(|path| matches!(path, "/mqtt" | "/mqtt/")).then(answer.clone());
         // Other requests for the root are other apps' business.
         let root = warp::path::end()
             .and(warp::header::headers_cloned())

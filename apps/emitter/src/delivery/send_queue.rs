@@ -27,6 +27,10 @@ pub(crate) const SESSION_COST: usize = 4 << 10;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct QueueFull;
 
+/// A message cannot be sent before the client has confirmed others.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct HasToWait;
+
 /// A message, with its place in the order of the session.
 #[derive(Debug)]
 struct NumberedPublish {
@@ -180,20 +184,13 @@ impl SendQueue {
         queued: QueuedPublish,
         is_here: bool,
     ) -> Result<Option<Bytes>, QueueFull> {
-        self.last_number += 1;
-        let message = NumberedPublish {
-            number: self.last_number,
-            queued,
-        };
-        let cost = message.queued.cost();
-        let is_sent =
-            is_here && self.again.is_empty() && self.waiting.is_empty() && self.has_slot();
-        if is_sent && (self.persistent.is_none() || self.has_room(cost)) {
-            if self.persistent.is_some() {
-                self.add(cost);
-                self.write_down(&message);
-            }
-            return Ok(self.number(message));
+        let cost = queued.cost();
+        if is_here && self.can_send(cost) {
+            return Ok(self.send_now(queued));
+        }
+        let message = self.next_in_order(queued);
+        if message.queued.cannot_wait() {
+            return Ok(None);
         }
         while !self.has_room(cost) {
             if self.persistent.is_none() {
@@ -208,6 +205,47 @@ impl SendQueue {
         self.write_down(&message);
         self.waiting.push_back(message);
         Ok(None)
+    }
+
+    /// The same for a message that does not wait here: its client takes it now, or whoever has it keeps it.
+    pub(crate) fn enqueue_if_sent(
+        &mut self,
+        queued: QueuedPublish,
+    ) -> Result<Option<Bytes>, HasToWait> {
+        if self.can_send(queued.cost()) {
+            Ok(self.send_now(queued))
+        } else if self.sent.len() == 0 && self.waiting.is_empty() {
+            // There is no room for it at all, and nothing to wait for.
+            self.not_taken();
+            Ok(None)
+        } else {
+            Err(HasToWait)
+        }
+    }
+
+    /// True when a message can be sent before any other.
+    fn can_send(&self, cost: usize) -> bool {
+        self.again.is_empty()
+            && self.waiting.is_empty()
+            && self.has_slot()
+            && (self.persistent.is_none() || self.has_room(cost))
+    }
+
+    fn send_now(&mut self, queued: QueuedPublish) -> Option<Bytes> {
+        let message = self.next_in_order(queued);
+        if self.persistent.is_some() {
+            self.add(message.queued.cost());
+            self.write_down(&message);
+        }
+        self.number(message)
+    }
+
+    fn next_in_order(&mut self, queued: QueuedPublish) -> NumberedPublish {
+        self.last_number += 1;
+        NumberedPublish {
+            number: self.last_number,
+            queued,
+        }
     }
 
     /// The client has a message, or is done with it: ask for the [`next`](Self::next) one.

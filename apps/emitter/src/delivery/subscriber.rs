@@ -11,13 +11,14 @@ use std::{
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use polywire_core::{
-    Channel, ClientId, ConnectionId, Publication,
+    Channel, ClientId, ConnectionId, Publication, Timetoken,
     delivery::{
-        AlreadyRead, EndReason, Fanout, Flusher, GateDecision, Message, Receiver, ReplayGate,
+        AlreadyRead, EndReason, Fanout, Flusher, GateDecision, Link, Message, Receiver, ReplayGate,
     },
     transport::{CloseReason, Framing},
 };
 use rmqtt_codec::{types::QoS, v5::DisconnectReasonCode};
+use tokio::sync::Notify;
 
 use super::{
     client_limits::ClientLimits,
@@ -30,7 +31,7 @@ use super::{
     queue_log::StoredQueue,
     queued_publish::QueuedPublish,
     route::{BoundConnection, Route, RouteRef},
-    send_queue::{QueueFull, SendQueue},
+    send_queue::{HasToWait, QueueFull, SendQueue},
 };
 use crate::codec::{
     encoder::Encoders,
@@ -45,6 +46,8 @@ struct SubscriberState {
     subscriptions: Vec<Subscription>,
     send_queue: SendQueue,
     aliases: TopicAliases,
+    /// Told when the client has confirmed something, while somebody waits for that.
+    confirmed: Option<Arc<Notify>>,
 }
 
 impl SubscriberState {
@@ -100,6 +103,7 @@ impl Subscriber {
                 subscriptions: Vec::new(),
                 send_queue,
                 aliases,
+                confirmed: None,
             }),
         }
     }
@@ -130,6 +134,7 @@ impl Subscriber {
                 subscriptions: Vec::new(),
                 send_queue,
                 aliases: TopicAliases::default(),
+                confirmed: None,
             }),
         }
     }
@@ -254,6 +259,14 @@ impl Subscriber {
         let mut state = self.state.lock();
         state.send_queue.complete(id);
         self.send_next(&mut state);
+        if let Some(confirmed) = &state.confirmed {
+            confirmed.notify_one();
+        }
+    }
+
+    /// Told from now on when the client has confirmed something.
+    pub(crate) fn on_confirmed(&self, confirmed: Option<Arc<Notify>>) {
+        self.state.lock().confirmed = confirmed;
     }
 
     /// Sends what can be sent now. The lock is held until it is: topic aliases count from then on.
@@ -311,16 +324,27 @@ impl Subscriber {
             .with(|route| deliver_as(&route, fanout, &effective, state));
     }
 
-    /// Sends a retained message to a new subscription.
-    pub(crate) fn send_retained(&self, publication: &Publication, options: SubscriptionOptions) {
+    /// Sends a retained message to a new subscription, where the client can take it now.
+    pub(crate) fn send_retained(
+        &self,
+        publication: &Publication,
+        options: SubscriptionOptions,
+    ) -> RetainedSend {
         let mut state = self.state.lock();
-        self.route
+        let sent = self
+            .route
             .with(|route| send_retained(&route, publication, options, &mut state));
+        sent.unwrap_or(RetainedSend::Away)
     }
 
     /// Keeps back what is published, until [`open_gate`](Self::open_gate).
     pub(crate) fn close_gate(&self) {
         self.gate.close();
+    }
+
+    /// True for a publication that is kept back, by its time.
+    pub(crate) fn keeps_back(&self, at: Timetoken) -> bool {
+        self.gate.holds(at)
     }
 
     /// Sends stored messages, and what came meanwhile.
@@ -372,11 +396,18 @@ impl Subscriber {
         });
     }
 
+    /// True for what the client published in the Emitter protocol, where it is known by its connection.
+    fn is_known_as(&self, publication: &Publication) -> bool {
+        let publisher = publication.publisher.as_ref();
+        !publication.is_proven
+            && publisher.is_some_and(|id| id.as_str() == self.connection.to_string())
+    }
+
     /// Delivers to a client that wants more than QoS 0, has limits, or may be away.
     fn deliver_by_subscription(&self, fanout: &mut Fanout<'_>) {
         let publication = fanout.publication();
-        let is_own =
-            self.has_no_local.load(Ordering::Relaxed) && self.publisher.has_published(publication);
+        let is_own = self.has_no_local.load(Ordering::Relaxed)
+            && (self.publisher.has_published(publication) || self.is_known_as(publication));
         let state = self.state.lock();
         let Some(topic) = publication.target.channel() else {
             return;
@@ -401,36 +432,56 @@ fn packet(limits: &ClientLimits, topic: &str, body: Bytes) -> Option<Bytes> {
     limits.accepts(packet.len()).then_some(packet)
 }
 
+/// What became of a retained message.
+pub(crate) enum RetainedSend {
+    /// It is on its way, or is nothing that the client can take.
+    Done,
+    /// Too much waits for the client: its link says when less does.
+    Full(Link),
+    /// The client has as many to confirm as it takes.
+    Unconfirmed,
+    /// The client is away.
+    Away,
+}
+
 fn send_retained(
     route: &RouteRef<'_>,
     publication: &Publication,
     options: SubscriptionOptions,
     state: &mut SubscriberState,
-) {
+) -> RetainedSend {
+    let Some(handle) = route.handle else {
+        return RetainedSend::Away;
+    };
     let qos = options.qos.less_value(message_properties::qos(publication));
     let encoder = &route.encoders[usize::from(qos.value())];
-    let (Some(handle), Some(Message::Binary(packet))) = (route.handle, encoder.encode(publication))
-    else {
-        return;
+    let Some(Message::Binary(packet)) = encoder.encode(publication) else {
+        return RetainedSend::Done;
     };
-    let ids: Vec<_> = options.id.into_iter().collect();
-    let packet = publish_rewrite::with_subscriptions(publish_rewrite::retained(&packet), &ids);
+    let mut packet = publish_rewrite::retained(&packet);
+    if route.client_limits.version == Version::V5 {
+        let ids: Vec<_> = options.id.into_iter().collect();
+        packet = publish_rewrite::with_subscriptions(packet, &ids);
+    }
     let packet_bytes = packet.len() + state.alias_bytes();
     if !route.client_limits.accepts(packet_bytes) {
-        return state.send_queue.not_taken();
+        state.send_queue.not_taken();
+        return RetainedSend::Done;
     }
-    let packet = match qos {
-        QoS::AtMostOnce => Ok(Some(packet)),
-        _ => {
-            let queued = queued(route.client_limits, packet, publication);
-            state.send_queue.enqueue(queued, true)
-        }
-    };
-    match packet {
+    if !handle.link.is_at_pace(packet_bytes) {
+        return RetainedSend::Full(handle.link.clone());
+    }
+    if qos == QoS::AtMostOnce {
+        handle.send(Some(state.aliases.apply(packet)));
+        return RetainedSend::Done;
+    }
+    let queued = queued(route.client_limits, packet, publication);
+    match state.send_queue.enqueue_if_sent(queued) {
         Ok(Some(packet)) => handle.send(Some(state.aliases.apply(packet))),
         Ok(None) => {}
-        Err(QueueFull) => handle.link.close(&CloseReason::SLOW_CONSUMER),
+        Err(HasToWait) => return RetainedSend::Unconfirmed,
     }
+    RetainedSend::Done
 }
 
 fn queued(client_limits: &ClientLimits, packet: Bytes, publication: &Publication) -> QueuedPublish {

@@ -33,8 +33,8 @@ use crate::{
     },
     emitter_mode::detect::{DetectedMode, TopicMode, Undecided},
     session::{
-        absence::Absence, qos2_deduplication::UnreleasedIds, state::Session,
-        topic_aliases::ClientTopicAliases,
+        absence::Absence, qos2_deduplication::UnreleasedIds, retained_replay::RetainedReplay,
+        state::Session, topic_aliases::ClientTopicAliases,
     },
     sessions::{manager::SessionManager, slot::SessionSlot},
     settings::{Faces, NAME, RECEIVE_MAX, TOPIC_ALIAS_MAX},
@@ -123,6 +123,10 @@ impl Admission<'_> {
         }
         self.answer(&client, session_present);
         self.begin(&mut session, &client);
+        let replay = &mut session.retained_replay;
+        replay
+            .resumed(&session.subscriber, &self.sessions.context.broker)
+            .await;
         *held = Some(session);
         drop(held);
         Ok(slot)
@@ -262,6 +266,7 @@ impl Admission<'_> {
         session.will.clone_from(&client.connect.will);
         session.expiry_secs = client.expiry_secs;
         session.wants_reason_strings = wants_reason_strings(client);
+        session.is_bridge = client.connect.is_bridge;
         session
     }
 
@@ -289,6 +294,8 @@ impl Admission<'_> {
             absence: None,
             is_written: false,
             wants_reason_strings: wants_reason_strings(client),
+            is_bridge: client.connect.is_bridge,
+            retained_replay: RetainedReplay::default(),
         })
     }
 

@@ -1,18 +1,20 @@
 //! The life of a session: its client goes, comes back, or does not.
 
 use super::{absence::Absence, context::SessionContext, state::Session};
-use crate::{clock::now, emitter_mode::detect::TopicMode};
+use crate::{clock::in_secs, emitter_mode::detect::TopicMode};
 
 impl Session {
     /// The client is away from now on. Its will is published, or waits with it.
     pub(crate) async fn client_left(&mut self, context: &SessionContext) {
         self.subscriber.disconnected();
+        self.retained_replay
+            .pause(&self.subscriber, &context.broker);
         self.topic_aliases.clear();
         let delay_secs = self.will.as_ref().map(|will| u64::from(will.delay_secs));
         let mut absence = Absence::from_now(self.expiry_secs);
         match delay_secs {
             Some(secs) if secs > 0 => {
-                absence.will_at = Some(absence.ends_at.min(now() + secs));
+                absence.will_at = Some(absence.ends_at.min(in_secs(secs)));
             }
             _ => self.publish_will(context).await,
         }
@@ -21,6 +23,11 @@ impl Session {
 
     /// The client has come back. A will that waited is not published any more.
     pub(crate) async fn client_returned(&mut self, context: &SessionContext) {
+        // Of an earlier connection, which it may have been taken from.
+        self.topic_aliases.clear();
+        self.retained_replay
+            .pause(&self.subscriber, &context.broker);
+        self.retained_replay.resume(&self.subscriber);
         let was_here = self.absence.take().is_none();
         if was_here && self.will.as_ref().is_some_and(|will| will.delay_secs == 0) {
             // It was lost, and is here again at once: another connection of it is not there any more.

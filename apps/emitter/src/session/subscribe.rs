@@ -10,6 +10,7 @@ use rmqtt_codec::{
 
 use super::{
     context::SessionContext,
+    retained_replay::ReplayRequest,
     state::{Session, SharedSubscription},
 };
 use crate::{
@@ -34,9 +35,9 @@ impl Session {
         &mut self,
         request: SubscribeRequest,
         context: &SessionContext,
-        retained: &mut Vec<(Filter, SubscriptionOptions)>,
+        retained: &mut Vec<ReplayRequest>,
     ) -> Result<QoS, SubscribeAckReason> {
-        let options = request.options;
+        let mut options = request.options;
         let share = shared(&request.filter)?;
         let written = share.map_or(&*request.filter, |(_, filter)| filter);
         if context.broker.refused_filters.contains(written) {
@@ -45,6 +46,10 @@ impl Session {
         let filter = Filter::parse(written)?;
         if let Some((group, _)) = share {
             return Box::pin(self.join_group(group, filter, options, context)).await;
+        }
+        if self.is_bridge {
+            options.no_local = true;
+            options.as_published = true;
         }
         // Known before anything can come.
         let before = self.subscriber.subscribe(Subscription {
@@ -59,7 +64,7 @@ impl Session {
                 if request.retained == RetainHandling::AtSubscribe
                     || (request.retained == RetainHandling::AtSubscribeNew && is_new)
                 {
-                    retained.push((filter, options));
+                    retained.push(ReplayRequest::new(filter, options));
                 }
                 return Ok(options.qos);
             }

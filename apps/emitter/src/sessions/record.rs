@@ -30,6 +30,7 @@ use crate::{
         absence::Absence,
         context::SessionContext,
         qos2_deduplication::UnreleasedIds,
+        retained_replay::RetainedReplay,
         state::{Session, SharedSubscription},
         topic_aliases::ClientTopicAliases,
     },
@@ -207,6 +208,8 @@ impl Record {
             absence: None,
             is_written: true,
             wants_reason_strings: false,
+            is_bridge: false,
+            retained_replay: RetainedReplay::default(),
         }))
     }
 
