@@ -37,6 +37,10 @@ pub(crate) struct BrokerContext {
     pub(crate) late_packets: Arc<Counter>,
     /// Messages that a client, or no client, can take.
     pub(crate) not_taken: Arc<Counter>,
+    /// Subscriptions that were refused because a client has as many as it may.
+    pub(crate) subscriptions_full: Arc<Counter>,
+    /// Bytes that the subscriptions of a client may take.
+    pub(crate) subscription_bytes_max: usize,
     pub(crate) session_limits: SessionLimits,
     /// What waits for all clients together.
     pub(crate) budget: Arc<Budget>,

@@ -30,8 +30,10 @@ use super::{
     publisher::Publisher,
     queue_log::StoredQueue,
     queued_publish::QueuedPublish,
+    redelivery::{Redeliver, Redelivery},
     route::{BoundConnection, Route, RouteRef},
     send_queue::{HasToWait, QueueFull, SendQueue},
+    subscriptions::{NoRoom, Subscriptions},
 };
 use crate::codec::{
     encoder::Encoders,
@@ -43,7 +45,7 @@ use crate::codec::{
 
 /// What changes while it is connected.
 struct SubscriberState {
-    subscriptions: Vec<Subscription>,
+    subscriptions: Subscriptions,
     send_queue: SendQueue,
     aliases: TopicAliases,
     /// Told when the client has confirmed something, while somebody waits for that.
@@ -87,6 +89,7 @@ impl Subscriber {
         client_limits: ClientLimits,
         send_queue: SendQueue,
         aliases: TopicAliases,
+        subscription_bytes_max: usize,
     ) -> Self {
         Self {
             connection,
@@ -100,7 +103,7 @@ impl Subscriber {
             has_ended: AtomicBool::new(false),
             ended_sessions: None,
             state: Mutex::new(SubscriberState {
-                subscriptions: Vec::new(),
+                subscriptions: Subscriptions::new(subscription_bytes_max),
                 send_queue,
                 aliases,
                 confirmed: None,
@@ -116,6 +119,7 @@ impl Subscriber {
         encoders: Encoders,
         send_queue: SendQueue,
         ended_sessions: Arc<EndedSessions>,
+        subscription_bytes_max: usize,
     ) -> Self {
         Self {
             connection,
@@ -131,7 +135,7 @@ impl Subscriber {
             has_ended: AtomicBool::new(false),
             ended_sessions: Some(ended_sessions),
             state: Mutex::new(SubscriberState {
-                subscriptions: Vec::new(),
+                subscriptions: Subscriptions::new(subscription_bytes_max),
                 send_queue,
                 aliases: TopicAliases::default(),
                 confirmed: None,
@@ -214,7 +218,7 @@ impl Subscriber {
 
     /// What it is subscribed to.
     pub(crate) fn subscriptions(&self) -> Vec<Subscription> {
-        self.state.lock().subscriptions.clone()
+        self.state.lock().subscriptions.all()
     }
 
     /// Sets the wire formats of the mode that the client speaks: before that it is subscribed to nothing.
@@ -227,31 +231,35 @@ impl Subscriber {
     }
 
     /// Takes a subscription, in the place of one to the same filter, which is returned.
-    pub(crate) fn subscribe(&self, subscription: Subscription) -> Option<Subscription> {
-        if !subscription.options.is_plain() {
+    ///
+    /// # Errors
+    /// [`NoRoom`] where the client has as many as it may.
+    pub(crate) fn subscribe(
+        &self,
+        subscription: Subscription,
+    ) -> Result<Option<Subscription>, NoRoom> {
+        let options = subscription.options;
+        // Known before anything can come by it.
+        if !options.is_plain() {
             self.needs_own_packet.store(true, Ordering::Relaxed);
         }
-        if subscription.options.no_local {
+        if options.no_local {
             self.has_no_local.store(true, Ordering::Relaxed);
         }
-        let mut state = self.state.lock();
-        let same = |held: &&mut Subscription| held.filter == subscription.filter;
-        match state.subscriptions.iter_mut().find(same) {
-            Some(held) => Some(std::mem::replace(held, subscription)),
-            None => {
-                if state.subscriptions.capacity() == 0 {
-                    // Most clients have one; a vector that grows by itself would begin with room for four.
-                    state.subscriptions.reserve_exact(1);
-                }
-                state.subscriptions.push(subscription);
-                None
-            }
-        }
+        self.state.lock().subscriptions.insert(subscription)
     }
 
     pub(crate) fn unsubscribe(&self, filter: &Filter) {
-        let mut state = self.state.lock();
-        state.subscriptions.retain(|held| held.filter != *filter);
+        self.state.lock().subscriptions.remove(filter);
+    }
+
+    /// Takes a subscription back; there was another one to the same filter `before`.
+    pub(crate) fn undo_subscribe(&self, filter: &Filter, before: Option<Subscription>) {
+        self.unsubscribe(filter);
+        if let Some(before) = before {
+            // It had room.
+            let _ = self.subscribe(before);
+        }
     }
 
     /// The client is done with a message.
@@ -313,15 +321,25 @@ impl Subscriber {
         self.count(is_taken);
     }
 
-    /// Delivers what a group chose this client for.
-    pub(crate) fn deliver_shared(&self, fanout: &mut Fanout<'_>, options: SubscriptionOptions) {
+    /// Delivers what a group chose this client for, which another member gets if this one does not.
+    pub(crate) fn deliver_shared(
+        &self,
+        fanout: &mut Fanout<'_>,
+        options: SubscriptionOptions,
+        group: Arc<dyn Redeliver>,
+    ) {
         if self.has_ended() {
             return;
         }
         let effective = EffectiveSubscription::of(options, fanout.publication());
         let state = self.state.lock();
         self.route
-            .with(|route| deliver_as(&route, fanout, &effective, state));
+            .with(|route| deliver_as(&route, fanout, &effective, state, Some(group)));
+    }
+
+    /// What other members of groups may get: this client is gone.
+    pub(crate) fn take_redeliveries(&self) -> Vec<Redelivery> {
+        self.state.lock().send_queue.take_redeliveries()
     }
 
     /// Sends a retained message to a new subscription, where the client can take it now.
@@ -412,16 +430,16 @@ impl Subscriber {
         let Some(topic) = publication.target.channel() else {
             return;
         };
-        let held = state.subscriptions.iter();
+        let held = state.subscriptions.matching(topic);
         let options = held
-            .filter(|held| held.filter.matches(topic) && !(is_own && held.options.no_local))
+            .filter(|held| !(is_own && held.options.no_local))
             .map(|held| held.options);
         let effective = options
             .map(|options| EffectiveSubscription::of(options, publication))
             .reduce(EffectiveSubscription::and);
         if let Some(effective) = effective {
             self.route
-                .with(|route| deliver_as(&route, fanout, &effective, state));
+                .with(|route| deliver_as(&route, fanout, &effective, state, None));
         }
     }
 }
@@ -498,6 +516,7 @@ fn deliver_as(
     fanout: &mut Fanout<'_>,
     effective: &EffectiveSubscription,
     mut state: MutexGuard<'_, SubscriberState>,
+    group: Option<Arc<dyn Redeliver>>,
 ) {
     let (client_limits, encoder) = (
         route.client_limits,
@@ -535,7 +554,14 @@ fn deliver_as(
         QoS::AtMostOnce => Ok(Some(packet)),
         _ => {
             let queued = queued(client_limits, packet, fanout.publication());
-            state.send_queue.enqueue(queued, route.handle.is_some())
+            let redelivery = group.map(|group| {
+                Box::new(Redelivery {
+                    publication: fanout.publication().clone(),
+                    group,
+                })
+            });
+            let is_here = route.handle.is_some();
+            state.send_queue.enqueue(queued, is_here, redelivery)
         }
     };
     let Some(handle) = route.handle else {
@@ -579,10 +605,10 @@ impl Receiver for Subscriber {
 
     fn subscribed(&self, channel: &Channel) {
         let filter = Filter::Channel(channel.clone());
-        let is_known = |held: &Subscription| held.filter == filter;
-        if !self.state.lock().subscriptions.iter().any(is_known) {
+        if !self.state.lock().subscriptions.contains(&filter) {
             let options = SubscriptionOptions::of_qos(QoS::AtLeastOnce);
-            self.subscribe(Subscription {
+            // Where there is no room it gets nothing of it: it did not ask for it.
+            let _ = self.subscribe(Subscription {
                 filter,
                 options,
                 by_server: true,

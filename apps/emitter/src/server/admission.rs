@@ -276,7 +276,8 @@ impl Admission<'_> {
         let subscriber = Arc::new(self.subscriber(client));
         // Nobody, until it is known what it speaks.
         let origin = Origin::new(NAME, Arc::<Identity>::default()).peer(self.peer);
-        let attachment = self.broker().space.attach(origin, subscriber.clone());
+        let mut attachment = self.broker().space.attach(origin, subscriber.clone());
+        attachment.bounded_by_app();
         Box::new(Session {
             version: client.limits.version,
             id: client.session.clone(),
@@ -303,6 +304,7 @@ impl Admission<'_> {
         let broker = self.broker();
         let connection = ConnectionId::next(broker.space.hub().node());
         let bytes_max = broker.space.limits().outbound_bytes_max;
+        let subscription_bytes_max = broker.subscription_bytes_max;
         let (window, limits) = (window(client), client.limits);
         let publisher = client.publisher.clone();
         let not_taken = broker.not_taken.clone();
@@ -316,6 +318,7 @@ impl Admission<'_> {
                 limits,
                 queue,
                 aliases(client),
+                subscription_bytes_max,
             )
         } else {
             let log = broker.queue_logs.begin(&client.session);
@@ -323,7 +326,15 @@ impl Admission<'_> {
             let queue = SendQueue::persistent(window, bytes_max, budget, log, not_taken);
             let encoders = broker.encoders(limits.version);
             let ended = broker.ended_sessions.clone();
-            Subscriber::persistent(connection, publisher, limits, encoders, queue, ended)
+            Subscriber::persistent(
+                connection,
+                publisher,
+                limits,
+                encoders,
+                queue,
+                ended,
+                subscription_bytes_max,
+            )
         }
     }
 

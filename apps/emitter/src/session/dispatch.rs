@@ -141,7 +141,7 @@ impl Session {
             });
         }
         PendingAnswer {
-            packet: outgoing::suback(self.version, id, answers),
+            packet: outgoing::suback(self.version, id, answers, self.wants_reason_strings),
             retained,
         }
     }

@@ -1,5 +1,7 @@
 //! The life of a session: its client goes, comes back, or does not.
 
+use polywire_core::ClientId;
+
 use super::{absence::Absence, context::SessionContext, state::Session};
 use crate::{clock::in_secs, emitter_mode::detect::TopicMode};
 
@@ -60,10 +62,32 @@ impl Session {
     /// Ends the session: its will is published, and it leaves everything.
     pub(crate) async fn end(mut self, context: &SessionContext) {
         self.leave_groups(context).await;
+        let redeliveries = self.subscriber.take_redeliveries();
+        let member = self.group_member_id();
         self.publish_will(context).await;
         if let TopicMode::Emitter(emitter) = self.mode {
             emitter.end().await;
         }
+        // It is in no group any more, so that none chooses it again.
+        for redelivery in redeliveries {
+            let Some(draft) = redelivery.draft(&member) else {
+                continue;
+            };
+            if let Err(error) = context.broker.space.publish_reserved(draft).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(error, "what a member of a group left stays on this node");
+            }
+        }
         self.attachment.disconnect().await;
+    }
+
+    /// The name that it has in groups.
+    fn group_member_id(&self) -> ClientId {
+        match &self.mode {
+            TopicMode::Emitter(emitter) => emitter.member_id().clone(),
+            TopicMode::Plain | TopicMode::Undecided(_) => {
+                self.subscriber.publisher().session().clone()
+            }
+        }
     }
 }

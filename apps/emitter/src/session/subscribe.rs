@@ -19,6 +19,7 @@ use crate::{
         filter::{Filter, Subscription, SubscriptionOptions, shared},
         incoming::SubscribeRequest,
     },
+    delivery::subscriptions::NoRoom,
 };
 
 fn reason(refusal: &Refusal) -> SubscribeAckReason {
@@ -52,11 +53,15 @@ impl Session {
             options.as_published = true;
         }
         // Known before anything can come.
-        let before = self.subscriber.subscribe(Subscription {
+        let known = self.subscriber.subscribe(Subscription {
             filter: filter.clone(),
             options,
             by_server: false,
         });
+        let before = known.map_err(|NoRoom| {
+            context.broker.subscriptions_full.add();
+            SubscribeAckReason::QuotaExceeded
+        })?;
         let is_new = before.is_none();
         let joined = filter.clone().subscribe(&mut self.attachment).await;
         let refused = match joined {
@@ -72,10 +77,7 @@ impl Session {
             Ok(Subscribed::Dropped) => None,
             Err(refusal) => Some(reason(&refusal)),
         };
-        self.subscriber.unsubscribe(&filter);
-        if let Some(before) = before {
-            self.subscriber.subscribe(before);
-        }
+        self.subscriber.undo_subscribe(&filter, before);
         refused.map_or(Ok(options.qos), Err)
     }
 
