@@ -69,6 +69,12 @@ impl Entry {
             }
     }
 
+    /// True for what is to be found in history, where there is one.
+    pub(super) fn is_stored(&self) -> bool {
+        self.message()
+            .is_some_and(|message| message.kind == Kind::Message && message.retention.store)
+    }
+
     /// The publication, where it is one that filters apply to.
     pub(crate) fn message(&self) -> Option<&Publication> {
         match &self.content {

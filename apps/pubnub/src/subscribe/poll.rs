@@ -49,6 +49,9 @@ impl Poll<'_> {
                 let backfill = Box::pin(history::backfill(call.space(), after, &batch.gaps)).await;
                 batch = streams.read_with(set, after, &waiting.waiter, backfill);
             }
+            if batch.is_late {
+                context.late_polls.add();
+            }
             let came = !batch.found.is_empty();
             if let Some(filter) = self.filter.filter(|_| came) {
                 // Boxed, so that a poll that is held does not carry room for it.

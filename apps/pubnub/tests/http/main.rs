@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod queues;
+
 use std::time::UNIX_EPOCH;
 
 use polywire_core::Limits;
