@@ -14,6 +14,7 @@ use crate::{
     filter::{Filters, Turns},
     group_registry::GroupRegistry,
     held_polls::HeldPolls,
+    instances::Instances,
     keys::{KeySet, KeySets},
     query::Query,
     recent::Recent,
@@ -34,6 +35,7 @@ pub(crate) struct Context {
     pub(crate) leaves: Recent<()>,
     /// Who has just come by a heartbeat, with the cursor from before that.
     pub(crate) joins: Recent<u64>,
+    pub(crate) instances: Instances,
     pub(crate) groups: GroupRegistry,
     /// The filters of polls that are held, and the turns in which they are evaluated.
     pub(crate) filters: Filters,
@@ -74,6 +76,7 @@ impl Context {
             groups: GroupRegistry::default(),
             filters: Filters::default(),
             turns: Turns::default(),
+            instances: Instances::new(counters),
             held_polls: HeldPolls::new(&settings, counters),
             late_polls: counters.of(
                 "pubnub",

@@ -20,7 +20,7 @@ use super::{
     waiter::{Waiter, Waiters},
 };
 use crate::{
-    names::above,
+    names::{PRESENCE, above},
     subscribe_set::{Location, SubscribeSet},
 };
 
@@ -317,7 +317,7 @@ impl StreamTable {
         let mut last = u64::MAX;
         for (index, target) in subscribe_set.targets.iter().enumerate() {
             let lane = usize::from(target.presence);
-            let mut take = |channel: &Channel| {
+            let mut take = |channel: &Channel, lane: usize| {
                 let stream = self.streams.get(channel);
                 let kept = stream.map(|stream| &stream.lanes[lane]);
                 let forgotten = kept.map_or(0, |lane| lane.forgotten);
@@ -337,12 +337,18 @@ impl StreamTable {
                 }
             };
             match &target.location {
-                Location::Channel(channel) => take(channel),
-                Location::Group(group) => self.groups.channels(group).for_each(&mut take),
+                Location::Channel(channel) => take(channel, lane),
+                Location::Group(group) => {
+                    let (channels, presence) = self.groups.with_presence(group);
+                    channels.for_each(|channel| take(channel, lane));
+                    if lane == 0 {
+                        presence.for_each(|channel| take(channel, 1));
+                    }
+                }
                 Location::Below(above) => {
                     let level = self.levels.get(above);
                     let channels = level.into_iter().flat_map(|level| &level.channels);
-                    channels.for_each(&mut take);
+                    channels.for_each(|channel| take(channel, lane));
                     if lane == 0 && after < self.forgotten {
                         let scope = GapScope::Below(above.to_string());
                         gaps.push(Gap { scope, index });
@@ -454,11 +460,11 @@ impl StreamTable {
         self.forgotten = self.forgotten.max(last);
     }
 
-    pub(super) fn set_in_group(&mut self, group: &str, channel: Channel, is_in: bool) {
+    pub(super) fn set_in_group(&mut self, group: &str, channel: &Channel, is_in: bool) {
         if is_in {
             self.groups.add(group, channel, &mut self.woken);
         } else {
-            self.groups.remove(group, &channel);
+            self.groups.remove(group, channel);
         }
     }
 
@@ -468,6 +474,13 @@ impl StreamTable {
 
     pub(super) fn group(&self, group: &str) -> Vec<Channel> {
         self.groups.channels(group).cloned().collect()
+    }
+
+    pub(super) fn group_entries(&self, group: &str) -> Vec<Channel> {
+        let (channels, presence) = self.groups.with_presence(group);
+        let named = |channel: &Channel| Channel::new(&format!("{channel}{PRESENCE}")).ok();
+        let presence = presence.filter_map(named);
+        channels.cloned().chain(presence).collect()
     }
 
     pub(super) fn group_names(&self) -> Vec<Arc<str>> {
