@@ -1,5 +1,7 @@
 //! Channel groups: what they hold, and what comes through them.
 
+use polywire_pubnub::PubNub;
+use polywire_testing::{SOON, Server, eventually, peers::HttpConnection};
 use serde_json::{Value, json};
 
 use crate::{error, expect, start};
@@ -54,17 +56,21 @@ fn presence_of_a_channel_comes_through_a_group() {
 /// A poll that is held is woken by it.
 #[test]
 fn a_poll_that_waits_at_a_group_gets_presence_events() {
-    let server = start();
-    server.get(&format!("{REGISTRY}/g?add=room-pnpres"));
-    let target = "/v2/subscribe/demo/,/0?channel-group=g";
+    let server = Server::of::<PubNub>("hold_secs = 100");
+    server.get(&format!("{REGISTRY}/g?add=hall,room-pnpres"));
+    let target = "/v2/subscribe/demo/,/0?channel-group=g&uuid=ann";
     let first = server.get(target).json();
     let cursor = first["t"]["t"].as_str().unwrap();
-    let heartbeat = "/v2/presence/sub-key/demo/channel/room/heartbeat?uuid=bob";
-    let mut connection = polywire_testing::peers::HttpConnection::open(server.address);
-    let request = format!("GET {target}&tt={cursor} HTTP/1.1\r\nHost: t\r\n\r\n");
-    connection.write(request.as_bytes()).unwrap();
-    server.get(heartbeat);
-    let got = connection.answer(false).json();
+    let mut poll = HttpConnection::open(server.address);
+    let state = "state=%7B%22g%22%3A%7B%22n%22%3A1%7D%7D";
+    let request = format!("GET {target}&tt={cursor}&{state} HTTP/1.1\r\nHost: t\r\n\r\n");
+    poll.write(request.as_bytes()).unwrap();
+    eventually("the poll is there", SOON, || {
+        let states = server.get("/v2/presence/sub-key/demo/channel/hall/uuid/ann");
+        (states.json()["payload"] == json!({"n": 1})).then_some(())
+    });
+    server.get("/v2/presence/sub-key/demo/channel/room/heartbeat?uuid=bob");
+    let got = poll.answer(false).json();
     assert_eq!(got["m"][0]["d"]["uuid"], "bob", "{got}");
 }
 
