@@ -142,6 +142,20 @@ fn errors_of_publishing() {
         expect_problem(&get(&target), 400, "Invalid JSON");
     }
     expect_problem(&get("/publish/demo/demo/0/c/0"), 400, "Invalid JSON");
+    // Readers stop at some numbers: one stops at 4,300 digits.
+    let too_large = "Invalid JSON: a number is above 1.8e308; send it as a string";
+    let too_deep = "Invalid JSON: it is nested more than 60 levels deep";
+    for (message, problem) in [
+        ("9".repeat(1001), too_large),
+        (format!("[1,-{}]", "9".repeat(5000)), too_large),
+        ("1e309".to_owned(), too_large),
+        (["[".repeat(61), "]".repeat(61)].concat(), too_deep),
+    ] {
+        let answer = get(&format!("/publish/demo/demo/0/c/0/{message}"));
+        expect_problem(&answer, 400, problem);
+        let answer = server.post("/publish/demo/demo/0/c/0", message);
+        expect_problem(&answer, 400, problem);
+    }
     let bad = [
         ("meta=%7B", "Invalid meta"),
         ("ttl=soon", "Invalid ttl"),
