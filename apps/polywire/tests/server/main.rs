@@ -32,6 +32,7 @@ mod pubnub_cursor;
 mod pubnub_nodes;
 mod pubnub_restart;
 mod pubnub_sdk;
+mod pubnub_versions;
 mod revocation;
 mod rights;
 mod robustness;

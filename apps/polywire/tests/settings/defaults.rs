@@ -149,6 +149,7 @@ pub(crate) fn of(config: &Config, name: &str) -> Option<String> {
         "apps.pubnub.hold_secs" => pubnub.hold_secs.to_string(),
         "apps.pubnub.message_bytes_max" => pubnub.message_bytes_max.to_string(),
         "apps.pubnub.queue_bytes_max" => pubnub.queue_bytes_max.to_string(),
+        "apps.pubnub.queue_bytes_per_channel" => pubnub.queue_bytes_per_channel.to_string(),
         "apps.pubnub.queue_secs" => pubnub.queue_secs.to_string(),
         "apps.pubnub.catch_up" => pubnub.catch_up.to_string(),
         "apps.pubnub.held_bytes_max" => pubnub.held_bytes_max.to_string(),

@@ -379,6 +379,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain("apps.pubnub.hold_secs"),
     plain("apps.pubnub.message_bytes_max"),
     plain("apps.pubnub.queue_bytes_max"),
+    plain("apps.pubnub.queue_bytes_per_channel"),
     plain("apps.pubnub.queue_secs"),
     plain("apps.pubnub.catch_up"),
     plain("apps.pubnub.held_bytes_max"),

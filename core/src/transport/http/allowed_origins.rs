@@ -86,6 +86,11 @@ impl AllowedOrigins {
         self
     }
 
+    /// True when pages of every site may use the app.
+    pub fn is_any(&self) -> bool {
+        self.any
+    }
+
     /// What is wrong with a list, as a problem of the setting `allowed_origins`.
     pub fn problem<T: AsRef<str>>(list: Option<&[T]>) -> Option<Problem> {
         let mut entries = list?.iter().map(AsRef::as_ref);
