@@ -8,8 +8,8 @@ use std::{
 };
 
 use polywire_core::{
-    Channel, Counter, Counters, Draft, Origin, Payload, Refusal, Space, Throttled, Unanswered,
-    delivery::DelayLine, http::Request, space::Action,
+    Channel, Counter, Counters, Draft, Origin, Payload, Refusal, RefusalKind, Space, Throttled,
+    Unanswered, delivery::DelayLine, http::Request, space::Action,
 };
 
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     keys::Keys,
     local_connections::LocalConnections,
     lost_nodes::LostNodes,
-    names::{HubName, NAME},
+    names::{BAD_GROUP, HubName, NAME},
     nodes::{Nodes, OperationHandler},
     operation::{Member, Operation, Outcome},
     recipients::{Audience, Recipients},
@@ -158,20 +158,17 @@ impl Broker {
         audience: Audience,
         payload: Payload,
         ttl: Option<Duration>,
-    ) -> Result<(), String> {
-        let mut draft = match &recipients {
-            Recipients::Group(group) => {
-                let channel = hub
-                    .channel(group)
-                    .ok_or("That is not the name of a group.")?;
-                Draft::new(channel, payload)
-            }
+    ) -> Result<(), Refusal> {
+        let no_name = |message: &str| Refusal::new(RefusalKind::Invalid, message);
+        let channel = match &recipients {
+            Recipients::Group(group) => hub.channel(group).ok_or_else(|| no_name(BAD_GROUP))?,
             _ => {
                 self.hubs.open(hub).await;
-                let channel = hub.control().ok_or("That is not the name of a hub.")?;
-                Draft::new(channel, payload)
+                let channel = hub.control();
+                channel.ok_or_else(|| no_name("That is not the name of a hub."))?
             }
         };
+        let mut draft = Draft::new(channel, payload);
         draft.retention.ttl = ttl;
         if let Recipients::Group(_) = &recipients {
             if !audience.is_everybody() {
@@ -183,7 +180,7 @@ impl Broker {
             }
             let origin = Origin::new(NAME, hub.service());
             let sent = self.space.publish(&origin, draft).await;
-            return sent.map(|_| ()).map_err(|refusal| refusal.message);
+            return sent.map(|_| ());
         }
         let meta = DeliveryMeta {
             recipients: Some(recipients),
@@ -194,7 +191,8 @@ impl Broker {
         // Nobody asks for it later.
         draft.retention.store = false;
         let told = self.space.publish_reserved(draft).await;
-        told.map(|_| ()).map_err(|error| error.to_string())
+        told.map(|_| ())
+            .map_err(|error| Refusal::new(RefusalKind::Unavailable, error.to_string()))
     }
 
     /// Whether the configuration lets a service, that asks from this address, put connections into a group.

@@ -375,6 +375,45 @@ fn a_handler_is_told_of_the_connections_of_a_node_that_was_killed() {
     assert_eq!(handler.wait_for_line(SOON, lost), "user-eve 1 over");
 }
 
+/// A node that the others took for gone finds that a handler has been told of its connections.
+#[test]
+fn a_handler_is_told_once_of_the_connections_of_a_node_that_comes_back() {
+    let (mut handler, port) = handler(&[]);
+    let (_redis, one, two) = two_nodes(&handler_config("http", port));
+    let open = |user: &str| {
+        let (client, _) = AzureClient::open(two.address, JSON, &serde_json::json!({"sub": user}));
+        client
+    };
+    let mut ann = open("ann");
+    handler.wait_for_line(SOON, |line| (line == "connected user-ann 0").then_some(()));
+    two.process.pause();
+    let lost = "disconnected user-ann 0 The server of the connection is gone";
+    handler.wait_for_line(2 * SOON, |line| (line == lost).then_some(()));
+    two.process.signal("CONT");
+    // What is sent to it comes behind what it missed.
+    let send = |text: &str| {
+        let target = "/api/hubs/default/:send?api-version=1";
+        service(
+            one.address,
+            "POST",
+            target,
+            "text/plain",
+            Some(text.as_bytes()),
+        )
+        .status
+            == 202
+    };
+    eventually("a node that is back", SOON, || send("back").then_some(()));
+    while ann.receive()["data"] != "back" {}
+    drop(ann);
+    let eve = open("eve");
+    drop(eve);
+    let eve_left = "disconnected user-eve 0 The client has left";
+    handler.wait_for_line(SOON, |line| (line == eve_left).then_some(()));
+    let told = |line: &&String| line.starts_with("disconnected user-ann");
+    assert_eq!(handler.stdout().iter().filter(told).count(), 1);
+}
+
 /// The URL of a client of the hub `default`.
 fn client_url(server: &Server) -> String {
     let address = server.address.to_string();

@@ -637,6 +637,12 @@ fn groups_that_the_app_may_not_use_are_refused() {
         }
     }
     api.is("HEAD /groups/closed", 404);
+    let sent = api.post("POST /groups/closed/:send", "text/plain", Some("x"));
+    assert_eq!(
+        sent.header("x-ms-error-code"),
+        Some("Error.Forbidden"),
+        "{sent:?}"
+    );
 }
 
 #[test]
