@@ -1,6 +1,6 @@
 //! The runtime of a server, shared by all its connections: limits, timers, flusher, stop signals.
 
-use std::{fmt, future::Future, hash::Hash, net::SocketAddr, sync::Arc};
+use std::{fmt, future::Future, hash::Hash, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
 use tokio_util::{
@@ -9,7 +9,7 @@ use tokio_util::{
 
 use crate::{
     counters::Counters,
-    delivery::Flusher,
+    delivery::{DelayLine, Flusher},
     limits::Limits,
     memory,
     net::{SilentConnections, TrustedProxies},
@@ -106,6 +106,19 @@ impl Runtime {
     /// Writes what was enqueued.
     pub fn flusher(&self) -> &Arc<Flusher> {
         &self.flusher
+    }
+
+    /// A delay line for connections of this server, with one task for all of them. It runs on the current tokio runtime.
+    pub fn delay_line(&self, delay: Duration) -> Arc<DelayLine> {
+        let line = DelayLine::new(delay, self.flusher.clone());
+        let (running, stopped) = (line.clone(), self.stopped());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = running.run() => {}
+                () = stopped.cancelled() => {}
+            }
+        });
+        line
     }
 
     /// The clock of all connections.
