@@ -36,6 +36,8 @@ pub struct Attachment {
     space: Arc<Space>,
     live: Arc<LiveConnection>,
     origin: Origin,
+    /// Channels and patterns that it may join.
+    channels_max: usize,
 }
 
 impl Space {
@@ -49,6 +51,7 @@ impl Space {
             space: self.clone(),
             live,
             origin,
+            channels_max: self.limits().channels_per_connection_max,
         };
         // Known before, so that no end is missed.
         self.check_live(&attachment.live);
@@ -78,6 +81,11 @@ impl Attachment {
         if !Arc::ptr_eq(&self.origin.identity, identity) {
             self.origin.identity = identity.clone();
         }
+    }
+
+    /// Lets the connection join more than `limits.channels_per_connection_max`: its app has a bound of its own, in bytes.
+    pub fn bounded_by_app(&mut self) {
+        self.channels_max = usize::MAX;
     }
 
     /// True when the server has ended the connection: its receiver was told, which may have been before it could say so
@@ -180,8 +188,10 @@ impl Attachment {
     async fn permitted(&self, channel: Channel) -> Result<Option<Channel>, Refusal> {
         self.space
             .authorize(&self.origin, Action::Subscribe(&channel))?;
-        let limit = self.space.limits().channels_per_connection_max;
-        self.live.has_room(limit, |joined| joined.is_on(&channel))?;
+        let limit = self.credentials_max();
+        let channels_max = self.channels_max;
+        self.live
+            .has_room(channels_max, limit, |joined| joined.is_on(&channel))?;
         match self.validate(Command::Subscribe(channel)).await? {
             Some(Command::Subscribe(channel)) => Ok(Some(channel)),
             _ => Ok(None),
@@ -246,8 +256,8 @@ impl Attachment {
         self.space
             .authorize(&self.origin, Action::SubscribePattern(&pattern))?;
         let is_on = |joined: &Joined| joined.is_on_pattern(&pattern);
-        let limit = self.space.limits().channels_per_connection_max;
-        self.live.has_room(limit, is_on)?;
+        let limit = self.credentials_max();
+        self.live.has_room(self.channels_max, limit, is_on)?;
         let event = match self.validate(Command::Subscribe(written)).await? {
             Some(Command::Subscribe(written)) => Event::Subscribed(written),
             _ => return Ok(Subscribed::Dropped),
@@ -270,9 +280,9 @@ impl Attachment {
     /// # Errors
     /// `LimitExceeded` when it has joined as much as it may.
     pub async fn join_pattern(&mut self, pattern: Pattern) -> Result<Subscribed, Refusal> {
-        let limit = self.space.limits().channels_per_connection_max;
-        self.live
-            .has_room(limit, |joined| joined.is_on_pattern(&pattern))?;
+        let is_on = |joined: &Joined| joined.is_on_pattern(&pattern);
+        let limit = self.credentials_max();
+        self.live.has_room(self.channels_max, limit, is_on)?;
         let interest = Interest::Pattern(pattern.clone());
         if !self
             .space
@@ -291,7 +301,7 @@ impl Attachment {
     /// # Errors
     /// `LimitExceeded` when it rests on as many credentials as it may join channels.
     pub fn rest_on_identity(&mut self) -> Result<(), Refusal> {
-        let limit = self.space.limits().channels_per_connection_max;
+        let limit = self.credentials_max();
         self.live.rest_also_on(&self.origin.identity, limit)?;
         self.space.live.schedule(&self.live);
         self.space.check_live(&self.live);
@@ -349,6 +359,11 @@ impl Attachment {
         let (origin, space) = (self.origin.clone(), self.space.clone());
         drop(self);
         space.dispatcher.handle(&origin, &Event::Disconnected).await;
+    }
+
+    /// Credentials that what it joined may rest on.
+    fn credentials_max(&self) -> usize {
+        self.space.limits().channels_per_connection_max
     }
 
     async fn validate(&self, command: Command) -> Result<Option<Command>, Refusal> {
