@@ -6,9 +6,14 @@ use bytes::Bytes;
 
 use super::sockjs::HttpSession;
 use crate::{
-    delivery::{Encoder, EndReason, Fanout, Flush, Flusher, Numbered, Numbering, Outbox, Pushed},
+    delivery::{
+        DelayLine, Encoder, EndReason, Fanout, Flush, Flusher, Numbered, Numbering, Outbox, Pushed,
+    },
     framing::{CloseReason, Framing, Message},
 };
+
+/// The part of what may wait for a client that is filled at its pace; the rest is for what others publish.
+const PACED_PART: usize = 4;
 
 /// The outgoing side of one session, whatever transport carries it. Clones share the session.
 #[derive(Clone)]
@@ -49,6 +54,37 @@ impl Link {
             Carrier::Http(session) => {
                 self.flush_if_needed(session.push(Framing::SockJsMessage.frame(message)), session);
             }
+        }
+    }
+
+    /// Sends one message after the time of a delay line; what is sent behind it comes behind it.
+    pub fn send_delayed(&self, message: &Message, line: &DelayLine) {
+        match &self.carrier {
+            Carrier::Socket(outbox, framing) => line.push(outbox, framing.frame(message)),
+            // Its clients ask for what there is, each time anew.
+            Carrier::Http(_) => self.send(message),
+        }
+    }
+
+    /// True when `bytes` more may be sent at the pace of the client: little waits for it. Always over HTTP, which has no
+    /// socket of its own.
+    pub fn is_at_pace(&self, bytes: usize) -> bool {
+        match &self.carrier {
+            Carrier::Socket(outbox, _) => {
+                let queued = outbox.queued_bytes();
+                queued == 0 || queued.saturating_add(bytes) <= outbox.bytes_max() / PACED_PART
+            }
+            Carrier::Http(_) => true,
+        }
+    }
+
+    /// Waits until little waits for the client, or the session ends: for whoever has more to send than may wait. Cancel
+    /// safe; for one waiter.
+    pub async fn at_pace(&self) {
+        if let Carrier::Socket(outbox, _) = &self.carrier {
+            outbox
+                .drained_to(outbox.bytes_max() / (2 * PACED_PART))
+                .await;
         }
     }
 
@@ -172,6 +208,7 @@ mod tests {
         io::AsyncReadExt,
         net::{TcpListener, TcpStream},
     };
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::{
@@ -229,6 +266,44 @@ mod tests {
         let draft = Draft::new(Channel::new("room").unwrap(), payload);
         let publication = draft.at(Position::default());
         flusher.collect(|dirty| deliver(&mut Fanout::new(&publication, flusher, dirty)));
+    }
+
+    /// What is sent behind a delayed message waits with it, and what was sent before does not.
+    #[tokio::test]
+    async fn a_delayed_message_keeps_its_place() {
+        let flusher = Flusher::new(1);
+        let stop = CancellationToken::new();
+        flusher.run(&stop);
+        let _stops = stop.drop_guard();
+        let line = DelayLine::new(Duration::from_millis(50), flusher.clone());
+        let (link, mut stream) = client(&flusher).await;
+        let text = |text: &'static str| Message::Text(text.into());
+        let encoder: Arc<dyn Encoder> = Arc::new(Texts);
+        let began = tokio::time::Instant::now();
+        link.send(&text("at once"));
+        link.send_delayed(&text("ack 1"), &line);
+        publish(&flusher, "news", |fanout| link.deliver(fanout, &encoder));
+        link.send_delayed(&text("ack 2"), &line);
+        let mut read = async |expected: &[&'static str]| {
+            let frames = expected
+                .iter()
+                .map(|expected| Framing::WebSocket.frame(&text(expected)));
+            let expected = frames.collect::<Vec<_>>().concat();
+            let mut read = vec![0; expected.len()];
+            stream.read_exact(&mut read).await.unwrap();
+            assert_eq!(read, expected);
+        };
+        read(&["at once"]).await;
+        // Nobody lets it go yet.
+        let running = line.clone();
+        let running = tokio::spawn(async move { running.run().await });
+        read(&["ack 1", "news", "ack 2"]).await;
+        assert!(began.elapsed() >= line.delay());
+        // A close lets everything go.
+        link.send_delayed(&text("ack 3"), &line);
+        link.close(&CloseReason::new(1000, ""));
+        running.abort();
+        read(&["ack 3"]).await;
     }
 
     /// One takes nothing for a while, one is told other things in between, one has other numbers; texts too long for
