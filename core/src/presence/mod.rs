@@ -216,8 +216,27 @@ impl Presence {
         self.note(note.flatten(), channel, client);
     }
 
+    /// Notes that a credential of whoever is here proves it to be this client.
+    pub(crate) fn prove(&self, channel: &Channel, client: &ClientId) {
+        self.with(channel, client, |entry| {
+            if !std::mem::replace(&mut entry.proven_here, true) {
+                let state = entry.state.as_deref();
+                self.note_change(|| PresenceChange::here(channel, client, state).proven(true));
+            }
+        });
+    }
+
+    /// True when a credential has proven who a present client is.
+    pub(crate) fn is_proven(&self, channel: &Channel, client: &ClientId) -> bool {
+        let proven = |entry: &mut PresenceEntry| entry.proven_here || entry.proven_elsewhere;
+        self.with(channel, client, proven).unwrap_or_default()
+    }
+
     /// Notes what a sign of life rests on: it [ends](Self::end_leases) with that.
     pub(crate) fn rests_on(&self, channel: &Channel, client: &ClientId, identity: &Identity) {
+        if identity.client.as_ref() == Some(client) {
+            self.prove(channel, client);
+        }
         self.with(channel, client, |entry| {
             let Some(life) = &mut entry.life else { return };
             let is_same = |known: &Identity| {
@@ -434,6 +453,7 @@ impl Presence {
         let is_last = match entry {
             Some(entry) if !entry.elsewhere.is_empty() => {
                 entry.gave_way = true;
+                entry.proven_here = false;
                 entry.slot = None;
                 false
             }

@@ -48,6 +48,9 @@ pub(super) struct PresenceEntry {
     pub(super) slot: Option<Box<MemberSlot>>,
     /// Other nodes that the client is on.
     pub(super) elsewhere: Box<[NodeId]>,
+    /// A credential of whoever is here has proven to be this client's, and one of who is on another node.
+    pub(super) proven_here: bool,
+    pub(super) proven_elsewhere: bool,
     /// It was on this node and nobody was told that it left, since it was elsewhere.
     pub(super) gave_way: bool,
 }

@@ -139,6 +139,9 @@ impl Attachment {
             joined.client = Some((client.clone(), number));
             for (channel, _) in &joined.channels {
                 self.space.presence.join(channel, &client, &owner);
+                if joined.proves(&client) {
+                    self.space.presence.prove(channel, &client);
+                }
             }
         });
         self.origin.client = Some(client.clone());

@@ -27,6 +27,9 @@ pub(super) async fn heartbeat(call: &Call<'_>, channels: &str) -> Result<Answer,
         let instance = instance_id(&call.query);
         let lease = timeout.unwrap_or(call.context.settings.presence_timeout);
         for (channel, name) in places(call, &subscribe_set).await {
+            if !call.counts_as(&channel, client) {
+                continue;
+            }
             let before = streams.horizon(call.space().hub().clock());
             let (stay, state) = (stay(&call.context.settings, timeout), states.of(&name));
             let origin = &call.caller.origin;

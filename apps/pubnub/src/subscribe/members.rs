@@ -68,6 +68,9 @@ impl<'m> Members<'m> {
                 later.push((channel, state));
                 continue;
             }
+            if !self.call.counts_as(&channel, client) {
+                continue;
+            }
             let (space, origin) = (self.call.space(), &self.call.caller.origin);
             let outcome = space.presence().touch(&channel, client, self.stay, &owner);
             if let Some(id) = self.instance {

@@ -7,6 +7,7 @@ mod credentials;
 mod domains;
 mod held;
 mod policies;
+mod proven;
 
 use std::time::Duration;
 
