@@ -12,7 +12,7 @@ use crate::{
     delivery::{DelayLine, Flusher},
     limits::Limits,
     memory,
-    net::TrustedProxies,
+    net::{SilentConnections, TrustedProxies},
     throttle::{LoginAttempt, NOT_JUDGED, Throttle, Throttled},
     wheel::Wheel,
 };
@@ -28,6 +28,7 @@ pub struct Runtime {
     tasks: TaskTracker,
     /// One permit for each TLS handshake that may be under way.
     handshakes: Semaphore,
+    silent: Arc<SilentConnections>,
     stopping: CancellationToken,
     stopped: CancellationToken,
 }
@@ -41,6 +42,7 @@ impl Runtime {
         let handshakes = limits.tls_handshakes_max.clamp(1, Semaphore::MAX_PERMITS);
         let runtime = Arc::new(Self {
             handshakes: Semaphore::new(handshakes),
+            silent: Arc::default(),
             throttle: Throttle::new(limits.wrong_credentials_max),
             limits,
             trusted_proxies,
@@ -127,6 +129,11 @@ impl Runtime {
     /// Permits for TLS handshakes.
     pub(crate) fn handshakes(&self) -> &Semaphore {
         &self.handshakes
+    }
+
+    /// Connections that have said nothing yet.
+    pub(crate) fn silent(&self) -> &Arc<SilentConnections> {
+        &self.silent
     }
 
     /// Is cancelled when the server begins to stop.

@@ -61,6 +61,7 @@ pub struct Emitter {
     licence: Option<Licence>,
     refused_filters: RefusedFilters,
     session_limits: SessionLimits,
+    subscription_bytes_max: usize,
     keep_alive_secs_max: u16,
     sys_interval: Duration,
     /// One for all addresses and transports: a client id is taken over wherever it comes from.
@@ -88,6 +89,7 @@ impl Default for Emitter {
             licence: None,
             refused_filters: RefusedFilters::default(),
             session_limits: SessionLimits::default(),
+            subscription_bytes_max: settings.subscription_bytes_max,
             keep_alive_secs_max: settings.keep_alive_secs_max,
             sys_interval: Duration::from_secs(settings.sys_interval_secs.into()),
             started: Arc::default(),
@@ -178,6 +180,13 @@ impl Emitter {
     #[must_use]
     pub fn sessions(mut self, limits: SessionLimits) -> Self {
         self.session_limits = limits;
+        self
+    }
+
+    /// Sets the bytes that the subscriptions of one connection may take, each half a kilobyte and its filter. Default 8 MiB.
+    #[must_use]
+    pub fn subscription_bytes_max(mut self, bytes: usize) -> Self {
+        self.subscription_bytes_max = bytes;
         self
     }
 
@@ -301,6 +310,8 @@ impl Emitter {
             counters,
             not_taken,
             late_packets: counter(space, "packet that did not come in time"),
+            subscriptions_full: counter(space, "subscription beyond those of one connection"),
+            subscription_bytes_max: self.subscription_bytes_max,
             session_limits: limits,
             budget: Arc::new(Budget::new(limits.bytes_max)),
             queue_logs: QueueLogs::new(space),
@@ -368,7 +379,7 @@ impl App for Emitter {
                 served.unwrap_or_else(|error| error.response())
             }
         };
-        let named = request(|path| path == "/mqtt").then(answer.clone());
+        let named = request(|path| matches!(path, "/mqtt" | "/mqtt/")).then(answer.clone());
         // Other requests for the root are other apps' business.
         let root = warp::path::end()
             .and(warp::header::headers_cloned())

@@ -24,6 +24,7 @@ impl FromSettings for Emitter {
                 expiry_secs_max: settings.session_expiry_secs_max,
                 bytes_max: settings.session_bytes_max,
             })
+            .subscription_bytes_max(settings.subscription_bytes_max)
             .keep_alive_secs_max(settings.keep_alive_secs_max)
             .sys_interval(Duration::from_secs(settings.sys_interval_secs.into()))
             .faces(settings.face)

@@ -86,6 +86,9 @@ pub struct EmitterSettings {
     /// Bytes that wait for all clients that are away; when there are more, the oldest for a client make room for what
     /// comes, and no further session begins. Default 256 MiB.
     pub session_bytes_max: usize,
+    /// Bytes that the subscriptions of one connection may take: each counts its filter and 512. One more is refused.
+    /// Default 8 MiB, which is about 15,000.
+    pub subscription_bytes_max: usize,
     /// Seconds between two packets that clients of MQTT 5.0 are told to keep to where they would take longer; 0 for
     /// what they say. Default 0.
     pub keep_alive_secs_max: u16,
@@ -124,6 +127,7 @@ impl Default for EmitterSettings {
             refused_filters: Vec::new(),
             session_expiry_secs_max: 7 * 24 * 60 * 60,
             session_bytes_max: 256 << 20,
+            subscription_bytes_max: 8 << 20,
             keep_alive_secs_max: 0,
             sys_interval_secs: 10,
             channels: None,

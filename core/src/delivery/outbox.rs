@@ -98,11 +98,24 @@ struct OutboxState {
     written: usize,
     /// A flush is on its way.
     flushing: bool,
-    /// The socket is full and a task waits for it; what waits with it is drawn from the memory budget. A socket that takes
-    /// everything holds nothing for long.
-    blocked: Option<Box<Draw>>,
+    /// The socket is full and a task waits for it.
+    blocked: Option<Box<Blocked>>,
     /// Nothing is taken any more; the write side is shut down when the queue is empty.
     closing: bool,
+}
+
+/// What there is while the socket is full: one that takes everything holds nothing for long.
+struct Blocked {
+    /// What waits, of the memory budget.
+    draw: Draw,
+    /// Told when some of it was written, and when that is over.
+    progress: Arc<Notify>,
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        self.progress.notify_one();
+    }
 }
 
 impl Outbox {
@@ -253,6 +266,32 @@ impl Outbox {
         }
     }
 
+    /// Waits until no more than `bytes` wait, or nothing is taken any more: for whoever has more to send than may wait, and
+    /// sends it at the pace of the peer. Cancel safe; for one waiter.
+    pub async fn drained_to(self: &Arc<Self>, bytes: usize) {
+        loop {
+            let progress = {
+                let mut state = self.state.lock();
+                if state.blocked.is_none() {
+                    // Nobody else may write before the end of a batch.
+                    self.write_now(&mut state);
+                }
+                match &state.blocked {
+                    Some(blocked) if state.bytes > bytes && !state.closing => {
+                        blocked.progress.clone()
+                    }
+                    _ => return,
+                }
+            };
+            progress.notified().await;
+        }
+    }
+
+    /// Bytes that may wait.
+    pub fn bytes_max(&self) -> usize {
+        self.options.bytes_max
+    }
+
     /// Bytes that wait.
     pub fn queued_bytes(&self) -> usize {
         self.state.lock().bytes
@@ -298,7 +337,10 @@ impl Outbox {
         match self.write(state) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                state.blocked = Some(Box::new(Draw::new(Held::Queues)));
+                state.blocked = Some(Box::new(Blocked {
+                    draw: Draw::new(Held::Queues),
+                    progress: Arc::default(),
+                }));
                 state.queue.iter_mut().for_each(QueuedBytes::settle);
                 tokio::spawn(self.clone().write_blocked());
             }
@@ -350,19 +392,21 @@ impl OutboxState {
     #[inline]
     fn draw(&mut self, more: usize) -> bool {
         match &mut self.blocked {
-            Some(draw) => draw.resize(self.bytes + more),
+            Some(blocked) => blocked.draw.resize(self.bytes + more),
             None => true,
         }
     }
 
     /// Gives back what was written.
     fn give_back(&mut self) {
-        if let Some(draw) = &mut self.blocked
-            && self.bytes < draw.bytes()
-        {
+        let Some(blocked) = &mut self.blocked else {
+            return;
+        };
+        if self.bytes < blocked.draw.bytes() {
             // Less can always be held.
-            let _ = draw.resize(self.bytes);
+            let _ = blocked.draw.resize(self.bytes);
         }
+        blocked.progress.notify_one();
     }
 
     fn append(&mut self, frame: &Bytes, placed: Option<&BatchSlice>) {

@@ -128,10 +128,21 @@ impl ReplayGate {
         gate
     }
 
-    /// Keeps back what is published from now on.
+    /// Keeps back what is published from now on; what is held already stays.
     pub fn close(&self) {
-        *self.state.lock() = Some(Box::new(GateState::holding()));
+        let mut state = self.state.lock();
+        if state.as_ref().is_none_or(|state| !state.is_holding) {
+            *state = Some(Box::new(GateState::holding()));
+        }
         self.is_active.store(true, Ordering::Release);
+    }
+
+    /// True for a publication that is held, by its time.
+    pub fn holds(&self, at: Timetoken) -> bool {
+        let state = self.state.lock();
+        let held = state.iter().flat_map(|state| &state.held);
+        held.map(|one| one.position().timetoken)
+            .any(|held| held == at)
     }
 
     /// What becomes of a publication that is being delivered.
@@ -216,7 +227,9 @@ mod tests {
         assert_eq!(gate.decide(&publication(1, 1)), GateDecision::Deliver);
         gate.close();
         assert_eq!(gate.decide(&publication(2, 1)), GateDecision::Keep);
+        gate.close();
         assert_eq!(gate.decide(&publication(4, 1)), GateDecision::Keep);
+        assert!(gate.holds(Timetoken(2)) && !gate.holds(Timetoken(3)));
         let mut delivered = Vec::new();
         let read = [2, 3, 5].map(|at| Arc::new(publication(at, 1)));
         let known = read.iter().map(|one| one.position().timetoken).collect();

@@ -7,7 +7,7 @@ pub(crate) use self::trie::Trie;
 use std::{fmt, sync::Arc};
 
 /// One part of a [`Pattern`] between separators.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
     /// This text.
     Literal(Arc<str>),
@@ -18,7 +18,7 @@ pub enum Level {
 }
 
 /// A set of channel names: levels between separators, some of them wild.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pattern {
     separator: char,
     levels: Arc<[Level]>,

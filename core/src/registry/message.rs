@@ -18,6 +18,8 @@ pub(super) type Restated = (String, Option<JsonText>, Timetoken);
 pub(super) enum RegistryMessage {
     /// Documents are set, at the time of the publication.
     Set(Vec<RegistryChange>),
+    /// Documents are set as of these times, which an app takes from elsewhere.
+    SetAsOf(Vec<(String, Option<JsonText>, u64)>),
     /// Documents were set at these times.
     Restate {
         documents: Vec<(String, Option<JsonText>, u64)>,
@@ -33,6 +35,15 @@ pub(super) enum RegistryMessage {
 impl RegistryMessage {
     pub(super) fn set(changes: &[RegistryChange]) -> Self {
         Self::Set(changes.to_vec())
+    }
+
+    pub(super) fn set_as_of(changes: &[RegistryChange], at: Timetoken) -> Self {
+        let changes = changes.iter();
+        Self::SetAsOf(
+            changes
+                .map(|(key, value)| (key.clone(), value.clone(), at.0))
+                .collect(),
+        )
     }
 
     pub(super) fn restate(documents: &[Restated], last: Timetoken) -> Self {
@@ -56,7 +67,7 @@ impl RegistryMessage {
                 .iter()
                 .map(|(key, value)| (key.clone(), value.clone(), at))
                 .collect(),
-            Self::Restate { documents, .. } => documents
+            Self::SetAsOf(documents) | Self::Restate { documents, .. } => documents
                 .iter()
                 .map(|(key, value, at)| (key.clone(), value.clone(), Timetoken(*at)))
                 .collect(),
@@ -95,6 +106,7 @@ mod tests {
         let changes = documents.clone().map(|(key, value, _)| (key, value));
         let messages = [
             RegistryMessage::set(&changes),
+            RegistryMessage::set_as_of(&changes, Timetoken(5)),
             RegistryMessage::restate(&documents, Timetoken(u64::MAX)),
             RegistryMessage::Ask {},
             RegistryMessage::Have { last: 7, count: 8 },
@@ -107,7 +119,8 @@ mod tests {
         }
         let at = messages[0].changes(Timetoken(9));
         assert_eq!(at[0], ("a".to_owned(), Some(value), Timetoken(9)));
-        assert_eq!(messages[1].changes(Timetoken(9)), documents);
+        assert_eq!(messages[1].changes(Timetoken(9))[1].2, Timetoken(5));
+        assert_eq!(messages[2].changes(Timetoken(9)), documents);
     }
 
     #[test]

@@ -158,6 +158,34 @@ impl Registry {
             .collect()
     }
 
+    /// The document with this key, and the time as of which it was set.
+    pub fn dated(&self, key: &str) -> Option<(JsonText, Timetoken)> {
+        let state = self.state.lock();
+        let (value, at) = state.table.dated(key)?;
+        Some((value.clone(), at))
+    }
+
+    /// So many of the keys that begin so, in order, behind `after` where that is given; with their documents, and the
+    /// times as of which they were set.
+    pub fn page(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Vec<(String, JsonText, Timetoken)> {
+        let state = self.state.lock();
+        let found = state.table.page(prefix, after).take(limit);
+        found
+            .map(|(key, value, at)| (key.to_owned(), value.clone(), at))
+            .collect()
+    }
+
+    /// Forgets a document that was set as of this time, on this node and without a word: for what every node finds out by
+    /// itself, such as that it has expired.
+    pub fn forget(&self, key: &str, at: Timetoken) {
+        self.state.lock().table.forget(key, at);
+    }
+
     /// Sets documents, or removes them where none or JSON's `null` is given, all in one step.
     ///
     /// # Errors
@@ -167,11 +195,36 @@ impl Registry {
     /// # Cancel safety
     /// A dropped future has changed everything or nothing.
     pub async fn change(&self, changes: Vec<RegistryChange>) -> Result<(), RegistryError> {
+        let message = RegistryMessage::set(&changes);
+        self.make(changes, message).await
+    }
+
+    /// The same as of a time: of two changes of a key the one with the later time counts, in whatever order they were
+    /// made. For what follows something that is in order already, on all nodes.
+    ///
+    /// # Errors
+    /// See [`change`](Self::change).
+    ///
+    /// # Cancel safety
+    /// A dropped future has changed everything or nothing.
+    pub async fn change_as_of(
+        &self,
+        changes: Vec<RegistryChange>,
+        at: Timetoken,
+    ) -> Result<(), RegistryError> {
+        let message = RegistryMessage::set_as_of(&changes, at);
+        self.make(changes, message).await
+    }
+
+    async fn make(
+        &self,
+        changes: Vec<RegistryChange>,
+        message: RegistryMessage,
+    ) -> Result<(), RegistryError> {
         let space = self.space.upgrade().ok_or(RegistryError::Stopping)?;
         if !self.state.lock().table.has_room(&changes, self.bytes_max) {
             return Err(RegistryError::Full);
         }
-        let message = RegistryMessage::set(&changes);
         let receipt = self.publish(&space, &message, Retention::DEFAULT).await?;
         // Its own delivery may still be on its way.
         self.take(&message, receipt.position.timetoken);
@@ -220,13 +273,14 @@ impl Registry {
 
     fn take(&self, message: &RegistryMessage, at: Timetoken) {
         let mut state = self.state.lock();
-        for (key, value, at) in message.changes(at) {
-            if state.table.set(&key, value, at) {
+        for (key, value, set_at) in message.changes(at) {
+            if state.table.set(&key, value, set_at) {
                 (self.on_change)(&key, state.table.get(&key));
             }
         }
         match *message {
             RegistryMessage::Restate { last, .. } => state.table.know(Timetoken(last)),
+            RegistryMessage::SetAsOf(_) => state.table.know(at),
             RegistryMessage::Ask {} => {
                 state.was_asked = true;
                 self.asked.notify_one();

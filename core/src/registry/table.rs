@@ -1,6 +1,6 @@
 //! The documents that a node knows.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
 use super::message::{RegistryChange, Restated};
 use crate::{
@@ -13,6 +13,9 @@ const SUPERSEDED_MIN: usize = 1000;
 
 /// Bytes that an entry takes besides its key and document, about.
 const ENTRY_BYTES: usize = 100;
+
+/// How long it is remembered that something was removed: an older change may still be on its way. In timetokens.
+const LATE: u64 = 10 * 10_000_000;
 
 /// Documents by key, each with the time of its last change. What was removed is remembered too, so that an
 /// older document that comes late does not bring it back.
@@ -62,6 +65,39 @@ impl Default for Table {
 impl Table {
     pub(super) fn get(&self, key: &str) -> Option<&JsonText> {
         self.entries.get(key)?.value.as_ref()
+    }
+
+    pub(super) fn dated(&self, key: &str) -> Option<(&JsonText, Timetoken)> {
+        let entry = self.entries.get(key)?;
+        Some((entry.value.as_ref()?, entry.at))
+    }
+
+    /// The keys that begin so, behind `after`, with their documents.
+    pub(super) fn page<'t>(
+        &'t self,
+        prefix: &'t str,
+        after: Option<&str>,
+    ) -> impl Iterator<Item = (&'t str, &'t JsonText, Timetoken)> {
+        let start = match after {
+            Some(after) => Bound::Excluded(after),
+            None => Bound::Included(prefix),
+        };
+        let entries = self.entries.range::<str, _>((start, Bound::Unbounded));
+        entries
+            .take_while(move |(key, _)| key.starts_with(prefix))
+            .filter_map(|(key, entry)| Some((key.as_str(), entry.value.as_ref()?, entry.at)))
+    }
+
+    /// Forgets a document that was set as of this time.
+    pub(super) fn forget(&mut self, key: &str, at: Timetoken) {
+        let known = self.entries.get(key);
+        if let Some(entry) = known.filter(|entry| entry.at == at && entry.value.is_some()) {
+            self.bytes -= bytes(key, entry.value.as_ref());
+            self.count -= 1;
+            self.entries.remove(key);
+            // Less can always be held.
+            let _ = self.draw.cover(self.bytes);
+        }
     }
 
     /// The keys that begin so, with their documents.
@@ -127,11 +163,11 @@ impl Table {
         (self.last, all.collect())
     }
 
-    /// Everything up to a change was restated: what was removed by then cannot come back.
+    /// Everything up to a change was restated: what was removed long before cannot come back.
     pub(super) fn restated(&mut self, up_to: Timetoken) {
         let mut freed = 0;
         self.entries.retain(|key, entry| {
-            let stays = entry.value.is_some() || entry.at > up_to;
+            let stays = entry.value.is_some() || entry.at.0.saturating_add(LATE) > up_to.0;
             freed += if stays { 0 } else { bytes(key, None) };
             stays
         });
@@ -166,6 +202,8 @@ mod tests {
         };
         assert_eq!(table.digest(), digest);
         table.restated(Timetoken(12));
+        assert!(!table.set("a", text(1), Timetoken(11)), "it is late");
+        table.restated(Timetoken(12 + LATE));
         assert_eq!((table.bytes, table.digest()), (0, digest));
     }
 
@@ -178,6 +216,32 @@ mod tests {
         table.set("a/2", None, Timetoken(9));
         let found: Vec<_> = table.beginning_with("a/").map(|(key, _)| key).collect();
         assert_eq!(found, ["a/1"]);
+        table.set("a/3", text(1), Timetoken(10));
+        let page = |after| {
+            let found = table.page("a/", after);
+            found
+                .map(|(key, _, at)| (key.to_owned(), at.0))
+                .collect::<Vec<_>>()
+        };
+        let all = [("a/1".to_owned(), 3), ("a/3".to_owned(), 10)];
+        assert_eq!(page(None), all);
+        assert_eq!(page(Some("a/1")), all[1..]);
+        assert_eq!(page(Some("a/2")), all[1..]);
+        assert_eq!(page(Some("a/3")), []);
+    }
+
+    #[test]
+    fn what_is_forgotten_takes_no_room_and_may_come_again() {
+        let mut table = Table::default();
+        table.set("a", text(1), Timetoken(5));
+        table.forget("a", Timetoken(4));
+        assert_eq!(
+            table.dated("a"),
+            text(1).as_ref().map(|text| (text, Timetoken(5)))
+        );
+        table.forget("a", Timetoken(5));
+        assert_eq!((table.get("a"), table.bytes, table.count), (None, 0, 0));
+        assert!(table.set("a", text(2), Timetoken(6)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     channel::Channel,
     delivery::{GatedReceiver, Receiver},
-    dispatcher::{Command, Event, Origin, Refusal, Verdict},
+    dispatcher::{Command, CustomCommand, Event, Origin, Refusal, Verdict},
     identity::{ClientId, ConnectionId, Identity},
     interest::Interest,
     pattern::Pattern,
@@ -36,6 +36,8 @@ pub struct Attachment {
     space: Arc<Space>,
     live: Arc<LiveConnection>,
     origin: Origin,
+    /// Channels and patterns that it may join.
+    channels_max: usize,
 }
 
 impl Space {
@@ -49,6 +51,7 @@ impl Space {
             space: self.clone(),
             live,
             origin,
+            channels_max: self.limits().channels_per_connection_max,
         };
         // Known before, so that no end is missed.
         self.check_live(&attachment.live);
@@ -80,6 +83,11 @@ impl Attachment {
         }
     }
 
+    /// Lets the connection join more than `limits.channels_per_connection_max`: its app has a bound of its own, in bytes.
+    pub fn bounded_by_app(&mut self) {
+        self.channels_max = usize::MAX;
+    }
+
     /// True when the server has ended the connection: its receiver was told, which may have been before it could say so
     /// to its client.
     pub fn has_ended(&self) -> bool {
@@ -106,6 +114,16 @@ impl Attachment {
             Some(Command::Connect(client)) => Ok(Some(client)),
             _ => Ok(None),
         }
+    }
+
+    /// Asks the dispatcher about a command that the protocol does not know. True when it has done what it stands for; otherwise
+    /// nobody knows it.
+    ///
+    /// # Errors
+    /// When the dispatcher refuses.
+    pub async fn validate_custom(&self, command: CustomCommand) -> Result<bool, Refusal> {
+        let left = self.validate(Command::Custom(command)).await?;
+        Ok(left.is_none())
     }
 
     /// Takes an identity: private messages arrive from now on, where it may have them. A second identity replaces the
@@ -170,8 +188,10 @@ impl Attachment {
     async fn permitted(&self, channel: Channel) -> Result<Option<Channel>, Refusal> {
         self.space
             .authorize(&self.origin, Action::Subscribe(&channel))?;
-        let limit = self.space.limits().channels_per_connection_max;
-        self.live.has_room(limit, |joined| joined.is_on(&channel))?;
+        let limit = self.credentials_max();
+        let channels_max = self.channels_max;
+        self.live
+            .has_room(channels_max, limit, |joined| joined.is_on(&channel))?;
         match self.validate(Command::Subscribe(channel)).await? {
             Some(Command::Subscribe(channel)) => Ok(Some(channel)),
             _ => Ok(None),
@@ -236,8 +256,8 @@ impl Attachment {
         self.space
             .authorize(&self.origin, Action::SubscribePattern(&pattern))?;
         let is_on = |joined: &Joined| joined.is_on_pattern(&pattern);
-        let limit = self.space.limits().channels_per_connection_max;
-        self.live.has_room(limit, is_on)?;
+        let limit = self.credentials_max();
+        self.live.has_room(self.channels_max, limit, is_on)?;
         let event = match self.validate(Command::Subscribe(written)).await? {
             Some(Command::Subscribe(written)) => Event::Subscribed(written),
             _ => return Ok(Subscribed::Dropped),
@@ -260,9 +280,9 @@ impl Attachment {
     /// # Errors
     /// `LimitExceeded` when it has joined as much as it may.
     pub async fn join_pattern(&mut self, pattern: Pattern) -> Result<Subscribed, Refusal> {
-        let limit = self.space.limits().channels_per_connection_max;
-        self.live
-            .has_room(limit, |joined| joined.is_on_pattern(&pattern))?;
+        let is_on = |joined: &Joined| joined.is_on_pattern(&pattern);
+        let limit = self.credentials_max();
+        self.live.has_room(self.channels_max, limit, is_on)?;
         let interest = Interest::Pattern(pattern.clone());
         if !self
             .space
@@ -281,7 +301,7 @@ impl Attachment {
     /// # Errors
     /// `LimitExceeded` when it rests on as many credentials as it may join channels.
     pub fn rest_on_identity(&mut self) -> Result<(), Refusal> {
-        let limit = self.space.limits().channels_per_connection_max;
+        let limit = self.credentials_max();
         self.live.rest_also_on(&self.origin.identity, limit)?;
         self.space.live.schedule(&self.live);
         self.space.check_live(&self.live);
@@ -339,6 +359,11 @@ impl Attachment {
         let (origin, space) = (self.origin.clone(), self.space.clone());
         drop(self);
         space.dispatcher.handle(&origin, &Event::Disconnected).await;
+    }
+
+    /// Credentials that what it joined may rest on.
+    fn credentials_max(&self) -> usize {
+        self.space.limits().channels_per_connection_max
     }
 
     async fn validate(&self, command: Command) -> Result<Option<Command>, Refusal> {

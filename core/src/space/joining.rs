@@ -54,12 +54,15 @@ impl Space {
         pattern: Pattern,
     ) -> bool {
         live.change(|joined| {
-            if joined.has_ended || joined.is_on_pattern(&pattern) {
+            let Err(place) = joined.find_pattern(&pattern) else {
+                return false;
+            };
+            if joined.has_ended {
                 return false;
             }
             let interest = Interest::Pattern(pattern.clone());
             let number = self.hub.join(&interest, live.receiver().clone());
-            joined.patterns.push((pattern, number));
+            joined.patterns.insert(place, (pattern, number));
             joined.rests_on(identity);
             true
         })
@@ -80,11 +83,10 @@ impl Space {
     /// Leaves a pattern; false when it was not joined.
     pub(super) fn leave_pattern(&self, live: &LiveConnection, pattern: &Pattern) -> bool {
         live.change(|joined| {
-            let mut patterns = joined.patterns.iter();
-            let Some(place) = patterns.position(|(joined, _)| joined == pattern) else {
+            let Ok(place) = joined.find_pattern(pattern) else {
                 return false;
             };
-            let (pattern, number) = joined.patterns.swap_remove(place);
+            let (pattern, number) = joined.patterns.remove(place);
             self.leave_interest(&Interest::Pattern(pattern), number);
             true
         })

@@ -34,6 +34,7 @@ pub(crate) struct LiveConnection {
 pub(super) struct Joined {
     /// By name. A map would take several times the memory of the one or two that there mostly are.
     pub(super) channels: Vec<(Channel, JoinNumber)>,
+    /// By what they say.
     pub(super) patterns: Vec<(Pattern, JoinNumber)>,
     /// Who it is, and its place among those who get private messages.
     pub(super) client: Option<(ClientId, Option<JoinNumber>)>,
@@ -51,7 +52,13 @@ impl Joined {
     }
 
     pub(super) fn is_on_pattern(&self, pattern: &Pattern) -> bool {
-        self.patterns.iter().any(|(joined, _)| joined == pattern)
+        self.find_pattern(pattern).is_ok()
+    }
+
+    /// Where a joined pattern stands, or would stand.
+    pub(super) fn find_pattern(&self, pattern: &Pattern) -> Result<usize, usize> {
+        self.patterns
+            .binary_search_by(|(joined, _)| joined.cmp(pattern))
     }
 
     /// Where a joined channel stands, or would stand.
@@ -129,19 +136,20 @@ impl LiveConnection {
     /// ended.
     pub(super) fn has_room(
         &self,
-        limit: usize,
+        channels_max: usize,
+        credentials_max: usize,
         is_on: impl FnOnce(&Joined) -> bool,
     ) -> Result<(), Refusal> {
         let joined = self.joined.lock();
         if joined.has_ended {
             return Err(Refusal::forbidden("Your rights have ended; connect again."));
         }
-        if joined.channels.len() + joined.patterns.len() >= limit && !is_on(&joined) {
+        if joined.channels.len() + joined.patterns.len() >= channels_max && !is_on(&joined) {
             return Err(Refusal::limit_exceeded(format!(
-                "You have joined {limit} channels; leave one before you join another."
+                "You have joined {channels_max} channels; leave one before you join another."
             )));
         }
-        joined.knows_whose(limit)
+        joined.knows_whose(credentials_max)
     }
 
     /// Lets it end when the rights of an identity do.

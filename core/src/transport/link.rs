@@ -12,6 +12,9 @@ use crate::{
     framing::{CloseReason, Framing, Message},
 };
 
+/// The part of what may wait for a client that is filled at its pace; the rest is for what others publish.
+const PACED_PART: usize = 4;
+
 /// The outgoing side of one session, whatever transport carries it. Clones share the session.
 #[derive(Clone)]
 pub struct Link {
@@ -60,6 +63,28 @@ impl Link {
             Carrier::Socket(outbox, framing) => line.push(outbox, framing.frame(message)),
             // Its clients ask for what there is, each time anew.
             Carrier::Http(_) => self.send(message),
+        }
+    }
+
+    /// True when `bytes` more may be sent at the pace of the client: little waits for it. Always over HTTP, which has no
+    /// socket of its own.
+    pub fn is_at_pace(&self, bytes: usize) -> bool {
+        match &self.carrier {
+            Carrier::Socket(outbox, _) => {
+                let queued = outbox.queued_bytes();
+                queued == 0 || queued.saturating_add(bytes) <= outbox.bytes_max() / PACED_PART
+            }
+            Carrier::Http(_) => true,
+        }
+    }
+
+    /// Waits until little waits for the client, or the session ends: for whoever has more to send than may wait. Cancel
+    /// safe; for one waiter.
+    pub async fn at_pace(&self) {
+        if let Carrier::Socket(outbox, _) = &self.carrier {
+            outbox
+                .drained_to(outbox.bytes_max() / (2 * PACED_PART))
+                .await;
         }
     }
 

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use polywire_core::{Counter, Draft, Publication, Refusal, Space, TokenPlace, space::Attachment};
+use polywire_core::{Channel, Counter, Draft, Refusal, Space, TokenPlace, space::Attachment};
 
 use super::{
-    counters::Counters, refused_filters::RefusedFilters, retained::RetainedMessages,
-    shared_subscriptions::SharedSubscriptions, sys_topics::SysTopics,
+    counters::Counters,
+    refused_filters::RefusedFilters,
+    retained::{RetainedMessages, RetainedPage},
+    shared_subscriptions::SharedSubscriptions,
+    sys_topics::SysTopics,
 };
 use crate::{
     codec::{encoder::Encoders, filter::Filter, version::Version},
@@ -34,6 +37,10 @@ pub(crate) struct BrokerContext {
     pub(crate) late_packets: Arc<Counter>,
     /// Messages that a client, or no client, can take.
     pub(crate) not_taken: Arc<Counter>,
+    /// Subscriptions that were refused because a client has as many as it may.
+    pub(crate) subscriptions_full: Arc<Counter>,
+    /// Bytes that the subscriptions of a client may take.
+    pub(crate) subscription_bytes_max: usize,
     pub(crate) session_limits: SessionLimits,
     /// What waits for all clients together.
     pub(crate) budget: Arc<Budget>,
@@ -57,30 +64,49 @@ impl BrokerContext {
         asked.min(self.session_limits.expiry_secs_max)
     }
 
-    /// Publishes, and retains what is to be.
+    /// Publishes a message that is to be retained, and retains it, in one step for its topic.
     ///
     /// # Errors
     /// When it was not published, or not retained.
-    pub(crate) async fn publish(
+    pub(crate) async fn publish_retained(
         &self,
         attachment: &Attachment,
         draft: Draft,
-        retain: bool,
     ) -> Result<(), Refusal> {
-        let retained = retain.then(|| draft.clone());
-        let published = attachment.publish(draft).await?;
-        match retained {
-            Some(draft) if published.is_some() => self.retained.set(&draft).await,
-            _ => Ok(()),
+        let Some(topic) = draft.target.channel() else {
+            return Ok(());
+        };
+        let _turn = self.retained.turn(topic).await;
+        let retained = draft.clone();
+        match attachment.publish(draft).await? {
+            Some(receipt) => {
+                let at = receipt.position.timetoken;
+                self.retained.set(&retained, at).await
+            }
+            None => Ok(()),
         }
     }
 
-    /// What a new subscriber of a filter gets at once: retained messages, or what the server says of itself.
-    pub(crate) async fn retained_messages(&self, filter: &Filter) -> Vec<Publication> {
-        if filter.written().is_system() {
-            let sys_topics = self.sys_topics.iter();
-            return sys_topics.flat_map(|topics| topics.of(filter)).collect();
+    /// Some of what a new subscriber of a filter gets at once, behind a topic: retained messages, or what the server says
+    /// of itself.
+    pub(crate) async fn retained_messages(
+        &self,
+        filter: &Filter,
+        after: Option<&str>,
+    ) -> RetainedPage {
+        if !filter.written().is_system() {
+            return self.retained.page(filter, after).await;
         }
-        self.retained.matching(filter).await
+        let sys_topics = self.sys_topics.iter();
+        let mut messages: Vec<_> = sys_topics.flat_map(|topics| topics.of(filter)).collect();
+        messages.retain(|message| {
+            let topic = message.target.channel().map(Channel::as_str);
+            after.is_none_or(|after| topic > Some(after))
+        });
+        messages.sort_by(|one, other| one.target.cmp(&other.target));
+        RetainedPage {
+            messages,
+            after: None,
+        }
     }
 }

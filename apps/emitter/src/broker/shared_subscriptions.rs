@@ -1,23 +1,29 @@
 //! Shared subscriptions: each message goes to one member of a group, on whatever node it is.
 //!
 //! All nodes know all members, in one order, and choose by the time of the message, which is the same everywhere:
-//! so they choose the same member, and need not ask each other.
+//! so they choose the same member, and need not ask each other. What a member leaves behind that is gone is published to
+//! the group once more, on the channel on which its members are present.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Weak},
 };
 
+use bytes::BytesMut;
 use parking_lot::{Mutex, RwLock};
 use polywire_core::{
-    Channel, ClientId, ConnectionId, Identity, Kind, Origin, Publication, Refusal, Space,
+    Channel, ClientId, ConnectionId, Draft, Identity, JsonText, Kind, Origin, Payload, Publication,
+    Refusal, Retention, Space, decode_draft,
     delivery::{Fanout, Receiver},
+    encode_draft,
     space::{Attachment, MemberOwner},
 };
+use serde::{Deserialize, Serialize};
 
+use super::retained::published;
 use crate::{
     codec::filter::{Filter, SubscriptionOptions},
-    delivery::subscriber::Subscriber,
+    delivery::{redelivery::Redeliver, subscriber::Subscriber},
     settings::NAME,
 };
 
@@ -50,7 +56,15 @@ enum GroupState {
     Closed,
 }
 
+/// What a message on the channel of a group is: the members get what is in it. No client can say so.
+#[derive(Serialize, Deserialize)]
+struct RedeliveryProperties {
+    /// The member that was to get it.
+    mqtt_redelivery_of: String,
+}
+
 struct GroupMembers {
+    own: Weak<Self>,
     connection: ConnectionId,
     space: Weak<Space>,
     /// Where they are present.
@@ -159,7 +173,8 @@ impl SharedSubscriptions {
 
 impl GroupState {
     async fn open(space: &Arc<Space>, channel: Channel, filter: &Filter) -> Result<Self, Refusal> {
-        let members = Arc::new(GroupMembers {
+        let members = Arc::new_cyclic(|own| GroupMembers {
+            own: own.clone(),
             connection: ConnectionId::next(space.hub().node()),
             space: Arc::downgrade(space),
             channel: channel.clone(),
@@ -187,16 +202,51 @@ impl GroupMembers {
         }
     }
 
-    /// The member that gets a message, if it is on this node.
-    fn chosen(&self, publication: &Publication) -> Option<(Arc<Subscriber>, SubscriptionOptions)> {
+    /// Delivers what a member left behind that is gone.
+    fn deliver_again(&self, message: &Publication, gone: &str) {
+        let (Some(space), Some(group)) = (self.space.upgrade(), self.own.upgrade()) else {
+            return;
+        };
+        if let Some((subscriber, options)) = self.chosen(message, Some(gone)) {
+            let flusher = space.hub().flusher();
+            let mut dirty = Vec::new();
+            let mut fanout = Fanout::new(message, flusher, &mut dirty);
+            subscriber.deliver_shared(&mut fanout, options, group);
+            flusher.submit(&mut dirty);
+        }
+    }
+
+    /// The member that gets a message, if it is on this node; not the one that is `gone`.
+    fn chosen(
+        &self,
+        publication: &Publication,
+        gone: Option<&str>,
+    ) -> Option<(Arc<Subscriber>, SubscriptionOptions)> {
         let everywhere = self.everywhere.read();
-        let count = u64::try_from(everywhere.len()).ok()?;
-        let index = scatter(publication.position().timetoken.0).checked_rem(count)?;
-        let chosen = everywhere.get(usize::try_from(index).ok()?)?;
+        let gone = gone.and_then(|gone| everywhere.iter().position(|m| m.as_str() == gone));
+        let count = everywhere.len() - usize::from(gone.is_some());
+        let time = scatter(publication.position().timetoken.0);
+        let index = time.checked_rem(u64::try_from(count).ok()?)?;
+        let index = usize::try_from(index).ok()?;
+        // As if the one that is gone was not there.
+        let is_behind = gone.is_some_and(|gone| index >= gone);
+        let chosen = everywhere.get(index + usize::from(is_behind))?;
         let here = self.here.read();
         let member = here.get(chosen)?;
         Some((member.subscriber.upgrade()?, member.options))
     }
+}
+
+/// What a message on the channel of a group holds, and for whom it was.
+fn redelivered(publication: &Publication) -> Option<(Publication, String)> {
+    let properties = publication.properties.as_ref()?;
+    let properties: RedeliveryProperties = serde_json::from_str(properties.as_str()).ok()?;
+    let Payload::Binary(bytes) = &publication.payload else {
+        return None;
+    };
+    let draft = decode_draft(bytes.clone()).ok()?;
+    let message = published(draft, publication.position().timetoken);
+    Some((message, properties.mqtt_redelivery_of))
 }
 
 /// A number that looks random, the same for the same time (the finalizer of SplitMix64).
@@ -213,14 +263,34 @@ impl Receiver for GroupMembers {
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {
         let publication = fanout.publication();
-        if let Kind::Presence(_) = publication.kind {
-            if publication.target.channel() == Some(&self.channel) {
+        if publication.target.channel() == Some(&self.channel) {
+            if let Kind::Presence(_) = publication.kind {
                 self.refresh_members();
+            } else if let Some((message, gone)) = redelivered(publication) {
+                self.deliver_again(&message, &gone);
             }
             return;
         }
-        if let Some((subscriber, options)) = self.chosen(publication) {
-            subscriber.deliver_shared(fanout, options);
+        if let Kind::Presence(_) = publication.kind {
+            return;
         }
+        if let Some((subscriber, options)) = self.chosen(publication, None)
+            && let Some(group) = self.own.upgrade()
+        {
+            subscriber.deliver_shared(fanout, options, group);
+        }
+    }
+}
+
+impl Redeliver for GroupMembers {
+    fn redelivery(&self, publication: &Publication, gone: &ClientId) -> Option<Draft> {
+        let mut message = BytesMut::new();
+        encode_draft(publication, &mut message).ok()?;
+        let properties = RedeliveryProperties {
+            mqtt_redelivery_of: gone.as_str().to_owned(),
+        };
+        let draft = Draft::new(self.channel.clone(), Payload::Binary(message.freeze()));
+        let properties = JsonText::of(&properties).ok()?;
+        Some(draft.properties(properties).retention(Retention::NONE))
     }
 }

@@ -7,13 +7,15 @@ use std::{
     time::Duration,
 };
 
-use polywire_core::{Channel, Draft, Payload, Publication, Retention, Space, space::SYSTEM};
+use polywire_core::{
+    Channel, Draft, Payload, Publication, Retention, Space, Timetoken, space::SYSTEM,
+};
 use rmqtt_codec::types::QoS;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::{
     counters::Counters,
-    retained::{RetainedMessages, unplaced},
+    retained::{RetainedMessages, published},
 };
 use crate::codec::{filter::Filter, message_properties::MessageProperties};
 
@@ -72,7 +74,7 @@ impl SysTopics {
     /// What a new subscriber of a filter is told at once, as if it was retained.
     pub(crate) fn of(&self, filter: &Filter) -> Vec<Publication> {
         let drafts = self.drafts(|channel| filter.matches(channel)).into_iter();
-        drafts.map(unplaced).collect()
+        drafts.map(|draft| published(draft, Timetoken(0))).collect()
     }
 
     fn drafts(&self, is_meant: impl Fn(&Channel) -> bool) -> Vec<Draft> {

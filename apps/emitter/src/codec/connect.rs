@@ -13,12 +13,25 @@ use serde::{Deserialize, Serialize};
 use tokio_util::codec::Decoder;
 
 use super::{
-    filter::number, message_properties::MessageProperties, outgoing,
-    remaining_length::variable_header, version::Version,
+    filter::number,
+    message_properties::MessageProperties,
+    outgoing,
+    properties::{behind, behind_text, substitute_expiry},
+    remaining_length::variable_header,
+    version::Version,
 };
 
 /// CONNACK 1 of 3.1.1.
 const WRONG_LEVEL: &[u8] = &[0x20, 2, 0, 1];
+
+/// In the protocol level: the client is a bridge, as mosquitto says it in 3.1 and 3.1.1.
+const BRIDGE: u8 = 0x80;
+
+/// Flags of CONNECT.
+const USER_NAME: u8 = 0x80;
+const PASSWORD: u8 = 0x40;
+const WILL: u8 = 0x04;
+const CLEAN_START: u8 = 0x02;
 
 /// CONNACK 2 of 3.1.1.
 const WRONG_CLIENT_ID: &[u8] = &[0x20, 2, 0, 2];
@@ -33,7 +46,7 @@ pub(crate) struct Will {
     #[serde(rename = "about")]
     pub(crate) properties: MessageProperties,
     /// How long it is wanted once it was published.
-    pub(crate) expiry_secs: Option<NonZeroU32>,
+    pub(crate) expiry_secs: Option<u32>,
     /// How long it waits for the client to come back, in seconds.
     pub(crate) delay_secs: u32,
 }
@@ -60,6 +73,35 @@ pub(crate) struct Connect {
     pub(crate) enhanced: bool,
     /// The client wants to be told in words what is wrong (request problem information).
     pub(crate) wants_reason_strings: bool,
+    /// The client is another broker: it gets nothing that came from it, and the retain bit as it was published.
+    pub(crate) is_bridge: bool,
+}
+
+/// Where things stand in a CONNECT packet.
+struct Layout {
+    level: usize,
+}
+
+impl Layout {
+    fn of(packet: &[u8]) -> Option<Self> {
+        if *packet.first()? != 0x10 {
+            return None;
+        }
+        let header = variable_header(packet)?;
+        let names: [&[u8]; 2] = [b"\0\x04MQTT", b"\0\x06MQIsdp"];
+        let begins = |name: &&[u8]| packet[header..].starts_with(name);
+        let level = header + names.into_iter().find(begins)?.len();
+        (level < packet.len()).then_some(Self { level })
+    }
+
+    fn flags(&self) -> usize {
+        self.level + 1
+    }
+
+    /// The properties of 5.0, behind the keep-alive.
+    fn properties(&self) -> usize {
+        self.flags() + 3
+    }
 }
 
 impl Connect {
@@ -68,21 +110,62 @@ impl Connect {
     /// # Errors
     /// What to send before the connection is closed; empty for nothing.
     pub(crate) fn decode(mut packet: BytesMut) -> Result<Self, Bytes> {
-        match level(&packet) {
-            Some(3 | 4) => match v3::Codec::new(0).decode(&mut packet) {
-                Ok(Some((v3::Packet::Connect(connect), _))) => Ok(Self::of_v3(*connect)),
-                Err(rmqtt_codec::error::DecodeError::InvalidClientId) => {
-                    Err(Bytes::from_static(WRONG_CLIENT_ID))
-                }
-                _ => Err(Bytes::new()),
-            },
-            Some(5) => match v5::Codec::new(0, 0).decode(&mut packet) {
-                Ok(Some((v5::Packet::Connect(connect), _))) => Ok(Self::of_v5(*connect)),
-                _ => Err(refused_v5(ConnectAckReason::MalformedPacket)),
-            },
-            Some(_) => Err(Bytes::from_static(WRONG_LEVEL)),
-            None => Err(Bytes::new()),
+        let Some(layout) = Layout::of(&packet) else {
+            return Err(Bytes::new());
+        };
+        let level = packet[layout.level];
+        match level {
+            3 | 4 => Self::decode_v3(packet, &layout),
+            5 => Self::decode_v5(packet, &layout),
+            // The decoder knows no bridges.
+            _ if matches!(level & !BRIDGE, 3 | 4) => {
+                packet[layout.level] &= !BRIDGE;
+                let decoded = Self::decode_v3(packet, &layout);
+                decoded.map(|connect| Self {
+                    is_bridge: true,
+                    ..connect
+                })
+            }
+            _ => Err(Bytes::from_static(WRONG_LEVEL)),
         }
+    }
+
+    fn decode_v3(mut packet: BytesMut, layout: &Layout) -> Result<Self, Bytes> {
+        let flags = packet.get(layout.flags()).copied().unwrap_or_default();
+        // A password needs a user name (MQTT 3.1.1 section 3.1.2.9).
+        if flags & (USER_NAME | PASSWORD) == PASSWORD {
+            return Err(Bytes::new());
+        }
+        match v3::Codec::new(0).decode(&mut packet) {
+            Ok(Some((v3::Packet::Connect(connect), _))) => Ok(Self::of_v3(*connect)),
+            Err(rmqtt_codec::error::DecodeError::InvalidClientId) => {
+                Err(Bytes::from_static(WRONG_CLIENT_ID))
+            }
+            _ => Err(Bytes::new()),
+        }
+    }
+
+    fn decode_v5(mut packet: BytesMut, layout: &Layout) -> Result<Self, Bytes> {
+        let flags = packet.get(layout.flags()).copied().unwrap_or_default();
+        if let Some(flags) = packet.get_mut(layout.flags()) {
+            // The decoder takes an empty client id with it only; one is assigned without it too.
+            *flags |= CLEAN_START;
+        }
+        let will = || {
+            let client_id = behind(&packet, layout.properties())?;
+            behind_text(&packet, client_id)
+        };
+        let will = will().filter(|_| flags & WILL != 0);
+        let expires_at_once = will.is_some_and(|will| substitute_expiry(&mut packet, will));
+        let mut connect = match v5::Codec::new(0, 0).decode(&mut packet) {
+            Ok(Some((v5::Packet::Connect(connect), _))) => Self::of_v5(*connect),
+            _ => return Err(refused_v5(ConnectAckReason::MalformedPacket)),
+        };
+        connect.clean_start = flags & CLEAN_START != 0;
+        if let Some(will) = connect.will.as_mut().filter(|_| expires_at_once) {
+            will.expiry_secs = Some(0);
+        }
+        Ok(connect)
     }
 
     fn of_v3(connect: v3::Connect) -> Self {
@@ -108,6 +191,7 @@ impl Connect {
             aliases_max: 0,
             enhanced: false,
             wants_reason_strings: false,
+            is_bridge: false,
         }
     }
 
@@ -120,7 +204,7 @@ impl Connect {
             password: connect.password,
             will: connect.last_will.map(|will| Will {
                 properties: MessageProperties::of_will(&will),
-                expiry_secs: will.message_expiry_interval,
+                expiry_secs: will.message_expiry_interval.map(NonZeroU32::get),
                 delay_secs: will.will_delay_interval_sec.unwrap_or(0),
                 topic: will.topic,
                 payload: will.message,
@@ -133,20 +217,9 @@ impl Connect {
             packet_bytes_max: connect.max_packet_size.map(std::num::NonZeroU32::get),
             enhanced: connect.auth_method.is_some(),
             wants_reason_strings: connect.request_problem_info,
+            is_bridge: false,
         }
     }
-}
-
-/// The protocol level of a CONNECT packet.
-fn level(packet: &[u8]) -> Option<u8> {
-    if *packet.first()? != 0x10 {
-        return None;
-    }
-    let header = packet.get(variable_header(packet)?..)?;
-    let rest = header
-        .strip_prefix(b"\0\x04MQTT")
-        .or_else(|| header.strip_prefix(b"\0\x06MQIsdp"))?;
-    rest.first().copied()
 }
 
 /// CONNACK of a refusal, in both words for it.
@@ -226,6 +299,53 @@ mod tests {
             Connect::decode(connect(b"\0\x04QTTM\x04")),
             Err(Bytes::new())
         );
+    }
+
+    #[test]
+    fn a_bridge_says_so_in_the_protocol_level() {
+        for (name, is_bridge) in [
+            (&b"\0\x06MQIsdp\x83"[..], true),
+            (b"\0\x04MQTT\x84", true),
+            (b"\0\x04MQTT\x04", false),
+        ] {
+            let connect = Connect::decode(connect(name)).unwrap();
+            assert_eq!(
+                (connect.version, connect.is_bridge),
+                (Version::V3, is_bridge)
+            );
+        }
+        let wrong = Connect::decode(connect(b"\0\x04MQTT\x86"));
+        assert_eq!(wrong, Err(Bytes::from_static(WRONG_LEVEL)));
+    }
+
+    #[test]
+    fn an_empty_client_id_needs_no_clean_start_in_5() {
+        let packet = |level: u8, flags, rest: &[u8]| {
+            let mut packet = vec![0x10, 10 + rest.len() as u8, 0, 4];
+            packet.extend(b"MQTT");
+            packet.extend([level, flags, 0, 0]);
+            packet.extend(rest);
+            BytesMut::from(&packet[..])
+        };
+        for (flags, clean_start) in [(0, false), (2, true)] {
+            let connect = Connect::decode(packet(5, flags, &[0, 0, 0])).unwrap();
+            assert_eq!(
+                (&*connect.client_id, connect.clean_start),
+                ("", clean_start)
+            );
+        }
+        let refused = Connect::decode(packet(4, 0, &[0, 0]));
+        assert_eq!(refused, Err(Bytes::from_static(WRONG_CLIENT_ID)));
+        // A password without a user name.
+        let alone = [0, 1, b'c', 0, 1, b'p'];
+        assert_eq!(Connect::decode(packet(4, 0x42, &alone)), Err(Bytes::new()));
+        let alone = [0, 0, 1, b'c', 0, 1, b'p'];
+        let connect = Connect::decode(packet(5, 0x42, &alone)).unwrap();
+        assert_eq!(connect.password, Some(Bytes::from_static(b"p")));
+        // A will that expires at once.
+        let will = [0, 0, 1, b'c', 5, 2, 0, 0, 0, 0, 0, 1, b't', 0, 0];
+        let connect = Connect::decode(packet(5, 0x06, &will)).unwrap();
+        assert_eq!(connect.will.unwrap().expiry_secs, Some(0));
     }
 
     proptest! {

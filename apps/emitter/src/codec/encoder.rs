@@ -10,8 +10,9 @@ use polywire_core::{
 use rmqtt_codec::types::QoS;
 
 use super::{
-    message_properties::{MessageProperties, is_taken},
+    message_properties::{AT_ONCE, MessageProperties, is_taken},
     outgoing,
+    publish_rewrite::expiring_at_once,
     remaining_length::variable_header,
     text::{TEXT_BYTES_MAX, is_topic},
     version::Version,
@@ -46,6 +47,10 @@ impl Encoder for PublishEncoder {
         if properties.as_ref().is_some_and(MessageProperties::is_over) {
             return None;
         }
+        let expires = properties
+            .as_ref()
+            .and_then(|properties| properties.expires);
+        let expires_at_once = expires == Some(AT_ONCE) && self.version == Version::V5;
         let properties = properties.map(|properties| {
             let mut properties = properties.to_packet();
             properties.is_utf8_payload &= !matches!(publication.payload, Payload::Binary(_));
@@ -67,6 +72,10 @@ impl Encoder for PublishEncoder {
         if packet.is_none() {
             self.not_taken.add();
         }
+        let packet = match expires_at_once {
+            true => packet.map(expiring_at_once),
+            false => packet,
+        };
         packet.map(Message::Binary)
     }
 }

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, sync::LazyLock, time::Duration};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use bytestring::ByteString;
-use polywire_core::{Draft, JsonText, Publication};
+use polywire_core::{Draft, JsonText, Publication, Retention};
 use rmqtt_codec::{
     types::{Publish, QoS},
     v5::{LastWill, PublishProperties},
@@ -13,7 +13,10 @@ use rmqtt_codec::{
 use serde::{Deserialize, Serialize};
 
 use super::text::{TEXT_BYTES_MAX, is_text, is_topic};
-use crate::clock::now;
+use crate::clock::{in_secs, now, secs_until};
+
+/// In the place of the time at which a message expires: it is for who is there, and waits for nobody.
+pub(crate) const AT_ONCE: u64 = 0;
 
 const ONE: &str = r#"{"qos":1}"#;
 const TWO: &str = r#"{"qos":2}"#;
@@ -42,9 +45,9 @@ pub(crate) struct MessageProperties {
     correlation_data: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     user_properties: Vec<(String, String)>,
-    /// When nobody wants it any more, in seconds since 1970.
+    /// When nobody wants it any more, in seconds since 1970, or [`AT_ONCE`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    expires: Option<u64>,
+    pub(crate) expires: Option<u64>,
     /// The client id of its publisher, where that is known by another name and may not want its own messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) client_id: Option<String>,
@@ -65,30 +68,34 @@ pub(crate) fn qos(publication: &Publication) -> QoS {
     }
 }
 
-/// When nobody wants a publication any more, in seconds since 1970.
+/// When nobody wants a publication any more, in seconds since 1970, or [`AT_ONCE`].
 pub(crate) fn expires(publication: &Publication) -> Option<u64> {
-    let said = publication.properties.as_ref()?.as_str();
+    expires_of(publication.properties.as_ref())
+}
+
+/// The same of what a publication says, or will.
+pub(crate) fn expires_of(properties: Option<&JsonText>) -> Option<u64> {
+    let said = properties?.as_str();
     // Asked for each client that gets it: what does not expire had better not be read each time.
     if !said.contains(EXPIRES) {
         return None;
     }
-    MessageProperties::of(publication)?.expires
+    MessageProperties::read(said)?.expires
 }
 
 /// A draft with its properties.
 pub(crate) fn with_properties(
     draft: Draft,
     properties: &MessageProperties,
-    expiry_secs: Option<NonZeroU32>,
+    expiry_secs: Option<u32>,
 ) -> Draft {
     let mut draft = draft.properties(properties.write());
-    draft.retention.ttl = time_to_live(expiry_secs);
+    match expiry_secs {
+        // There is nothing to keep.
+        Some(0) => draft.retention = Retention::NONE,
+        secs => draft.retention.ttl = secs.map(|secs| Duration::from_secs(secs.into())),
+    }
     draft
-}
-
-/// How long a message is wanted that expires.
-fn time_to_live(expiry_secs: Option<NonZeroU32>) -> Option<Duration> {
-    expiry_secs.map(|secs| Duration::from_secs(secs.get().into()))
 }
 
 impl MessageProperties {
@@ -106,7 +113,7 @@ impl MessageProperties {
     }
 
     /// What a packet of a client says.
-    pub(crate) fn of_packet(publish: &Publish) -> Self {
+    pub(crate) fn of_packet(publish: &Publish, expiry_secs: Option<u32>) -> Self {
         let mut message = Self::of_qos(publish.qos);
         message.retain = publish.retain;
         if let Some(properties) = &publish.properties {
@@ -115,8 +122,8 @@ impl MessageProperties {
             message.response_topic = properties.response_topic.as_ref().map(ToString::to_string);
             message.correlation_data = properties.correlation_data.as_ref().map(encode);
             message.user_properties = pairs(&properties.user_properties);
-            message.expires = expiry(properties.message_expiry_interval);
         }
+        message.expires = expiry(expiry_secs);
         message
     }
 
@@ -136,14 +143,17 @@ impl MessageProperties {
     }
 
     /// Sets when nobody wants it any more.
-    pub(crate) fn expires_in(mut self, secs: Option<NonZeroU32>) -> Self {
+    pub(crate) fn expires_in(mut self, secs: Option<u32>) -> Self {
         self.expires = expiry(secs);
         self
     }
 
     /// What a publication says; `None` where that is nothing but a QoS.
     pub(crate) fn of(publication: &Publication) -> Option<Self> {
-        let said = publication.properties.as_ref()?.as_str();
+        Self::read(publication.properties.as_ref()?.as_str())
+    }
+
+    fn read(said: &str) -> Option<Self> {
         if !said.starts_with(BEGINNING) || matches!(said, ONE | TWO) {
             return None;
         }
@@ -168,13 +178,14 @@ impl MessageProperties {
 
     /// True when nobody wants it any more.
     pub(crate) fn is_over(&self) -> bool {
-        self.expires.is_some_and(|expires| expires <= now())
+        self.expires
+            .is_some_and(|expires| expires != AT_ONCE && expires <= now())
     }
 
-    /// As 5.0 writes it, with the time that is left.
+    /// As 5.0 writes it, with the time that is left; [`AT_ONCE`] is written behind the rest, which has no word for it.
     pub(crate) fn to_packet(&self) -> PublishProperties {
-        let left = self.expires.map(|expires| expires.saturating_sub(now()));
-        let left = left.map(|left| u32::try_from(left).unwrap_or(u32::MAX));
+        let expires = self.expires.filter(|expires| *expires != AT_ONCE);
+        let left = expires.map(|expires| u32::try_from(secs_until(expires)).unwrap_or(u32::MAX));
         let decode = |text: &String| STANDARD.decode(text).ok().map(Bytes::from);
         let pairs = self.user_properties.iter();
         PublishProperties {
@@ -217,8 +228,11 @@ fn pairs(properties: &[(ByteString, ByteString)]) -> Vec<(String, String)> {
         .collect()
 }
 
-fn expiry(secs: Option<NonZeroU32>) -> Option<u64> {
-    secs.map(|secs| now() + u64::from(secs.get()))
+fn expiry(secs: Option<u32>) -> Option<u64> {
+    secs.map(|secs| match secs {
+        0 => AT_ONCE,
+        secs => in_secs(secs.into()),
+    })
 }
 
 #[cfg(test)]
@@ -273,7 +287,7 @@ mod tests {
             payload: Bytes::new(),
             properties: Some(properties.clone()),
         };
-        let message = MessageProperties::of_packet(&packet);
+        let message = MessageProperties::of_packet(&packet, Some(60));
         let publication = published(message.write());
         assert_eq!(qos(&publication), QoS::AtLeastOnce);
         let read = MessageProperties::of(&publication).unwrap();

@@ -7,6 +7,7 @@ pub(crate) mod filter;
 pub(crate) mod incoming;
 pub(crate) mod message_properties;
 pub(crate) mod outgoing;
+mod properties;
 pub(crate) mod publish_rewrite;
 pub(crate) mod reader;
 pub(crate) mod remaining_length;

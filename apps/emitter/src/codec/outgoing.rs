@@ -18,6 +18,9 @@ const PAYLOAD_BYTES_MAX: usize = 128 << 20;
 /// Bytes of a sentence about what is wrong.
 const REASON_BYTES_MAX: usize = 512;
 
+/// Why a subscription is refused for which there is no room.
+pub(crate) const SUBSCRIPTIONS_FULL: &str = "Your subscriptions take as much room as one connection has: unsubscribe from some, or connect again for more.";
+
 /// Some packet id.
 #[cfg(test)]
 pub(crate) const FIRST_ID: NonZeroU16 = NonZeroU16::MIN;
@@ -156,12 +159,14 @@ fn second(packet_id: NonZeroU16, known: bool) -> v5::PublishAck2 {
     }
 }
 
-/// SUBACK, with one answer for each filter.
+/// SUBACK, with one answer for each filter; `has_words`: the client is told in words what is wrong.
 pub(crate) fn suback(
     version: Version,
     packet_id: NonZeroU16,
     answers: Vec<Result<QoS, v5::SubscribeAckReason>>,
+    has_words: bool,
 ) -> Option<Bytes> {
+    let is_full = answers.contains(&Err(v5::SubscribeAckReason::QuotaExceeded));
     match version {
         Version::V3 => v3(v3::Packet::SubscribeAck {
             packet_id,
@@ -176,7 +181,7 @@ pub(crate) fn suback(
         Version::V5 => v5(v5::Packet::SubscribeAck(v5::SubscribeAck {
             packet_id,
             properties: Vec::new(),
-            reason_string: None,
+            reason_string: (is_full && has_words).then(|| SUBSCRIPTIONS_FULL.into()),
             status: answers
                 .into_iter()
                 .map(|answer| match answer {

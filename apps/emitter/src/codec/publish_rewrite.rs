@@ -4,10 +4,10 @@ use std::num::NonZeroU32;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::remaining_length::{self, split};
-
-/// Property identifier (MQTT 5.0 section 2.2.2.2).
-const SUBSCRIPTION_IDENTIFIER: u8 = 0x0b;
+use super::{
+    properties::{MESSAGE_EXPIRY, SUBSCRIPTION_IDENTIFIER},
+    remaining_length::{self, split},
+};
 
 /// A PUBLISH packet, taken apart.
 pub(super) struct Parts<'p> {
@@ -69,6 +69,14 @@ pub(crate) fn retained(packet: &Bytes) -> Bytes {
         *first |= 1;
     }
     own.freeze()
+}
+
+/// The packet of 5.0 with a message expiry interval of 0, which the encoder does not write.
+pub(crate) fn expiring_at_once(packet: Bytes) -> Bytes {
+    match Parts::of(&packet) {
+        Some(parts) => parts.write(&[MESSAGE_EXPIRY, 0, 0, 0, 0]),
+        None => packet,
+    }
 }
 
 /// The packet of 5.0 with the identifiers of the subscriptions that it was found by.

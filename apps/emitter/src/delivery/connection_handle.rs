@@ -1,6 +1,6 @@
 //! One connection of a client: packets to it, its end, and its keep-alive.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 use polywire_core::{
@@ -9,6 +9,7 @@ use polywire_core::{
     transport::{CloseReason, Tick},
 };
 use rmqtt_codec::v5::DisconnectReasonCode;
+use tokio::time::sleep;
 
 use super::{
     client_limits::ClientLimits,
@@ -45,10 +46,35 @@ impl ConnectionHandle {
     }
 
     /// Its client has said CONNECT.
-    pub(crate) fn connected(&self, client_limits: ClientLimits, keep_alive_secs: u16) {
+    pub(crate) fn connected(self: &Arc<Self>, client_limits: ClientLimits, keep_alive_secs: u16) {
         self.keep_alive.set(keep_alive_secs);
         // A client connects once.
         let _ = self.client_limits.set(client_limits);
+        if self.keep_alive.short_left().is_some() {
+            tokio::spawn(Self::watch(Arc::downgrade(self)));
+        }
+    }
+
+    /// Watches a client that promised packets more often than the timer wheel turns, as long as it is connected.
+    async fn watch(handle: Weak<Self>) {
+        loop {
+            let Some(own) = handle.upgrade() else {
+                return;
+            };
+            let Some(left) = own.keep_alive.short_left() else {
+                return;
+            };
+            if left.is_zero() {
+                return own.is_late();
+            }
+            drop(own);
+            sleep(left).await;
+        }
+    }
+
+    fn is_late(&self) {
+        self.late_packets.add();
+        self.disconnect(DisconnectReasonCode::KeepAliveTimeout);
     }
 
     /// A whole packet of its client has come, in this second of the timer wheel.
@@ -87,8 +113,7 @@ impl Tick for ConnectionHandle {
         match self.keep_alive.silence(now) {
             Silence::Allowed(secs) => Some(secs),
             Silence::TooLong => {
-                self.late_packets.add();
-                self.disconnect(DisconnectReasonCode::KeepAliveTimeout);
+                self.is_late();
                 None
             }
         }

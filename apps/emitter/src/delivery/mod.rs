@@ -12,6 +12,8 @@ pub(crate) mod packet_id_map;
 pub(crate) mod publisher;
 pub(crate) mod queue_log;
 pub(crate) mod queued_publish;
+pub(crate) mod redelivery;
 pub(crate) mod route;
 pub(crate) mod send_queue;
 pub(crate) mod subscriber;
+pub(crate) mod subscriptions;

@@ -8,8 +8,13 @@ use rmqtt_codec::{types::Publish, v3, v5};
 use tokio_util::codec::Decoder;
 
 use crate::{
-    clock::now,
-    codec::{message_properties::is_taken, outgoing, text::is_topic, version::Version},
+    clock::{now, secs_until},
+    codec::{
+        message_properties::{AT_ONCE, is_taken},
+        outgoing,
+        text::is_topic,
+        version::Version,
+    },
 };
 
 /// What a packet costs besides its bytes.
@@ -23,7 +28,7 @@ pub(crate) struct QueuedPublish {
     pub(crate) version: Version,
     /// When it was published.
     pub(crate) at: Timetoken,
-    /// When nobody wants it any more, in seconds since 1970.
+    /// When nobody wants it any more, in seconds since 1970, or [`AT_ONCE`].
     pub(crate) expires: Option<u64>,
 }
 
@@ -33,12 +38,21 @@ impl QueuedPublish {
         self.packet.len() + OVERHEAD
     }
 
+    /// True for what is not worth keeping until its client takes it.
+    pub(crate) fn cannot_wait(&self) -> bool {
+        self.expires == Some(AT_ONCE)
+    }
+
     /// The packet as it is now, with the time that is left; `None` when nobody wants it any more.
     pub(crate) fn packet(&self) -> Option<Bytes> {
-        let Some(expires) = self.expires else {
+        // What cannot wait did not.
+        let Some(expires) = self.expires.filter(|expires| *expires != AT_ONCE) else {
             return Some(self.packet.clone());
         };
-        let left = expires.checked_sub(now()).filter(|left| *left > 0)?;
+        if expires <= now() {
+            return None;
+        }
+        let left = secs_until(expires);
         if self.version == Version::V3 {
             return Some(self.packet.clone());
         }

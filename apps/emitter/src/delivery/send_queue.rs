@@ -13,6 +13,7 @@ use polywire_core::Counter;
 use super::{
     budget::Budget, inflight_snapshot::InflightSnapshot, inflight_window::InflightWindow,
     packet_id_map::PacketIdMap, queue_log::QueueLog, queued_publish::QueuedPublish,
+    redelivery::Redelivery,
 };
 use crate::codec::{
     encoder::{id_of, with_id},
@@ -27,11 +28,17 @@ pub(crate) const SESSION_COST: usize = 4 << 10;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct QueueFull;
 
+/// A message cannot be sent before the client has confirmed others.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct HasToWait;
+
 /// A message, with its place in the order of the session.
 #[derive(Debug)]
 struct NumberedPublish {
     number: u64,
     queued: QueuedPublish,
+    /// Where a group chose this client for it.
+    redelivery: Option<Box<Redelivery>>,
 }
 
 /// A message that has a packet id.
@@ -42,6 +49,8 @@ struct Sent {
     is_released: bool,
     /// To be sent again, where another connection may have to.
     queued: Option<Box<QueuedPublish>>,
+    /// What it takes of the room for what other members may get.
+    redelivery: Option<(usize, Box<Redelivery>)>,
 }
 
 /// What a session adds that outlives its connections.
@@ -67,6 +76,8 @@ pub(crate) struct SendQueue {
     /// Of what waits, and of what is kept to be sent again.
     bytes: usize,
     bytes_max: usize,
+    /// Of what was sent and other members of a group may get.
+    redelivered_bytes: usize,
     persistent: Option<Persistent>,
     /// Messages that the client cannot take.
     not_taken: Arc<Counter>,
@@ -84,6 +95,7 @@ impl SendQueue {
             waiting: VecDeque::new(),
             bytes: 0,
             bytes_max,
+            redelivered_bytes: 0,
             persistent: None,
             not_taken,
         }
@@ -132,7 +144,11 @@ impl SendQueue {
                 self.sent_before(*id, number, Some(queued));
             } else if known.still_waits(number) {
                 self.add(queued.cost());
-                self.waiting.push_back(NumberedPublish { number, queued });
+                self.waiting.push_back(NumberedPublish {
+                    number,
+                    queued,
+                    redelivery: None,
+                });
             } else if !known.sent.iter().any(|(sent, ..)| *sent == number) {
                 self.forget(number, None);
             }
@@ -149,6 +165,7 @@ impl SendQueue {
             number,
             is_released: queued.is_none(),
             queued: queued.map(Box::new),
+            redelivery: None,
         };
         self.sent.insert(id, sent);
     }
@@ -174,26 +191,20 @@ impl SendQueue {
     }
 
     /// The packet to send now, with its id, which are the very bytes that were queued where that can be; `None` when it has
-    /// to wait, as it has to for a client that is away.
+    /// to wait, as it has to for a client that is away. `redelivery`: other members of a group may get it.
     pub(crate) fn enqueue(
         &mut self,
         queued: QueuedPublish,
         is_here: bool,
+        redelivery: Option<Box<Redelivery>>,
     ) -> Result<Option<Bytes>, QueueFull> {
-        self.last_number += 1;
-        let message = NumberedPublish {
-            number: self.last_number,
-            queued,
-        };
-        let cost = message.queued.cost();
-        let is_sent =
-            is_here && self.again.is_empty() && self.waiting.is_empty() && self.has_slot();
-        if is_sent && (self.persistent.is_none() || self.has_room(cost)) {
-            if self.persistent.is_some() {
-                self.add(cost);
-                self.write_down(&message);
-            }
-            return Ok(self.number(message));
+        let cost = queued.cost();
+        if is_here && self.can_send(cost) && self.can_redeliver(cost, redelivery.as_deref()) {
+            return Ok(self.send_now(queued, redelivery));
+        }
+        let message = self.next_in_order(queued, redelivery);
+        if message.queued.cannot_wait() {
+            return Ok(None);
         }
         while !self.has_room(cost) {
             if self.persistent.is_none() {
@@ -210,10 +221,85 @@ impl SendQueue {
         Ok(None)
     }
 
+    /// The same for a message that does not wait here: its client takes it now, or whoever has it keeps it.
+    pub(crate) fn enqueue_if_sent(
+        &mut self,
+        queued: QueuedPublish,
+    ) -> Result<Option<Bytes>, HasToWait> {
+        if self.can_send(queued.cost()) {
+            Ok(self.send_now(queued, None))
+        } else if self.sent.len() == 0 && self.waiting.is_empty() {
+            // There is no room for it at all, and nothing to wait for.
+            self.not_taken();
+            Ok(None)
+        } else {
+            Err(HasToWait)
+        }
+    }
+
+    /// True when a message can be sent before any other.
+    fn can_send(&self, cost: usize) -> bool {
+        self.again.is_empty()
+            && self.waiting.is_empty()
+            && self.has_slot()
+            && (self.persistent.is_none() || self.has_room(cost))
+    }
+
+    /// True for what no other client may get, or what there is room for to be kept for that.
+    fn can_redeliver(&self, cost: usize, redelivery: Option<&Redelivery>) -> bool {
+        redelivery.is_none()
+            || self.redelivered_bytes == 0
+            || self.redelivered_bytes + cost <= self.bytes_max
+    }
+
+    fn send_now(
+        &mut self,
+        queued: QueuedPublish,
+        redelivery: Option<Box<Redelivery>>,
+    ) -> Option<Bytes> {
+        let message = self.next_in_order(queued, redelivery);
+        if self.persistent.is_some() {
+            self.add(message.queued.cost());
+            self.write_down(&message);
+        }
+        self.number(message)
+    }
+
+    fn next_in_order(
+        &mut self,
+        queued: QueuedPublish,
+        redelivery: Option<Box<Redelivery>>,
+    ) -> NumberedPublish {
+        self.last_number += 1;
+        NumberedPublish {
+            number: self.last_number,
+            queued,
+            redelivery,
+        }
+    }
+
+    /// What other members of a group may get, as this client will not: what waits, and of what was sent that of QoS 1. Of
+    /// QoS 2 the client may have it.
+    pub(crate) fn take_redeliveries(&mut self) -> Vec<Redelivery> {
+        let mut sent: Vec<_> = self
+            .sent
+            .values_mut()
+            .filter_map(|sent| Some((sent.number, sent.redelivery.take()?.1)))
+            .collect();
+        sent.sort_by_key(|(number, _)| *number);
+        let sent = sent.into_iter().map(|(_, redelivery)| redelivery);
+        let waiting = self.waiting.iter_mut();
+        let waiting = waiting.filter_map(|message| message.redelivery.take());
+        sent.chain(waiting).map(|redelivery| *redelivery).collect()
+    }
+
     /// The client has a message, or is done with it: ask for the [`next`](Self::next) one.
     pub(crate) fn complete(&mut self, id: NonZeroU16) {
         if let Some(sent) = self.sent.remove(&id.get()) {
             self.again.retain(|again| *again != id.get());
+            if let Some((cost, _)) = &sent.redelivery {
+                self.redelivered_bytes -= cost;
+            }
             self.forget(sent.number, sent.queued.as_deref());
         }
     }
@@ -249,6 +335,10 @@ impl SendQueue {
                     Some(packet) => return Some(packet),
                     None => continue,
                 }
+            }
+            let first = self.waiting.front()?;
+            if !self.can_redeliver(first.queued.cost(), first.redelivery.as_deref()) {
+                return None;
             }
             let message = self.waiting.pop_front()?;
             if self.persistent.is_none() {
@@ -325,10 +415,20 @@ impl SendQueue {
             return None;
         };
         let id = self.free_id(&packet);
+        let (cost, qos_bits) = (
+            message.queued.cost(),
+            packet.first().map(|first| first & 0b110),
+        );
+        let is_qos1 = qos_bits == Some(0b010);
+        let redelivery = message.redelivery.filter(|_| is_qos1);
+        if redelivery.is_some() {
+            self.redelivered_bytes += cost;
+        }
         let sent = Sent {
             number: message.number,
             is_released: false,
             queued: self.persistent.is_some().then(|| Box::new(message.queued)),
+            redelivery: redelivery.map(|redelivery| (cost, redelivery)),
         };
         self.sent.insert(id, sent);
         let is_written = id_of(&packet).is_some_and(|written| written.get() == id);
@@ -389,10 +489,10 @@ impl SendQueue {
         }
         let waiting = std::mem::take(&mut self.waiting).into_iter();
         self.waiting = waiting
-            .filter_map(|NumberedPublish { number, queued }| {
-                let (before, after) = translate(queued);
+            .filter_map(|message| {
+                let (before, after) = translate(message.queued);
                 bytes = bytes - before + after.as_ref().map_or(0, QueuedPublish::cost);
-                after.map(|queued| NumberedPublish { number, queued })
+                after.map(|queued| NumberedPublish { queued, ..message })
             })
             .collect();
         if let Some(persistent) = &self.persistent {
@@ -457,7 +557,7 @@ mod tests {
     #[test]
     fn no_more_than_the_client_takes_is_on_its_way() {
         let mut queue = SendQueue::new(window(2), 2 * queued("x").cost(), not_taken());
-        let mut take = |text| queue.enqueue(queued(text), true);
+        let mut take = |text| queue.enqueue(queued(text), true, None);
         assert_eq!(take("a"), Ok(sent("a", 1)));
         assert_eq!(take("b"), Ok(sent("b", 2)));
         assert_eq!(take("c"), Ok(None));
@@ -480,9 +580,9 @@ mod tests {
         let mut queue = SendQueue::new(window(2), 1000, not_taken());
         let frame = queued("a");
         let address = |packet: Option<Bytes>| packet.map(|packet| packet.as_ptr());
-        let first = queue.enqueue(frame.clone(), true).unwrap();
+        let first = queue.enqueue(frame.clone(), true, None).unwrap();
         assert_eq!(address(first), Some(frame.packet.as_ptr()));
-        let second = queue.enqueue(frame.clone(), true).unwrap();
+        let second = queue.enqueue(frame.clone(), true, None).unwrap();
         assert_ne!(
             address(second),
             Some(frame.packet.as_ptr()),
@@ -506,9 +606,9 @@ mod tests {
             None,
             counter.clone(),
         );
-        assert_eq!(queue.enqueue(queued(long), true), Ok(sent(long, 1)));
+        assert_eq!(queue.enqueue(queued(long), true, None), Ok(sent(long, 1)));
         for text in [long, "b", long, "c"] {
-            assert_eq!(queue.enqueue(queued(text), false), Ok(None));
+            assert_eq!(queue.enqueue(queued(text), false, None), Ok(None));
         }
         queue.resume(window(small));
         assert_eq!(queue.next(), sent("b", 1));
@@ -526,17 +626,21 @@ mod tests {
         let mut queue =
             SendQueue::persistent(window(10), 1 << 20, budget.clone(), None, not_taken());
         for text in ["a", "b", "c", "d"] {
-            queue.enqueue(queued(text), true).unwrap();
+            queue.enqueue(queued(text), true, None).unwrap();
         }
         queue.complete(id(1));
         queue.received(id(2));
         // Away.
-        assert_eq!(queue.enqueue(queued("e"), false), Ok(None));
+        assert_eq!(queue.enqueue(queued("e"), false, None), Ok(None));
         queue.resume(window(2));
         assert_eq!(queue.next(), pubrel(Version::V3, id(2)));
         assert_eq!(queue.next(), again("c", 3));
         assert_eq!(queue.next(), None, "no more than it takes at a time");
-        assert_eq!(queue.enqueue(queued("f"), true), Ok(None), "it has to wait");
+        assert_eq!(
+            queue.enqueue(queued("f"), true, None),
+            Ok(None),
+            "it has to wait"
+        );
         queue.complete(id(2));
         assert_eq!(queue.next(), again("d", 4));
         queue.complete(id(3));
@@ -557,7 +661,7 @@ mod tests {
         let new = || SendQueue::persistent(window(10), 1 << 20, budget.clone(), None, not_taken());
         let mut queue = new();
         for text in ["a", "b", "c", "d"] {
-            queue.enqueue(queued(text), true).unwrap();
+            queue.enqueue(queued(text), true, None).unwrap();
         }
         queue.complete(id(1));
         queue.received(id(2));
@@ -569,7 +673,7 @@ mod tests {
         let mut restored = new();
         let written = serde_json::to_string(&known).unwrap();
         restored.restore(messages(), serde_json::from_str(&written).unwrap());
-        restored.enqueue(queued("f"), false).unwrap();
+        restored.enqueue(queued("f"), false, None).unwrap();
         restored.resume(window(10));
         let expected = [
             pubrel(Version::V3, id(2)),
@@ -595,7 +699,7 @@ mod tests {
         let mut queue =
             SendQueue::persistent(window(1), 1 << 20, budget.clone(), None, not_taken());
         for text in ["a", "b", "c"] {
-            queue.enqueue(queued(text), true).unwrap();
+            queue.enqueue(queued(text), true, None).unwrap();
         }
         queue.complete(id(1));
         let known = queue.inflight_snapshot();
@@ -615,7 +719,7 @@ mod tests {
         let budget = Arc::new(Budget::new(1 << 20));
         let mut queue = SendQueue::persistent(window(10), 2 * cost, budget, None, not_taken());
         for text in ["a", "b", "c"] {
-            assert_eq!(queue.enqueue(queued(text), false), Ok(None));
+            assert_eq!(queue.enqueue(queued(text), false, None), Ok(None));
         }
         queue.resume(window(10));
         assert_eq!(queue.next(), sent("b", 1));
@@ -632,7 +736,7 @@ mod tests {
         });
         for text in ["a", "b"] {
             for queue in &mut queues {
-                queue.enqueue(queued(text), false).unwrap();
+                queue.enqueue(queued(text), false, None).unwrap();
             }
         }
         let [mut first, mut second] = queues;

@@ -11,13 +11,14 @@ use std::{
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use polywire_core::{
-    Channel, ClientId, ConnectionId, Publication,
+    Channel, ClientId, ConnectionId, Publication, Timetoken,
     delivery::{
-        AlreadyRead, EndReason, Fanout, Flusher, GateDecision, Message, Receiver, ReplayGate,
+        AlreadyRead, EndReason, Fanout, Flusher, GateDecision, Link, Message, Receiver, ReplayGate,
     },
     transport::{CloseReason, Framing},
 };
 use rmqtt_codec::{types::QoS, v5::DisconnectReasonCode};
+use tokio::sync::Notify;
 
 use super::{
     client_limits::ClientLimits,
@@ -29,8 +30,10 @@ use super::{
     publisher::Publisher,
     queue_log::StoredQueue,
     queued_publish::QueuedPublish,
+    redelivery::{Redeliver, Redelivery},
     route::{BoundConnection, Route, RouteRef},
-    send_queue::{QueueFull, SendQueue},
+    send_queue::{HasToWait, QueueFull, SendQueue},
+    subscriptions::{NoRoom, Subscriptions},
 };
 use crate::codec::{
     encoder::Encoders,
@@ -42,9 +45,11 @@ use crate::codec::{
 
 /// What changes while it is connected.
 struct SubscriberState {
-    subscriptions: Vec<Subscription>,
+    subscriptions: Subscriptions,
     send_queue: SendQueue,
     aliases: TopicAliases,
+    /// Told when the client has confirmed something, while somebody waits for that.
+    confirmed: Option<Arc<Notify>>,
 }
 
 impl SubscriberState {
@@ -84,6 +89,7 @@ impl Subscriber {
         client_limits: ClientLimits,
         send_queue: SendQueue,
         aliases: TopicAliases,
+        subscription_bytes_max: usize,
     ) -> Self {
         Self {
             connection,
@@ -97,9 +103,10 @@ impl Subscriber {
             has_ended: AtomicBool::new(false),
             ended_sessions: None,
             state: Mutex::new(SubscriberState {
-                subscriptions: Vec::new(),
+                subscriptions: Subscriptions::new(subscription_bytes_max),
                 send_queue,
                 aliases,
+                confirmed: None,
             }),
         }
     }
@@ -112,6 +119,7 @@ impl Subscriber {
         encoders: Encoders,
         send_queue: SendQueue,
         ended_sessions: Arc<EndedSessions>,
+        subscription_bytes_max: usize,
     ) -> Self {
         Self {
             connection,
@@ -127,9 +135,10 @@ impl Subscriber {
             has_ended: AtomicBool::new(false),
             ended_sessions: Some(ended_sessions),
             state: Mutex::new(SubscriberState {
-                subscriptions: Vec::new(),
+                subscriptions: Subscriptions::new(subscription_bytes_max),
                 send_queue,
                 aliases: TopicAliases::default(),
+                confirmed: None,
             }),
         }
     }
@@ -209,7 +218,7 @@ impl Subscriber {
 
     /// What it is subscribed to.
     pub(crate) fn subscriptions(&self) -> Vec<Subscription> {
-        self.state.lock().subscriptions.clone()
+        self.state.lock().subscriptions.all()
     }
 
     /// Sets the wire formats of the mode that the client speaks: before that it is subscribed to nothing.
@@ -222,31 +231,35 @@ impl Subscriber {
     }
 
     /// Takes a subscription, in the place of one to the same filter, which is returned.
-    pub(crate) fn subscribe(&self, subscription: Subscription) -> Option<Subscription> {
-        if !subscription.options.is_plain() {
+    ///
+    /// # Errors
+    /// [`NoRoom`] where the client has as many as it may.
+    pub(crate) fn subscribe(
+        &self,
+        subscription: Subscription,
+    ) -> Result<Option<Subscription>, NoRoom> {
+        let options = subscription.options;
+        // Known before anything can come by it.
+        if !options.is_plain() {
             self.needs_own_packet.store(true, Ordering::Relaxed);
         }
-        if subscription.options.no_local {
+        if options.no_local {
             self.has_no_local.store(true, Ordering::Relaxed);
         }
-        let mut state = self.state.lock();
-        let same = |held: &&mut Subscription| held.filter == subscription.filter;
-        match state.subscriptions.iter_mut().find(same) {
-            Some(held) => Some(std::mem::replace(held, subscription)),
-            None => {
-                if state.subscriptions.capacity() == 0 {
-                    // Most clients have one; a vector that grows by itself would begin with room for four.
-                    state.subscriptions.reserve_exact(1);
-                }
-                state.subscriptions.push(subscription);
-                None
-            }
-        }
+        self.state.lock().subscriptions.insert(subscription)
     }
 
     pub(crate) fn unsubscribe(&self, filter: &Filter) {
-        let mut state = self.state.lock();
-        state.subscriptions.retain(|held| held.filter != *filter);
+        self.state.lock().subscriptions.remove(filter);
+    }
+
+    /// Takes a subscription back; there was another one to the same filter `before`.
+    pub(crate) fn undo_subscribe(&self, filter: &Filter, before: Option<Subscription>) {
+        self.unsubscribe(filter);
+        if let Some(before) = before {
+            // It had room.
+            let _ = self.subscribe(before);
+        }
     }
 
     /// The client is done with a message.
@@ -254,6 +267,14 @@ impl Subscriber {
         let mut state = self.state.lock();
         state.send_queue.complete(id);
         self.send_next(&mut state);
+        if let Some(confirmed) = &state.confirmed {
+            confirmed.notify_one();
+        }
+    }
+
+    /// Told from now on when the client has confirmed something.
+    pub(crate) fn on_confirmed(&self, confirmed: Option<Arc<Notify>>) {
+        self.state.lock().confirmed = confirmed;
     }
 
     /// Sends what can be sent now. The lock is held until it is: topic aliases count from then on.
@@ -300,27 +321,48 @@ impl Subscriber {
         self.count(is_taken);
     }
 
-    /// Delivers what a group chose this client for.
-    pub(crate) fn deliver_shared(&self, fanout: &mut Fanout<'_>, options: SubscriptionOptions) {
+    /// Delivers what a group chose this client for, which another member gets if this one does not.
+    pub(crate) fn deliver_shared(
+        &self,
+        fanout: &mut Fanout<'_>,
+        options: SubscriptionOptions,
+        group: Arc<dyn Redeliver>,
+    ) {
         if self.has_ended() {
             return;
         }
         let effective = EffectiveSubscription::of(options, fanout.publication());
         let state = self.state.lock();
         self.route
-            .with(|route| deliver_as(&route, fanout, &effective, state));
+            .with(|route| deliver_as(&route, fanout, &effective, state, Some(group)));
     }
 
-    /// Sends a retained message to a new subscription.
-    pub(crate) fn send_retained(&self, publication: &Publication, options: SubscriptionOptions) {
+    /// What other members of groups may get: this client is gone.
+    pub(crate) fn take_redeliveries(&self) -> Vec<Redelivery> {
+        self.state.lock().send_queue.take_redeliveries()
+    }
+
+    /// Sends a retained message to a new subscription, where the client can take it now.
+    pub(crate) fn send_retained(
+        &self,
+        publication: &Publication,
+        options: SubscriptionOptions,
+    ) -> RetainedSend {
         let mut state = self.state.lock();
-        self.route
+        let sent = self
+            .route
             .with(|route| send_retained(&route, publication, options, &mut state));
+        sent.unwrap_or(RetainedSend::Away)
     }
 
     /// Keeps back what is published, until [`open_gate`](Self::open_gate).
     pub(crate) fn close_gate(&self) {
         self.gate.close();
+    }
+
+    /// True for a publication that is kept back, by its time.
+    pub(crate) fn keeps_back(&self, at: Timetoken) -> bool {
+        self.gate.holds(at)
     }
 
     /// Sends stored messages, and what came meanwhile.
@@ -372,25 +414,32 @@ impl Subscriber {
         });
     }
 
+    /// True for what the client published in the Emitter protocol, where it is known by its connection.
+    fn is_known_as(&self, publication: &Publication) -> bool {
+        let publisher = publication.publisher.as_ref();
+        !publication.is_proven
+            && publisher.is_some_and(|id| id.as_str() == self.connection.to_string())
+    }
+
     /// Delivers to a client that wants more than QoS 0, has limits, or may be away.
     fn deliver_by_subscription(&self, fanout: &mut Fanout<'_>) {
         let publication = fanout.publication();
-        let is_own =
-            self.has_no_local.load(Ordering::Relaxed) && self.publisher.has_published(publication);
+        let is_own = self.has_no_local.load(Ordering::Relaxed)
+            && (self.publisher.has_published(publication) || self.is_known_as(publication));
         let state = self.state.lock();
         let Some(topic) = publication.target.channel() else {
             return;
         };
-        let held = state.subscriptions.iter();
+        let held = state.subscriptions.matching(topic);
         let options = held
-            .filter(|held| held.filter.matches(topic) && !(is_own && held.options.no_local))
+            .filter(|held| !(is_own && held.options.no_local))
             .map(|held| held.options);
         let effective = options
             .map(|options| EffectiveSubscription::of(options, publication))
             .reduce(EffectiveSubscription::and);
         if let Some(effective) = effective {
             self.route
-                .with(|route| deliver_as(&route, fanout, &effective, state));
+                .with(|route| deliver_as(&route, fanout, &effective, state, None));
         }
     }
 }
@@ -401,36 +450,56 @@ fn packet(limits: &ClientLimits, topic: &str, body: Bytes) -> Option<Bytes> {
     limits.accepts(packet.len()).then_some(packet)
 }
 
+/// What became of a retained message.
+pub(crate) enum RetainedSend {
+    /// It is on its way, or is nothing that the client can take.
+    Done,
+    /// Too much waits for the client: its link says when less does.
+    Full(Link),
+    /// The client has as many to confirm as it takes.
+    Unconfirmed,
+    /// The client is away.
+    Away,
+}
+
 fn send_retained(
     route: &RouteRef<'_>,
     publication: &Publication,
     options: SubscriptionOptions,
     state: &mut SubscriberState,
-) {
+) -> RetainedSend {
+    let Some(handle) = route.handle else {
+        return RetainedSend::Away;
+    };
     let qos = options.qos.less_value(message_properties::qos(publication));
     let encoder = &route.encoders[usize::from(qos.value())];
-    let (Some(handle), Some(Message::Binary(packet))) = (route.handle, encoder.encode(publication))
-    else {
-        return;
+    let Some(Message::Binary(packet)) = encoder.encode(publication) else {
+        return RetainedSend::Done;
     };
-    let ids: Vec<_> = options.id.into_iter().collect();
-    let packet = publish_rewrite::with_subscriptions(publish_rewrite::retained(&packet), &ids);
+    let mut packet = publish_rewrite::retained(&packet);
+    if route.client_limits.version == Version::V5 {
+        let ids: Vec<_> = options.id.into_iter().collect();
+        packet = publish_rewrite::with_subscriptions(packet, &ids);
+    }
     let packet_bytes = packet.len() + state.alias_bytes();
     if !route.client_limits.accepts(packet_bytes) {
-        return state.send_queue.not_taken();
+        state.send_queue.not_taken();
+        return RetainedSend::Done;
     }
-    let packet = match qos {
-        QoS::AtMostOnce => Ok(Some(packet)),
-        _ => {
-            let queued = queued(route.client_limits, packet, publication);
-            state.send_queue.enqueue(queued, true)
-        }
-    };
-    match packet {
+    if !handle.link.is_at_pace(packet_bytes) {
+        return RetainedSend::Full(handle.link.clone());
+    }
+    if qos == QoS::AtMostOnce {
+        handle.send(Some(state.aliases.apply(packet)));
+        return RetainedSend::Done;
+    }
+    let queued = queued(route.client_limits, packet, publication);
+    match state.send_queue.enqueue_if_sent(queued) {
         Ok(Some(packet)) => handle.send(Some(state.aliases.apply(packet))),
         Ok(None) => {}
-        Err(QueueFull) => handle.link.close(&CloseReason::SLOW_CONSUMER),
+        Err(HasToWait) => return RetainedSend::Unconfirmed,
     }
+    RetainedSend::Done
 }
 
 fn queued(client_limits: &ClientLimits, packet: Bytes, publication: &Publication) -> QueuedPublish {
@@ -447,6 +516,7 @@ fn deliver_as(
     fanout: &mut Fanout<'_>,
     effective: &EffectiveSubscription,
     mut state: MutexGuard<'_, SubscriberState>,
+    group: Option<Arc<dyn Redeliver>>,
 ) {
     let (client_limits, encoder) = (
         route.client_limits,
@@ -484,7 +554,14 @@ fn deliver_as(
         QoS::AtMostOnce => Ok(Some(packet)),
         _ => {
             let queued = queued(client_limits, packet, fanout.publication());
-            state.send_queue.enqueue(queued, route.handle.is_some())
+            let redelivery = group.map(|group| {
+                Box::new(Redelivery {
+                    publication: fanout.publication().clone(),
+                    group,
+                })
+            });
+            let is_here = route.handle.is_some();
+            state.send_queue.enqueue(queued, is_here, redelivery)
         }
     };
     let Some(handle) = route.handle else {
@@ -528,10 +605,10 @@ impl Receiver for Subscriber {
 
     fn subscribed(&self, channel: &Channel) {
         let filter = Filter::Channel(channel.clone());
-        let is_known = |held: &Subscription| held.filter == filter;
-        if !self.state.lock().subscriptions.iter().any(is_known) {
+        if !self.state.lock().subscriptions.contains(&filter) {
             let options = SubscriptionOptions::of_qos(QoS::AtLeastOnce);
-            self.subscribe(Subscription {
+            // Where there is no room it gets nothing of it: it did not ask for it.
+            let _ = self.subscribe(Subscription {
                 filter,
                 options,
                 by_server: true,

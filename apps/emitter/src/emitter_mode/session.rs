@@ -62,6 +62,11 @@ impl EmitterSession {
         }
     }
 
+    /// Who it is in groups and presence.
+    pub(crate) fn member_id(&self) -> &ClientId {
+        &self.member.id
+    }
+
     pub(super) fn connection(&self) -> ConnectionId {
         self.subscriber.connection()
     }

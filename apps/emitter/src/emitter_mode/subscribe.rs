@@ -17,7 +17,9 @@ use crate::{
     codec::{
         filter::{Filter, Subscription, SubscriptionOptions},
         incoming::SubscribeRequest,
+        outgoing::SUBSCRIPTIONS_FULL,
     },
+    delivery::subscriptions::NoRoom,
 };
 
 impl EmitterSession {
@@ -111,19 +113,20 @@ impl EmitterSession {
         attachment: &mut Attachment,
     ) -> Result<bool, Fault> {
         // Known before anything can come.
-        let before = self.subscriber.subscribe(Subscription {
+        let known = self.subscriber.subscribe(Subscription {
             filter: filter.clone(),
             options: asked.options,
             by_server: false,
         });
+        let before = known.map_err(|NoRoom| {
+            self.context.broker.subscriptions_full.add();
+            Fault::bad(SUBSCRIPTIONS_FULL)
+        })?;
         let joined = interest.join(attachment).await;
         if let Ok(true) = joined {
             return Ok(true);
         }
-        self.subscriber.unsubscribe(&filter);
-        if let Some(before) = before {
-            self.subscriber.subscribe(before);
-        }
+        self.subscriber.undo_subscribe(&filter, before);
         Ok(joined?)
     }
 

@@ -33,8 +33,8 @@ use crate::{
     },
     emitter_mode::detect::{DetectedMode, TopicMode, Undecided},
     session::{
-        absence::Absence, qos2_deduplication::UnreleasedIds, state::Session,
-        topic_aliases::ClientTopicAliases,
+        absence::Absence, qos2_deduplication::UnreleasedIds, retained_replay::RetainedReplay,
+        state::Session, topic_aliases::ClientTopicAliases,
     },
     sessions::{manager::SessionManager, slot::SessionSlot},
     settings::{Faces, NAME, RECEIVE_MAX, TOPIC_ALIAS_MAX},
@@ -123,6 +123,10 @@ impl Admission<'_> {
         }
         self.answer(&client, session_present);
         self.begin(&mut session, &client);
+        let replay = &mut session.retained_replay;
+        replay
+            .resumed(&session.subscriber, &self.sessions.context.broker)
+            .await;
         *held = Some(session);
         drop(held);
         Ok(slot)
@@ -262,6 +266,7 @@ impl Admission<'_> {
         session.will.clone_from(&client.connect.will);
         session.expiry_secs = client.expiry_secs;
         session.wants_reason_strings = wants_reason_strings(client);
+        session.is_bridge = client.connect.is_bridge;
         session
     }
 
@@ -271,7 +276,8 @@ impl Admission<'_> {
         let subscriber = Arc::new(self.subscriber(client));
         // Nobody, until it is known what it speaks.
         let origin = Origin::new(NAME, Arc::<Identity>::default()).peer(self.peer);
-        let attachment = self.broker().space.attach(origin, subscriber.clone());
+        let mut attachment = self.broker().space.attach(origin, subscriber.clone());
+        attachment.bounded_by_app();
         Box::new(Session {
             version: client.limits.version,
             id: client.session.clone(),
@@ -289,6 +295,8 @@ impl Admission<'_> {
             absence: None,
             is_written: false,
             wants_reason_strings: wants_reason_strings(client),
+            is_bridge: client.connect.is_bridge,
+            retained_replay: RetainedReplay::default(),
         })
     }
 
@@ -296,6 +304,7 @@ impl Admission<'_> {
         let broker = self.broker();
         let connection = ConnectionId::next(broker.space.hub().node());
         let bytes_max = broker.space.limits().outbound_bytes_max;
+        let subscription_bytes_max = broker.subscription_bytes_max;
         let (window, limits) = (window(client), client.limits);
         let publisher = client.publisher.clone();
         let not_taken = broker.not_taken.clone();
@@ -309,6 +318,7 @@ impl Admission<'_> {
                 limits,
                 queue,
                 aliases(client),
+                subscription_bytes_max,
             )
         } else {
             let log = broker.queue_logs.begin(&client.session);
@@ -316,7 +326,15 @@ impl Admission<'_> {
             let queue = SendQueue::persistent(window, bytes_max, budget, log, not_taken);
             let encoders = broker.encoders(limits.version);
             let ended = broker.ended_sessions.clone();
-            Subscriber::persistent(connection, publisher, limits, encoders, queue, ended)
+            Subscriber::persistent(
+                connection,
+                publisher,
+                limits,
+                encoders,
+                queue,
+                ended,
+                subscription_bytes_max,
+            )
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::now;
+use crate::clock::{in_secs, now};
 
 /// A client is away. In seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +17,7 @@ impl Absence {
     /// Of a client whose session lasts so many seconds.
     pub(crate) fn from_now(expiry_secs: u32) -> Self {
         Self {
-            ends_at: now() + u64::from(expiry_secs),
+            ends_at: in_secs(expiry_secs.into()),
             will_at: None,
         }
     }

@@ -4,13 +4,12 @@ use std::num::NonZeroU16;
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use rmqtt_codec::v5::DisconnectReasonCode;
+use rmqtt_codec::v5::{DisconnectReasonCode, RetainHandling};
 
-use super::{context::SessionContext, state::Session};
+use super::{context::SessionContext, retained_replay::ReplayRequest, state::Session};
 use crate::{
     codec::{
         ack::Ack,
-        filter::{Filter, SubscriptionOptions},
         incoming::{Incoming, SubscribeRequest},
         outgoing, zero_packet_id,
     },
@@ -30,7 +29,7 @@ pub(crate) enum Handled {
 /// SUBACK or UNSUBACK, and the filters of which retained messages come behind it.
 pub(crate) struct PendingAnswer {
     packet: Option<Bytes>,
-    retained: Vec<(Filter, SubscriptionOptions)>,
+    retained: Vec<ReplayRequest>,
 }
 
 impl Session {
@@ -54,7 +53,10 @@ impl Session {
             return Err(DisconnectReasonCode::MalformedPacket);
         }
         match incoming {
-            Incoming::Publish(publish) => self.publish(*publish, context).await?,
+            Incoming::Publish {
+                publish,
+                expiry_secs,
+            } => self.publish(*publish, expiry_secs, context).await?,
             Incoming::Ack(ack) => self.acknowledged(ack),
             Incoming::Subscribe(id, requests) => {
                 let mut answer = self.subscribe_all(id, requests, substituted, context).await;
@@ -92,13 +94,11 @@ impl Session {
     }
 
     /// Answers SUBSCRIBE or UNSUBSCRIBE.
-    pub(crate) async fn answer(&self, answer: PendingAnswer, context: &SessionContext) {
+    pub(crate) async fn answer(&mut self, answer: PendingAnswer, context: &SessionContext) {
         self.subscriber.send(answer.packet);
-        for (filter, options) in answer.retained {
-            for publication in context.broker.retained_messages(&filter).await {
-                self.subscriber.send_retained(&publication, options);
-            }
-        }
+        let replay = &mut self.retained_replay;
+        let replayed = replay.begin(answer.retained, &self.subscriber, &context.broker);
+        Box::pin(replayed).await;
     }
 
     /// Decides which protocol the client speaks, if that is not known yet.
@@ -123,6 +123,11 @@ impl Session {
     ) -> PendingAnswer {
         let mut answers = Vec::with_capacity(requests.len());
         let mut retained = Vec::new();
+        let wants_retained =
+            |request: &SubscribeRequest| request.retained != RetainHandling::NoAtSubscribe;
+        if !matches!(self.mode, TopicMode::Emitter(_)) && requests.iter().any(wants_retained) {
+            self.retained_replay.hold(&self.subscriber);
+        }
         for request in requests {
             answers.push(match &mut self.mode {
                 TopicMode::Emitter(emitter) => {
@@ -136,7 +141,7 @@ impl Session {
             });
         }
         PendingAnswer {
-            packet: outgoing::suback(self.version, id, answers),
+            packet: outgoing::suback(self.version, id, answers, self.wants_reason_strings),
             retained,
         }
     }

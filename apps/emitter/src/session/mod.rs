@@ -11,6 +11,7 @@ mod publish;
 mod pubrec;
 mod pubrel;
 pub(crate) mod qos2_deduplication;
+pub(crate) mod retained_replay;
 pub(crate) mod state;
 mod subscribe;
 pub(crate) mod topic_aliases;

@@ -23,6 +23,7 @@ impl Session {
     pub(super) async fn publish(
         &mut self,
         mut publish: Publish,
+        expiry_secs: Option<u32>,
         context: &SessionContext,
     ) -> Result<(), DisconnectReasonCode> {
         let channel = self.resolve_topic(&mut publish, context)?;
@@ -39,12 +40,12 @@ impl Session {
         }
         let Some(id) = id else {
             // Nobody is told at QoS 0 what became of it.
-            let _ = self.send_on(channel, publish, context).await;
+            let _ = self.send_on(channel, publish, expiry_secs, context).await;
             return Ok(());
         };
         let queue_logs = &context.broker.queue_logs;
         let checkpoint = queue_logs.checkpoint();
-        let published = match self.send_on(channel, publish, context).await {
+        let published = match self.send_on(channel, publish, expiry_secs, context).await {
             // Who is away has it before its publisher is told so.
             Ok(()) => queue_logs.flushed(checkpoint).await,
             refused => refused,
@@ -79,20 +80,19 @@ impl Session {
         &mut self,
         channel: Option<Channel>,
         publish: Publish,
+        expiry_secs: Option<u32>,
         context: &SessionContext,
     ) -> Result<(), Refusal> {
         let Some(channel) = channel else {
             return Box::pin(self.publish_emitter(publish)).await;
         };
-        let mut properties = MessageProperties::of_packet(&publish);
+        let mut properties = MessageProperties::of_packet(&publish, expiry_secs);
         properties.client_id = self.subscriber.carried_client_id().map(Into::into);
-        let expiry_secs = publish.properties.as_ref();
-        let expiry_secs = expiry_secs.and_then(|properties| properties.message_expiry_interval);
         let draft = Draft::new(channel, Payload::untyped(publish.payload))
             .publisher(self.subscriber.publisher().id().clone());
         let draft = with_properties(draft, &properties, expiry_secs);
         if publish.retain {
-            Box::pin(context.broker.publish(&self.attachment, draft, true)).await
+            Box::pin(context.broker.publish_retained(&self.attachment, draft)).await
         } else {
             self.attachment.publish(draft).await.map(drop)
         }

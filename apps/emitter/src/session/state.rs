@@ -6,7 +6,8 @@ use bytestring::ByteString;
 use polywire_core::{Identity, Origin, space::Attachment};
 
 use super::{
-    absence::Absence, qos2_deduplication::UnreleasedIds, topic_aliases::ClientTopicAliases,
+    absence::Absence, qos2_deduplication::UnreleasedIds, retained_replay::RetainedReplay,
+    topic_aliases::ClientTopicAliases,
 };
 use crate::{
     codec::{
@@ -38,6 +39,9 @@ pub(crate) struct Session {
     pub(crate) is_written: bool,
     /// The client is told in words what is wrong.
     pub(crate) wants_reason_strings: bool,
+    /// The client is another broker.
+    pub(crate) is_bridge: bool,
+    pub(crate) retained_replay: RetainedReplay,
 }
 
 /// A subscription that is shared with a group.

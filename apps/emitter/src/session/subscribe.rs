@@ -10,6 +10,7 @@ use rmqtt_codec::{
 
 use super::{
     context::SessionContext,
+    retained_replay::ReplayRequest,
     state::{Session, SharedSubscription},
 };
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
         filter::{Filter, Subscription, SubscriptionOptions, shared},
         incoming::SubscribeRequest,
     },
+    delivery::subscriptions::NoRoom,
 };
 
 fn reason(refusal: &Refusal) -> SubscribeAckReason {
@@ -34,9 +36,9 @@ impl Session {
         &mut self,
         request: SubscribeRequest,
         context: &SessionContext,
-        retained: &mut Vec<(Filter, SubscriptionOptions)>,
+        retained: &mut Vec<ReplayRequest>,
     ) -> Result<QoS, SubscribeAckReason> {
-        let options = request.options;
+        let mut options = request.options;
         let share = shared(&request.filter)?;
         let written = share.map_or(&*request.filter, |(_, filter)| filter);
         if context.broker.refused_filters.contains(written) {
@@ -46,12 +48,20 @@ impl Session {
         if let Some((group, _)) = share {
             return Box::pin(self.join_group(group, filter, options, context)).await;
         }
+        if self.is_bridge {
+            options.no_local = true;
+            options.as_published = true;
+        }
         // Known before anything can come.
-        let before = self.subscriber.subscribe(Subscription {
+        let known = self.subscriber.subscribe(Subscription {
             filter: filter.clone(),
             options,
             by_server: false,
         });
+        let before = known.map_err(|NoRoom| {
+            context.broker.subscriptions_full.add();
+            SubscribeAckReason::QuotaExceeded
+        })?;
         let is_new = before.is_none();
         let joined = filter.clone().subscribe(&mut self.attachment).await;
         let refused = match joined {
@@ -59,7 +69,7 @@ impl Session {
                 if request.retained == RetainHandling::AtSubscribe
                     || (request.retained == RetainHandling::AtSubscribeNew && is_new)
                 {
-                    retained.push((filter, options));
+                    retained.push(ReplayRequest::new(filter, options));
                 }
                 return Ok(options.qos);
             }
@@ -67,10 +77,7 @@ impl Session {
             Ok(Subscribed::Dropped) => None,
             Err(refusal) => Some(reason(&refusal)),
         };
-        self.subscriber.unsubscribe(&filter);
-        if let Some(before) = before {
-            self.subscriber.subscribe(before);
-        }
+        self.subscriber.undo_subscribe(&filter, before);
         refused.map_or(Ok(options.qos), Err)
     }
 

@@ -24,6 +24,7 @@ impl Session {
         let left = left.unwrap_or(false);
         if left {
             self.subscriber.unsubscribe(&filter);
+            self.retained_replay.forget(&filter);
         }
         left
     }

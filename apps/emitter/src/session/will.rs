@@ -35,7 +35,10 @@ impl Session {
             .publisher(self.subscriber.publisher().id().clone());
         let draft = with_properties(draft, &properties, will.expiry_secs);
         let broker = &context.broker;
-        let published = broker.publish(&self.attachment, draft, properties.retain);
-        published.await.is_ok()
+        if properties.retain {
+            let published = broker.publish_retained(&self.attachment, draft);
+            return published.await.is_ok();
+        }
+        self.attachment.publish(draft).await.is_ok()
     }
 }

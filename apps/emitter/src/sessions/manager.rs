@@ -121,6 +121,7 @@ impl SessionManager {
             for (id, slot) in sessions.due(now()) {
                 sessions.on_timer(&id, &slot).await;
             }
+            broker.retained.remove_expired();
             broker.queue_logs.probe().await;
             broker.queue_logs.trim_all().await;
         }

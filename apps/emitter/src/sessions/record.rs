@@ -30,6 +30,7 @@ use crate::{
         absence::Absence,
         context::SessionContext,
         qos2_deduplication::UnreleasedIds,
+        retained_replay::RetainedReplay,
         state::{Session, SharedSubscription},
         topic_aliases::ClientTopicAliases,
     },
@@ -174,21 +175,27 @@ impl Record {
             encoders,
             send_queue,
             ended,
+            broker.subscription_bytes_max,
         );
         let subscriber = Arc::new(subscriber);
         subscriber.close_gate();
         // Its client was allowed what it is subscribed to, and is looked at again when it comes.
         let origin = Origin::new(NAME, self.identity());
         let mut attachment = space.attach(origin, subscriber.clone());
+        attachment.bounded_by_app();
         for (filter, options) in &self.filters {
             let Ok(filter) = Filter::parse(filter) else {
                 continue;
             };
-            subscriber.subscribe(Subscription {
+            let known = subscriber.subscribe(Subscription {
                 filter: filter.clone(),
                 options: *options,
                 by_server: false,
             });
+            if known.is_err() {
+                broker.subscriptions_full.add();
+                continue;
+            }
             if let Err(refusal) = filter.subscribe(&mut attachment).await {
                 tracing::debug!(client = id, %refusal, "a subscription was not restored");
             }
@@ -207,6 +214,8 @@ impl Record {
             absence: None,
             is_written: true,
             wants_reason_strings: false,
+            is_bridge: false,
+            retained_replay: RetainedReplay::default(),
         }))
     }
 

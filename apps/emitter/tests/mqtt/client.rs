@@ -60,6 +60,14 @@ pub(crate) fn text(text: &str) -> Vec<u8> {
     bytes
 }
 
+/// The topic and the payload of a PUBLISH of QoS 0, in 3.1.1.
+pub(crate) fn message_0(body: &[u8]) -> (String, String) {
+    let topic = usize::from(u16::from_be_bytes([body[0], body[1]]));
+    let (topic, payload) = body[2..].split_at(topic);
+    let words = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (words(topic), words(payload))
+}
+
 /// The topic, the packet id and the payload of a PUBLISH of QoS 1 or 2.
 pub(crate) fn message(body: &[u8]) -> (String, u16, String) {
     let topic = usize::from(u16::from_be_bytes([body[0], body[1]]));
@@ -166,13 +174,50 @@ impl Client {
     }
 
     pub(crate) async fn send(&mut self, first: u8, body: &[u8]) {
-        let (low, high) = (body.len() % 128, body.len() / 128);
-        let mut packet = match high {
-            0 => vec![first, low as u8],
-            high => vec![first, low as u8 | 0x80, u8::try_from(high).unwrap()],
-        };
+        let mut packet = vec![first];
+        let mut left = body.len();
+        while left >= 128 {
+            packet.push(left as u8 | 0x80);
+            left /= 128;
+        }
+        packet.push(left as u8);
         packet.extend(body);
         self.stream.write_all(&packet).await.unwrap();
+    }
+
+    /// Connects with a CONNECT that says this behind the name of the protocol; returns the client, and what stands behind the
+    /// length of CONNACK, if one comes.
+    pub(crate) async fn hail(
+        server: SocketAddr,
+        level: u8,
+        flags: u8,
+        keep_alive_secs: u8,
+        rest: &[u8],
+    ) -> (Self, Option<Vec<u8>>) {
+        let mut client = Self {
+            stream: TcpStream::connect(server).await.unwrap(),
+            level: level & 0x7f,
+        };
+        let mut body = b"\0\x04MQTT".to_vec();
+        body.extend([level, flags, 0, keep_alive_secs]);
+        body.extend(rest);
+        client.send(0x10, &body).await;
+        let answer = client.next().await;
+        let answer = answer.map(|(first, answer)| {
+            assert_eq!(first, 0x20);
+            answer
+        });
+        (client, answer)
+    }
+
+    /// Publishes a retained message of QoS 1, and waits for the answer.
+    pub(crate) async fn retain(&mut self, topic: &str, what: &str) {
+        let mut body = text(topic);
+        body.extend([0, 9]);
+        body.extend((self.level == V5).then_some(0));
+        body.extend(what.as_bytes());
+        self.send(0x33, &body).await;
+        assert_eq!(self.packet().await.0, 0x40);
     }
 
     /// Sends a packet that has no more than an id.
@@ -210,10 +255,11 @@ impl Client {
     async fn read(&mut self) -> std::io::Result<Packet> {
         let mut head = [0; 2];
         self.stream.read_exact(&mut head).await?;
-        let mut length = usize::from(head[1]);
-        if length >= 128 {
-            let high = usize::from(self.stream.read_u8().await?);
-            length = length - 128 + 128 * high;
+        let (mut length, mut byte, mut shift) = (usize::from(head[1] & 0x7f), head[1], 0);
+        while byte >= 128 {
+            byte = self.stream.read_u8().await?;
+            shift += 7;
+            length |= usize::from(byte & 0x7f) << shift;
         }
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body).await?;

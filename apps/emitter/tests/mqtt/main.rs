@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod bridges;
 mod client;
 mod confinement;
 mod deadlines;
@@ -12,7 +13,10 @@ mod poison;
 mod policy;
 mod proven_ids;
 mod qos2;
+mod retained;
 mod shared;
+mod strict;
+mod subscriptions;
 mod takeover;
 mod throttle;
 

@@ -3,7 +3,7 @@
 use polywire_core::http::Answer;
 
 use super::named::{named, places};
-use crate::{call::Call, reply, service, subscribe_set::Purpose};
+use crate::{call::Call, instances::instance_id, reply, service, subscribe_set::Purpose};
 
 /// `GET …/channel/{channels}/leave`
 pub(super) async fn leave(call: &Call<'_>, channels: &str) -> Result<Answer, reply::Refused> {
@@ -21,11 +21,15 @@ pub(super) async fn leave(call: &Call<'_>, channels: &str) -> Result<Answer, rep
         }
     }
     if let Some(client) = call.caller.client() {
+        let instance = instance_id(&call.query);
         for (channel, _) in places(call, &subscribe_set).await {
             call.context.leaves.note(&channel, client, ());
-            call.space()
-                .leave(&call.caller.origin, &channel, client)
-                .await;
+            let instances = &call.context.instances;
+            if instances.leave(&channel, client, instance.as_deref()) {
+                call.space()
+                    .leave(&call.caller.origin, &channel, client)
+                    .await;
+            }
         }
     }
     Ok(reply::ok(

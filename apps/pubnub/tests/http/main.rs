@@ -2,6 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod first_version;
+mod groups;
+mod instances;
+mod lists;
+mod queues;
+
 use std::time::UNIX_EPOCH;
 
 use polywire_core::Limits;
@@ -336,8 +342,8 @@ fn what_is_not_here_is_said_in_json() {
         ("/v2/push/sub-key/demo/devices/x", "Push"),
         ("/v2/objects/demo/uuids", "Objects"),
         ("/v2/auth/grant/sub-key/demo", "Access Manager"),
-        ("/subscribe/demo/c/0/0", "Balancer"),
-        ("/time/1", "Balancer"),
+        ("/subscribe/demo/c/0", "Balancer"),
+        ("/time/0/1", "Balancer"),
         ("/v3/history/x", "Balancer"),
     ] {
         let body =

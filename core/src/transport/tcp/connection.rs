@@ -3,7 +3,10 @@
 use std::{
     io,
     ops::ControlFlow,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -19,7 +22,7 @@ use crate::{
     wheel::Tick,
 };
 
-/// Seconds between two looks at a connection that is closing.
+/// Seconds between two looks at a connection; one that is closing has as many for the peer to close too.
 const LOOK_SECS: u64 = 5;
 
 /// How connections of a protocol are served.
@@ -52,6 +55,7 @@ pub fn serve_stream<H: StreamHandler>(
     open: impl FnOnce(Link) -> H,
 ) -> impl Future<Output = ()> + Send {
     let socket = Arc::new(socket);
+    let stall_secs = options.outbox.stall.as_secs();
     let outbox = Outbox::new(socket.clone(), options.outbox);
     let link = Link::socket(outbox.clone(), Framing::Raw, runtime.flusher().clone());
     let connection = Arc::new(TcpConnection {
@@ -59,6 +63,8 @@ pub fn serve_stream<H: StreamHandler>(
         outbox,
         link: link.clone(),
         go_away: options.go_away,
+        stall_secs,
+        closing: AtomicU64::new(0),
     });
     let weak: Weak<TcpConnection> = Arc::downgrade(&connection);
     runtime.wheel().add(weak, LOOK_SECS);
@@ -111,6 +117,10 @@ struct TcpConnection {
     outbox: Arc<Outbox>,
     link: Link,
     go_away: Bytes,
+    /// Seconds that a slow peer has to take what waits when the connection closes.
+    stall_secs: u64,
+    /// When it was first seen closing; 0 where it was not.
+    closing: AtomicU64,
 }
 
 impl TcpConnection {
@@ -131,15 +141,70 @@ impl TcpConnection {
 }
 
 impl Tick for TcpConnection {
-    fn tick(&self, _: u64) -> Option<u64> {
-        if self.outbox.is_closing() {
-            self.socket.shutdown();
-            return None;
+    fn tick(&self, now: u64) -> Option<u64> {
+        if !self.outbox.is_closing() {
+            return Some(LOOK_SECS);
+        }
+        let patience_secs = match self.outbox.queued_bytes() {
+            0 => LOOK_SECS,
+            _ => self.stall_secs.max(LOOK_SECS),
+        };
+        match self.closing.load(Ordering::Relaxed) {
+            // It may have begun just now: the last packet is still to be written, and read.
+            0 => self.closing.store(now.max(1), Ordering::Relaxed),
+            since if now.saturating_sub(since) >= patience_secs => {
+                self.socket.shutdown();
+                return None;
+            }
+            _ => {}
         }
         Some(LOOK_SECS)
     }
 
     fn stop(&self) {
         self.link.close_with(self.go_away.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::AsyncReadExt,
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+    use crate::{
+        Counters, Limits,
+        delivery::{Flush, Flusher},
+    };
+
+    #[tokio::test]
+    async fn a_connection_that_begins_to_close_has_time_for_its_last_words() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (accepted, peer) = tokio::join!(listener.accept(), TcpStream::connect(address));
+        let socket = Arc::new(Socket::new(accepted.unwrap().0));
+        let (limits, counters) = (Limits::default(), Counters::default());
+        let options = OutboxOptions::new(&limits, &counters, "test", Bytes::new());
+        let stall_secs = options.stall.as_secs();
+        let outbox = Outbox::new(socket.clone(), Arc::new(options));
+        let connection = TcpConnection {
+            link: Link::socket(outbox.clone(), Framing::Raw, Flusher::new(1)),
+            socket,
+            outbox: outbox.clone(),
+            go_away: Bytes::new(),
+            stall_secs,
+            closing: AtomicU64::new(0),
+        };
+        assert_eq!(connection.tick(5), Some(LOOK_SECS));
+        let _ = outbox.close(Bytes::from_static(b"bye"));
+        // The wheel looks before anybody has written it.
+        assert_eq!(connection.tick(10), Some(LOOK_SECS));
+        outbox.flush();
+        let (mut peer, mut read) = (peer.unwrap(), Vec::new());
+        peer.read_to_end(&mut read).await.unwrap();
+        assert_eq!(read, b"bye");
+        assert_eq!(connection.tick(15), None, "long enough");
     }
 }
