@@ -104,8 +104,13 @@ impl EmitterSession {
         message: EmitterPublish,
         attachment: &mut Attachment,
     ) -> Result<(), NotPublished> {
+        let is_unheard = message.qos == QoS::AtMostOnce;
         let draft = self.draft(topic, message, attachment)?;
-        attachment.publish(draft).await?;
+        if is_unheard {
+            attachment.publish_unheard(draft).await?;
+        } else {
+            attachment.publish(draft).await?;
+        }
         Ok(())
     }
 
