@@ -49,7 +49,7 @@ pub use self::{
     cluster::{Asked, Cluster, ClusterHandler, ClusterService, Unanswered},
     counters::{Counter, Counters},
     dispatcher::{
-        Command, Dispatcher, Event, Handler, Handlers, Origin, Refusal, RefusalKind,
+        Command, CustomCommand, Dispatcher, Event, Handler, Handlers, Origin, Refusal, RefusalKind,
         StandardDispatcher, Verdict,
     },
     domain::{DOMAIN, Domain, InvalidDomain},

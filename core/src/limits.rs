@@ -41,6 +41,11 @@ pub struct Limits {
     pub connections_max: usize,
     /// Connections from one address; one more is closed at once. Default 50,000.
     pub connections_per_address_max: usize,
+    /// Connections that may have said nothing yet, where [a protocol](crate::transport::tcp::TcpProtocol) has clients that
+    /// connect before they have something to say; with one more, the one that is silent for longest is closed. Default 10,000.
+    pub silent_connections_max: usize,
+    /// Those from one address. Default 1,000.
+    pub silent_connections_per_address_max: usize,
     /// Bytes that may wait for one connection; a client that is further behind is closed. Default 4 MiB.
     pub outbound_bytes_max: usize,
     /// Control frames and empty fragments of a WebSocket that may come in ten seconds; more closes it with 1008. They
@@ -51,8 +56,9 @@ pub struct Limits {
     /// Bytes that the process may hold for all clients: a number, a share of the memory such as `"60%"`, or `"off"`. What
     /// is shed first stands in the guarantees. Default off.
     pub memory_bytes: MemoryBytes,
-    /// Seconds in which the first bytes of a connection must come, with the TLS handshake where there is one,
-    /// and then again in which the head of a request must be complete. Default 5.
+    /// Seconds in which what a connection begins with must be complete: the TLS handshake, and then again the head of a request,
+    /// or the first line or packet. They count from the connect where only HTTP is served, and else from the first byte.
+    /// Default 5.
     pub header_secs: u64,
     /// Wrong credentials that may come from one address (IPv6: from a /64) at once, and then one in six seconds; what was not
     /// judged before is refused meanwhile. 0 is no throttle. Default 10.
@@ -82,6 +88,8 @@ impl Default for Limits {
             history_bytes_per_address_max: 64 << 20,
             connections_max: 100_000,
             connections_per_address_max: 50_000,
+            silent_connections_max: 10_000,
+            silent_connections_per_address_max: 1_000,
             outbound_bytes_max: 4 << 20,
             idle_frames_max: 1000,
             outbound_stall_secs: 30,
@@ -124,6 +132,11 @@ impl Settings for Limits {
             (
                 "connections_per_address_max",
                 self.connections_per_address_max == 0,
+            ),
+            ("silent_connections_max", self.silent_connections_max == 0),
+            (
+                "silent_connections_per_address_max",
+                self.silent_connections_per_address_max == 0,
             ),
             ("outbound_bytes_max", self.outbound_bytes_max == 0),
             ("idle_frames_max", self.idle_frames_max == 0),

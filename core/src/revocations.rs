@@ -73,6 +73,7 @@ impl Revocations {
             loop {
                 changed.notified().await;
                 space.check_all_live().await;
+                space.end_revoked_leases().await;
             }
         };
         tokio::select! {

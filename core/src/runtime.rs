@@ -1,6 +1,6 @@
 //! The runtime of a server, shared by all its connections: limits, timers, flusher, stop signals.
 
-use std::{fmt, future::Future, hash::Hash, net::SocketAddr, sync::Arc};
+use std::{fmt, future::Future, hash::Hash, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
 use tokio_util::{
@@ -9,10 +9,10 @@ use tokio_util::{
 
 use crate::{
     counters::Counters,
-    delivery::Flusher,
+    delivery::{DelayLine, Flusher},
     limits::Limits,
     memory,
-    net::TrustedProxies,
+    net::{SilentConnections, TrustedProxies},
     throttle::{LoginAttempt, NOT_JUDGED, Throttle, Throttled},
     wheel::Wheel,
 };
@@ -28,6 +28,7 @@ pub struct Runtime {
     tasks: TaskTracker,
     /// One permit for each TLS handshake that may be under way.
     handshakes: Semaphore,
+    silent: Arc<SilentConnections>,
     stopping: CancellationToken,
     stopped: CancellationToken,
 }
@@ -41,6 +42,7 @@ impl Runtime {
         let handshakes = limits.tls_handshakes_max.clamp(1, Semaphore::MAX_PERMITS);
         let runtime = Arc::new(Self {
             handshakes: Semaphore::new(handshakes),
+            silent: Arc::default(),
             throttle: Throttle::new(limits.wrong_credentials_max),
             limits,
             trusted_proxies,
@@ -106,6 +108,19 @@ impl Runtime {
         &self.flusher
     }
 
+    /// A delay line for connections of this server, with one task for all of them. It runs on the current tokio runtime.
+    pub fn delay_line(&self, delay: Duration) -> Arc<DelayLine> {
+        let line = DelayLine::new(delay, self.flusher.clone());
+        let (running, stopped) = (line.clone(), self.stopped());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = running.run() => {}
+                () = stopped.cancelled() => {}
+            }
+        });
+        line
+    }
+
     /// The clock of all connections.
     pub fn wheel(&self) -> &Arc<Wheel> {
         &self.wheel
@@ -114,6 +129,11 @@ impl Runtime {
     /// Permits for TLS handshakes.
     pub(crate) fn handshakes(&self) -> &Semaphore {
         &self.handshakes
+    }
+
+    /// Connections that have said nothing yet.
+    pub(crate) fn silent(&self) -> &Arc<SilentConnections> {
+        &self.silent
     }
 
     /// Is cancelled when the server begins to stop.

@@ -39,6 +39,8 @@ pub struct Turn {
     began: Instant,
     /// The period in which this loop was counted last.
     counted: u32,
+    /// Nothing was there to do when it was polled last.
+    has_waited: bool,
 }
 
 impl Turn {
@@ -47,6 +49,7 @@ impl Turn {
         Self {
             began: Instant::now(),
             counted: 0,
+            has_waited: false,
         }
     }
 
@@ -59,6 +62,24 @@ impl Turn {
         if self.is_over() {
             self.change().await;
         }
+    }
+
+    /// [`give_way`](Self::give_way) for a loop that is polled: pending when the turn is over, and ready when it is polled again.
+    pub(crate) fn poll_give_way(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if std::mem::take(&mut self.has_waited) {
+            self.began = Instant::now();
+        }
+        if !self.is_over() {
+            return Poll::Ready(());
+        }
+        self.began = Instant::now();
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// The loop that is polled has nothing to do: another turn begins when it has.
+    pub(crate) fn waits(&mut self) {
+        self.has_waited = true;
     }
 
     /// Waits for `future`. Another turn begins when there really was something to wait for: a socket that is ready

@@ -80,6 +80,13 @@ impl PubNub {
         self
     }
 
+    /// Sets [`queue_bytes_per_channel`](PubNubSettings::queue_bytes_per_channel).
+    #[must_use]
+    pub fn queue_bytes_per_channel(mut self, bytes: usize) -> Self {
+        self.settings.queue_bytes_per_channel = bytes;
+        self
+    }
+
     /// Sets [`queue_secs`](PubNubSettings::queue_secs).
     #[must_use]
     pub fn queue_age_max(mut self, time: Duration) -> Self {

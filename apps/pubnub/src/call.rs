@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use polywire_core::{Space, http::Request, space::MemberOwner};
+use polywire_core::{
+    Channel, ClientId, Space,
+    http::Request,
+    space::{Action, MemberOwner},
+};
 
 use crate::{
     access::Caller,
@@ -69,6 +73,19 @@ impl<'c> Call<'c> {
             }
         }
         forbidden.check()
+    }
+
+    /// True when its client may be present on a channel, as whoever it says to be.
+    pub(crate) fn counts_as(&self, channel: &Channel, client: &ClientId) -> bool {
+        let counts = self
+            .space()
+            .may(&self.caller.origin, Action::ActAs(channel, client));
+        if !counts {
+            let counters = self.space().runtime().counters();
+            let reason = "not counted as present: somebody else has proven to be the client";
+            counters.of("pubnub", reason).add();
+        }
+        counts
     }
 
     pub(crate) fn space(&self) -> &Arc<Space> {

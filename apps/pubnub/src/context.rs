@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use polywire_core::{
-    Space,
+    Counter, Space,
     http::{AllowedOrigins, Request},
 };
 use tokio::sync::OnceCell;
@@ -14,6 +14,7 @@ use crate::{
     filter::{Filters, Turns},
     group_registry::GroupRegistry,
     held_polls::HeldPolls,
+    instances::Instances,
     keys::{KeySet, KeySets},
     query::Query,
     recent::Recent,
@@ -34,11 +35,13 @@ pub(crate) struct Context {
     pub(crate) leaves: Recent<()>,
     /// Who has just come by a heartbeat, with the cursor from before that.
     pub(crate) joins: Recent<u64>,
+    pub(crate) instances: Instances,
     pub(crate) groups: GroupRegistry,
     /// The filters of polls that are held, and the turns in which they are evaluated.
     pub(crate) filters: Filters,
     pub(crate) turns: Turns,
     pub(crate) held_polls: HeldPolls,
+    pub(crate) late_polls: Arc<Counter>,
     streams: Arc<Streams>,
     begun: OnceCell<()>,
     stop: CancellationToken,
@@ -52,8 +55,10 @@ impl Context {
     ) -> Arc<Self> {
         let bounds = Bounds {
             bytes_max: settings.queue_bytes_max,
+            channel_bytes_max: settings.queue_bytes_per_channel,
             age_max: settings.queue_age_max,
             announce_max: settings.announce_max,
+            has_history: settings.catch_up && space.history().is_some(),
         };
         let keys = KeySets::new(key_sets).bound_members(space.limits().members_max);
         // Keys that everybody knows are nobody's credential.
@@ -62,6 +67,7 @@ impl Context {
         } else {
             AllowedOrigins::any()
         };
+        let counters = space.runtime().counters();
         Arc::new(Self {
             space: space.clone(),
             origins: origins.or_listed(settings.allowed_origins.as_deref()),
@@ -70,7 +76,12 @@ impl Context {
             groups: GroupRegistry::default(),
             filters: Filters::default(),
             turns: Turns::default(),
-            held_polls: HeldPolls::new(&settings, space.runtime().counters()),
+            instances: Instances::new(counters),
+            held_polls: HeldPolls::new(&settings, counters),
+            late_polls: counters.of(
+                "pubnub",
+                "poll too late: messages had fallen out of the queue",
+            ),
             streams: Streams::new(space, bounds),
             settings,
             leaves: Recent::default(),

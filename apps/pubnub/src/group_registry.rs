@@ -62,7 +62,7 @@ impl GroupRegistry {
                 // Whatever was kept: no group leads to the channels of another tenant.
                 && keys.may_be_in(&channel, group)
             {
-                streams.set_in_group(group, channel, value.is_some());
+                streams.set_in_group(group, &channel, value.is_some());
             }
         });
         match Registry::open(space, "pubnub/groups", BYTES_MAX, on_change).await {

@@ -6,6 +6,7 @@ use polywire_core::{Channel, http::Answer, space::Action};
 use crate::{
     call::Call,
     group_registry::{group_change, not_remembered},
+    names::{pattern, split, split_list},
     reply::{self, Forbidden},
     service,
     text::{decode, quote},
@@ -31,12 +32,16 @@ pub(crate) async fn route(call: &Call<'_>, path: &[&str]) -> Result<Answer, repl
         [group] => {
             let (name, group) = managed(call, group)?;
             let add = channels(call, "add")?;
+            let added = add.iter().flatten();
+            added
+                .map(Channel::as_str)
+                .try_for_each(check_is_no_wildcard)?;
             let remove = channels(call, "remove")?;
             change(call, &name, &group, add, remove).await
         }
         [group, "remove"] => {
             let (_, group) = managed(call, group)?;
-            let channels = call.context.streams().await.group(&group);
+            let channels = call.context.streams().await.group_entries(&group);
             put(call, &group, &channels, false).await?;
             Ok(reply::ok(DONE))
         }
@@ -64,14 +69,13 @@ fn channels(call: &Call<'_>, parameter: &str) -> Result<Option<Vec<Channel>>, re
     let Some(list) = call.query.get(parameter).ok_or_else(bad)? else {
         return Ok(None);
     };
-    let names = list.split(',').filter(|name| !name.is_empty());
     // A group leads to nothing of another tenant, not even where that could be named.
     let own = |name| {
         call.set
             .channel(name)
             .filter(|channel| call.set.owns(channel))
     };
-    let channels = names.map(own);
+    let channels = split_list(&list).map(own);
     let channels = channels.collect::<Option<Vec<_>>>().ok_or_else(bad)?;
     let limit = call.space().limits().name_bytes_max;
     if channels
@@ -84,6 +88,17 @@ fn channels(call: &Call<'_>, parameter: &str) -> Result<Option<Vec<Channel>>, re
     Ok(Some(channels))
 }
 
+/// Refuses what a group could hold and would never deliver.
+fn check_is_no_wildcard(name: &str) -> Result<(), reply::Refused> {
+    if pattern(split(name).0).is_none() {
+        return Ok(());
+    }
+    Err(reply::bad_request(
+        service::CHANNEL_GROUPS,
+        "A channel group holds no wildcards: add the channels, or subscribe to the wildcard.",
+    ))
+}
+
 async fn change(
     call: &Call<'_>,
     name: &str,
@@ -93,7 +108,7 @@ async fn change(
 ) -> Result<Answer, reply::Refused> {
     let streams = call.context.streams().await;
     if add.is_none() && remove.is_none() {
-        let channels = streams.group(group);
+        let channels = streams.group_entries(group);
         let names = channels
             .iter()
             .map(|channel| call.set.shown(channel.as_str()));

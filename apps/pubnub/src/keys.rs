@@ -142,9 +142,10 @@ impl KeySet {
         shown(&self.domain, name)
     }
 
-    /// The channel of the space that this tenant's clients mean; none when it is empty or reserved.
+    /// The channel of the space that this tenant's clients mean; none when it is empty or reserved, or could not be named in
+    /// a list.
     pub(crate) fn channel(&self, name: &str) -> Option<Channel> {
-        if name.is_empty() {
+        if name.is_empty() || name.contains(',') {
             return None;
         }
         // Those that apps use among themselves are nobody's.
@@ -152,10 +153,11 @@ impl KeySet {
         (!channel.is_reserved()).then_some(channel)
     }
 
-    /// The whole name of the group that this tenant's clients mean; none when it is empty or reserved.
+    /// The whole name of the group that this tenant's clients mean; none when it is empty or reserved, or could not be named
+    /// in a list.
     pub(crate) fn group<'n>(&self, name: &'n str) -> Option<Cow<'n, str>> {
         let name = self.qualify(name);
-        let is_one = !name.is_empty() && !name.contains('\0') && !name.starts_with(RESERVED);
+        let is_one = !name.is_empty() && !name.contains(['\0', ',']) && !name.starts_with(RESERVED);
         is_one.then_some(name)
     }
 

@@ -28,6 +28,8 @@ mod group_registry;
 mod groups;
 mod held_polls;
 mod history;
+mod instances;
+mod jsonp;
 mod keys;
 mod names;
 mod presence;

@@ -39,13 +39,13 @@ pub(crate) fn pattern(name: &str) -> Option<&str> {
     is_pattern.then_some(above)
 }
 
-/// The names in a part of a path: split first, decoded afterwards; none in a single comma.
-pub(crate) fn path_list(raw: &str) -> Result<Vec<String>, BadName> {
-    path_names(raw).map(|name| Ok(name?.into_owned())).collect()
+/// The list in a part of a path, to be [split](split_list). It is decoded as a whole: some SDKs encode the commas between
+/// names too.
+pub(crate) fn path_list(raw: &str) -> Result<Cow<'_, str>, BadName> {
+    decode(raw).ok_or(BadName::Encoding)
 }
 
-/// The same, one after the other.
-pub(crate) fn path_names(raw: &str) -> impl Iterator<Item = Result<Cow<'_, str>, BadName>> {
-    let names = raw.split(',').filter(|name| !name.is_empty());
-    names.map(|name| decode(name).ok_or(BadName::Encoding))
+/// The names in a list; none in a single comma.
+pub(crate) fn split_list(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').filter(|name| !name.is_empty())
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use http::{Method, StatusCode};
 use polywire_core::{
-    Draft, JsonText, Kind, Payload, Refusal, RefusalKind, Retention,
+    Draft, InvalidJson, JsonText, Kind, Payload, Refusal, RefusalKind, Retention,
     http::{Answer, Request},
     space::Action,
 };
@@ -121,7 +121,7 @@ impl<'p> Publish<'p> {
         } else if text.len() + name.len() > context.settings.message_bytes_max {
             return Err(TOO_LARGE);
         }
-        let message = JsonText::parse(text).map_err(|_| INVALID_JSON)?;
+        let message = JsonText::parse(text).map_err(not_taken)?;
         let options = Options::parse(query, self.is_signal)?;
         if !options.is_delivered {
             // Fired: there are no functions here that it could run.
@@ -171,6 +171,17 @@ impl<'p> Publish<'p> {
             UnpackError::TooLong => TOO_LARGE,
             UnpackError::Malformed => INVALID_JSON,
         })
+    }
+}
+
+/// Why a message is no JSON that every reader takes.
+fn not_taken(error: InvalidJson) -> Problem {
+    match error {
+        InvalidJson::NumberTooLarge => {
+            bad("Invalid JSON: a number is above 1.8e308; send it as a string")
+        }
+        InvalidJson::TooDeep => bad("Invalid JSON: it is nested more than 60 levels deep"),
+        _ => INVALID_JSON,
     }
 }
 

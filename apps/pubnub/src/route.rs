@@ -11,7 +11,7 @@ use polywire_core::http::{
 use crate::{
     call::Call,
     context::Context,
-    grant, groups, history, presence,
+    grant, groups, history, jsonp, presence,
     publish::{self, Publish},
     query::Query,
     reply, service,
@@ -78,21 +78,46 @@ pub(crate) async fn route(context: &Arc<Context>, request: &mut Request) -> Answ
         return cut(context, &request.path);
     }
     let (path, query) = (request.path.clone(), request.query.clone());
+    let callback = match jsonp::callback(context, &path) {
+        Ok(callback) => callback,
+        Err(refused) => return *refused,
+    };
     let query = Query::parse(&query);
-    let answered = match poll(&path) {
-        Some((key, channels)) => subscribe(context, request, query, key, channels).await,
+    let answered = match PollAddress::parse(&path) {
+        Some(poll) => subscribe(context, request, query, poll).await,
         // Boxed, so that a poll that is held does not carry room for it.
         None => Box::pin(dispatch(context, request, query, &path)).await,
     };
-    answered.unwrap_or_else(|refused| *refused)
+    let answer = answered.unwrap_or_else(|refused| *refused);
+    match callback {
+        Some(name) => jsonp::call(name, answer),
+        None => answer,
+    }
 }
 
-/// The key and the channels of `/v2/subscribe/{key}/{channels}/{callback}`.
-fn poll(path: &str) -> Option<(&str, &str)> {
-    let mut parts = path.strip_prefix("/v2/subscribe/")?.split('/');
-    match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some(key), Some(channels), Some(_callback), None) => Some((key, channels)),
-        _ => None,
+/// The address of a subscribe.
+struct PollAddress<'p> {
+    key: &'p str,
+    channels: &'p str,
+    /// The cursor, where the first version has it.
+    cursor: Option<&'p str>,
+}
+
+impl<'p> PollAddress<'p> {
+    /// `/v2/subscribe/{key}/{channels}/{callback}`, or of the first version `/subscribe/{key}/{channels}/{callback}/{cursor}`.
+    fn parse(path: &'p str) -> Option<Self> {
+        let (rest, is_second) = match path.strip_prefix("/v2/subscribe/") {
+            Some(rest) => (rest, true),
+            None => (path.strip_prefix("/subscribe/")?, false),
+        };
+        let mut parts = rest.split('/');
+        let (key, channels, _callback) = (parts.next()?, parts.next()?, parts.next()?);
+        let cursor = parts.next();
+        (cursor.is_none() == is_second && parts.next().is_none()).then_some(Self {
+            key,
+            channels,
+            cursor,
+        })
     }
 }
 
@@ -100,11 +125,10 @@ async fn subscribe(
     context: &Context,
     request: &mut Request,
     query: Query<'_>,
-    key: &str,
-    channels: &str,
+    poll: PollAddress<'_>,
 ) -> Result<Answer, reply::Refused> {
-    let mut call = Call::admit(context, request, query, key, b"", service::SUBSCRIBE).await?;
-    let request = SubscribeRequest::parse(&call, channels)?;
+    let mut call = Call::admit(context, request, query, poll.key, b"", service::SUBSCRIBE).await?;
+    let request = SubscribeRequest::parse(&call, poll.channels, poll.cursor)?;
     // A poll may be held for minutes, and nobody asks for them any more.
     call.request.headers = HeaderMap::new();
     call.query = Query::default();
@@ -134,7 +158,7 @@ async fn dispatch(
     let segments: Vec<_> = path[1..].split('/').collect();
     let path = &segments[..];
     match path {
-        ["time", "0"] => Ok(time(context)),
+        ["time", _callback] => Ok(time(context)),
         [
             "publish",
             publish,

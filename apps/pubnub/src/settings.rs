@@ -29,6 +29,8 @@ pub struct PubNubSettings {
     pub message_bytes_max: usize,
     /// Bytes of messages that are kept for clients that ask later; the oldest go first. Default 64 MiB.
     pub queue_bytes_max: usize,
+    /// Those of one channel, and as many of its presence events. Default 4 MiB.
+    pub queue_bytes_per_channel: usize,
     /// Seconds that they are kept. Default 1,200.
     pub queue_secs: u64,
     /// Clients that ask for what is not kept in memory any more get it from history, where there is one. Default true.
@@ -59,6 +61,7 @@ impl Default for PubNubSettings {
             hold_secs: 280,
             message_bytes_max: 32 << 10,
             queue_bytes_max: 64 << 20,
+            queue_bytes_per_channel: 4 << 20,
             queue_secs: 1200,
             catch_up: true,
             held_bytes_max: 512 << 20,
@@ -107,6 +110,7 @@ impl Settings for PubNubSettings {
             ("hold_secs", self.hold_secs == 0),
             ("message_bytes_max", self.message_bytes_max == 0),
             ("queue_bytes_max", self.queue_bytes_max == 0),
+            ("queue_bytes_per_channel", self.queue_bytes_per_channel == 0),
             ("queue_secs", self.queue_secs == 0),
             ("held_bytes_max", self.held_bytes_max == 0),
             (
@@ -188,6 +192,7 @@ pub(crate) struct Parameters {
     pub(crate) auth_name: String,
     pub(crate) hold: Duration,
     pub(crate) queue_bytes_max: usize,
+    pub(crate) queue_bytes_per_channel: usize,
     pub(crate) queue_age_max: Duration,
     pub(crate) message_bytes_max: usize,
     pub(crate) catch_up: bool,
@@ -207,6 +212,7 @@ impl From<&PubNubSettings> for Parameters {
             auth_name: "api_key".into(),
             hold: Duration::from_secs(settings.hold_secs),
             queue_bytes_max: settings.queue_bytes_max,
+            queue_bytes_per_channel: settings.queue_bytes_per_channel,
             queue_age_max: Duration::from_secs(settings.queue_secs),
             message_bytes_max: settings.message_bytes_max,
             catch_up: settings.catch_up,

@@ -7,7 +7,7 @@ use polywire_core::{Channel, Pattern, Refusal, Space, space::Action};
 use crate::{
     access::Caller,
     keys::KeySet,
-    names::{BadName, path_names, pattern, split},
+    names::{BadName, path_list, pattern, split, split_list},
 };
 
 /// Everything that one request names.
@@ -54,10 +54,10 @@ impl SubscribeSet {
     /// Reads the channels of a path and the groups of a query.
     pub(crate) fn parse(set: &KeySet, channels: &str, groups: &str) -> Result<Self, BadName> {
         let mut targets = Vec::with_capacity(1);
-        for name in path_names(channels) {
-            targets.push(SubscribeTarget::channel(set, &name?)?);
+        for name in split_list(&path_list(channels)?) {
+            targets.push(SubscribeTarget::channel(set, name)?);
         }
-        for name in groups.split(',').filter(|name| !name.is_empty()) {
+        for name in split_list(groups) {
             targets.push(SubscribeTarget::group(set, name)?);
         }
         // A message that several match is ascribed to the first: to a channel before a group before a pattern.
@@ -163,21 +163,26 @@ mod tests {
     }
 
     #[test]
-    fn names_are_split_before_they_are_decoded() {
-        assert_eq!(
-            parse("a%2Cb,c%20d-pnpres", ""),
-            [
-                wanted("a,b", false, "a,b"),
-                wanted("c d", true, "c d-pnpres")
-            ]
-        );
-        assert_eq!(
-            parse(",", "g,g-pnpres"),
-            [
-                wanted("group g", false, "g"),
-                wanted("group g", true, "g-pnpres")
-            ]
-        );
+    fn commas_separate_names_encoded_or_not() {
+        for list in ["a,b%2Fc,c%20d-pnpres", "a%2Cb%2fc%2cc%20d-pnpres"] {
+            assert_eq!(
+                parse(list, ""),
+                [
+                    wanted("a", false, "a"),
+                    wanted("b/c", false, "b/c"),
+                    wanted("c d", true, "c d-pnpres")
+                ]
+            );
+        }
+        for none in [",", "%2C", "%2c,"] {
+            assert_eq!(
+                parse(none, "g,g-pnpres"),
+                [
+                    wanted("group g", false, "g"),
+                    wanted("group g", true, "g-pnpres")
+                ]
+            );
+        }
     }
 
     #[test]

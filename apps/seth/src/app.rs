@@ -29,6 +29,7 @@ pub struct Seth {
     debug: bool,
     authenticate_connect: bool,
     name_bytes_max: usize,
+    prefix: String,
     sockjs: SockJsOptions,
 }
 
@@ -42,6 +43,9 @@ impl Seth {
     /// With these settings, and without the debug API.
     pub fn new(settings: &SethSettings) -> Self {
         let mut sockjs = SockJsOptions::default()
+            .heartbeat_secs(settings.heartbeat_secs)
+            .disconnect_delay_secs(settings.disconnect_delay_secs)
+            .websocket(settings.websocket)
             .cookie(settings.cookie)
             .cookie_secure(settings.cookie_secure)
             .same_address(settings.same_address)
@@ -55,6 +59,7 @@ impl Seth {
             debug: false,
             authenticate_connect: settings.authenticate_connect,
             name_bytes_max: settings.name_bytes_max,
+            prefix: settings.prefix.clone(),
             sockjs,
         }
     }
@@ -80,7 +85,25 @@ impl Seth {
         self
     }
 
-    /// Sets how `/connect` speaks SockJS.
+    /// Has a function decide of which origins pages may use the app: it is shown the origin and the request, and takes the place
+    /// of [`allowed_origins`](SethSettings::allowed_origins). Requests without an origin come from no page, and pass.
+    ///
+    /// # Examples
+    /// ```
+    /// use polywire_seth::Seth;
+    ///
+    /// let seth = Seth::default().check_origin(|origin, _| origin.ends_with(".chat.example"));
+    /// ```
+    #[must_use]
+    pub fn check_origin(
+        mut self,
+        check: impl Fn(&str, &Request) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.sockjs.allowed_origins = AllowedOrigins::checked_by(check);
+        self
+    }
+
+    /// Sets how SockJS is spoken.
     #[must_use]
     pub fn sockjs(mut self, options: SockJsOptions) -> Self {
         self.sockjs = options;
@@ -111,8 +134,8 @@ impl App for Seth {
             authenticate: self.authenticate_connect,
             name_bytes_max: self.name_bytes_max,
         });
-        let connect =
-            SockJs::new("seth", "/connect", endpoint, self.sockjs.clone()).routes(space.runtime());
+        let connect = SockJs::new("seth", &self.prefix, endpoint, self.sockjs.clone())
+            .routes(space.runtime());
         let (space, debug) = (space.clone(), self.debug);
         let origins = Arc::new(self.sockjs.allowed_origins.clone());
         let api = request(is_api).then(move |request: Request| {
@@ -139,7 +162,7 @@ impl App for Seth {
     fn banner(&self, at: Listening) -> Vec<String> {
         let url = at.http_url();
         vec![
-            format!("Seth-Pusher: SockJS at {url}/connect; publish with"),
+            format!("Seth-Pusher: SockJS at {url}{}; publish with", self.prefix),
             format!("  curl -d '{{\"my\": \"data\"}}' {url}/api/channels/<channel>/"),
         ]
     }

@@ -1,6 +1,7 @@
 //! Commands of clients.
 
-use polywire_core::{Channel, ClientId};
+use bytes::Bytes;
+use polywire_core::{Channel, ClientId, CustomCommand, JsonText};
 use serde_json::Value;
 
 /// Characters of a client's text that an error repeats.
@@ -12,6 +13,8 @@ pub(crate) enum Command {
     Connect(ClientId),
     Subscribe(Channel),
     Unsubscribe(Channel),
+    /// Of a type that Seth-Pusher does not know.
+    Custom(CustomCommand),
 }
 
 impl Command {
@@ -38,10 +41,21 @@ impl Command {
                 .ok_or_else(|| "Must provide subscriber_id for connect message.".into()),
             Some("subscribe") => channel().map(Self::Subscribe),
             Some("unsubscribe") => channel().map(Self::Unsubscribe),
-            Some(other) => Err(format!("Wrong type: {}.", cut(other))),
-            None => Err(format!("Wrong type: {}.", cut(&kind.to_string()))),
+            Some(other) => custom(other, text),
+            None => custom(&kind.to_string(), text),
         }
     }
+}
+
+fn custom(kind: &str, text: &str) -> Result<Command, String> {
+    let text = Bytes::copy_from_slice(text.as_bytes());
+    let body = JsonText::parse(text).map_err(|_| wrong_type(kind))?;
+    Ok(Command::Custom(CustomCommand::new(kind, body)))
+}
+
+/// The error for a type that nobody knows.
+pub(crate) fn wrong_type(kind: &str) -> String {
+    format!("Wrong type: {}.", cut(kind))
 }
 
 fn client(id: Option<&Value>, bytes_max: usize) -> Option<ClientId> {
@@ -114,9 +128,6 @@ mod tests {
             (r#"{"type":""}"#, "Message must have type."),
             (r#"{"type":0}"#, "Message must have type."),
             (r#"{"type":null,"channel":"a"}"#, "Message must have type."),
-            (r#"{"type":"disconnect"}"#, "Wrong type: disconnect."),
-            (r#"{"type":5}"#, "Wrong type: 5."),
-            (r#"{"type":["connect"]}"#, r#"Wrong type: ["connect"]."#),
             (r#"{"type":"connect"}"#, no_id),
             (r#"{"type":"connect","subscriber_id":null}"#, no_id),
             (r#"{"type":"connect","subscriber_id":""}"#, no_id),
@@ -131,6 +142,23 @@ mod tests {
         }
         let long = format!(r#"{{"type":"subscribe","channel":"{}"}}"#, "x".repeat(257));
         assert_eq!(parse(&long), Err(no_channel.to_owned()));
+    }
+
+    #[test]
+    fn other_types_are_for_the_dispatcher() {
+        for (text, kind) in [
+            (r#"{"type":"typing","in":"room"}"#, "typing"),
+            (r#"{"type":5}"#, "5"),
+            (r#"{"type":["connect"]}"#, r#"["connect"]"#),
+        ] {
+            let Ok(Command::Custom(command)) = parse(text) else {
+                panic!("{text}");
+            };
+            assert_eq!((&*command.kind, command.body.as_str()), (kind, text));
+        }
+        assert_eq!(wrong_type("disconnect"), "Wrong type: disconnect.");
+        let long = wrong_type(&"x".repeat(10_000));
+        assert_eq!(long.len(), "Wrong type: .".len() + QUOTED_CHARS_MAX);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use polywire_core::{
 
 use crate::{
     authentication::{self, Door},
-    command::Command,
+    command::{self, Command},
     encoder,
     error_budget::ErrorBudget,
     reply,
@@ -181,6 +181,12 @@ impl Session {
             Command::Unsubscribe(channel) => {
                 if attachment.unsubscribe(channel.clone()).await? {
                     announce(&space, &channel, PresenceAction::Leave, client, None).await;
+                }
+            }
+            Command::Custom(command) => {
+                let unknown = Refusal::invalid(command::wrong_type(&command.kind));
+                if !attachment.validate_custom(command).await? {
+                    return Err(unknown);
                 }
             }
         }

@@ -8,6 +8,9 @@ use polywire_core::{
 };
 use serde::Deserialize;
 
+/// Where Seth-Pusher serves SockJS.
+pub(crate) const PREFIX: &str = "/connect";
+
 /// `[apps.seth]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "struct SethSection")]
@@ -20,6 +23,14 @@ pub struct SethSettings {
     /// Pages of which sites may use the app from a browser: origins such as `https://chat.example`, `same-origin`, `loopback`,
     /// `null`, or `*` for all, see [origins](configuration.md#origins). Default `same-origin` and, for browsers on this machine, `loopback` and `null`.
     pub allowed_origins: Option<Vec<String>>,
+    /// Where SockJS is served. Default `/connect`, as in Seth-Pusher.
+    pub prefix: String,
+    /// Seconds between two heartbeats of SockJS. Default 25.
+    pub heartbeat_secs: u64,
+    /// Seconds that a session may be without a receiving request, as between two polls; then the client is gone. Default 5.
+    pub disconnect_delay_secs: u64,
+    /// Speaks WebSocket. Without it, as behind a proxy that does not, clients fall back to HTTP. Default true.
+    pub websocket: bool,
     /// Sets the `JSESSIONID` cookie, for sticky load balancers. Default false.
     pub cookie: bool,
     /// The `SameSite` of that cookie: `strict`, `lax` or `none`. Default none is said, which browsers take for `lax`.
@@ -45,6 +56,10 @@ impl Default for SethSettings {
             authenticate_connect: false,
             name_bytes_max: 256,
             allowed_origins: None,
+            prefix: PREFIX.to_owned(),
+            heartbeat_secs: 25,
+            disconnect_delay_secs: 5,
+            websocket: true,
             cookie: false,
             cookie_same_site: None,
             cookie_secure: false,
@@ -58,7 +73,15 @@ impl Default for SethSettings {
 
 impl Settings for SethSettings {
     fn problems(&self) -> Vec<Problem> {
-        let mut problems = Problem::zeros([("name_bytes_max", self.name_bytes_max == 0)]);
+        let mut problems = Problem::zeros([
+            ("name_bytes_max", self.name_bytes_max == 0),
+            ("heartbeat_secs", self.heartbeat_secs == 0),
+            ("disconnect_delay_secs", self.disconnect_delay_secs == 0),
+        ]);
+        if !is_prefix(&self.prefix) {
+            let message = "must be a path of plain characters that begins with / and does not end with it, such as /connect";
+            problems.push(Problem::new("prefix", message));
+        }
         problems.extend(AllowedOrigins::problem(self.allowed_origins.as_deref()));
         if self.cookie_same_site == Some(SameSite::None) && !self.cookie_secure {
             let message = "browsers take such a cookie over TLS only: set cookie_secure too";
@@ -69,5 +92,31 @@ impl Settings for SethSettings {
             problems.push(Problem::new("client_integrity", message));
         }
         problems
+    }
+}
+
+/// True for a path that is the same however it is written.
+fn is_prefix(path: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let mut parts = path.split('/');
+    parts.next() == Some("")
+        && path.len() > 1
+        && parts.all(|part| !part.is_empty() && part.bytes().all(is_plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_a_plain_path() {
+        for path in ["/connect", "/a/b", "/sock-js_1.0~"] {
+            assert!(is_prefix(path), "{path}");
+        }
+        for path in [
+            "", "/", "connect", "/a/", "//a", "/a b", "/a%20", "/\u{e4}", "/a?b",
+        ] {
+            assert!(!is_prefix(path), "{path}");
+        }
     }
 }

@@ -2,21 +2,27 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
 
-use polywire_core::{Channel, Draft, Origin, Payload, Space, Throttled, Unanswered, http::Request};
+use polywire_core::{
+    Channel, Counter, Counters, Draft, Origin, Payload, Refusal, RefusalKind, Space, Throttled,
+    Unanswered, delivery::DelayLine, http::Request, space::Action,
+};
 
 use crate::{
     connection::Connection,
+    connection_records::ConnectionRecords,
     delivery_meta::DeliveryMeta,
     event::EventHandler,
     event_handlers::EventHandlers,
     hubs::Hubs,
     keys::Keys,
     local_connections::LocalConnections,
-    names::{HubName, NAME},
+    lost_nodes::LostNodes,
+    names::{BAD_GROUP, HubName, NAME},
     nodes::{Nodes, OperationHandler},
     operation::{Member, Operation, Outcome},
     recipients::{Audience, Recipients},
@@ -32,16 +38,41 @@ pub(crate) struct Broker {
     pub(crate) space: Arc<Space>,
     pub(crate) keys: Keys,
     pub(crate) handlers: Arc<EventHandlers>,
+    pub(crate) records: Arc<ConnectionRecords>,
     pub(crate) buffer: BufferLimits,
     /// How long a connection waits for its client to come back.
     pub(crate) recovery: Duration,
     pub(crate) local: Arc<LocalConnections>,
     pub(crate) hubs: Hubs,
+    /// For clients that lose answers which come too fast.
+    pub(crate) ack_delay: Arc<DelayLine>,
+    pub(crate) unanswered: Unanswerable,
     default_hub: String,
     /// The other nodes.
     nodes: Arc<Nodes>,
     /// Hubs whose clients need no token, in lower case.
     anonymous: BTreeSet<String>,
+}
+
+/// How long an answer waits for a client that would lose it: the interpreter of that client gives way to another thread
+/// every 5 ms.
+const ACK_DELAY: Duration = Duration::from_millis(12);
+
+/// What failed and was not answered, since the client asked for no answer.
+pub(crate) struct Unanswerable {
+    /// Events that nobody takes, or whose handler failed.
+    pub(crate) events: Arc<Counter>,
+    /// Frames that are not served.
+    pub(crate) frames: Arc<Counter>,
+}
+
+impl Unanswerable {
+    fn new(counters: &Counters) -> Self {
+        Self {
+            events: counters.of(NAME, "an event failed that wants no answer"),
+            frames: counters.of(NAME, "refused a frame that wants no answer"),
+        }
+    }
 }
 
 /// What makes a broker.
@@ -59,17 +90,23 @@ impl Broker {
     pub(crate) fn new(new: NewBroker) -> Arc<Self> {
         let space = new.space;
         let handlers = EventHandlers::new(new.handlers);
-        let local = LocalConnections::new(&space, &handlers);
+        let records = Arc::new(ConnectionRecords::new(&space));
+        LostNodes::watch(&space, &handlers, &records);
+        let local = LocalConnections::new(&space, &handlers, &records);
         let handler = OperationHandler {
             connections: local.clone(),
             default_hub: new.default_hub.clone(),
         };
         let nodes = Nodes::new(&space, handler);
+        let runtime = space.runtime();
         Arc::new(Self {
+            ack_delay: runtime.delay_line(ACK_DELAY),
+            unanswered: Unanswerable::new(runtime.counters()),
             hubs: Hubs::new(&space, &local),
             space,
             keys: new.keys,
             handlers,
+            records,
             buffer: new.buffer,
             recovery: new.recovery,
             local,
@@ -92,8 +129,7 @@ impl Broker {
 
     /// True when clients of a hub need no token.
     pub(crate) fn is_anonymous(&self, hub: &HubName) -> bool {
-        let hub = hub.as_str().to_ascii_lowercase();
-        self.anonymous.contains(&hub)
+        self.anonymous.contains(hub.as_str())
     }
 
     /// Counts a token that lets nobody in, where one was shown.
@@ -122,20 +158,17 @@ impl Broker {
         audience: Audience,
         payload: Payload,
         ttl: Option<Duration>,
-    ) -> Result<(), String> {
-        let mut draft = match &recipients {
-            Recipients::Group(group) => {
-                let channel = hub
-                    .channel(group)
-                    .ok_or("That is not the name of a group.")?;
-                Draft::new(channel, payload)
-            }
+    ) -> Result<(), Refusal> {
+        let no_name = |message: &str| Refusal::new(RefusalKind::Invalid, message);
+        let channel = match &recipients {
+            Recipients::Group(group) => hub.channel(group).ok_or_else(|| no_name(BAD_GROUP))?,
             _ => {
                 self.hubs.open(hub).await;
-                let channel = hub.control().ok_or("That is not the name of a hub.")?;
-                Draft::new(channel, payload)
+                let channel = hub.control();
+                channel.ok_or_else(|| no_name("That is not the name of a hub."))?
             }
         };
+        let mut draft = Draft::new(channel, payload);
         draft.retention.ttl = ttl;
         if let Recipients::Group(_) = &recipients {
             if !audience.is_everybody() {
@@ -147,7 +180,7 @@ impl Broker {
             }
             let origin = Origin::new(NAME, hub.service());
             let sent = self.space.publish(&origin, draft).await;
-            return sent.map(|_| ()).map_err(|refusal| refusal.message);
+            return sent.map(|_| ());
         }
         let meta = DeliveryMeta {
             recipients: Some(recipients),
@@ -158,7 +191,20 @@ impl Broker {
         // Nobody asks for it later.
         draft.retention.store = false;
         let told = self.space.publish_reserved(draft).await;
-        told.map(|_| ()).map_err(|error| error.to_string())
+        told.map(|_| ())
+            .map_err(|error| Refusal::new(RefusalKind::Unavailable, error.to_string()))
+    }
+
+    /// Whether the configuration lets a service, that asks from this address, put connections into a group.
+    pub(crate) fn may_join(
+        &self,
+        hub: &HubName,
+        channel: &Channel,
+        peer: Option<SocketAddr>,
+    ) -> Result<(), Refusal> {
+        let service = Origin::new(NAME, hub.service()).peer(peer);
+        let may = self.space.authorize(&service, Action::Subscribe(channel));
+        may.map(|_| ())
     }
 
     /// Does an operation on every node.

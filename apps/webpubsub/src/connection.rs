@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, OnceLock, Weak},
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -10,7 +13,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use polywire_core::{
     Channel, ClientId, ConnectionId, JsonText, Origin, Payload,
-    delivery::{Encoder, EndReason, Fanout, Link, Message, Receiver},
+    delivery::{DelayLine, Encoder, EndReason, Fanout, Link, Message, Receiver},
     space::Attachment,
     transport::CloseReason,
 };
@@ -21,7 +24,8 @@ use crate::{
     delivery_meta::DeliveryMeta,
     encoder::{self, Formats},
     event,
-    frame::ServerFrame,
+    filter::Subject,
+    frame::{Failure, ServerFrame},
     names::HubName,
     protocol::Protocol,
     recipients::Audience,
@@ -48,8 +52,12 @@ pub(crate) struct Connection {
     pub(crate) state: Mutex<Option<String>>,
     /// Held by the event that the code behind the hub is told of; further ones wait in line.
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
+    /// Its client loses answers that come too fast: they go this way.
+    ack_delay: Option<Arc<DelayLine>>,
     /// Told when it ends while its client is away: too much waits for it, or its rights have ended.
     pub(crate) ends: Notify,
+    /// Other nodes know of it.
+    is_recorded: AtomicBool,
     groups_kept: Weak<dyn Groups>,
     formats: Arc<Formats>,
     wire: Wire,
@@ -109,6 +117,7 @@ pub(crate) struct NewConnection {
     pub(crate) origin: Origin,
     pub(crate) rights: Arc<Mutex<Rights>>,
     pub(crate) state: Option<String>,
+    pub(crate) ack_delay: Option<Arc<DelayLine>>,
     pub(crate) groups_kept: Weak<dyn Groups>,
     pub(crate) formats: Arc<Formats>,
 }
@@ -134,6 +143,8 @@ impl Connection {
             attachment: tokio::sync::Mutex::new(None),
             state: Mutex::new(new.state),
             turn: Arc::default(),
+            ack_delay: new.ack_delay,
+            is_recorded: AtomicBool::new(false),
             ends: Notify::new(),
             groups_kept: new.groups_kept,
             formats: new.formats,
@@ -224,18 +235,30 @@ impl Connection {
 
     /// Sends what is for this connection and has no sequence id.
     pub(crate) fn send(&self, message: &Message) {
+        self.over_link(|link| link.send(message));
+    }
+
+    /// Answers a request.
+    pub(crate) fn answer(&self, id: u64, outcome: &Result<(), Failure>) {
+        let Some(dialect) = self.protocol.dialect() else {
+            return;
+        };
+        let ack = ServerFrame::Ack(id, outcome).write(dialect);
+        self.over_link(|link| match &self.ack_delay {
+            Some(delay) => link.send_delayed(&ack, delay),
+            None => link.send(&ack),
+        });
+    }
+
+    /// Sends over the socket, where there is one.
+    fn over_link(&self, send: impl FnOnce(&Link)) {
         match &self.wire {
-            Wire::Plain(plain) => {
-                if let Some(link) = plain.link() {
-                    link.send(message);
-                }
-            }
+            Wire::Plain(plain) => plain.link().map(send),
             Wire::Reliable(buffer) => {
-                if let Some(buffer) = buffer.lock().as_ref() {
-                    buffer.send(message);
-                }
+                let buffer = buffer.lock();
+                buffer.as_ref().and_then(ReplayBuffer::link).map(send)
             }
-        }
+        };
     }
 
     /// Says something that only clients with a subprotocol of the service understand.
@@ -323,6 +346,15 @@ impl Connection {
         }
     }
 
+    /// Other nodes know of it from now on.
+    pub(crate) fn set_recorded(&self) {
+        self.is_recorded.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.is_recorded.load(Ordering::Relaxed)
+    }
+
     /// As the code behind the hub knows it.
     pub(crate) fn described(&self) -> event::Connection {
         event::Connection::new(
@@ -346,7 +378,12 @@ impl Connection {
         !audience.excluded.contains(&self.id)
             && audience.filter.as_ref().is_none_or(|filter| {
                 let groups = self.groups.lock();
-                filter.matches(&self.id, self.user.as_deref(), &groups)
+                filter.matches(&Subject {
+                    connection: &self.id,
+                    user: self.user.as_deref(),
+                    protocol: self.protocol.subprotocol(),
+                    groups: &groups,
+                })
             })
     }
 }

@@ -197,6 +197,7 @@ mod tests {
             origin: Origin::new(NAME, Identity::default()),
             rights: Arc::default(),
             state: None,
+            ack_delay: None,
             groups_kept: Weak::<Nowhere>::new(),
             formats: Arc::new(Formats::of_server()),
         })

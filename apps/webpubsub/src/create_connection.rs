@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use parking_lot::Mutex;
 use polywire_core::{
-    ClientId, ConnectionId, Identity, Origin, RefusalKind,
+    ClientId, ConnectionId, Credentials, Identity, Origin, RefusalKind,
     http::{Request, Response, text},
     space::Action,
     transport::websocket::upgrade,
@@ -18,7 +18,7 @@ use crate::{
     event::{self, ConnectRequest},
     keys::Claims,
     names::{HubName, NAME},
-    protocol::Protocol,
+    protocol::{Protocol, SendTo},
     rights::{self, Rights},
 };
 
@@ -39,15 +39,8 @@ pub(crate) async fn create_connection(
     let mut protocol = match protocol {
         Some(protocol) => protocol,
         None => {
-            let mode = credentials.query_value("webpubsub_mode");
-            let send_to = match mode.as_deref() {
-                Some(mode) if mode.eq_ignore_ascii_case("sendToGroup") => {
-                    let group = credentials.query_value("group");
-                    let message = "webpubsub_mode=sendToGroup needs the name of a group.";
-                    Some(group.ok_or_else(|| refuse(StatusCode::BAD_REQUEST, message))?)
-                }
-                _ => None,
-            };
+            let send_to = send_to(&credentials);
+            let send_to = send_to.map_err(|message| refuse(StatusCode::BAD_REQUEST, message))?;
             Protocol::Simple {
                 send_to,
                 subprotocol: None,
@@ -88,8 +81,10 @@ pub(crate) async fn create_connection(
             refuse(status.unwrap_or(StatusCode::UNAUTHORIZED), &failure.message)
         })?;
         user = welcome.user.or(user);
-        roles.extend(welcome.roles);
-        groups.extend(welcome.groups);
+        roles = welcome.roles.unwrap_or(roles);
+        if !welcome.groups.is_empty() {
+            groups = welcome.groups;
+        }
         kept = welcome.state;
         if let Protocol::Simple { subprotocol, .. } = &mut protocol {
             // A browser would not take one that it did not offer.
@@ -113,7 +108,7 @@ pub(crate) async fn create_connection(
     let connection = ConnectionId::next(broker.space.hub().node());
     origin.connection = Some(connection);
     if let Protocol::Simple {
-        send_to: Some(group),
+        send_to: Some(SendTo { group, .. }),
         ..
     } = &protocol
     {
@@ -134,9 +129,33 @@ pub(crate) async fn create_connection(
         origin,
         rights,
         state: kept,
+        ack_delay: loses_fast_answers(request).then(|| broker.ack_delay.clone()),
         groups_kept: Arc::downgrade(&broker.local) as _,
     });
     Ok((connection, groups))
+}
+
+/// True for the vendor's client for Python with threads, and for its other one, which says the same of itself. It sends a
+/// request, then begins to wait: of an answer that comes in between it hears nothing, and waits for half a minute.
+pub(crate) fn loses_fast_answers(request: &Request) -> bool {
+    let agent = request.header("user-agent");
+    agent.is_some_and(|agent| agent.contains("azsdk-python-webpubsub-client"))
+}
+
+/// Where the frames of a client go that speaks none of the subprotocols; `None` for the code behind the hub.
+fn send_to(credentials: &Credentials) -> Result<Option<SendTo>, &'static str> {
+    let value = |name| credentials.query_value(name);
+    match value("webpubsub_mode").as_deref() {
+        None => Ok(None),
+        Some(mode) if mode.eq_ignore_ascii_case("sendEvent") => Ok(None),
+        Some(mode) if mode.eq_ignore_ascii_case("sendToGroup") => {
+            let group = value("group");
+            let group = group.ok_or("webpubsub_mode=sendToGroup needs the name of a group.")?;
+            let no_echo = value("noEcho").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+            Ok(Some(SendTo { group, no_echo }))
+        }
+        Some(_) => Err("webpubsub_mode is sendEvent or sendToGroup."),
+    }
 }
 
 /// Refuses a credential that was taken back.

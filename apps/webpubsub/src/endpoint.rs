@@ -18,7 +18,7 @@ use crate::{
     bearer::bearer,
     broker::{Broker, THROTTLED},
     connection::Connection,
-    create_connection::create_connection,
+    create_connection::{create_connection, loses_fast_answers},
     keys::Claims,
     names::NAME,
     protocol::Protocol,
@@ -31,11 +31,10 @@ const HUBS: &str = "/client/hubs/";
 /// Seconds between pings, as the service has them.
 const PING_SECS: u64 = 20;
 
-/// How sockets are served: with a subprotocol that we speak, a reliable one or not, and with none.
+/// How sockets are served: with a reliable subprotocol, and without.
 pub(crate) struct Sockets {
     reliable: Arc<WebSocketOptions>,
-    spoken: Arc<WebSocketOptions>,
-    simple: Arc<WebSocketOptions>,
+    plain: Arc<WebSocketOptions>,
     /// Pages of which sites may connect without a token.
     anonymous: AllowedOrigins,
 }
@@ -47,9 +46,7 @@ impl Sockets {
         options.allowed_origins = AllowedOrigins::any().or_listed(origins);
         options.heartbeat_secs = PING_SECS;
         options.go_away = CloseReason::new(1012, "The server stops");
-        let simple = Arc::new(options.clone());
-        options.subprotocols = Protocol::names();
-        let spoken = Arc::new(options.clone());
+        let plain = Arc::new(options.clone());
         // What was kept for a client is sent to it at once.
         let own = &options.outbox;
         options.outbox = Arc::new(OutboxOptions {
@@ -58,8 +55,7 @@ impl Sockets {
         });
         Self {
             reliable: Arc::new(options),
-            spoken,
-            simple,
+            plain,
             anonymous: AllowedOrigins::near().or_listed(origins),
         }
     }
@@ -67,8 +63,7 @@ impl Sockets {
     fn of(&self, protocol: Option<&Protocol>) -> &Arc<WebSocketOptions> {
         match protocol {
             Some(protocol) if protocol.is_reliable() => &self.reliable,
-            Some(_) => &self.spoken,
-            None => &self.simple,
+            _ => &self.plain,
         }
     }
 }
@@ -162,7 +157,11 @@ async fn open(
         )
     })?;
     let offered = offers(request);
-    let protocol = offered.iter().find_map(|offer| Protocol::named(offer));
+    let spoken = offered
+        .iter()
+        .find_map(|offer| Some((offer.clone(), Protocol::named(offer)?)));
+    // The name goes back as it was offered: browsers compare it with its case.
+    let (name, protocol) = spoken.unzip();
     let opening = match (
         query("awps_connection_id"),
         query("awps_reconnection_token"),
@@ -179,6 +178,8 @@ async fn open(
             });
             Opening::Recovery(found)
         }
+        // Whoever names a connection wants no other one.
+        (Some(_), None) => Opening::Recovery(None),
         _ => {
             let token = query("access_token").or_else(|| bearer(request));
             let path = if request.path.starts_with(HUBS) {
@@ -210,11 +211,15 @@ async fn open(
             Opening::New(created.0, created.1)
         }
     };
-    let spoken = opening.subprotocol();
+    let spoken = name.or_else(|| opening.subprotocol());
     let door: Arc<dyn Endpoint> = Arc::new(Door {
         broker: broker.clone(),
         opening,
     });
+    if loses_fast_answers(request) {
+        // Nor does that client wait yet for the socket to be open.
+        tokio::time::sleep(broker.ack_delay.delay()).await;
+    }
     let options = sockets.of(protocol.as_ref());
     let served = serve(broker.space.runtime(), request, NAME, &door, options).await;
     let mut response = served.map_err(|error| error.response())?;

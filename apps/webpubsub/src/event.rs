@@ -48,10 +48,17 @@ pub trait EventHandler: Send + Sync + 'static {
     /// A client sent an event.
     ///
     /// # Errors
-    /// The client hears that its event failed.
+    /// The client hears `InvocationFailed` for the status 404, which says that nobody takes the event, and
+    /// `InternalServerError` for others. Where it asked for no answer it is counted. A client without a subprotocol is closed.
     async fn event(&self, connection: &Connection, event: Event) -> Result<Reply, EventFailure>;
 
-    /// A connection ended.
+    /// Whether [`disconnected`](Self::disconnected) does anything: several nodes write down for each other whose end is to be
+    /// told. Default true.
+    fn is_told_of_ends(&self) -> bool {
+        true
+    }
+
+    /// A connection ended. Where its node was killed another one tells.
     async fn disconnected(&self, connection: &Connection, reason: &str) {
         let _ = (connection, reason);
     }
@@ -131,10 +138,10 @@ impl ConnectRequest {
 pub struct Welcome {
     /// Takes the place of the token's user.
     pub user: Option<String>,
-    /// Groups to join, in addition to the token's.
+    /// Take the place of the token's groups, unless there are none.
     pub groups: Vec<String>,
-    /// Roles, in addition to the token's.
-    pub roles: Vec<String>,
+    /// Take the place of the token's roles, also when there are none.
+    pub roles: Option<Vec<String>>,
     /// The subprotocol of a client that offers none that is spoken here; one that it offered.
     pub subprotocol: Option<String>,
     /// Kept with the connection, and shown with its later events.
@@ -149,7 +156,8 @@ pub struct Event {
     pub name: String,
     /// Its data.
     pub payload: Payload,
-    /// The client said that its data is JSON. A JSON string is a [`Payload::Text`] all the same.
+    /// The client said that its data is JSON. A JSON string is a [`Payload::Text`] all the same, which has the string
+    /// [quoted](polywire_core::Text::quoted).
     pub is_json: bool,
 }
 

@@ -13,8 +13,18 @@ impl EventHandlers {
         Arc::new(Self(by_hub))
     }
 
-    /// The code behind a hub; names of hubs are compared as the service does, without their case.
+    /// The code behind a hub.
     pub(crate) fn of(&self, hub: &HubName) -> Option<&Arc<dyn EventHandler>> {
-        self.0.get(&hub.as_str().to_ascii_lowercase())
+        self.named(hub.as_str())
+    }
+
+    /// The code behind the hub of this name, which is in lower case.
+    pub(crate) fn named(&self, hub: &str) -> Option<&Arc<dyn EventHandler>> {
+        self.0.get(hub)
+    }
+
+    /// True when some of it is told that connections end.
+    pub(crate) fn are_told_of_ends(&self) -> bool {
+        self.0.values().any(|handler| handler.is_told_of_ends())
     }
 }

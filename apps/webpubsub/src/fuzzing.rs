@@ -9,7 +9,7 @@ use polywire_core::{Payload, delivery::Message};
 use crate::{
     dialect::Dialect,
     encoder,
-    filter::Filter,
+    filter::{Filter, Subject},
     frame::{Action, Frame},
     keys::Keys,
 };
@@ -33,6 +33,7 @@ pub fn read_frame(bytes: &[u8]) {
                         write(&payload);
                     }
                 }
+                Ok(Frame::Refused { why, .. }) => assert!(why.ends_with('.'), "{why}"),
                 Ok(_) => {}
                 Err(wrong) => assert!(wrong.ends_with('.'), "{wrong}"),
             }
@@ -60,8 +61,14 @@ pub fn read_filter(bytes: &[u8]) {
     match Filter::parse(text) {
         Ok(filter) => {
             let groups = ["g".to_owned(), text.to_owned()].into();
-            filter.matches("C", Some(text), &groups);
-            filter.matches("C", None, &groups);
+            for text in [Some(text), None] {
+                filter.matches(&Subject {
+                    connection: "C",
+                    user: text,
+                    protocol: text,
+                    groups: &groups,
+                });
+            }
             // As it travels between nodes.
             assert!(Filter::parse(&String::from(filter)).is_ok());
         }

@@ -180,9 +180,19 @@ fn understood(token: &str) -> bool {
 /// True for an audience, which is a URL, with this path.
 fn is_for(audience: &str, wanted: &[Cow<'_, str>]) -> bool {
     match audience.parse::<Uri>() {
-        Ok(uri) => canonical(uri.path()) == wanted,
-        Err(_) => canonical(audience) == wanted,
+        Ok(uri) => is_same(&canonical(uri.path()), wanted),
+        Err(_) => is_same(&canonical(audience), wanted),
     }
+}
+
+/// True for the same segments, where that of the hub is compared without case.
+fn is_same(audience: &[Cow<'_, str>], wanted: &[Cow<'_, str>]) -> bool {
+    let mut segments = audience.iter().zip(wanted).enumerate();
+    audience.len() == wanted.len()
+        && segments.all(|(at, (one, other))| match at {
+            2 if wanted[1] == "hubs" => one.eq_ignore_ascii_case(other),
+            _ => one == other,
+        })
 }
 
 /// A path that can be compared: its segments, decoded, without empty ones. A slash that is encoded is none between segments.
@@ -283,6 +293,23 @@ mod tests {
         let two = signed("http://h/api/hubs/chat/users/a/groups/b");
         assert!(
             keys.verify(&two, "/api/hubs/chat/users/a%2Fgroups%2Fb")
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn the_name_of_a_hub_has_no_case() {
+        let keys = Keys::new(None, None);
+        let signed = |path| keys.sign(&claims(path)).unwrap();
+        let client = signed("http://h/client/hubs/Chat");
+        assert!(keys.verify(&client, "/client/hubs/cHAT").is_some());
+        let user = signed("http://h/api/hubs/Chat/users/Ann/:send");
+        assert!(
+            keys.verify(&user, "/api/hubs/chat/users/Ann/:send")
+                .is_some()
+        );
+        assert!(
+            keys.verify(&user, "/api/hubs/chat/users/ann/:send")
                 .is_none()
         );
     }

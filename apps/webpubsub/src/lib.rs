@@ -7,6 +7,7 @@ mod bearer;
 mod broker;
 mod connection;
 mod connection_index;
+mod connection_records;
 mod create_connection;
 mod delivery_meta;
 mod dialect;
@@ -20,6 +21,7 @@ mod fuzzing;
 mod hubs;
 mod keys;
 mod local_connections;
+mod lost_nodes;
 mod names;
 mod nodes;
 mod notices;
@@ -33,6 +35,7 @@ mod rights;
 mod session;
 mod settings;
 mod webhook;
+mod wildcard;
 
 pub use self::{
     app::{ClientAccess, WebPubSub},

@@ -11,6 +11,7 @@ use polywire_core::{
 use crate::{
     connection::{Connection, Groups},
     connection_index::ConnectionIndex,
+    connection_records::ConnectionRecords,
     event_handlers::EventHandlers,
     names::NAME,
     notices::{Notice, Notices},
@@ -23,10 +24,14 @@ pub(crate) struct LocalConnections {
 }
 
 impl LocalConnections {
-    pub(crate) fn new(space: &Arc<Space>, handlers: &Arc<EventHandlers>) -> Arc<Self> {
+    pub(crate) fn new(
+        space: &Arc<Space>,
+        handlers: &Arc<EventHandlers>,
+        records: &Arc<ConnectionRecords>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             index: ConnectionIndex::default(),
-            notices: Notices::new(space, handlers),
+            notices: Notices::new(space, handlers, records),
         })
     }
 

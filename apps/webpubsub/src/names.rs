@@ -13,7 +13,7 @@ pub(crate) const BAD_GROUP: &str = "The name of a group has 1 to 1024 characters
 /// Bytes of a group's name: four for each of its 1,024 characters at most.
 const GROUP_CHARS_MAX: usize = 1024;
 
-/// The name of a hub.
+/// The name of a hub, in lower case: names of hubs are compared without it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct HubName {
     name: Arc<str>,
@@ -30,10 +30,11 @@ impl HubName {
         if !first.is_ascii_alphabetic() || !chars.all(good) || name.len() > 128 {
             return None;
         }
-        let domain = if name == default {
+        let name = name.to_ascii_lowercase();
+        let domain = if name.eq_ignore_ascii_case(default) {
             Domain::COMMON
         } else {
-            Domain::new(NAME, name)
+            Domain::new(NAME, &name)
         };
         Some(Self {
             name: name.into(),
@@ -96,6 +97,18 @@ mod tests {
         assert_eq!(
             chat.channel("g").unwrap().as_str(),
             "$domain/webpubsub:chat/g"
+        );
+        assert_eq!(
+            (hub("Default"), hub("CHAT")),
+            (Some(default.clone()), Some(chat.clone()))
+        );
+        assert_eq!(
+            HubName::new("main", "Main")
+                .unwrap()
+                .channel("g")
+                .unwrap()
+                .as_str(),
+            "g"
         );
         assert_eq!(default.group("x:g"), "x:g");
         assert_eq!(chat.group("$domain/webpubsub:chat/g"), "g");

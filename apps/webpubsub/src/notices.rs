@@ -9,7 +9,9 @@ use std::{
 use polywire_core::Space;
 use tokio::sync::Semaphore;
 
-use crate::{connection::Connection, event_handlers::EventHandlers};
+use crate::{
+    connection::Connection, connection_records::ConnectionRecords, event_handlers::EventHandlers,
+};
 
 /// Notices that may wait for handlers.
 const NOTICES_MAX: usize = 10_000;
@@ -26,15 +28,21 @@ pub(crate) enum Notice {
 pub(crate) struct Notices {
     space: Arc<Space>,
     handlers: Arc<EventHandlers>,
+    records: Arc<ConnectionRecords>,
     /// One permit for each notice that may wait for its handler.
     permits: Arc<Semaphore>,
 }
 
 impl Notices {
-    pub(crate) fn new(space: &Arc<Space>, handlers: &Arc<EventHandlers>) -> Self {
+    pub(crate) fn new(
+        space: &Arc<Space>,
+        handlers: &Arc<EventHandlers>,
+        records: &Arc<ConnectionRecords>,
+    ) -> Self {
         Self {
             space: space.clone(),
             handlers: handlers.clone(),
+            records: records.clone(),
             permits: Arc::new(Semaphore::new(NOTICES_MAX)),
         }
     }
@@ -49,7 +57,7 @@ impl Notices {
             let hub = connection.hub.as_str();
             return tracing::warn!(hub, ?notice, "left out: too many events wait for handlers");
         };
-        let connection = connection.clone();
+        let (connection, records) = (connection.clone(), self.records.clone());
         let mut turn = Box::pin(connection.turn.clone().lock_owned());
         // Takes its place in the line now: tasks may begin in another order than they were spawned.
         let at_once = poll_fn(|context| Poll::Ready(turn.as_mut().poll(context))).await;
@@ -60,8 +68,17 @@ impl Notices {
             };
             let described = connection.described();
             match &notice {
-                Notice::Connected => handler.connected(&described).await,
-                Notice::Disconnected(reason) => handler.disconnected(&described, reason).await,
+                Notice::Connected => {
+                    if handler.is_told_of_ends() {
+                        records.write(&connection).await;
+                    }
+                    handler.connected(&described).await;
+                }
+                Notice::Disconnected(_) if records.is_told_elsewhere(&connection) => {}
+                Notice::Disconnected(reason) => {
+                    handler.disconnected(&described, reason).await;
+                    records.erase(&connection.id).await;
+                }
             }
             drop((turn, permit));
         });

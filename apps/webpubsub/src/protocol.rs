@@ -9,10 +9,18 @@ pub(crate) enum Protocol {
     Spoken { dialect: Dialect, is_reliable: bool },
     /// None of them: frames are data as they are, and go to a group or are events.
     Simple {
-        send_to: Option<String>,
+        send_to: Option<SendTo>,
         /// What the code behind the hub speaks with its clients.
         subprotocol: Option<String>,
     },
+}
+
+/// Where the frames of a client go that speaks none of the subprotocols.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SendTo {
+    pub(crate) group: String,
+    /// Not to itself, where it is a member.
+    pub(crate) no_echo: bool,
 }
 
 /// The subprotocols of the service, by their names.
@@ -28,14 +36,11 @@ const SPOKEN: [(&str, Dialect, bool); 4] = [
 ];
 
 impl Protocol {
-    /// The names of the service's subprotocols.
-    pub(crate) fn names() -> Vec<&'static str> {
-        SPOKEN.map(|(name, ..)| name).to_vec()
-    }
-
-    /// The subprotocol of this name.
+    /// The subprotocol of this name, in any case.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        let found = SPOKEN.iter().find(|(known, ..)| *known == name);
+        let found = SPOKEN
+            .iter()
+            .find(|(known, ..)| known.eq_ignore_ascii_case(name));
         found.map(|(_, dialect, is_reliable)| Self::Spoken {
             dialect: *dialect,
             is_reliable: *is_reliable,
@@ -82,10 +87,11 @@ mod tests {
 
     #[test]
     fn names_go_both_ways() {
-        for name in Protocol::names() {
+        for (name, ..) in SPOKEN {
             let protocol = Protocol::named(name).unwrap();
             assert_eq!(protocol.subprotocol(), Some(name));
             assert_eq!(protocol.is_reliable(), name.contains("reliable"));
+            assert_eq!(Protocol::named(&name.to_uppercase()), Some(protocol));
         }
         assert_eq!(Protocol::named("mqtt"), None);
     }

@@ -89,11 +89,9 @@ impl ReplayBuffer {
         self.first + self.kept.len() as u64
     }
 
-    /// Sends what has no sequence id, if anybody is there.
-    pub(crate) fn send(&self, message: &Message) {
-        if let Some(link) = &self.link {
-            link.send(message);
-        }
+    /// The way to the client, if anybody is there: for what has no sequence id.
+    pub(crate) fn link(&self) -> Option<&Link> {
+        self.link.as_ref()
     }
 
     /// Sends a message, which gets the next sequence id. Where it is being fanned out, `fanout` is with the encoder that

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use polywire_core::{Grant, Permissions, Scope, ScopeMatcher};
 use serde::{Deserialize, Serialize};
 
-use crate::names::HubName;
+use crate::{names::HubName, wildcard::Wildcard};
 
 /// A right on groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,21 @@ pub(crate) enum Right {
 struct Groups {
     all: bool,
     groups: BTreeSet<String>,
+    /// Those that a role gives by a pattern.
+    patterns: Vec<Wildcard>,
+    /// Those that were taken, where a right on all or a pattern would give them.
+    denied: BTreeSet<String>,
+}
+
+impl Groups {
+    fn covers_widely(&self, group: &str) -> bool {
+        self.all || self.patterns.iter().any(|pattern| pattern.matches(group))
+    }
+
+    fn contains(&self, group: &str) -> bool {
+        let is_denied = !self.denied.is_empty() && self.denied.contains(group);
+        !is_denied && (self.groups.contains(group) || self.covers_widely(group))
+    }
 }
 
 /// What a connection may do: from its roles, and from what was granted and revoked since.
@@ -48,6 +63,14 @@ impl Right {
         } else {
             None
         }
+    }
+}
+
+impl Right {
+    /// By the name of the role that gives it by a pattern.
+    fn of_pattern(name: &str) -> Option<Self> {
+        // The name for one group with an `s`.
+        Self::parse(name.strip_suffix(['s', 'S'])?)
     }
 }
 
@@ -97,6 +120,9 @@ impl Rights {
             };
             if let Some(right) = Right::parse(name) {
                 rights.grant(right, group);
+            } else if let (Some(right), Some(pattern)) = (Right::of_pattern(name), group) {
+                let pattern = Wildcard::parse(pattern);
+                rights.scope_mut(right).patterns.extend(pattern);
             }
         }
         rights
@@ -118,8 +144,7 @@ impl Rights {
 
     /// True when the right is there for this group.
     pub(crate) fn allows(&self, right: Right, group: &str) -> bool {
-        let scope = self.scope(right);
-        scope.all || scope.groups.contains(group)
+        self.scope(right).contains(group)
     }
 
     /// What the REST API answers: for a group, or for all groups.
@@ -135,18 +160,26 @@ impl Rights {
         let scope = self.scope_mut(right);
         match group {
             Some(group) => {
+                scope.denied.remove(group);
                 scope.groups.insert(group.to_owned());
             }
-            None => scope.all = true,
+            None => {
+                scope.denied.clear();
+                scope.all = true;
+            }
         }
     }
 
-    /// Takes a right on a group, or on all.
+    /// Takes a right on a group, or on all. A group that was named stays taken until it is given again, whatever else
+    /// would give it.
     pub(crate) fn revoke(&mut self, right: Right, group: Option<&str>) {
         let scope = self.scope_mut(right);
         match group {
             Some(group) => {
                 scope.groups.remove(group);
+                if scope.covers_widely(group) {
+                    scope.denied.insert(group.to_owned());
+                }
             }
             None => scope.all = false,
         }
@@ -168,6 +201,36 @@ mod tests {
         assert!(rights.allows(Right::Send, "any"));
         assert!(rights.allows(Right::JoinLeave, "a.b c"));
         assert!(!rights.allows(Right::JoinLeave, "a"));
+    }
+
+    #[test]
+    fn a_role_may_have_a_pattern() {
+        let rights = Rights::of_roles([
+            "webpubsub.joinLeaveGroups.tenant.*",
+            "webpubsub.SendToGroups.**",
+            "webpubsub.joinLeaveGroups",
+            "webpubsub.joinLeaveGroups.",
+            "webpubsub.joinLeaveGroups.******",
+        ]);
+        assert!(rights.allows(Right::JoinLeave, "tenant.a"));
+        assert!(!rights.allows(Right::JoinLeave, "tenant.a.b"));
+        assert!(rights.allows(Right::Send, "any.group"));
+        assert!(!rights.has(Right::Send, None));
+    }
+
+    #[test]
+    fn a_group_that_was_taken_stays_so_until_it_is_given_again() {
+        for role in ["webpubsub.sendToGroup", "webpubsub.sendToGroups.*"] {
+            let mut rights = Rights::of_roles([role]);
+            rights.revoke(Right::Send, Some("g"));
+            assert!(!rights.allows(Right::Send, "g") && rights.allows(Right::Send, "h"));
+            assert!(!rights.has(Right::Send, Some("g")));
+            rights.grant(Right::Send, Some("g"));
+            assert!(rights.allows(Right::Send, "g"));
+            rights.revoke(Right::Send, Some("g"));
+            rights.grant(Right::Send, None);
+            assert!(rights.allows(Right::Send, "g"));
+        }
     }
 
     #[test]

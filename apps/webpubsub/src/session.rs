@@ -15,10 +15,13 @@ use crate::{
     connection::Connection,
     delivery_meta::DeliveryMeta,
     event::{Event, EventFailure},
-    frame::{Action, DataType, Failure, Frame, Request, ServerFrame, not_invoked},
+    frame::{
+        Action, DataType, Failure, Frame, NO_STREAMS, Request, ServerFrame, not_invoked,
+        stream_closed,
+    },
     names::BAD_GROUP,
     notices::Notice,
-    protocol::Protocol,
+    protocol::{Protocol, SendTo},
     rights::Right,
 };
 
@@ -27,9 +30,12 @@ const NOT_RECOVERABLE: CloseReason =
     CloseReason::new(1008, "The connection cannot be recovered; connect anew");
 const RIGHTS_ENDED: CloseReason = CloseReason::new(1008, "Your rights have ended");
 const BAD_FRAME: CloseReason = CloseReason::new(1003, "The message is not a valid frame");
-const EVENT_FAILED: CloseReason = CloseReason::new(1011, "An event was not handled");
 const NO_HANDLER: CloseReason =
     CloseReason::new(1011, "Nobody handles the messages of this client");
+
+/// Codes of a close by which a client says that it is done; 1005 stands for none. With others it says that it failed, and
+/// comes back.
+const DONE: [u16; 3] = [1000, 1001, 1005];
 
 /// A socket that is refused after it was opened, as recoveries are.
 pub(crate) struct Refused(pub(crate) Link);
@@ -105,14 +111,22 @@ impl SessionHandler for Session {
             Ok(Frame::Request(request)) => self.request(request).await,
             Ok(Frame::SequenceAck(id)) => self.connection.acknowledged(id),
             Ok(Frame::Ping) => self.connection.say(ServerFrame::Pong),
-            Ok(Frame::Invoke(id)) => self.connection.send(&not_invoked(&id)),
-            Ok(Frame::Unknown { name, ack_id }) => {
-                if let Some(id) = ack_id {
-                    let message = format!("Frames of the type {name:?} are not served here.");
-                    let failure = Failure::new("BadRequest", message);
-                    self.connection.say(ServerFrame::Ack(id, &Err(failure)));
+            Ok(Frame::Stream { id, ack_id }) => {
+                if let Some(ack_id) = ack_id {
+                    let failure = Failure::new("BadRequest", NO_STREAMS);
+                    self.connection.answer(ack_id, &Err(failure));
                 }
+                self.connection.send(&stream_closed(&id));
             }
+            Ok(Frame::Invoke(id)) => self.connection.send(&not_invoked(&id)),
+            Ok(Frame::Refused {
+                ack_id: Some(id),
+                why,
+            }) => {
+                let failure = Failure::new("BadRequest", why);
+                self.connection.answer(id, &Err(failure));
+            }
+            Ok(Frame::Refused { ack_id: None, .. }) => self.broker.unanswered.frames.add(),
             Err(wrong) => {
                 self.connection.end(Some(&wrong), &BAD_FRAME);
                 self.broker.local.ended(&self.connection, &wrong).await;
@@ -126,7 +140,11 @@ impl SessionHandler for Session {
             if connection.is_taken_over(self.socket) {
                 return;
             }
-            if ending == Ending::Lost && connection.lost(self.socket) {
+            let may_return = match ending {
+                Ending::Lost => true,
+                Ending::Closed(code) => !DONE.contains(&code),
+            };
+            if may_return && connection.lost(self.socket) {
                 return wait_for_client(broker.clone(), connection.clone(), self.socket);
             }
             // Whoever comes back to it is told that it is over.
@@ -167,13 +185,8 @@ impl Session {
             self.execute(action).await
         };
         let Some(id) = ack_id else {
-            if let (true, Err(failure)) = (is_event && self.has_handler(), outcome) {
-                // The service does so: the client could not learn of it in another way.
-                self.connection.end(Some(&failure.message), &EVENT_FAILED);
-                self.broker
-                    .local
-                    .ended(&self.connection, &failure.message)
-                    .await;
+            if is_event && outcome.is_err() {
+                self.broker.unanswered.events.add();
             }
             return;
         };
@@ -181,11 +194,7 @@ impl Session {
             // One that failed may be repeated under its id.
             self.connection.acks.lock().insert(id);
         }
-        self.connection.say(ServerFrame::Ack(id, &outcome));
-    }
-
-    fn has_handler(&self) -> bool {
-        self.broker.handlers.of(&self.connection.hub).is_some()
+        self.connection.answer(id, &outcome);
     }
 
     async fn execute(&self, action: Action) -> Result<(), Failure> {
@@ -241,9 +250,13 @@ impl Session {
                 data_type,
             } => {
                 let event = Event::new(name, payload, data_type == DataType::Json);
-                self.event(event)
-                    .await
-                    .map_err(|error| Failure::new("InvocationFailed", error.message))
+                self.event(event).await.map_err(|error| {
+                    let name = match error.status {
+                        404 => "InvocationFailed",
+                        _ => "InternalServerError",
+                    };
+                    Failure::new(name, error.message)
+                })
             }
         }
     }
@@ -258,7 +271,10 @@ impl Session {
         let turn = connection.turn.lock().await;
         let reply = handler.event(&connection.described(), event).await?;
         if reply.state.is_some() {
-            *connection.state.lock() = reply.state;
+            let before = std::mem::replace(&mut *connection.state.lock(), reply.state.clone());
+            if connection.is_recorded() && before != reply.state {
+                self.broker.records.write(connection).await;
+            }
         }
         drop(turn);
         if let Some(payload) = reply.payload {
@@ -268,15 +284,14 @@ impl Session {
     }
 
     /// A frame of a client without a subprotocol.
-    async fn simple(&self, message: Message, send_to: Option<String>) {
+    async fn simple(&self, message: Message, send_to: Option<SendTo>) {
         use polywire_core::Payload;
         let (payload, data_type) = match message {
             Message::Text(text) => (Payload::text(text), DataType::Text),
             Message::Binary(bytes) => (Payload::Binary(bytes), DataType::Binary),
         };
         let done = match send_to {
-            Some(group) => {
-                let no_echo = false;
+            Some(SendTo { group, no_echo }) => {
                 let send = Action::Send {
                     group,
                     payload,
@@ -383,6 +398,7 @@ mod tests {
             origin: Origin::new(NAME, Identity::default()),
             rights: Arc::default(),
             state: None,
+            ack_delay: None,
             groups_kept: Arc::downgrade(&broker.local) as _,
         });
         let session = || Session {

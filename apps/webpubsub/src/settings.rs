@@ -1,6 +1,6 @@
 //! Settings of Azure Web PubSub.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use polywire_core::{
     Rights,
@@ -23,7 +23,8 @@ pub struct WebPubSubSettings {
     /// Pages of which sites may use the app from a browser: origins such as `https://chat.example`, `same-origin`, `loopback`,
     /// `null`, or `*` for all, see [origins](configuration.md#origins). Default `*` for clients with a token; for others `same-origin` and, for browsers on this machine, `loopback` and `null`.
     pub allowed_origins: Option<Vec<String>>,
-    /// The hub whose groups are channels as they are; every other one is a domain. Default `default`.
+    /// The hub whose groups are channels as they are; every other one is a domain. Names of hubs have no case. Default
+    /// `default`.
     #[serde(deserialize_with = "text")]
     pub default_hub: String,
     /// Seconds for which a reliable connection waits for its client. Default 30.
@@ -81,7 +82,8 @@ pub struct EventHandlerSettings {
     /// Those of `connect`, `connected` and `disconnected` that are posted. Default none.
     #[serde(default)]
     pub system_events: Vec<String>,
-    /// The events of clients that are posted: `*` for all, or names with commas between them. Default `*`.
+    /// The events of clients that are posted: `*` for all, or names with commas between them, whose case does not count. Default
+    /// `*`.
     #[serde(default = "all")]
     pub user_events: String,
     /// Posts also to addresses of this machine and of private networks. Default false.
@@ -106,7 +108,12 @@ impl Settings for WebPubSubSettings {
             ("buffer_bytes_max", self.buffer_bytes_max == 0),
         ]);
         problems.extend(AllowedOrigins::problem(self.allowed_origins.as_deref()));
+        let mut names = BTreeSet::new();
         for (name, hub) in &self.hubs {
+            if !names.insert(name.to_ascii_lowercase()) {
+                let message = "names a hub that is set already: names of hubs have no case";
+                problems.push(Problem::new(format!("hubs.{name}"), message));
+            }
             for (index, handler) in hub.event_handlers.iter().enumerate() {
                 let section = format!("hubs.{name}.event_handlers.{index}");
                 let problem = handler.webhook().err();
@@ -152,5 +159,22 @@ impl EventHandlerSettings {
             .system_events(events)
             .user_events(&self.user_events)
             .allow_private_addresses(self.allow_private_addresses))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hub_is_set_once_in_whatever_case() {
+        let hubs = ["Chat", "chat", "news"].map(|name| (name.to_owned(), HubSettings::default()));
+        let settings = WebPubSubSettings {
+            hubs: hubs.into(),
+            ..WebPubSubSettings::default()
+        };
+        let problems = settings.problems();
+        let settings: Vec<_> = problems.iter().map(|problem| &*problem.setting).collect();
+        assert_eq!(settings, ["hubs.chat"]);
     }
 }

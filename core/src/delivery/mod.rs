@@ -1,6 +1,7 @@
 //! The delivery engine: encode once per wire format, enqueue per connection, flush per batch.
 
 mod batch_buffer;
+mod delay_line;
 mod encoder;
 mod fanout;
 mod flusher;
@@ -13,6 +14,7 @@ mod receiver;
 mod replay_gate;
 
 pub use self::{
+    delay_line::DelayLine,
     encoder::Encoder,
     fanout::Fanout,
     flusher::{Flush, Flusher},

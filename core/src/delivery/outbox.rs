@@ -196,6 +196,35 @@ impl Outbox {
         state.claim_flush()
     }
 
+    /// [`push`](Self::push) for a frame that is not written, nor what comes behind it, until it is
+    /// [released](Self::release) or the connection is closed.
+    ///
+    /// # Errors
+    /// What became of it where it is not held.
+    pub(super) fn hold(self: &Arc<Self>, frame: Bytes) -> Result<(), Pushed> {
+        let mut state = self.state.lock();
+        if state.closing {
+            return Err(Pushed::Closed);
+        }
+        if !self.takes(&mut state, frame.len()) {
+            return Err(state.claim_flush());
+        }
+        state.queue.push_back(QueuedBytes::Held(frame));
+        Ok(())
+    }
+
+    /// Lets the first frame that is held go.
+    pub(super) fn release(&self) -> Pushed {
+        let mut state = self.state.lock();
+        let held = state.queue.iter_mut().find(|piece| piece.is_held());
+        match held {
+            Some(piece) => piece.release(),
+            // It was dropped with its connection, or went with its close.
+            None => return Pushed::Queued,
+        }
+        state.claim_flush()
+    }
+
     /// Puts the last frame, if it is not empty, into the queue; when all is written, the write side is
     /// shut down.
     pub fn close(&self, last: Bytes) -> Pushed {
@@ -203,6 +232,7 @@ impl Outbox {
         if state.closing {
             return Pushed::Closed;
         }
+        state.queue.iter_mut().for_each(QueuedBytes::release);
         // An empty one would be written as nothing, which a socket takes for its end.
         if !last.is_empty() {
             state.bytes += last.len();
@@ -267,10 +297,11 @@ impl Outbox {
         self.state.lock().bytes
     }
 
-    /// Writes until the queue is empty and all of it is with the system, or the socket is full.
+    /// Writes until the queue is empty and all of it is with the system, the next frame is held, or the socket is full.
     fn write(&self, state: &mut OutboxState) -> io::Result<()> {
-        while let Some(first) = state.queue.front() {
+        while let Some(first) = state.queue.front().filter(|first| !first.is_held()) {
             let queued = state.queue.iter().take(SLICES_MAX);
+            let queued = queued.take_while(|piece| !piece.is_held());
             let numbers = Numbers::of(queued.clone());
             let numbered = &mut numbers.as_slice();
             let result = if state.queue.len() == 1 {
@@ -290,7 +321,7 @@ impl Outbox {
                 Err(error) => return Err(error),
             }
         }
-        if state.queue.capacity() > CAPACITY_KEPT {
+        if state.queue.is_empty() && state.queue.capacity() > CAPACITY_KEPT {
             state.queue = VecDeque::new();
         }
         if state.closing {

@@ -15,6 +15,8 @@ pub(super) enum QueuedBytes {
     Numbered(NumberedRun),
     /// In a buffer of their own.
     Own(Bytes),
+    /// The same, and it must not be written yet, nor what is behind it.
+    Held(Bytes),
 }
 
 impl QueuedBytes {
@@ -22,7 +24,7 @@ impl QueuedBytes {
         match self {
             Self::BatchSlice(placed) => placed.len(),
             Self::Numbered(run) => run.len(),
-            Self::Own(bytes) => bytes.len(),
+            Self::Own(bytes) | Self::Held(bytes) => bytes.len(),
         }
     }
 
@@ -35,7 +37,18 @@ impl QueuedBytes {
                 *numbered = rest;
                 bytes
             }
-            Self::Own(bytes) => bytes,
+            Self::Own(bytes) | Self::Held(bytes) => bytes,
+        }
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        matches!(self, Self::Held(_))
+    }
+
+    /// It may be written from now on.
+    pub(super) fn release(&mut self) {
+        if let Self::Held(bytes) = self {
+            *self = Self::Own(std::mem::take(bytes));
         }
     }
 
@@ -48,7 +61,7 @@ impl QueuedBytes {
                 run.write(&mut bytes);
                 *self = Self::Own(bytes.into());
             }
-            Self::Own(_) => {}
+            Self::Own(_) | Self::Held(_) => {}
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use crate::{
     channel::Channel,
     identity::{ClientId, ConnectionId, Identity},
-    publication::{Draft, Position, Target},
+    publication::{Draft, JsonText, Position, Target},
 };
 
 /// Where a command comes from.
@@ -59,6 +59,29 @@ pub enum Command {
     Unsubscribe(Channel),
     /// Publish to a channel or a client.
     Publish(Draft),
+    /// Something of a type that the protocol does not know: a type of one's own. A dispatcher that knows it does what it stands
+    /// for and [drops](Verdict::Drop) it; one that goes on is refused as unknown.
+    Custom(CustomCommand),
+}
+
+/// A command of a type that the protocol does not know, as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CustomCommand {
+    /// The type, as the client wrote it.
+    pub kind: String,
+    /// All of it.
+    pub body: JsonText,
+}
+
+impl CustomCommand {
+    /// A command of this type.
+    pub fn new(kind: impl Into<String>, body: JsonText) -> Self {
+        Self {
+            kind: kind.into(),
+            body,
+        }
+    }
 }
 
 /// What happened.

@@ -5,7 +5,7 @@ mod handler;
 mod standard;
 
 pub use self::{
-    command::{Command, Event, Origin, Refusal, RefusalKind, Verdict},
+    command::{Command, CustomCommand, Event, Origin, Refusal, RefusalKind, Verdict},
     handler::{Handler, Handlers},
     standard::StandardDispatcher,
 };

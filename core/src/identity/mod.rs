@@ -54,6 +54,21 @@ impl Identity {
         }
     }
 
+    /// Who it is, without rights.
+    pub(crate) fn without_rights(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            credential: self.credential.clone(),
+            issued_at: self.issued_at,
+            ..Self::default()
+        }
+    }
+
+    /// True when it can be taken back before it ends.
+    pub(crate) fn can_be_revoked(&self) -> bool {
+        self.client.is_some() || self.credential.is_some() || self.issued_at.is_some()
+    }
+
     /// True when a grant that has not expired gives `permissions` on `resource`.
     pub fn may(&self, permissions: Permissions, resource: Resource<'_>) -> bool {
         let mut grants = self.grants.iter();

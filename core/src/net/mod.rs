@@ -1,7 +1,8 @@
-//! Sockets, TLS on them, and how many are open.
+//! Sockets, TLS on them, how many are open, and how many have yet to speak.
 
 mod read_buffer;
 mod reserve;
+mod silent;
 mod slots;
 mod socket;
 pub mod tls;
@@ -10,6 +11,7 @@ mod trusted_proxies;
 pub(crate) use self::{
     read_buffer::with_read_buffer,
     reserve::{ReserveDescriptor, is_out_of_descriptors},
+    silent::SilentConnections,
     slots::{ConnectionSlot, Slots},
 };
 pub use self::{socket::Socket, trusted_proxies::TrustedProxies};

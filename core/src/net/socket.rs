@@ -87,6 +87,11 @@ impl Socket {
         self.tls.is_some()
     }
 
+    /// True when client and server have agreed on HTTP/2 in the TLS handshake.
+    pub(crate) fn speaks_http2(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.speaks_http2())
+    }
+
     /// Waits until there is something to read. Cancel safe.
     ///
     /// # Errors

@@ -13,6 +13,9 @@ pub(crate) struct PresenceChange {
     client: Value,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     state: Option<JsonText>,
+    /// Of a client that is here: a credential proves it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_proven: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +35,11 @@ pub(crate) enum ChangeKind {
 impl PresenceChange {
     pub(crate) fn here(channel: &Channel, client: &ClientId, state: Option<&JsonText>) -> Self {
         Self::new(ChangeKind::Here, channel, client, state)
+    }
+
+    /// The same, where a credential proves the client or not.
+    pub(crate) fn proven(self, is_proven: bool) -> Self {
+        Self { is_proven, ..self }
     }
 
     pub(crate) fn gone(channel: &Channel, client: &ClientId, is_last: bool) -> Self {
@@ -58,6 +66,7 @@ impl PresenceChange {
             // Keeps whether the client wrote a number.
             client: serde_json::to_value(client).unwrap_or_default(),
             state: state.cloned(),
+            is_proven: false,
         }
     }
 

@@ -13,8 +13,9 @@ use super::change::PresenceChange;
 /// Changes that wait; with more, everybody who is present is told instead.
 const WAITING_MAX: usize = 100_000;
 
-/// How long a change waits at most to be told before the members are.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a change waits at most to be told before the members are. Nodes that cannot be reached are known at once: this is
+/// for a backend that hangs, and must be longer than it hesitates, or who is told would be contradicted by other nodes.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Bytes of changes that go into one message, about.
 const MESSAGE_BYTES: usize = 64 << 10;

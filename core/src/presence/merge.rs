@@ -55,6 +55,7 @@ impl Presence {
             nodes.push(node);
             entry.elsewhere = nodes.into();
         }
+        entry.proven_elsewhere |= change.is_proven;
         if is_new || entry.state.is_none() {
             entry.state = change.stated().map(Box::new);
         }
@@ -75,6 +76,7 @@ impl Presence {
             .filter(|other| **other != node)
             .copied()
             .collect();
+        entry.proven_elsewhere &= !entry.elsewhere.is_empty();
         if entry.is_here() || !entry.elsewhere.is_empty() {
             return (false, false);
         }
@@ -115,7 +117,8 @@ impl Presence {
             let entries = channels.iter().flat_map(|(channel, present)| {
                 let here = present.iter().filter(|(_, entry)| entry.is_here());
                 here.map(move |(client, entry)| {
-                    PresenceChange::here(channel, client, entry.state.as_deref())
+                    let state = entry.state.as_deref();
+                    PresenceChange::here(channel, client, state).proven(entry.proven_here)
                 })
             });
             entries.collect()
@@ -239,6 +242,28 @@ mod tests {
         assert!(left.remove(&room, &ann));
         two.exchange();
         assert_eq!(right.occupancy(&room), 0);
+    }
+
+    #[test]
+    fn who_has_proven_to_be_a_client_is_known_everywhere_as_long_as_it_is_there() {
+        let (two, (room, ann)) = (Two::new(), membership());
+        let [left, right] = &two.tables;
+        right.touch(&room, &ann, lease(), &MemberOwner::default());
+        two.exchange();
+        assert!(!left.is_proven(&room, &ann));
+        left.join(&room, &ann, &MemberOwner::default());
+        left.prove(&room, &ann);
+        two.exchange();
+        assert!(right.is_proven(&room, &ann) && left.is_proven(&room, &ann));
+        // Whoever comes later hears of it too.
+        let third = presence(100, None);
+        for change in left.everybody_here().flatten() {
+            third.hear(NodeId(2), NodeId(0), &change);
+        }
+        assert!(third.is_proven(&room, &ann));
+        assert!(!left.leave(&room, &ann), "she is on the other node");
+        two.exchange();
+        assert!(!right.is_proven(&room, &ann) && !left.is_proven(&room, &ann));
     }
 
     #[test]

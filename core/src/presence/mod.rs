@@ -38,7 +38,7 @@ use self::{
 use crate::{
     channel::Channel,
     counters::{Counter, Counters},
-    identity::ClientId,
+    identity::{ClientId, Identity},
     limits::Limits,
     publication::JsonText,
 };
@@ -190,8 +190,10 @@ impl Presence {
         let now = Instant::now();
         let mut note = None;
         let changed = self.change(channel, client, owner, |entry| {
-            let before = || entry.life.as_ref().map(|life| life.timeout);
-            let timeout = lease.timeout.or_else(before).unwrap_or(lease.otherwise);
+            let before = entry.life.as_ref().map(|life| life.timeout);
+            // One that was ended says nothing of the next.
+            let before = before.filter(|timeout| !timeout.is_zero());
+            let timeout = lease.timeout.or(before).unwrap_or(lease.otherwise);
             note = entry.touch(now, timeout);
             entry.connections += usize::from(lease.is_held);
         });
@@ -212,6 +214,65 @@ impl Presence {
             timeout.and_then(|timeout| entry.touch(now, timeout))
         });
         self.note(note.flatten(), channel, client);
+    }
+
+    /// Notes that a credential of whoever is here proves it to be this client.
+    pub(crate) fn prove(&self, channel: &Channel, client: &ClientId) {
+        self.with(channel, client, |entry| {
+            if !std::mem::replace(&mut entry.proven_here, true) {
+                let state = entry.state.as_deref();
+                self.note_change(|| PresenceChange::here(channel, client, state).proven(true));
+            }
+        });
+    }
+
+    /// True when a credential has proven who a present client is.
+    pub(crate) fn is_proven(&self, channel: &Channel, client: &ClientId) -> bool {
+        let proven = |entry: &mut PresenceEntry| entry.proven_here || entry.proven_elsewhere;
+        self.with(channel, client, proven).unwrap_or_default()
+    }
+
+    /// Notes what a sign of life rests on: it [ends](Self::end_leases) with that.
+    pub(crate) fn rests_on(&self, channel: &Channel, client: &ClientId, identity: &Identity) {
+        if identity.client.as_ref() == Some(client) {
+            self.prove(channel, client);
+        }
+        self.with(channel, client, |entry| {
+            let Some(life) = &mut entry.life else { return };
+            let is_same = |known: &Identity| {
+                known.credential == identity.credential
+                    && known.client == identity.client
+                    && known.issued_at == identity.issued_at
+            };
+            if !life.rests_on.as_deref().is_some_and(is_same) {
+                life.rests_on = Some(Box::new(identity.without_rights()));
+            }
+        });
+    }
+
+    /// Ends signs of life that rest on what does not count any more, in parts. It is looked soon whether their clients are
+    /// present still.
+    pub(crate) fn end_leases<'p>(
+        &'p self,
+        is_over: impl Fn(&Identity) -> bool + 'p,
+    ) -> impl Iterator<Item = ()> + 'p {
+        self.shards.iter().map(move |shard| {
+            let now = Instant::now();
+            let mut ended = Vec::new();
+            for (channel, present) in shard.lock().iter_mut() {
+                for (client, entry) in present.iter_mut() {
+                    let life = entry.life.as_ref();
+                    let rests_on = life.and_then(|life| life.rests_on.as_deref());
+                    if rests_on.is_some_and(&is_over) {
+                        entry.touch(now, Duration::ZERO);
+                        ended.push((channel.clone(), client.clone()));
+                    }
+                }
+            }
+            for (channel, client) in ended {
+                self.due.note(now, channel, client);
+            }
+        })
     }
 
     /// The state of a client; `None` when it is not present.
@@ -392,6 +453,7 @@ impl Presence {
         let is_last = match entry {
             Some(entry) if !entry.elsewhere.is_empty() => {
                 entry.gave_way = true;
+                entry.proven_here = false;
                 entry.slot = None;
                 false
             }
@@ -433,6 +495,7 @@ impl Presence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::CredentialId;
 
     fn names() -> (Channel, ClientId) {
         (Channel::new("room").unwrap(), ClientId::new("ann").unwrap())
@@ -544,6 +607,37 @@ mod tests {
         }
         let later = Instant::now() + Duration::from_secs(21);
         assert_eq!(presence.expire(later), [(room, ann)]);
+    }
+
+    #[test]
+    fn signs_of_life_end_with_what_they_rest_on() {
+        let (presence, (room, ann)) = (Presence::default(), names());
+        let bob = ClientId::new("bob").unwrap();
+        let shown = |credential| Identity {
+            credential: Some(CredentialId::new(credential)),
+            ..Identity::unrestricted()
+        };
+        for (client, credential) in [(&ann, "t1"), (&bob, "t2")] {
+            presence.touch(&room, client, held(300), &MemberOwner::default());
+            presence.rests_on(&room, client, &shown(credential));
+        }
+        let end = || presence.end_leases(|rests_on| *rests_on == shown("t1").without_rights());
+        end().for_each(drop);
+        let soon = Instant::now() + Duration::from_secs(2);
+        assert_eq!(presence.expire(soon), [], "a request of hers is under way");
+        presence.release(&room, &ann);
+        let soon = Instant::now() + Duration::from_secs(2);
+        assert_eq!(presence.expire(soon), [(room.clone(), ann.clone())]);
+        // The next one counts as if there had been none.
+        let lease = Lease {
+            timeout: None,
+            ..lease(10)
+        };
+        presence.touch(&room, &ann, lease, &MemberOwner::default());
+        presence.rests_on(&room, &ann, &shown("t3"));
+        let soon = Instant::now() + Duration::from_secs(2);
+        assert_eq!(presence.expire(soon), []);
+        assert_eq!(presence.occupancy(&room), 2);
     }
 
     #[test]

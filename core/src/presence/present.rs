@@ -8,7 +8,7 @@ use std::{
 
 use super::member_slots::MemberSlot;
 use crate::{
-    identity::{ClientId, NodeId},
+    identity::{ClientId, Identity, NodeId},
     publication::JsonText,
 };
 
@@ -48,6 +48,9 @@ pub(super) struct PresenceEntry {
     pub(super) slot: Option<Box<MemberSlot>>,
     /// Other nodes that the client is on.
     pub(super) elsewhere: Box<[NodeId]>,
+    /// A credential of whoever is here has proven to be this client's, and one of who is on another node.
+    pub(super) proven_here: bool,
+    pub(super) proven_elsewhere: bool,
     /// It was on this node and nobody was told that it left, since it was elsewhere.
     pub(super) gave_way: bool,
 }
@@ -61,6 +64,8 @@ pub(super) struct Life {
     pub(super) expires_at: Option<Instant>,
     /// A look at `expires_at` is due, so that no further one has to be noted.
     pub(super) noted: bool,
+    /// What the last one rests on, where that can be taken back: who gave it, without rights.
+    pub(super) rests_on: Option<Box<Identity>>,
 }
 
 impl PresenceEntry {
@@ -81,6 +86,7 @@ impl PresenceEntry {
                 timeout,
                 expires_at: None,
                 noted: false,
+                rests_on: None,
             })
         });
         // A shorter time may be over before the look that is noted.
@@ -133,6 +139,19 @@ impl Present {
                 .map(|(_, entry)| entry),
             Self::Many(many) => many.remove(&ClientKey(client.clone())),
         }
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&ClientId, &mut PresenceEntry)> {
+        let (few, many) = match self {
+            Self::Few(few) => (few.as_mut(), None),
+            Self::Many(many) => (None, Some(many)),
+        };
+        let few = few.into_iter().map(|(key, entry)| (&key.0, entry));
+        few.chain(
+            many.into_iter()
+                .flatten()
+                .map(|(key, entry)| (&key.0, entry)),
+        )
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&ClientId, &PresenceEntry)> {

@@ -28,6 +28,9 @@ pub enum Action<'a> {
     SeePresence(&'a Channel),
     /// Say something of oneself on a channel.
     SetState(&'a Channel),
+    /// Be present on a channel as a client, say something of it there, and leave: whoever else a credential proves to be that
+    /// client, as long as it is there.
+    ActAs(&'a Channel, &'a ClientId),
     /// See who is on the channels of a group and say something of oneself there, by the group's whole name in the space.
     PresenceOfGroup(&'a str),
     /// See who is on all channels that a pattern matches.
@@ -68,9 +71,12 @@ impl<'a> Action<'a> {
             | Self::PresenceEverywhere => Permissions::PRESENCE,
             Self::ReadHistory(_) | Self::HistoryOfPattern(_) => Permissions::HISTORY,
             Self::DeleteHistory(_) => Permissions::DELETE,
-            Self::ManageGroup(_) | Self::ManageChannel(_) | Self::ListGroups | Self::Administer => {
-                Permissions::MANAGE
-            }
+            // Nobody needs it who is that client, or where no other is known to be.
+            Self::ActAs(..)
+            | Self::ManageGroup(_)
+            | Self::ManageChannel(_)
+            | Self::ListGroups
+            | Self::Administer => Permissions::MANAGE,
             Self::GiveRights => Permissions::ALL,
         }
     }
@@ -82,6 +88,7 @@ impl<'a> Action<'a> {
             | Self::Publish(channel)
             | Self::SeePresence(channel)
             | Self::SetState(channel)
+            | Self::ActAs(channel, _)
             | Self::ReadHistory(channel)
             | Self::DeleteHistory(channel)
             | Self::ManageChannel(channel) => Resource::Channel(channel),
@@ -115,6 +122,7 @@ impl<'a> Action<'a> {
             | Self::PresenceOfPattern(_)
             | Self::PresenceEverywhere => "You may not see who is there.",
             Self::SetState(_) => "You may not set a state there.",
+            Self::ActAs(..) => "Somebody else has proven to be this client.",
             Self::ReadHistory(_) | Self::HistoryOfPattern(_) => {
                 "You may not read the history there."
             }
@@ -136,6 +144,7 @@ impl fmt::Display for Action<'_> {
             Self::Publish(_) => "publish",
             Self::SendTo(_) => "send",
             Self::ReceiveAs(_) => "receive",
+            Self::ActAs(..) => "act as",
             Self::SeePresence(_)
             | Self::PresenceOfGroup(_)
             | Self::PresenceOfPattern(_)

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     channel::Channel,
     delivery::{GatedReceiver, Receiver},
-    dispatcher::{Command, Event, Origin, Refusal, Verdict},
+    dispatcher::{Command, CustomCommand, Event, Origin, Refusal, Verdict},
     identity::{ClientId, ConnectionId, Identity},
     interest::Interest,
     pattern::Pattern,
@@ -116,6 +116,16 @@ impl Attachment {
         }
     }
 
+    /// Asks the dispatcher about a command that the protocol does not know. True when it has done what it stands for; otherwise
+    /// nobody knows it.
+    ///
+    /// # Errors
+    /// When the dispatcher refuses.
+    pub async fn validate_custom(&self, command: CustomCommand) -> Result<bool, Refusal> {
+        let left = self.validate(Command::Custom(command)).await?;
+        Ok(left.is_none())
+    }
+
     /// Takes an identity: private messages arrive from now on, where it may have them. A second identity replaces the
     /// first.
     pub async fn connect(&mut self, client: ClientId) {
@@ -129,6 +139,9 @@ impl Attachment {
             joined.client = Some((client.clone(), number));
             for (channel, _) in &joined.channels {
                 self.space.presence.join(channel, &client, &owner);
+                if joined.proves(&client) {
+                    self.space.presence.prove(channel, &client);
+                }
             }
         });
         self.origin.client = Some(client.clone());

@@ -76,6 +76,9 @@ impl Space {
         touched: TouchOutcome,
         state: Option<JsonText>,
     ) {
+        if origin.identity.can_be_revoked() {
+            self.presence.rests_on(channel, client, &origin.identity);
+        }
         // Boxed, so that the many signs of life that change nothing cost nothing.
         if touched.is_new {
             Box::pin(self.come(origin, channel, client, state)).await;

@@ -14,7 +14,7 @@ use crate::{
     channel::Channel,
     delivery::EndReason,
     framing::CloseReason,
-    identity::{ClientId, ConnectionId},
+    identity::{ClientId, ConnectionId, Identity},
     interest::Interest,
     publication::{Draft, JsonText, Payload, Publication, Retention},
 };
@@ -186,6 +186,14 @@ impl Space {
             for live in part {
                 self.check_live(&live);
             }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Ends the presence of clients without a connection that rests on what was taken back.
+    pub(crate) async fn end_revoked_leases(&self) {
+        let is_over = |identity: &Identity| self.revoked.contains(identity);
+        for () in self.presence.end_leases(is_over) {
             tokio::task::yield_now().await;
         }
     }

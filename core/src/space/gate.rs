@@ -104,6 +104,12 @@ impl Space {
     }
 
     fn judge(&self, origin: &Origin, action: Action<'_>) -> Result<(), Refusal> {
+        if let Action::ActAs(channel, client) = action
+            && !self.is_proven_of_another(origin, channel, client)
+        {
+            // What else it takes was asked.
+            return self.check_names(origin, action);
+        }
         let (permissions, resource) = (action.permissions(), action.resource());
         // Nearly everything is about such a name, which is nobody's but everybody's.
         let is_plain = matches!(resource, Resource::Channel(channel)
@@ -149,6 +155,11 @@ impl Space {
             _ => identity.may(permissions, resource),
         };
         if may { Ok(()) } else { Err(forbidden()) }
+    }
+
+    /// True when a credential of another has proven to be this client's, who is there.
+    fn is_proven_of_another(&self, origin: &Origin, channel: &Channel, client: &ClientId) -> bool {
+        origin.identity.client.as_ref() != Some(client) && self.presence.is_proven(channel, client)
     }
 
     /// Whether names are such as clients can use, of this domain or a bridged one.

@@ -41,6 +41,9 @@ impl Space {
                     ..MemberOwner::default()
                 };
                 self.presence.join(channel, client, &owner);
+                if joined.proves(client) {
+                    self.presence.prove(channel, client);
+                }
             }
             true
         })

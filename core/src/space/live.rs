@@ -61,6 +61,12 @@ impl Joined {
             .binary_search_by(|(joined, _)| joined.cmp(pattern))
     }
 
+    /// True when a credential proves that it is this client.
+    pub(super) fn proves(&self, client: &ClientId) -> bool {
+        let mut proven = self.identities.iter();
+        proven.any(|identity| identity.client.as_ref() == Some(client))
+    }
+
     /// Where a joined channel stands, or would stand.
     pub(super) fn find(&self, channel: &Channel) -> Result<usize, usize> {
         self.channels
@@ -172,9 +178,8 @@ impl LiveConnection {
     /// True when it is this client, proven or not.
     pub(super) fn is_of(&self, client: &ClientId) -> bool {
         let joined = self.joined.lock();
-        let mut proven = joined.identities.iter();
         joined.client.as_ref().is_some_and(|(own, _)| own == client)
-            || proven.any(|identity| identity.client.as_ref() == Some(client))
+            || joined.proves(client)
             || self.receiver.client().as_ref() == Some(client)
     }
 }

@@ -6,8 +6,8 @@ use parking_lot::Mutex;
 
 use super::within;
 use crate::{
-    Channel, ClientId, Command, Dispatcher, Draft, Event, Identity, Origin, Payload, Position,
-    Target, Verdict,
+    Channel, ClientId, Command, CustomCommand, Dispatcher, Draft, Event, Identity, JsonText,
+    Origin, Payload, Position, Target, Verdict,
 };
 
 /// Checks the laws of [`Dispatcher`]: a command that passes stays of its variant, and a judgement tells
@@ -38,6 +38,7 @@ pub async fn dispatcher_laws<D: Dispatcher>(make: impl Fn() -> D) {
         Command::Subscribe(room.clone()),
         Command::Publish(Draft::new(room.clone(), Payload::text("hello"))),
         Command::Unsubscribe(room.clone()),
+        Command::Custom(CustomCommand::new("testkit-unknown", JsonText::null())),
     ];
     for command in commands {
         let before = discriminant(&command);

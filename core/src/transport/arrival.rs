@@ -8,7 +8,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use super::{
     http,
     proxy_header::{self, BadHeader},
-    tcp::{Speaker, Speakers, Unrecognised, recognise},
+    tcp::{Speaker, Speakers, Unrecognised, read_more, recognise},
 };
 use crate::{
     log_limiter::LogLimiter,
@@ -65,29 +65,77 @@ async fn identify_in_time(
     speakers: Speakers,
     socket: Socket,
 ) -> Result<(Socket, Speaker, Bytes), Unrecognised> {
-    let limit = runtime.limits().header_timeout();
     tokio::select! {
-        identified = tokio::time::timeout(limit, identify(runtime, socket, &speakers)) => {
-            identified.unwrap_or(Err(Unrecognised::Late))
-        }
+        identified = identify(runtime, socket, &speakers) => identified,
         () = runtime.stopping().cancelled_owned() => Err(Unrecognised::Stopping),
     }
 }
 
-/// Takes what a proxy says before anything else, goes through TLS where the peer speaks it, and names the one who serves what is inside.
+/// Takes what a proxy says before anything else, waits for a client that has nothing to say yet, goes through TLS where it speaks
+/// that, and names the one who serves what is inside.
 async fn identify(
     runtime: &Runtime,
     mut socket: Socket,
     speakers: &Speakers,
 ) -> Result<(Socket, Speaker, Bytes), Unrecognised> {
+    let may_be_silent = speakers.may_be_silent();
     let mut first = BytesMut::new();
+    if may_be_silent {
+        wait_for_first_bytes(runtime, &socket, &mut first).await?;
+    }
     let peer = socket.peer();
     if peer.is_some_and(|peer| runtime.trusted_proxies().trusts(peer.ip())) {
-        let client = proxy_header::read(&socket, &mut first).await?;
+        let header = in_time(runtime, async {
+            proxy_header::read(&socket, &mut first)
+                .await
+                .map_err(Unrecognised::from)
+        });
+        let client = header.await?;
         if client.is_some_and(|client| !socket.speaks_for(client, runtime.limits())) {
             return Err(Unrecognised::TooMany);
         }
+        if may_be_silent && first.is_empty() {
+            wait_for_first_bytes(runtime, &socket, &mut first).await?;
+        }
     }
+    in_time(
+        runtime,
+        secure_and_recognise(runtime, socket, speakers, first),
+    )
+    .await
+}
+
+async fn in_time<T>(
+    runtime: &Runtime,
+    work: impl Future<Output = Result<T, Unrecognised>>,
+) -> Result<T, Unrecognised> {
+    let done = tokio::time::timeout(runtime.limits().header_timeout(), work).await;
+    done.unwrap_or(Err(Unrecognised::Late))
+}
+
+/// Waits for as long as there is a seat for one more silent connection.
+async fn wait_for_first_bytes(
+    runtime: &Runtime,
+    socket: &Socket,
+    first: &mut BytesMut,
+) -> Result<(), Unrecognised> {
+    // A proxy speaks for many.
+    let address = socket.peer().map(|peer| peer.ip());
+    let address = address.filter(|address| !runtime.trusted_proxies().trusts(*address));
+    let seat = runtime.silent().sit(address, runtime.limits());
+    socket.keep_alive();
+    tokio::select! {
+        read = read_more(socket, first) => read,
+        () = seat.lost() => Err(Unrecognised::Silent),
+    }
+}
+
+async fn secure_and_recognise(
+    runtime: &Runtime,
+    mut socket: Socket,
+    speakers: &Speakers,
+    first: BytesMut,
+) -> Result<(Socket, Speaker, Bytes), Unrecognised> {
     let (mut speaker, mut read_ahead) = recognise(&socket, speakers, first).await?;
     if let Speaker::Tls(config) = speaker {
         // Each takes several KiB until it is done: so many at once, and no more. It is never closed.
@@ -125,6 +173,11 @@ fn refuse(runtime: &Runtime, error: &Unrecognised, peer: SocketAddr, address: So
         }
         Unrecognised::TooMany => {
             let reason = "closed a connection: too many are open from the client of a proxy";
+            runtime.counters().of("server", reason).add();
+        }
+        Unrecognised::Silent => {
+            let reason = "closed a connection that said nothing: limits.silent_connections_max or \
+                          limits.silent_connections_per_address_max are silent";
             runtime.counters().of("server", reason).add();
         }
         Unrecognised::ProxyHeader(BadHeader::Malformed) => {

@@ -6,7 +6,9 @@ use bytes::Bytes;
 
 use super::sockjs::HttpSession;
 use crate::{
-    delivery::{Encoder, EndReason, Fanout, Flush, Flusher, Numbered, Numbering, Outbox, Pushed},
+    delivery::{
+        DelayLine, Encoder, EndReason, Fanout, Flush, Flusher, Numbered, Numbering, Outbox, Pushed,
+    },
     framing::{CloseReason, Framing, Message},
 };
 
@@ -52,6 +54,15 @@ impl Link {
             Carrier::Http(session) => {
                 self.flush_if_needed(session.push(Framing::SockJsMessage.frame(message)), session);
             }
+        }
+    }
+
+    /// Sends one message after the time of a delay line; what is sent behind it comes behind it.
+    pub fn send_delayed(&self, message: &Message, line: &DelayLine) {
+        match &self.carrier {
+            Carrier::Socket(outbox, framing) => line.push(outbox, framing.frame(message)),
+            // Its clients ask for what there is, each time anew.
+            Carrier::Http(_) => self.send(message),
         }
     }
 
@@ -197,6 +208,7 @@ mod tests {
         io::AsyncReadExt,
         net::{TcpListener, TcpStream},
     };
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::{
@@ -254,6 +266,44 @@ mod tests {
         let draft = Draft::new(Channel::new("room").unwrap(), payload);
         let publication = draft.at(Position::default());
         flusher.collect(|dirty| deliver(&mut Fanout::new(&publication, flusher, dirty)));
+    }
+
+    /// What is sent behind a delayed message waits with it, and what was sent before does not.
+    #[tokio::test]
+    async fn a_delayed_message_keeps_its_place() {
+        let flusher = Flusher::new(1);
+        let stop = CancellationToken::new();
+        flusher.run(&stop);
+        let _stops = stop.drop_guard();
+        let line = DelayLine::new(Duration::from_millis(50), flusher.clone());
+        let (link, mut stream) = client(&flusher).await;
+        let text = |text: &'static str| Message::Text(text.into());
+        let encoder: Arc<dyn Encoder> = Arc::new(Texts);
+        let began = tokio::time::Instant::now();
+        link.send(&text("at once"));
+        link.send_delayed(&text("ack 1"), &line);
+        publish(&flusher, "news", |fanout| link.deliver(fanout, &encoder));
+        link.send_delayed(&text("ack 2"), &line);
+        let mut read = async |expected: &[&'static str]| {
+            let frames = expected
+                .iter()
+                .map(|expected| Framing::WebSocket.frame(&text(expected)));
+            let expected = frames.collect::<Vec<_>>().concat();
+            let mut read = vec![0; expected.len()];
+            stream.read_exact(&mut read).await.unwrap();
+            assert_eq!(read, expected);
+        };
+        read(&["at once"]).await;
+        // Nobody lets it go yet.
+        let running = line.clone();
+        let running = tokio::spawn(async move { running.run().await });
+        read(&["ack 1", "news", "ack 2"]).await;
+        assert!(began.elapsed() >= line.delay());
+        // A close lets everything go.
+        link.send_delayed(&text("ack 3"), &line);
+        link.close(&CloseReason::new(1000, ""));
+        running.abort();
+        read(&["ack 3"]).await;
     }
 
     /// One takes nothing for a while, one is told other things in between, one has other numbers; texts too long for

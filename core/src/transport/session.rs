@@ -51,8 +51,9 @@ pub trait SessionHandler: Send + 'static {
 /// How a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// In order: the client said so, or it broke the rules of the transport.
-    Closed,
+    /// The client said so, with this close code: 1000 from a transport without codes, 1005 where it gave none, as in RFC 6455
+    /// section 7.1.5. Or it broke the rules of the transport, and was told the code.
+    Closed(u16),
     /// The transport was lost, or the server ended it: the client may come back.
     Lost,
 }

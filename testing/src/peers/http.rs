@@ -115,7 +115,8 @@ impl HttpConnection {
         body
     }
 
-    fn line(&mut self) -> String {
+    /// Reads a line, of a head or of a body that comes piece by piece.
+    pub fn line(&mut self) -> String {
         let mut line = String::new();
         self.stream.read_line(&mut line).unwrap();
         line.trim_end_matches(['\r', '\n']).to_owned()

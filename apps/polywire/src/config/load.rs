@@ -14,7 +14,7 @@ use figment::{
     value::{Dict, Value},
 };
 use polywire_core::{
-    InvalidDomain, TrustedProxies,
+    Domain, InvalidDomain, TrustedProxies,
     settings::{self, Settings},
 };
 use tracing_subscriber::EnvFilter;
@@ -265,7 +265,7 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
     }
     let mut bridges = Vec::new();
     for bridge in &written.bridges {
-        match (bridge.from.parse(), bridge.to.parse()) {
+        match (domain(&bridge.from), domain(&bridge.to)) {
             (Ok(from), Ok(to)) => bridges.push((from, to)),
             (from, to) => {
                 let errors = [from.err(), to.err()].into_iter().flatten();
@@ -402,6 +402,14 @@ fn persistence(
         refuse("persistence", message.into());
     }
     Some(choice)
+}
+
+/// A domain. The name of a hub has no case, and its domain has it in lower case.
+fn domain(text: &str) -> Result<Domain, InvalidDomain> {
+    if text.starts_with("webpubsub:") {
+        return text.to_ascii_lowercase().parse();
+    }
+    text.parse()
 }
 
 fn parse<T: FromStr>(text: &str, message: impl Fn(&T::Err) -> String) -> Result<T, String> {

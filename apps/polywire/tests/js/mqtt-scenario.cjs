@@ -1,10 +1,11 @@
-// mqtt.js against a running server: mqtt-scenario.cjs HOST:PORT [CERTIFICATE], with which it speaks TLS
+// mqtt.js against a running server: mqtt-scenario.cjs HOST:PORT [CERTIFICATE [behind-a-proxy]]. With a certificate it speaks
+// TLS; a proxy of HTTP lets WebSockets through, and no more.
 const assert = require("node:assert");
 const { once } = require("node:events");
 const { readFileSync } = require("node:fs");
 const mqtt = require("mqtt");
 
-const [address, certificate] = process.argv.slice(2);
+const [address, certificate, proxy] = process.argv.slice(2);
 
 const ca = certificate && readFileSync(certificate);
 const [tcp, websocket] = certificate ? ["mqtts", "wss"] : ["mqtt", "ws"];
@@ -28,7 +29,9 @@ async function scenario(url, protocolVersion) {
 }
 
 (async () => {
-  for (const url of [`${tcp}://${address}`, `${websocket}://${address}/mqtt`, `${websocket}://${address}`]) {
+  const urls = [`${websocket}://${address}/mqtt`, `${websocket}://${address}`];
+  if (!proxy) urls.push(`${tcp}://${address}`);
+  for (const url of urls) {
     for (const version of [4, 5]) await scenario(url, version);
   }
 })().catch((error) => {

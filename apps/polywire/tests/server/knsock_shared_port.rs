@@ -29,12 +29,41 @@ fn an_idle_subscriber_of_a_shared_port_stays() {
         .config("[limits]\nheader_secs = 1\nkeep_alive_secs = 1\n")
         .start();
     let mut idle = LineSocket::subscribed(server.address, "t");
-    // The clock of the test: a connection that says nothing is closed at the limit, three times over.
+    let mut silent = LineSocket::open(server.address);
+    // The clock of the test: a connection that says nothing that is known is closed at the limit, three times over.
     for _ in 0..3 {
-        LineSocket::open(server.address).expect_close();
+        let mut unknown = LineSocket::open(server.address);
+        unknown.write("~");
+        unknown.expect_close();
     }
-    LineSocket::open(server.address).publish("t", "still there?");
+    silent.publish("t", "still there?");
     idle.expect("t", "still there?");
+}
+
+#[test]
+fn of_too_many_silent_connections_the_oldest_is_closed() {
+    let server = ServerOptions::new(&[])
+        .config("[limits]\nsilent_connections_per_address_max = 2\n")
+        .start();
+    let mut subscriber = LineSocket::subscribed(server.address, "t");
+    let mut silent: Vec<_> = (0..3).map(|_| LineSocket::open(server.address)).collect();
+    // They are accepted in order, and served at once: which of them comes to be the oldest is not sure.
+    let is_open = |client: &LineSocket| {
+        let mut byte = [0];
+        client.tcp().set_nonblocking(true).unwrap();
+        let peeked = client.tcp().peek(&mut byte);
+        client.tcp().set_nonblocking(false).unwrap();
+        peeked.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    };
+    eventually("one is closed", SOON, || {
+        silent.iter().any(|client| !is_open(client)).then_some(())
+    });
+    silent.retain(is_open);
+    assert_eq!(silent.len(), 2);
+    for client in &mut silent {
+        client.publish("t", "late");
+        subscriber.expect("t", "late");
+    }
 }
 
 #[test]

@@ -7,7 +7,10 @@ use std::{
 
 use serde_json::json;
 
-use crate::support::{SOON, Server, ServerOptions, WebSocketClient};
+use crate::support::{
+    SOON, Server, ServerOptions, WebSocketClient,
+    azure::{AZURE_KEY, AzureClient, JSON, client_path, service},
+};
 
 /// A kn-sock connection that has joined the topic `t`.
 struct Lines(BufReader<TcpStream>);
@@ -94,6 +97,64 @@ fn from_seth_an_object_keeps_its_text_and_fits_on_a_line() {
         };
         let expected = format!(r#"{{"message":{posted},"sender_id":{sender}}}"#);
         assert_eq!(page.receive_text(), expected);
+    }
+}
+
+/// A text and a JSON string are one to protocols without types, and two to Azure.
+#[test]
+fn strings_reach_azure_clients_as_what_they_were() {
+    let config = format!("[apps.webpubsub]\naccess_key = \"{AZURE_KEY}\"\n");
+    let server = ServerOptions::new(&[]).config(&config).start();
+    let claims = json!({"webpubsub.group": "t"});
+    let (mut azure, _) = AzureClient::open(server.address, JSON, &claims);
+    let mut simple = AzureClient::try_open(server.address, &client_path(&claims), "", &[]).unwrap();
+    azure.settled();
+    simple
+        .socket
+        .send(tungstenite::Message::Ping("p".into()))
+        .unwrap();
+    assert!(simple.socket.read().unwrap().is_pong(), "it has joined");
+    let mut lines = Lines::join(server.address);
+    let mut gets = |data_type: &str, data: &str, plain: &str| {
+        let message = azure.receive();
+        assert_eq!(
+            (&message["dataType"], &message["data"]),
+            (&json!(data_type), &json!(data))
+        );
+        assert_eq!(
+            simple.socket.read().unwrap(),
+            tungstenite::Message::text(plain)
+        );
+        azure.settled();
+    };
+    gets("json", "joined", "\"joined\"");
+    lines.publish(r#""caf\u00e9""#);
+    lines.expect(r#""caf\u00e9""#);
+    gets("json", "caf\u{e9}", r#""caf\u00e9""#);
+    let published = server.get("/publish/demo/demo/0/t/0/%22hi%22");
+    assert_eq!(published.status, 200);
+    lines.expect("\"hi\"");
+    gets("json", "hi", "\"hi\"");
+    for (content_type, body, data_type, data) in [
+        ("text/plain", "plain", "text", "plain"),
+        ("application/json", "\"a\\u0062\"", "json", "ab"),
+    ] {
+        let target = "/api/hubs/default/groups/t/:send?api-version=1";
+        let sent = service(
+            server.address,
+            "POST",
+            target,
+            content_type,
+            Some(body.as_bytes()),
+        );
+        assert_eq!(sent.status, 202);
+        gets(data_type, data, body);
+        let string = if data_type == "text" {
+            "\"plain\""
+        } else {
+            body
+        };
+        lines.expect(string);
     }
 }
 

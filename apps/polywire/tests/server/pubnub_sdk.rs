@@ -10,6 +10,9 @@ const ACCESS: &str = "[[apps.pubnub.key_sets]]\npublish_key = \"pub\"\nsubscribe
 const DELETES: &str = "[[apps.pubnub.key_sets]]\npublish_key = \"demo\"\nsubscribe_key = \"demo\"\n\
                        secret_key = \"sec\"\ndelete_history = true\n";
 
+/// Queues that hold some thirty messages.
+const SHORT_QUEUES: &str = "[apps.pubnub]\nqueue_bytes_per_channel = 20000\n";
+
 /// What a scenario needs of the server beyond the defaults.
 fn server(scenario: &str) -> Server {
     match scenario {
@@ -19,7 +22,10 @@ fn server(scenario: &str) -> Server {
         "history" => ServerOptions::new(&["--app", "pubnub", "--persistence", "memory"])
             .config(DELETES)
             .start(),
-        "actions" | "catch_up" => Server::start(&["--app", "pubnub", "--persistence", "memory"]),
+        "actions" => Server::start(&["--app", "pubnub", "--persistence", "memory"]),
+        "catch_up" => ServerOptions::new(&["--app", "pubnub", "--persistence", "memory"])
+            .config(SHORT_QUEUES)
+            .start(),
         _ => ServerOptions::new(&["--app", "pubnub"]).start(),
     }
 }
@@ -33,14 +39,23 @@ fn run(mode: &str, scenario: &str) {
 /// The same where messages are kept on disk.
 #[track_caller]
 fn run_on_disk(mode: &str, scenario: &str) {
-    on_disk_server(|address| run_at(address, mode, scenario));
+    on_disk_server(scenario, |address| run_at(address, mode, scenario));
 }
 
-fn on_disk_server(run: impl FnOnce(&str)) {
+/// The keys of a scenario where messages are kept, and queues that it is too much for.
+fn kept(scenario: &str) -> String {
+    match scenario {
+        "access" => ACCESS.to_owned(),
+        "catch_up" => [SHORT_QUEUES, DELETES].concat(),
+        _ => DELETES.to_owned(),
+    }
+}
+
+fn on_disk_server(scenario: &str, run: impl FnOnce(&str)) {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().to_str().unwrap();
     let args = ["--app", "pubnub", "--data-dir", folder];
-    let server = ServerOptions::new(&args).config(DELETES).start();
+    let server = ServerOptions::new(&args).config(&kept(scenario)).start();
     run(&server.address.to_string());
 }
 
@@ -54,11 +69,8 @@ fn two_nodes(scenario: &str, run: impl FnOnce(&str)) {
     let redis = Redis::start();
     let args = ["--backend", &redis.url(), "--persistence", "redis"];
     // With key sets of its own a node keeps messages from its start, whoever published them.
-    let keys = match scenario {
-        "access" => ACCESS,
-        _ => DELETES,
-    };
-    let start = || ServerOptions::new(&args).config(keys).start();
+    let keys = kept(scenario);
+    let start = || ServerOptions::new(&args).config(&keys).start();
     let (one, two) = (start(), start());
     for server in [&one, &two] {
         server.publish_when_ready("/api/channels/ready/", &serde_json::json!({}));
@@ -213,7 +225,7 @@ mod javascript {
             mod on_disk {
                 $(#[test]
                 fn $name() {
-                    super::on_disk_server(|address| {
+                    super::on_disk_server(stringify!($name), |address| {
                         super::run_node("pubnub-scenario.cjs", &[address, stringify!($name)]);
                     });
                 })*

@@ -200,8 +200,8 @@ fn a_later_head_that_dribbles_in_is_cut_too() {
 }
 
 #[test]
-fn connections_that_say_nothing_are_cut_after_5_seconds() {
-    let server = Server::start(&[]);
+fn connections_that_say_nothing_are_cut_after_5_seconds_where_only_http_is_served() {
+    let server = Server::start(&["--app", "seth"]);
     let mut bystanders = Bystanders::of(&server);
     let began = Instant::now();
     let mut silent: Vec<_> = (0..300)

@@ -102,14 +102,25 @@ fn all_protocols_speak_tls_1_2_and_1_3_beside_plain_ones() {
 }
 
 #[test]
-fn http_1_1_is_what_is_agreed_on() {
+fn what_a_client_prefers_is_agreed_on() {
     let pair = Pair::new();
     let files = Files::of(&pair);
     let server = serve(&files, "");
-    let mut config = ClientConfig::clone(&trusting(&[&pair]));
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let stream = connect(server.address, &Arc::new(config));
-    assert_eq!(stream.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
+    for (offered, agreed) in [
+        (&["h2", "http/1.1"][..], "h2"),
+        (&["http/1.1"], "http/1.1"),
+        // Clients of WebSockets.
+        (&["http/1.1", "http/1.0"], "http/1.1"),
+        (&["mqtt"], "mqtt"),
+    ] {
+        let mut config = ClientConfig::clone(&trusting(&[&pair]));
+        config.alpn_protocols = offered
+            .iter()
+            .map(|name| name.as_bytes().to_vec())
+            .collect();
+        let stream = connect(server.address, &Arc::new(config));
+        assert_eq!(stream.conn.alpn_protocol(), Some(agreed.as_bytes()));
+    }
 }
 
 /// A subscriber that checks that nothing is lost, and a publisher that is never far ahead of it, both with

@@ -1,11 +1,13 @@
 //! Azure Web PubSub with the vendor's own SDKs.
 
+use std::process::Command;
+
 use tungstenite::client::IntoClientRequest;
 
 use crate::{
     command_line::run as run_command,
     support::{
-        Process, Redis, SOON, Server, ServerOptions,
+        HttpConnection, Process, Redis, SOON, Server, ServerOptions,
         azure::{AzureClient, JSON, client_path, service},
         config_file, eventually, node, python, run_node,
         tls::{Files, Pair},
@@ -45,6 +47,7 @@ macro_rules! python_scenarios {
 python_scenarios!(
     groups,
     rights,
+    taken_rights,
     duplicates,
     rest,
     other_protocols,
@@ -55,15 +58,17 @@ python_scenarios!(
     recovery_too_late
 );
 
+/// With the client SDK that most use, or with the newest.
 macro_rules! javascript_scenarios {
-    ($($name:ident),*) => {
-        mod javascript_sdk {
+    ($sdk:ident $(, $name:ident)*) => {
+        mod $sdk {
             $(
                 #[test]
                 fn $name() {
                     let server = super::server(&[]);
                     let address = server.address.to_string();
-                    let args = [&address, super::KEY, stringify!($name)];
+                    let release = if stringify!($sdk).contains("newest") { "newest" } else { "" };
+                    let args = [&address, super::KEY, stringify!($name), release];
                     super::run_node("webpubsub-scenario.cjs", &args);
                 }
             )*
@@ -71,7 +76,66 @@ macro_rules! javascript_scenarios {
     };
 }
 
-javascript_scenarios!(groups, rest, stop, cuts, half_open, protobuf, protobuf_cuts);
+javascript_scenarios!(
+    javascript_sdk,
+    groups,
+    strings,
+    refusals,
+    log_stream,
+    rest,
+    stop,
+    cuts,
+    half_open,
+    protobuf,
+    protobuf_cuts
+);
+javascript_scenarios!(
+    newest_javascript_sdk,
+    groups,
+    strings,
+    refusals,
+    log_stream,
+    rest,
+    stop,
+    half_open,
+    protobuf
+);
+
+/// The client for Python with threads sends, then begins to wait: on a busy core it would miss answers that come meanwhile,
+/// and wait for its time to run out.
+#[test]
+fn a_client_with_threads_misses_no_answer_on_a_busy_core() {
+    // The first that this process may use.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let cores = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    let core: String = cores
+        .unwrap()
+        .trim()
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
+    let on_one_core = |command: &Command| {
+        let mut pinned = Command::new("taskset");
+        pinned.args(["-c", &core]).arg(command.get_program());
+        pinned.args(command.get_args());
+        pinned
+    };
+    let server = server(&[]);
+    // All threads that it has by now.
+    let pin = format!("taskset -a -p -c {core} {}", server.process.pid());
+    let pinned = Command::new("sh").args(["-c", &pin]).output().unwrap();
+    assert!(pinned.status.success(), "{pinned:?}");
+    let mut command = python("webpubsub_scenario.py");
+    let mut spinning = on_one_core(&Command::new(command.get_program()));
+    spinning.args(["-c", "while True: pass"]);
+    let _spinning = Process::start("a spinning program", &mut spinning);
+    command.args([&server.address.to_string(), KEY, "busy_core", "60"]);
+    let mut process = Process::start("Azure Web PubSub", &mut on_one_core(&command));
+    let status = process.wait(12 * SOON);
+    assert!(status.success(), "{status}");
+}
 
 /// The handler with the vendor's SDK, and a server that calls it for the hub `default`.
 fn with_handler() -> (Process, Server) {
@@ -112,18 +176,71 @@ fn handler_config(scheme: &str, port: u16) -> String {
 
 #[test]
 fn events_reach_a_handler_with_the_sdk() {
-    let (mut handler, server) = with_handler();
+    events_reach_a_handler("");
+}
+
+#[test]
+fn events_reach_a_handler_with_the_newest_sdk() {
+    events_reach_a_handler("newest");
+}
+
+fn events_reach_a_handler(release: &str) {
+    let more = if release.is_empty() {
+        vec![]
+    } else {
+        vec![release]
+    };
+    let (mut handler, port) = handler(&more);
+    let server = ServerOptions::new(&[])
+        .config(&handler_config("http", port))
+        .start();
     let address = server.address.to_string();
-    run_node("webpubsub-scenario.cjs", &[&address, KEY, "events"]);
+    let args = [&address, KEY, "events", release];
+    run_node("webpubsub-scenario.cjs", &args);
     // What was told to it, in order: of two connections, the state after the last event.
     let lines = |line: &str| line.contains("connected ").then(|| line.to_owned());
     let mut told: Vec<String> = (0..4).map(|_| handler.wait_for_line(SOON, lines)).collect();
     told.sort();
-    let ended = "disconnected user-ann 28 The client has left";
+    let ended = "disconnected user-ann 29 The client has left";
     assert_eq!(
         told,
         ["connected user-ann 0", "connected user-ann 0", ended, ended]
     );
+}
+
+/// After the vendor's sample: an event handler that is a service too, and clients with a subprotocol and without.
+#[test]
+fn a_chat_room_works_as_in_the_sample() {
+    for release in ["", "newest"] {
+        let script = "webpubsub-chat.cjs";
+        let args: Vec<_> = [KEY, release]
+            .into_iter()
+            .filter(|arg| !arg.is_empty())
+            .collect();
+        let mut handler = Process::start(script, &mut node(script, &args));
+        let port = |line: &str| line.strip_prefix("port ")?.parse::<u16>().ok();
+        let port = handler.wait_for_line(SOON, port);
+        let config = format!(
+            r#"
+            [apps.webpubsub]
+            access_key = "{KEY}"
+            [[apps.webpubsub.hubs.CHAT.event_handlers]]
+            url = "http://localhost:{port}/eventhandler"
+            system_events = ["connect", "Connected", "disconnected"]
+            user_events = "Message, room, whisper"
+            allow_private_addresses = true
+            "#
+        );
+        let server = ServerOptions::new(&[]).config(&config).start();
+        let target = format!("/run?server={}", server.address);
+        let answer =
+            HttpConnection::open(([127, 0, 0, 1], port).into()).request("GET", &target, &[], None);
+        assert_eq!(
+            (answer.status, answer.text()),
+            (200, "done".into()),
+            "{release}"
+        );
+    }
 }
 
 #[test]
@@ -187,26 +304,125 @@ fn handlers_learn_of_clients_on_two_nodes() {
 }
 
 #[test]
-fn an_event_that_fails_and_wants_no_answer_ends_its_connection() {
+fn an_event_that_fails_leaves_its_connection() {
     let (_handler, server) = with_handler();
     for subprotocol in [JSON, "json.reliable.webpubsub.azure.v1"] {
         let claims = serde_json::json!({"sub": "ann"});
-        let (mut client, hello) = AzureClient::open(server.address, subprotocol, &claims);
+        let (mut client, _) = AzureClient::open(server.address, subprotocol, &claims);
         let fail = serde_json::json!({"type": "event", "event": "fail", "data": 1, "ackId": 1});
-        assert_eq!(client.fails(&fail), "InvocationFailed");
-        client.settled();
+        let answer = client.ask(&fail);
+        assert_eq!(answer["error"]["name"], "InternalServerError");
+        // What a handler says of itself is for those who run it.
+        let said = answer["error"]["message"].as_str().unwrap();
+        assert_eq!(said, "The event handler answered 500.");
         client.send(&serde_json::json!({"type": "event", "event": "fail", "data": 1}));
-        let last = client.receive();
-        assert_eq!(last["message"], "that did not work");
-        assert_eq!(client.closed(), 1011);
-        if let Some(token) = hello["reconnectionToken"].as_str() {
-            let id = hello["connectionId"].as_str().unwrap();
-            assert_eq!(
-                AzureClient::recover(server.address, id, token).closed(),
-                1008
-            );
-        }
+        client.settled();
     }
+}
+
+/// What the token says counts where the handler says nothing.
+#[test]
+fn the_answer_to_connect_takes_the_place_of_the_token() {
+    let (_handler, server) = with_handler();
+    let claims = serde_json::json!({"sub": "ann", "webpubsub.group": ["of the token"]});
+    let (mut client, hello) = AzureClient::open(server.address, JSON, &claims);
+    assert_eq!(hello["userId"], "user-ann");
+    // The handler gives the role to send, and nothing else.
+    let join = serde_json::json!({"type": "joinGroup", "group": "g", "ackId": 1});
+    assert_eq!(client.fails(&join), "Forbidden");
+    client.done(&serde_json::json!({"type": "sendToGroup", "group": "g", "data": 1, "ackId": 2}));
+    let members = |group: &str| {
+        let target = format!("/api/hubs/default/groups/{group}?api-version=1");
+        service(server.address, "HEAD", &target, "", None).status
+    };
+    assert_eq!((members("lobby"), members("of%20the%20token")), (200, 404));
+    let claims = serde_json::json!({"sub": "plain", "webpubsub.group": ["of the token"]});
+    let (mut client, hello) = AzureClient::open(server.address, JSON, &claims);
+    assert_eq!(hello["userId"], "plain");
+    client.done(&join);
+    assert_eq!(members("of%20the%20token"), 200);
+    let claims = serde_json::json!({"sub": "none"});
+    let (mut client, _) = AzureClient::open(server.address, JSON, &claims);
+    let send = serde_json::json!({"type": "sendToGroup", "group": "g", "data": 1, "ackId": 2});
+    for frame in [join, send] {
+        assert_eq!(client.fails(&frame), "Forbidden");
+    }
+}
+
+/// It cannot tell of them itself.
+#[test]
+fn a_handler_is_told_of_the_connections_of_a_node_that_was_killed() {
+    let (mut handler, port) = handler(&[]);
+    let (_redis, one, mut two) = two_nodes(&handler_config("http", port));
+    let mut clients = Vec::new();
+    for (user, node) in [("ann", &two), ("bob", &two), ("eve", &one)] {
+        let (mut client, _) =
+            AzureClient::open(node.address, JSON, &serde_json::json!({"sub": user}));
+        let connected = format!("connected user-{user} 0");
+        handler.wait_for_line(SOON, |line| (line == connected).then_some(()));
+        let count = serde_json::json!({"type": "event", "event": "silent", "data": 1, "ackId": 1});
+        client.done(&count);
+        clients.push(client);
+    }
+    two.process.signal("KILL");
+    two.process.wait(SOON);
+    let lost = |line: &str| {
+        let lost = line.strip_prefix("disconnected ");
+        // Clients by which the nodes got to know each other.
+        let lost = lost.filter(|lost| !lost.starts_with("user-x "));
+        lost.map(str::to_owned)
+    };
+    let mut told: Vec<_> = (0..2)
+        .map(|_| handler.wait_for_line(2 * SOON, lost))
+        .collect();
+    told.sort();
+    // With their state.
+    let expected =
+        ["ann", "bob"].map(|user| format!("user-{user} 1 The server of the connection is gone"));
+    assert_eq!(told, expected);
+    // The other's is not, until it ends.
+    let target = "/api/hubs/default/:closeConnections?api-version=1&reason=over";
+    assert_eq!(service(one.address, "POST", target, "", None).status, 204);
+    assert_eq!(handler.wait_for_line(SOON, lost), "user-eve 1 over");
+}
+
+/// A node that the others took for gone finds that a handler has been told of its connections.
+#[test]
+fn a_handler_is_told_once_of_the_connections_of_a_node_that_comes_back() {
+    let (mut handler, port) = handler(&[]);
+    let (_redis, one, two) = two_nodes(&handler_config("http", port));
+    let open = |user: &str| {
+        let (client, _) = AzureClient::open(two.address, JSON, &serde_json::json!({"sub": user}));
+        client
+    };
+    let mut ann = open("ann");
+    handler.wait_for_line(SOON, |line| (line == "connected user-ann 0").then_some(()));
+    two.process.pause();
+    let lost = "disconnected user-ann 0 The server of the connection is gone";
+    handler.wait_for_line(2 * SOON, |line| (line == lost).then_some(()));
+    two.process.signal("CONT");
+    // What is sent to it comes behind what it missed.
+    let send = |text: &str| {
+        let target = "/api/hubs/default/:send?api-version=1";
+        service(
+            one.address,
+            "POST",
+            target,
+            "text/plain",
+            Some(text.as_bytes()),
+        )
+        .status
+            == 202
+    };
+    eventually("a node that is back", SOON, || send("back").then_some(()));
+    while ann.receive()["data"] != "back" {}
+    drop(ann);
+    let eve = open("eve");
+    drop(eve);
+    let eve_left = "disconnected user-eve 0 The client has left";
+    handler.wait_for_line(SOON, |line| (line == eve_left).then_some(()));
+    let told = |line: &&String| line.starts_with("disconnected user-ann");
+    assert_eq!(handler.stdout().iter().filter(told).count(), 1);
 }
 
 /// The URL of a client of the hub `default`.

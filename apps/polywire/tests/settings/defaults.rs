@@ -44,6 +44,10 @@ pub(crate) fn of(config: &Config, name: &str) -> Option<String> {
         "limits.history_bytes_per_address_max" => limits.history_bytes_per_address_max.to_string(),
         "limits.connections_max" => limits.connections_max.to_string(),
         "limits.connections_per_address_max" => limits.connections_per_address_max.to_string(),
+        "limits.silent_connections_max" => limits.silent_connections_max.to_string(),
+        "limits.silent_connections_per_address_max" => {
+            limits.silent_connections_per_address_max.to_string()
+        }
         "limits.outbound_bytes_max" => limits.outbound_bytes_max.to_string(),
         "limits.idle_frames_max" => limits.idle_frames_max.to_string(),
         "limits.outbound_stall_secs" => limits.outbound_stall_secs.to_string(),
@@ -127,6 +131,10 @@ pub(crate) fn of(config: &Config, name: &str) -> Option<String> {
         "apps.seth.cookie_same_site" => format!("{:?}", seth.cookie_same_site),
         "apps.seth.cookie_secure" => seth.cookie_secure.to_string(),
         "apps.seth.client_integrity" => format!("{:?}", seth.client_integrity),
+        "apps.seth.prefix" => format!("{:?}", seth.prefix),
+        "apps.seth.heartbeat_secs" => seth.heartbeat_secs.to_string(),
+        "apps.seth.disconnect_delay_secs" => seth.disconnect_delay_secs.to_string(),
+        "apps.seth.websocket" => seth.websocket.to_string(),
         "apps.seth.same_address" => seth.same_address.to_string(),
         "apps.seth.client_url" => format!("{:?}", seth.client_url),
         "apps.history.allowed_origins" => {
@@ -141,6 +149,7 @@ pub(crate) fn of(config: &Config, name: &str) -> Option<String> {
         "apps.pubnub.hold_secs" => pubnub.hold_secs.to_string(),
         "apps.pubnub.message_bytes_max" => pubnub.message_bytes_max.to_string(),
         "apps.pubnub.queue_bytes_max" => pubnub.queue_bytes_max.to_string(),
+        "apps.pubnub.queue_bytes_per_channel" => pubnub.queue_bytes_per_channel.to_string(),
         "apps.pubnub.queue_secs" => pubnub.queue_secs.to_string(),
         "apps.pubnub.catch_up" => pubnub.catch_up.to_string(),
         "apps.pubnub.held_bytes_max" => pubnub.held_bytes_max.to_string(),

@@ -4,17 +4,23 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::{
     Engine,
-    engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD},
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use subtle::ConstantTimeEq;
 
-use super::hmac::hmac;
+use super::hmac::{LENGTH, hmac};
 use crate::{keys::KeySet, query::Query, text::decode};
 
 /// How far a client's clock may be wrong.
 const SKEW: Duration = Duration::from_secs(60);
+
+/// With padding or without: SDKs differ.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// What stays as it is in a value.
 const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
@@ -65,7 +71,7 @@ impl Signed<'_> {
                 let body = if is_publish { &[] } else { self.body };
                 let parts = [method, set.publish_key(), self.path, &query, ""].join("\n");
                 let expected = hmac(secret.as_bytes(), &[parts.as_bytes(), body]);
-                equal(&URL_SAFE_NO_PAD.encode(expected), signature)
+                is_equal(&expected, signature)
             }
             // The older form, which covers neither the method nor the body: it is enough for what SDKs sign with it.
             None if !["/publish/", "/v2/subscribe/"]
@@ -78,7 +84,7 @@ impl Signed<'_> {
                 let keys = [set.subscribe_key(), set.publish_key()];
                 let parts = [keys[0], keys[1], self.path, &query].join("\n");
                 let expected = hmac(secret.as_bytes(), &[parts.as_bytes()]);
-                equal(&URL_SAFE.encode(expected), signature)
+                is_equal(&expected, signature)
             }
         };
         valid.then_some(()).ok_or(BadSignature::Invalid)
@@ -97,12 +103,15 @@ impl Signed<'_> {
     }
 }
 
-fn equal(expected: &str, found: &str) -> bool {
-    expected.as_bytes().ct_eq(found.as_bytes()).into()
+fn is_equal(expected: &[u8; LENGTH], found: &str) -> bool {
+    let found = BASE64.decode(found);
+    found.is_ok_and(|found| expected[..].ct_eq(&found).into())
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
+
     use super::*;
 
     #[test]
@@ -143,6 +152,38 @@ mod tests {
             "/v2/presence/sub-key/sub/channel/c/leave",
         ] {
             assert_eq!(check(path, &Method::DELETE), Err(BadSignature::Invalid));
+        }
+    }
+
+    #[test]
+    fn a_signature_is_the_same_with_padding_and_without() {
+        let set = KeySet::new("pub", "sub");
+        let (path, query) = ("/publish/pub/sub/0/c/0/1", "timestamp=1000");
+        let signed = Signed {
+            method: &Method::GET,
+            path,
+            query: &Query::parse(query),
+            body: b"",
+        };
+        let check = |signature: &str| {
+            let now = UNIX_EPOCH + Duration::from_secs(1000);
+            signed.check(&set, "secret", signature, Some("1000"), now)
+        };
+        let first = hmac(
+            b"secret",
+            &[format!("sub\npub\n{path}\n{query}").as_bytes()],
+        );
+        let second = format!("GET\npub\n{path}\n{query}\n");
+        let second = hmac(b"secret", &[second.as_bytes()]);
+        for engine in [URL_SAFE, URL_SAFE_NO_PAD] {
+            assert_eq!(check(&engine.encode(first)), Ok(()));
+            assert_eq!(check(&format!("v2.{}", engine.encode(second))), Ok(()));
+            // Some of it is not enough.
+            let cut = engine.encode(&first[..31]);
+            assert_eq!(check(&cut), Err(BadSignature::Invalid));
+        }
+        for none in ["", "v2.", "v2.?", "="] {
+            assert_eq!(check(none), Err(BadSignature::Invalid), "{none}");
         }
     }
 

@@ -52,10 +52,13 @@ pub(super) fn one_channel(
     raw: &str,
     action: impl for<'c> Fn(&'c Channel) -> Action<'c>,
 ) -> Result<Channel, Refused> {
-    let bad = || bad("Invalid Channel");
-    let name = decode(raw).ok_or_else(bad)?.into_owned();
+    let invalid = || bad("Invalid Channel");
+    let name = decode(raw).ok_or_else(invalid)?.into_owned();
+    if name.contains(',') {
+        return Err(bad("Name one channel here; no name has a comma."));
+    }
     let mut channels = channels(call, &[name], action)?;
-    channels.pop().ok_or_else(bad)
+    channels.pop().ok_or_else(invalid)
 }
 
 /// A page of a channel's history, which is held until the answer is written.

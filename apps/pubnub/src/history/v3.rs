@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     call::Call,
-    names::path_list,
+    names::{path_list, split_list},
     reply::{self, Refused},
     text::quote,
 };
@@ -23,7 +23,8 @@ const LIMIT_OF_EACH: u64 = 25;
 const CHANNELS_MAX: usize = 500;
 
 fn names(channels: &str) -> Result<Vec<String>, Refused> {
-    let names = path_list(channels).map_err(|_| bad("Invalid Channel"))?;
+    let list = path_list(channels).map_err(|_| bad("Invalid Channel"))?;
+    let names: Vec<_> = split_list(&list).map(str::to_owned).collect();
     if names.is_empty() {
         return Err(bad("Name at least one channel."));
     }

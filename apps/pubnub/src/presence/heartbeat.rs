@@ -7,7 +7,7 @@ use super::{
     states::States,
     timeout::{parse_timeout, stay},
 };
-use crate::{call::Call, reply, service, subscribe_set::Purpose};
+use crate::{call::Call, instances::instance_id, reply, service, subscribe_set::Purpose};
 
 /// `GET …/channel/{channels}/heartbeat`
 pub(super) async fn heartbeat(call: &Call<'_>, channels: &str) -> Result<Answer, reply::Refused> {
@@ -24,10 +24,18 @@ pub(super) async fn heartbeat(call: &Call<'_>, channels: &str) -> Result<Answer,
     {
         let streams = call.context.streams().await;
         let owner = call.member_owner();
+        let instance = instance_id(&call.query);
+        let lease = timeout.unwrap_or(call.context.settings.presence_timeout);
         for (channel, name) in places(call, &subscribe_set).await {
+            if !call.counts_as(&channel, client) {
+                continue;
+            }
             let before = streams.horizon(call.space().hub().clock());
             let (stay, state) = (stay(&call.context.settings, timeout), states.of(&name));
             let origin = &call.caller.origin;
+            if let Some(id) = &instance {
+                call.context.instances.touch(&channel, client, id, lease);
+            }
             let touched = call
                 .space()
                 .touch(origin, &channel, client, stay, &owner, state);

@@ -1,9 +1,15 @@
 //! Leave: a client goes from its channels.
 
-use polywire_core::http::Answer;
+use polywire_core::{http::Answer, space::Action};
 
 use super::named::{named, places};
-use crate::{call::Call, reply, service, subscribe_set::Purpose};
+use crate::{
+    call::Call,
+    instances::instance_id,
+    reply::{self, Forbidden},
+    service,
+    subscribe_set::Purpose,
+};
 
 /// `GET …/channel/{channels}/leave`
 pub(super) async fn leave(call: &Call<'_>, channels: &str) -> Result<Answer, reply::Refused> {
@@ -21,12 +27,23 @@ pub(super) async fn leave(call: &Call<'_>, channels: &str) -> Result<Answer, rep
         }
     }
     if let Some(client) = call.caller.client() {
-        for (channel, _) in places(call, &subscribe_set).await {
-            call.context.leaves.note(&channel, client, ());
-            call.space()
-                .leave(&call.caller.origin, &channel, client)
-                .await;
+        let instance = instance_id(&call.query);
+        let (space, origin) = (call.space(), &call.caller.origin);
+        let places = places(call, &subscribe_set).await;
+        let mut forbidden = Forbidden::default();
+        for (channel, name) in &places {
+            let judged = space.authorize(origin, Action::ActAs(channel, client));
+            if judged.is_err() {
+                forbidden.channel(judged, name, service::PRESENCE)?;
+                continue;
+            }
+            call.context.leaves.note(channel, client, ());
+            let instances = &call.context.instances;
+            if instances.leave(channel, client, instance.as_deref()) {
+                space.leave(origin, channel, client).await;
+            }
         }
+        forbidden.check()?;
     }
     Ok(reply::ok(
         r#"{"status":200,"message":"OK","action":"leave","service":"Presence"}"#,

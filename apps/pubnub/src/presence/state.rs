@@ -1,6 +1,6 @@
 //! State of a client: setting and reading it.
 
-use polywire_core::{Channel, ClientId, JsonText, PresenceAction, http::Answer};
+use polywire_core::{Channel, ClientId, JsonText, PresenceAction, http::Answer, space::Action};
 use serde_json::Value;
 
 use super::{
@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     call::Call,
-    reply,
+    reply::{self, Forbidden},
+    service,
     subscribe_set::{Location, Purpose},
     text::{decode, quote},
 };
@@ -33,7 +34,15 @@ pub(super) async fn set_state(
     let state: Value = serde_json::from_str(&text).map_err(|_| bad(INVALID))?;
     let state = state_of(&state).map_err(bad)?;
     let state = state.unwrap_or_else(empty);
-    for (channel, _) in places(call, &subscribe_set).await {
+    let places = places(call, &subscribe_set).await;
+    let mut forbidden = Forbidden::default();
+    for (channel, name) in &places {
+        let act = Action::ActAs(channel, &client);
+        let judged = call.space().authorize(&call.caller.origin, act);
+        forbidden.channel(judged, name, service::PRESENCE)?;
+    }
+    forbidden.check()?;
+    for (channel, _) in places {
         let is_present = call
             .space()
             .set_state(&channel, &client, state.clone())

@@ -15,6 +15,8 @@ pub(crate) struct Batch {
     pub(crate) found: Vec<(Arc<Entry>, usize)>,
     /// Where something that came after the cursor is, or may be, not here any more.
     pub(crate) gaps: Vec<Gap>,
+    /// Something that came after the cursor is nowhere any more.
+    pub(crate) is_late: bool,
 }
 
 /// Where something is not here any more.

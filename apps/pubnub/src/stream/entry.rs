@@ -61,7 +61,7 @@ impl Entry {
     }
 
     /// What it counts in bytes.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         OVERHEAD
             + match &self.content {
                 Content::Publication(publication) => publication.bytes(),
@@ -69,11 +69,43 @@ impl Entry {
             }
     }
 
+    /// True for what is to be found in history, where there is one.
+    pub(super) fn is_stored(&self) -> bool {
+        self.message()
+            .is_some_and(|message| message.kind == Kind::Message && message.retention.store)
+    }
+
+    /// True for what was attached to a message.
+    pub(crate) fn is_action(&self) -> bool {
+        self.message()
+            .is_some_and(|message| message.kind == Kind::Action)
+    }
+
     /// The publication, where it is one that filters apply to.
     pub(crate) fn message(&self) -> Option<&Publication> {
         match &self.content {
             Content::Publication(publication) if !is_presence(publication) => Some(publication),
             _ => None,
+        }
+    }
+
+    /// What the clients of a tenant call where it came from: the channel, or the name of its presence.
+    pub(crate) fn name(&self, set: &KeySet) -> String {
+        let channel = set.shown(self.channel.as_str());
+        match &self.content {
+            Content::Publication(publication) if !is_presence(publication) => channel.into_owned(),
+            _ => [&*channel, PRESENCE].concat(),
+        }
+    }
+
+    /// Writes the message, or the event, as JSON.
+    pub(crate) fn push_data(&self, text: &mut String) {
+        match &self.content {
+            Content::Interval(event) => text.push_str(event),
+            Content::Publication(publication) => match &publication.kind {
+                Kind::Presence(event) => text.push_str(&presence(event, self.timetoken)),
+                _ => push_payload(text, &publication.payload),
+            },
         }
     }
 

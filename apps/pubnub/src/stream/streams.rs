@@ -89,8 +89,8 @@ impl Streams {
         self.wake();
     }
 
-    /// A channel is in a group, or is not any more.
-    pub(crate) fn set_in_group(&self, group: &str, channel: Channel, is_in: bool) {
+    /// A channel is in a group, or is not any more. By its presence name its presence is.
+    pub(crate) fn set_in_group(&self, group: &str, channel: &Channel, is_in: bool) {
         self.table.lock().set_in_group(group, channel, is_in);
         self.wake();
     }
@@ -103,6 +103,11 @@ impl Streams {
     /// The channels of a group, by name.
     pub(crate) fn group(&self, group: &str) -> Vec<Channel> {
         self.table.lock().group(group)
+    }
+
+    /// All that was put into a group: its channels, and presence names.
+    pub(crate) fn group_entries(&self, group: &str) -> Vec<Channel> {
+        self.table.lock().group_entries(group)
     }
 
     /// All groups, by name.

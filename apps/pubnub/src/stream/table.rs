@@ -20,7 +20,7 @@ use super::{
     waiter::{Waiter, Waiters},
 };
 use crate::{
-    names::above,
+    names::{PRESENCE, above},
     subscribe_set::{Location, SubscribeSet},
 };
 
@@ -61,9 +61,12 @@ struct Stream {
 #[derive(Default)]
 struct Lane {
     entries: VecDeque<Arc<Entry>>,
+    bytes: usize,
     waiting: Waiters,
-    /// The order of what was forgotten last because there were too many.
+    /// The order of what was forgotten last.
     forgotten: u64,
+    /// The same of what is not in history either.
+    lost: u64,
 }
 
 /// The channels one level below a name.
@@ -81,6 +84,23 @@ impl Stream {
 }
 
 impl Lane {
+    fn push(&mut self, entry: Entry) {
+        self.bytes += entry.bytes();
+        self.entries.push_back(Arc::new(entry));
+    }
+
+    /// Forgets the oldest; returns its bytes.
+    fn forget_oldest(&mut self, has_history: bool) -> Option<usize> {
+        let oldest = self.entries.pop_front()?;
+        self.forgotten = oldest.order;
+        if !has_history || !oldest.is_stored() {
+            self.lost = oldest.order;
+        }
+        let bytes = oldest.bytes();
+        self.bytes -= bytes;
+        Some(bytes)
+    }
+
     /// What came after a cursor.
     fn after(&self, cursor: u64) -> impl Iterator<Item = &Arc<Entry>> {
         let first = self.entries.partition_point(|entry| entry.order <= cursor);
@@ -178,17 +198,18 @@ impl StreamTable {
         if !self.streams.contains_key(channel) {
             self.streams.insert(channel.clone(), Stream::default());
         }
-        let mut outlived = false;
+        let mut is_to_sweep = false;
         if let Some(stream) = self.streams.get_mut(channel) {
             let lane = &mut stream.lanes[usize::from(presence)];
-            if lane.entries.len() >= MESSAGES_MAX
-                && let Some(oldest) = lane.entries.pop_front()
+            lane.push(entry);
+            // The newest stays, whatever it takes: it is what polls wait for.
+            while lane.bytes > self.bounds.channel_bytes_max
+                && lane.entries.len() > 1
+                && let Some(bytes) = lane.forget_oldest(self.bounds.has_history)
             {
-                lane.forgotten = oldest.order;
-                self.bytes -= oldest.bytes();
-                outlived = true;
+                self.bytes -= bytes;
+                is_to_sweep |= self.arrivals.note_stale();
             }
-            lane.entries.push_back(Arc::new(entry));
             lane.waiting.take(&mut self.woken);
         }
         if let Some(above) = above(channel) {
@@ -210,7 +231,7 @@ impl StreamTable {
             presence,
             at,
         });
-        if outlived && self.arrivals.note_stale() {
+        if is_to_sweep {
             self.sweep();
         }
         self.forget_oldest(at);
@@ -241,9 +262,9 @@ impl StreamTable {
                 .entries
                 .front()
                 .is_some_and(|entry| entry.order == order)
-                && let Some(entry) = lane.entries.pop_front()
+                && let Some(bytes) = lane.forget_oldest(self.bounds.has_history)
             {
-                self.bytes -= entry.bytes();
+                self.bytes -= bytes;
                 self.forgotten = self.forgotten.max(order);
                 self.drop_if_unused(&channel);
             }
@@ -291,20 +312,23 @@ impl StreamTable {
     ) -> Batch {
         let mut found = backfill;
         found.retain(|(entry, _)| entry.order <= self.horizon && !self.is_queued(entry));
-        let mut gaps = Vec::new();
+        let (mut gaps, mut is_late) = (Vec::new(), false);
         // What is behind this is for the next answer.
         let mut last = u64::MAX;
         for (index, target) in subscribe_set.targets.iter().enumerate() {
             let lane = usize::from(target.presence);
-            let mut take = |channel: &Channel| {
+            let mut take = |channel: &Channel, lane: usize| {
                 let stream = self.streams.get(channel);
-                let forgotten = stream.map_or(0, |stream| stream.lanes[lane].forgotten);
+                let kept = stream.map(|stream| &stream.lanes[lane]);
+                let forgotten = kept.map_or(0, |lane| lane.forgotten);
                 if lane == 0 && after < forgotten.max(self.forgotten) {
                     let scope = GapScope::Channel(channel.clone());
                     gaps.push(Gap { scope, index });
                 }
-                if let Some(stream) = stream {
-                    let entries = stream.lanes[lane].after(after);
+                if let Some(kept) = kept {
+                    is_late |= after < kept.lost;
+                    // One more than an answer holds shows that there are more.
+                    let entries = kept.after(after).take(MESSAGES_MAX + 1);
                     let entries = entries.take_while(|entry| entry.order <= last);
                     found.extend(entries.map(|entry| (entry.clone(), index)));
                     if found.len() > FOUND_MAX {
@@ -313,12 +337,18 @@ impl StreamTable {
                 }
             };
             match &target.location {
-                Location::Channel(channel) => take(channel),
-                Location::Group(group) => self.groups.channels(group).for_each(&mut take),
+                Location::Channel(channel) => take(channel, lane),
+                Location::Group(group) => {
+                    let (channels, presence) = self.groups.with_presence(group);
+                    channels.for_each(|channel| take(channel, lane));
+                    if lane == 0 {
+                        presence.for_each(|channel| take(channel, 1));
+                    }
+                }
                 Location::Below(above) => {
                     let level = self.levels.get(above);
                     let channels = level.into_iter().flat_map(|level| &level.channels);
-                    channels.for_each(&mut take);
+                    channels.for_each(|channel| take(channel, lane));
                     if lane == 0 && after < self.forgotten {
                         let scope = GapScope::Below(above.to_string());
                         gaps.push(Gap { scope, index });
@@ -343,6 +373,7 @@ impl StreamTable {
             cursor,
             found,
             gaps,
+            is_late,
         }
     }
 
@@ -429,11 +460,11 @@ impl StreamTable {
         self.forgotten = self.forgotten.max(last);
     }
 
-    pub(super) fn set_in_group(&mut self, group: &str, channel: Channel, is_in: bool) {
+    pub(super) fn set_in_group(&mut self, group: &str, channel: &Channel, is_in: bool) {
         if is_in {
             self.groups.add(group, channel, &mut self.woken);
         } else {
-            self.groups.remove(group, &channel);
+            self.groups.remove(group, channel);
         }
     }
 
@@ -443,6 +474,13 @@ impl StreamTable {
 
     pub(super) fn group(&self, group: &str) -> Vec<Channel> {
         self.groups.channels(group).cloned().collect()
+    }
+
+    pub(super) fn group_entries(&self, group: &str) -> Vec<Channel> {
+        let (channels, presence) = self.groups.with_presence(group);
+        let named = |channel: &Channel| Channel::new(&format!("{channel}{PRESENCE}")).ok();
+        let presence = presence.filter_map(named);
+        channels.cloned().chain(presence).collect()
     }
 
     pub(super) fn group_names(&self) -> Vec<Arc<str>> {
@@ -464,8 +502,10 @@ mod tests {
         StreamTable::new(
             Bounds {
                 bytes_max: 1 << 20,
+                channel_bytes_max: 1 << 20,
                 age_max: Duration::from_secs(60),
                 announce_max: 20,
+                has_history: false,
             },
             0,
         )
@@ -522,18 +562,77 @@ mod tests {
         assert!(batch.found.is_empty());
     }
 
+    /// The numbers that come, one answer after the other.
+    fn read_all(table: &mut StreamTable, names: &str, mut cursor: u64) -> Vec<u64> {
+        let (names, waiter) = (subscribe_set(names), Waiter::new());
+        let mut came = Vec::new();
+        loop {
+            let batch = table.read(&names, cursor, &waiter, Vec::new());
+            if batch.found.is_empty() {
+                return came;
+            }
+            assert!(batch.found.len() <= MESSAGES_MAX);
+            came.extend(places(&batch).into_iter().map(|(_, seq)| seq));
+            cursor = batch.cursor;
+        }
+    }
+
     #[test]
-    fn the_newest_hundred_are_kept_and_what_is_missing_is_known() {
-        let (mut table, room, waiter) = (table(), subscribe_set("room"), Waiter::new());
-        let mut clock = 1000;
-        for number in 1..=130 {
+    fn a_channel_keeps_what_it_has_bytes_for_however_many_messages_that_are() {
+        let mut table = table();
+        let mut clock = 10_000;
+        for number in 1..=1500 {
             arrive(&mut table, &publication("room", number, number), &mut clock);
         }
-        let batch = table.read(&room, 0, &waiter, Vec::new());
-        assert_eq!(batch.found.len(), 100);
-        assert_eq!(places(&batch)[0], ("room".into(), 31));
-        assert_eq!(batch.gaps.len(), 1);
-        assert!(table.read(&room, 30, &waiter, Vec::new()).gaps.is_empty());
+        assert!(read_all(&mut table, "room", 1).into_iter().eq(2..=1500));
+    }
+
+    #[test]
+    fn what_a_channel_has_no_bytes_for_goes_and_is_known_to_be_missing() {
+        let (mut table, waiter) = (table(), Waiter::new());
+        table.bounds.channel_bytes_max = 20_000;
+        let mut clock = 1000;
+        arrive(&mut table, &publication("hall", 1, 1), &mut clock);
+        for number in 2..=130 {
+            arrive(&mut table, &publication("room", number, number), &mut clock);
+        }
+        let room = subscribe_set("room");
+        let batch = table.read(&room, 1, &waiter, Vec::new());
+        let first = places(&batch)[0].1;
+        assert!(first > 90 && read_all(&mut table, "room", 1).into_iter().eq(first..=130));
+        assert_eq!((batch.gaps.len(), batch.is_late), (1, true));
+        let batch = table.read(&room, first - 1, &waiter, Vec::new());
+        assert_eq!((batch.gaps.len(), batch.is_late), (0, false));
+        assert_eq!(read_all(&mut table, "hall", 0), [1], "it has its own");
+        let kept = |name: &str| table.streams[name].lanes[0].bytes;
+        assert!(kept("room") <= 20_000);
+        assert_eq!(table.bytes, kept("room") + kept("hall"));
+    }
+
+    #[test]
+    fn the_newest_stays_whatever_it_takes() {
+        let mut table = table();
+        table.bounds.channel_bytes_max = 1;
+        let mut clock = 1000;
+        for number in 1..=3 {
+            arrive(&mut table, &publication("room", number, number), &mut clock);
+            assert_eq!(read_all(&mut table, "room", number - 1), [number]);
+        }
+    }
+
+    #[test]
+    fn a_poll_is_late_for_what_history_has_not() {
+        for (has_history, is_late) in [(true, false), (false, true)] {
+            let (mut table, room, waiter) = (table(), subscribe_set("room"), Waiter::new());
+            table.bounds.channel_bytes_max = 1;
+            table.bounds.has_history = has_history;
+            let mut clock = 1000;
+            for number in 1..=3 {
+                arrive(&mut table, &publication("room", number, number), &mut clock);
+            }
+            let batch = table.read(&room, 1, &waiter, Vec::new());
+            assert_eq!((batch.gaps.len(), batch.is_late), (1, is_late));
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::{fmt::Write, sync::Arc};
 
+use super::{first_answer, request::Version};
 use crate::{
     keys::KeySet,
     stream::Entry,
@@ -14,11 +15,15 @@ const AROUND_BYTES: usize = 48;
 
 /// Writes the messages that were found, each with the index of the name that led to it.
 pub(super) fn write(
+    version: Version,
     set: &KeySet,
     subscribe_set: &SubscribeSet,
     cursor: u64,
     found: &[(Arc<Entry>, usize)],
 ) -> String {
+    if version == Version::First {
+        return first_answer::write(set, subscribe_set, cursor, found);
+    }
     let key = set.quoted_subscribe_key();
     let room = |entry: &Entry| AROUND_BYTES + key.len() + entry.written(set).len();
     let messages: usize = found.iter().map(|(entry, _)| room(entry)).sum();

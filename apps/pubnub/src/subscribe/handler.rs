@@ -7,11 +7,12 @@ use super::{answer::write, members::Members, poll::Poll, request::SubscribeReque
 use crate::{
     call::Call,
     held_polls::HeldBytes,
-    reply, service,
+    reply::{self, Forbidden},
+    service,
     subscribe_set::{Location, Purpose, SubscribeSet},
 };
 
-/// `GET /v2/subscribe/{key}/{channels}/0`
+/// `GET /v2/subscribe/{key}/{channels}/0`, `GET /subscribe/{key}/{channels}/0/{cursor}`
 pub(crate) async fn subscribe(
     call: &Call<'_>,
     request: SubscribeRequest,
@@ -31,13 +32,15 @@ pub(crate) async fn subscribe(
         let poll = Poll {
             call,
             streams,
+            version: request.version,
             set: &request.set,
             filter: request.filter.as_ref(),
             after: request.after,
         };
         return poll.run(&mut members).await;
     };
-    Ok(reply::ok(write(call.set, &request.set, cursor, &[])))
+    let answer = write(request.version, call.set, &request.set, cursor, &[]);
+    Ok(reply::ok(answer))
 }
 
 /// Room for a poll that waits.
@@ -72,6 +75,7 @@ async fn check(call: &Call<'_>, request: &SubscribeRequest) -> Result<(), reply:
     request
         .states
         .authorize(call, &request.set, service::SUBSCRIBE)?;
+    let mut forbidden = Forbidden::default();
     for target in targets {
         let channels = match &target.location {
             Location::Channel(channel) => vec![channel.clone()],
@@ -83,10 +87,17 @@ async fn check(call: &Call<'_>, request: &SubscribeRequest) -> Result<(), reply:
             let checked = call
                 .space()
                 .dispatch_subscribe(&call.caller.origin, channel);
-            if let Err(refusal) = checked.await {
-                return Err(reply::refused(&refusal, service::SUBSCRIBE, &target.shown));
+            let Err(refusal) = checked.await else {
+                continue;
+            };
+            match target.location {
+                Location::Group(_) => {
+                    forbidden.group(Err(refusal), &target.shown, service::SUBSCRIBE)?;
+                }
+                _ => forbidden.channel(Err(refusal), &target.shown, service::SUBSCRIBE)?,
             }
+            break;
         }
     }
-    Ok(())
+    forbidden.check()
 }

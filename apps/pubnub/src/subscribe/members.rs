@@ -1,5 +1,7 @@
 //! Members by a poll: where a client is present as long as its poll is open, and for its time afterwards.
 
+use std::time::Duration;
+
 use polywire_core::{Channel, JsonText, space::Lease};
 use tokio::time::Instant;
 
@@ -10,6 +12,8 @@ use crate::{call::Call, presence::stay, stream::Streams, subscribe_set::Location
 pub(super) struct Members<'m> {
     call: &'m Call<'m>,
     stay: Lease,
+    /// Which of its instances it is.
+    instance: Option<&'m str>,
     /// Where it is to be, with the state that it is to have.
     wanted: Vec<(Channel, Option<JsonText>)>,
     /// Where it is as long as the poll is open, and for its time afterwards.
@@ -21,7 +25,7 @@ impl<'m> Members<'m> {
     pub(super) fn of(
         call: &'m Call<'m>,
         streams: &Streams,
-        request: &SubscribeRequest,
+        request: &'m SubscribeRequest,
         is_handshake: bool,
     ) -> Self {
         let mut wanted = Vec::new();
@@ -45,6 +49,7 @@ impl<'m> Members<'m> {
                 is_held: !is_handshake,
                 ..stay(&call.context.settings, request.timeout)
             },
+            instance: request.instance.as_deref(),
             wanted,
             held: Vec::new(),
         }
@@ -63,8 +68,19 @@ impl<'m> Members<'m> {
                 later.push((channel, state));
                 continue;
             }
+            if !self.call.counts_as(&channel, client) {
+                continue;
+            }
             let (space, origin) = (self.call.space(), &self.call.caller.origin);
             let outcome = space.presence().touch(&channel, client, self.stay, &owner);
+            if let Some(id) = self.instance {
+                let (instances, lease) = (&self.call.context.instances, self.lease());
+                if outcome.is_held {
+                    instances.hold(&channel, client, id, lease);
+                } else {
+                    instances.touch(&channel, client, id, lease);
+                }
+            }
             if outcome.is_held {
                 self.held.push(channel.clone());
             }
@@ -74,6 +90,11 @@ impl<'m> Members<'m> {
                 .await;
         }
         self.wanted = later;
+    }
+
+    /// How long its signs of life count.
+    fn lease(&self) -> Duration {
+        self.stay.timeout.unwrap_or(self.stay.otherwise)
     }
 
     /// The cursor from before the client came, where it came just now.
@@ -106,6 +127,10 @@ impl Drop for Members<'_> {
         if let Some(client) = self.call.caller.client() {
             for channel in &self.held {
                 self.call.context.space.presence().release(channel, client);
+                if let Some(id) = self.instance {
+                    let instances = &self.call.context.instances;
+                    instances.release(channel, client, id, self.lease());
+                }
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Subscribe: a handshake, and then one long poll after another.
 
 mod answer;
+mod first_answer;
 mod handler;
 mod held_rights;
 mod members;

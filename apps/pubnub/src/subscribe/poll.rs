@@ -5,7 +5,7 @@ use std::sync::Arc;
 use polywire_core::http::Answer;
 use tokio::time::{Instant, timeout_at};
 
-use super::{answer::write, held_rights::HeldRights, members::Members};
+use super::{answer::write, held_rights::HeldRights, members::Members, request::Version};
 use crate::{
     call::Call,
     filter::{Filter, Turns},
@@ -18,6 +18,7 @@ use crate::{
 pub(super) struct Poll<'p> {
     pub(super) call: &'p Call<'p>,
     pub(super) streams: &'p Streams,
+    pub(super) version: Version,
     pub(super) set: &'p SubscribeSet,
     pub(super) filter: Option<&'p Arc<Filter>>,
     pub(super) after: u64,
@@ -27,6 +28,8 @@ impl Poll<'_> {
     /// Waits for something to come after the cursor, as long as polls are held.
     pub(super) async fn run(self, members: &mut Members<'_>) -> Result<Answer, reply::Refused> {
         let (call, streams, set) = (self.call, self.streams, self.set);
+        let answer =
+            |cursor, found: &[_]| reply::ok(write(self.version, call.set, set, cursor, found));
         let context = call.context;
         let mut after = self.after;
         let waiting = HeldPoll {
@@ -42,22 +45,27 @@ impl Poll<'_> {
         loop {
             if rights.as_ref().is_some_and(|rights| rights.have_ended()) {
                 // Clients give up on an error here. The next poll is judged, from where this one was.
-                return Ok(reply::ok(write(call.set, set, after, &[])));
+                return Ok(answer(after, &[]));
             }
             let mut batch = streams.read(set, after, &waiting.waiter);
             if !batch.gaps.is_empty() && context.settings.catch_up {
                 let backfill = Box::pin(history::backfill(call.space(), after, &batch.gaps)).await;
                 batch = streams.read_with(set, after, &waiting.waiter, backfill);
             }
+            if batch.is_late {
+                context.late_polls.add();
+            }
             let came = !batch.found.is_empty();
+            if self.version == Version::First {
+                leave_out_actions(call, &mut batch.found);
+            }
             if let Some(filter) = self.filter.filter(|_| came) {
                 // Boxed, so that a poll that is held does not carry room for it.
                 Box::pin(keep_wanted(filter, &context.turns, &mut batch.found)).await;
             }
             let is_over = is_last || context.is_stopping();
             if !batch.found.is_empty() || is_over {
-                let answer = write(call.set, set, batch.cursor, &batch.found);
-                return Ok(reply::ok(answer));
+                return Ok(answer(batch.cursor, &batch.found));
             }
             after = batch.cursor;
             if came {
@@ -71,6 +79,17 @@ impl Poll<'_> {
                 Box::pin(members.join()).await;
             }
         }
+    }
+}
+
+/// Leaves out message actions, which nothing in an answer of the first version tells from messages.
+fn leave_out_actions(call: &Call<'_>, found: &mut Vec<(Arc<Entry>, usize)>) {
+    let before = found.len();
+    found.retain(|(entry, _)| !entry.is_action());
+    if found.len() < before {
+        let counters = call.space().runtime().counters();
+        let left_out = counters.of("pubnub", "message action left out of subscribe v1");
+        left_out.add_many((before - found.len()) as u64);
     }
 }
 

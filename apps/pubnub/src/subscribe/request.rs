@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     call::Call,
     filter::{Filter, InvalidFilter},
+    instances::instance_id,
     names::BadName,
     presence::{States, parse_timeout},
     reply, service,
@@ -14,19 +15,34 @@ use crate::{
 const FILTER_PROBLEM: &str = "Filter syntax error";
 const TOO_DEAR: &str = "The filter looks for too much in every message: use fewer LIKE and CONTAINS, with fewer wildcards.";
 
+/// A version of subscribe; the answers differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    First,
+    Second,
+}
+
 /// What a subscribe asks for.
 pub(crate) struct SubscribeRequest {
+    pub(super) version: Version,
     pub(super) set: SubscribeSet,
     /// The cursor; 0 for a handshake.
     pub(super) after: u64,
     /// How long the client wants to count as present.
     pub(super) timeout: Option<Duration>,
+    /// Which of the instances of the client asks, where they are told apart.
+    pub(super) instance: Option<Box<str>>,
     pub(super) states: States,
     pub(super) filter: Option<Arc<Filter>>,
 }
 
 impl SubscribeRequest {
-    pub(crate) fn parse(call: &Call<'_>, channels: &str) -> Result<Self, reply::Refused> {
+    /// Reads a subscribe of these channels; the first version has its cursor in the path.
+    pub(crate) fn parse(
+        call: &Call<'_>,
+        channels: &str,
+        cursor: Option<&str>,
+    ) -> Result<Self, reply::Refused> {
         let bad = |message| reply::bad_request(service::SUBSCRIBE, message);
         let query = &call.query;
         let value = |name, problem| query.get(name).ok_or_else(|| bad(problem));
@@ -38,7 +54,9 @@ impl SubscribeRequest {
                 BadName::Invalid => "Invalid Channel",
             })
         })?;
-        let after = match value("tt", "Invalid Timetoken")?.as_deref() {
+        let version = cursor.map_or(Version::Second, |_| Version::First);
+        let shown = value("tt", "Invalid Timetoken")?;
+        let after = match cursor.or(shown.as_deref()) {
             None | Some("") => 0,
             Some(digits) => digits.parse().map_err(|_| bad("Invalid Timetoken"))?,
         };
@@ -60,9 +78,11 @@ impl SubscribeRequest {
             _ => None,
         };
         Ok(Self {
+            version,
             set,
             after,
             timeout,
+            instance: instance_id(query),
             states,
             filter,
         })

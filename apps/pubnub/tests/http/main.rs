@@ -2,6 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod first_version;
+mod groups;
+mod instances;
+mod lists;
+mod queues;
+
 use std::time::UNIX_EPOCH;
 
 use polywire_core::Limits;
@@ -136,6 +142,20 @@ fn errors_of_publishing() {
         expect_problem(&get(&target), 400, "Invalid JSON");
     }
     expect_problem(&get("/publish/demo/demo/0/c/0"), 400, "Invalid JSON");
+    // Readers stop at some numbers: one stops at 4,300 digits.
+    let too_large = "Invalid JSON: a number is above 1.8e308; send it as a string";
+    let too_deep = "Invalid JSON: it is nested more than 60 levels deep";
+    for (message, problem) in [
+        ("9".repeat(1001), too_large),
+        (format!("[1,-{}]", "9".repeat(5000)), too_large),
+        ("1e309".to_owned(), too_large),
+        (["[".repeat(61), "]".repeat(61)].concat(), too_deep),
+    ] {
+        let answer = get(&format!("/publish/demo/demo/0/c/0/{message}"));
+        expect_problem(&answer, 400, problem);
+        let answer = server.post("/publish/demo/demo/0/c/0", message);
+        expect_problem(&answer, 400, problem);
+    }
     let bad = [
         ("meta=%7B", "Invalid meta"),
         ("ttl=soon", "Invalid ttl"),
@@ -336,8 +356,8 @@ fn what_is_not_here_is_said_in_json() {
         ("/v2/push/sub-key/demo/devices/x", "Push"),
         ("/v2/objects/demo/uuids", "Objects"),
         ("/v2/auth/grant/sub-key/demo", "Access Manager"),
-        ("/subscribe/demo/c/0/0", "Balancer"),
-        ("/time/1", "Balancer"),
+        ("/subscribe/demo/c/0", "Balancer"),
+        ("/time/0/1", "Balancer"),
         ("/v3/history/x", "Balancer"),
     ] {
         let body =

@@ -98,3 +98,53 @@ fn a_poll_ends_when_its_token_is_revoked_on_any_node() {
     let answer = undisturbed.connection.answer(false).json();
     assert_eq!(answer["m"][0]["d"], "still");
 }
+
+#[test]
+fn presence_ends_with_the_credential_that_it_rests_on() {
+    let nodes = Nodes::default();
+    let [one, two] = [node(&nodes), node(&nodes)];
+    let [token, other] = ["ann", "bob"].map(|client| {
+        let terms =
+            json!({"resources": {"channels": {"room": READ, "hall": READ}}, "uuid": client});
+        FIRST.grant(&one, &terms)
+    });
+    // In one channel a poll of hers is held, in the other she was heard of.
+    let poll = Poll::hold(&one, "ann", &token);
+    for (client, token) in [("ann", &token), ("bob", &other)] {
+        let heartbeat = format!(
+            "/v2/presence/sub-key/s1/channel/hall/heartbeat?uuid={client}&heartbeat=300&auth={}",
+            encode(token)
+        );
+        assert_eq!(one.get(&heartbeat).status, 200);
+    }
+    let who = |server: &Server, channel: &str| {
+        let members = server
+            .space()
+            .presence()
+            .members(&Channel::new(channel).unwrap());
+        let names = members.into_iter().map(|member| member.client.to_string());
+        names.collect::<Vec<_>>()
+    };
+    eventually("both nodes know", SOON, || {
+        let all = [who(&one, "hall"), who(&two, "hall"), who(&two, "room")];
+        (all == [vec!["ann", "bob"], vec!["ann", "bob"], vec!["ann"]]).then_some(())
+    });
+    FIRST.revoke(&two, &token);
+    poll.expect_end(&one, "Token is revoked");
+    eventually("she is gone", SOON, || {
+        let all = [&one, &two].map(|node| [who(node, "room"), who(node, "hall")]);
+        let gone = [vec![], vec!["bob".to_owned()]];
+        (all == [gone.clone(), gone]).then_some(())
+    });
+    // With another token she is there again.
+    let again = FIRST.grant(
+        &one,
+        &json!({"resources": {"channels": {"hall": READ}}, "uuid": "ann"}),
+    );
+    let heartbeat = format!(
+        "/v2/presence/sub-key/s1/channel/hall/heartbeat?uuid=ann&auth={}",
+        encode(&again)
+    );
+    assert_eq!(one.get(&heartbeat).status, 200);
+    assert_eq!(who(&one, "hall"), ["ann", "bob"]);
+}

@@ -7,6 +7,7 @@ mod credentials;
 mod domains;
 mod held;
 mod policies;
+mod proven;
 
 use std::time::Duration;
 
@@ -114,6 +115,24 @@ fn every_action_takes_its_right() {
         );
     }
     assert_eq!(tried, 2 * actions::ALL.len() * cases.len());
+}
+
+#[test]
+fn a_signature_covers_the_body_of_a_message_action() {
+    let server = start();
+    let sent = FIRST
+        .get(&server, "/publish/p1/s1/0/room/0/1?uuid=u")
+        .json();
+    let message = sent[2].as_str().unwrap();
+    let target = format!("/v1/message-actions/s1/channel/room/message/{message}?uuid=u");
+    let body = |value| json!({"type": "reaction", "value": value}).to_string();
+    let signed = FIRST.signed("POST", &target, &body("smile"));
+    let changed = server.post(&signed, body("frown"));
+    assert_eq!(
+        (changed.status, &changed.json()["message"]),
+        (403, &json!("Invalid Signature"))
+    );
+    assert_eq!(server.post(&signed, body("smile")).status, 200);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod http;
 mod messages;
 mod nodes;
+mod parts;
 mod throttle;
 
 use polywire_core::{Builder, Composition};

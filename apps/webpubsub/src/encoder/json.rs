@@ -36,7 +36,11 @@ fn push_data(to: &mut String, payload: &Payload, is_protobuf: bool) {
             to.push_str(json.as_str());
         }
         Payload::Text(text) => {
-            to.push_str(r#","dataType":"text","data":"#);
+            // One that came as a JSON string is JSON.
+            to.push_str(match text.quoted() {
+                Some(_) => r#","dataType":"json","data":"#,
+                None => r#","dataType":"text","data":"#,
+            });
             to.push_str(text.to_json().as_str());
         }
         Payload::Binary(bytes) => {

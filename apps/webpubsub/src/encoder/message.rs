@@ -36,8 +36,11 @@ pub(super) fn message(
 /// A payload as it is, for a client that chose no subprotocol.
 pub(crate) fn plain(payload: &Payload) -> Message {
     match payload {
-        Payload::Text(text) => Message::Text(text.value().clone()),
-        Payload::Json(json) => Message::Text(json.as_str().to_owned().into()),
+        Payload::Text(text) => Message::Text(match text.quoted() {
+            Some(quoted) => quoted.clone().into_inner(),
+            None => text.value().clone(),
+        }),
+        Payload::Json(json) => Message::Text(json.clone().into_inner()),
         Payload::Binary(bytes) => Message::Binary(bytes.clone()),
     }
 }

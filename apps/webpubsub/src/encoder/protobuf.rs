@@ -17,7 +17,12 @@ pub(super) fn message(from: Sender<'_>, payload: &Payload, is_protobuf: bool) ->
     match payload {
         // There is a field for JSON, which older clients do not know.
         Payload::Json(json) => data.text = Some(json.clone().into_inner().into_bytes()),
-        Payload::Text(text) => data.text = Some(text.value().clone().into_bytes()),
+        Payload::Text(text) => {
+            data.text = Some(match text.quoted() {
+                Some(quoted) => quoted.clone().into_inner().into_bytes(),
+                None => text.value().clone().into_bytes(),
+            });
+        }
         Payload::Binary(bytes) if is_protobuf => data.protobuf = Some(bytes.clone()),
         Payload::Binary(bytes) => data.binary = Some(bytes.clone()),
     }

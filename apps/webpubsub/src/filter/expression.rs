@@ -3,10 +3,13 @@
 use std::{cmp::Ordering, collections::BTreeSet};
 
 /// The connection that is looked at.
-pub(super) struct Subject<'s> {
-    pub(super) connection: &'s str,
-    pub(super) user: Option<&'s str>,
-    pub(super) groups: &'s BTreeSet<String>,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subject<'s> {
+    pub(crate) connection: &'s str,
+    pub(crate) user: Option<&'s str>,
+    /// The subprotocol that was agreed on.
+    pub(crate) protocol: Option<&'s str>,
+    pub(crate) groups: &'s BTreeSet<String>,
 }
 
 /// An expression; the parser has checked its types.
@@ -14,6 +17,7 @@ pub(super) struct Subject<'s> {
 pub(super) enum Expression {
     UserId,
     ConnectionId,
+    Protocol,
     Text(String),
     Integer(i64),
     Boolean(bool),
@@ -84,7 +88,7 @@ impl Function {
 impl Expression {
     pub(super) fn type_of(&self) -> Type {
         match self {
-            Self::UserId | Self::ConnectionId | Self::Text(_) => Type::Text,
+            Self::UserId | Self::ConnectionId | Self::Protocol | Self::Text(_) => Type::Text,
             Self::Integer(_) | Self::GroupCount => Type::Integer,
             Self::Null => Type::Null,
             Self::Call(function, _) => function.result(),
@@ -98,9 +102,8 @@ impl Expression {
 
     fn value(&self, subject: &Subject<'_>) -> Value {
         match self {
-            Self::UserId => subject
-                .user
-                .map_or(Value::Null, |user| Value::Text(user.to_owned())),
+            Self::UserId => text_or_null(subject.user),
+            Self::Protocol => text_or_null(subject.protocol),
             Self::ConnectionId => Value::Text(subject.connection.to_owned()),
             Self::Text(text) => Value::Text(text.clone()),
             Self::Integer(integer) => Value::Integer(*integer),
@@ -129,6 +132,10 @@ impl Expression {
             }
         }
     }
+}
+
+fn text_or_null(text: Option<&str>) -> Value {
+    text.map_or(Value::Null, |text| Value::Text(text.to_owned()))
 }
 
 /// Null equals null only, and is neither greater nor less than anything.

@@ -4,11 +4,12 @@ mod expression;
 mod lexer;
 mod parser;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use self::expression::{Expression, Subject};
+use self::expression::Expression;
+pub(crate) use self::expression::Subject;
 
 /// A filter: its text, and what it means. Made once for each request, and evaluated for each connection.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -42,17 +43,8 @@ impl Filter {
     }
 
     /// True when a connection is meant.
-    pub(crate) fn matches(
-        &self,
-        connection: &str,
-        user: Option<&str>,
-        groups: &BTreeSet<String>,
-    ) -> bool {
-        self.expression.is_true(&Subject {
-            connection,
-            user,
-            groups,
-        })
+    pub(crate) fn matches(&self, subject: &Subject<'_>) -> bool {
+        self.expression.is_true(subject)
     }
 }
 
@@ -72,15 +64,21 @@ impl From<Filter> for String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use proptest::prelude::*;
 
     use super::*;
 
     fn matches(text: &str, user: Option<&str>) -> bool {
         let groups = ["g1", "it's"].map(str::to_owned).into();
-        Filter::parse(text)
-            .unwrap_or_else(|error| panic!("{error}"))
-            .matches("C1", user, &groups)
+        let filter = Filter::parse(text).unwrap_or_else(|error| panic!("{error}"));
+        filter.matches(&Subject {
+            connection: "C1",
+            user,
+            protocol: user.map(|_| "json.webpubsub.azure.v1"),
+            groups: &groups,
+        })
     }
 
     #[test]
@@ -107,6 +105,11 @@ mod tests {
             ("trim('  a ') eq 'a' and toupper('a') eq 'A'", true),
             ("1 lt 2 and 2 le 2 and 3 ge 3 and 'b' gt 'a'", true),
             ("userId eq 'x' or userId eq 'y' and true", false),
+            (
+                "protocol eq 'json.webpubsub.azure.v1' and not endswith(Protocol, 'v2')",
+                true,
+            ),
+            ("protocol eq null", false),
             ("true", true),
             ("not false", true),
         ] {
@@ -119,6 +122,7 @@ mod tests {
         for (text, expected) in [
             ("userId eq null", true),
             ("userId ne null", false),
+            ("protocol eq null", true),
             ("tolower(userId) eq null", true),
             ("length(userId) gt 0", false),
             ("length(userId) le 0", false),
@@ -161,7 +165,12 @@ mod tests {
         #[test]
         fn any_text_is_a_filter_or_an_error(text in "[a-z'(), 0-9]{0,60}") {
             if let Ok(filter) = Filter::parse(&text) {
-                filter.matches("C1", None, &BTreeSet::new());
+                filter.matches(&Subject {
+                    connection: "C1",
+                    user: None,
+                    protocol: None,
+                    groups: &BTreeSet::new(),
+                });
             }
         }
     }

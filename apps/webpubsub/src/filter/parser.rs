@@ -173,6 +173,7 @@ impl Parser {
                 "null" => Expression::Null,
                 "userid" => Expression::UserId,
                 "connectionid" => Expression::ConnectionId,
+                "protocol" => Expression::Protocol,
                 "groups" => return Ok(Operand::Groups),
                 name => return self.call(name).map(Operand::Value),
             },

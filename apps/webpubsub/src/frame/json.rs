@@ -1,5 +1,7 @@
 //! Frames in JSON.
 
+use std::borrow::Cow;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -26,8 +28,18 @@ struct Raw<'r> {
     data_type: Option<String>,
     #[serde(borrow)]
     data: Option<&'r RawValue>,
+    #[serde(borrow)]
+    stream: Option<&'r RawValue>,
+    stream_id: Option<String>,
     sequence_id: Option<Number>,
     invocation_id: Option<String>,
+}
+
+/// What a frame that begins a stream says of it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StreamStart {
+    stream_id: String,
 }
 
 /// An id; some clients write it as a text.
@@ -38,20 +50,53 @@ enum Number {
     Text(String),
 }
 
+/// Text with half a surrogate pair, which clients can write in JSON and nobody can read.
+const HALF_A_CHARACTER: &str =
+    "A text has half a surrogate pair, which is no character: send whole characters.";
+
+/// Streams are not spoken here. Nobody would know what to do with their parts.
+pub(crate) const NO_STREAMS: &str =
+    "Streams are not served here: send to the group without `stream`.";
+
 /// Reads a frame.
 ///
 /// # Errors
 /// What is wrong with it, as a sentence.
 pub(super) fn parse(message: &Message) -> Result<Frame, String> {
-    let raw: Raw<'_> = serde_json::from_slice(message.as_bytes())
-        .map_err(|error| format!("The message is not a valid frame: {error}."))?;
+    let raw: Raw<'_> = match serde_json::from_slice(message.as_bytes()) {
+        Ok(raw) => raw,
+        Err(error) => {
+            let broken = || format!("The message is not a valid frame: {error}.");
+            return with_half_a_character(message).ok_or_else(broken);
+        }
+    };
     let ack_id = raw.ack_id;
+    let refused = |why: String| Ok(Frame::Refused { ack_id, why });
     let request = |action| Ok(Frame::Request(Request { ack_id, action }));
     match raw.kind.as_str() {
         "joinGroup" => request(Action::Join(raw.group()?)),
         "leaveGroup" => request(Action::Leave(raw.group()?)),
+        "sendToGroup" if raw.stream.is_some() => {
+            let start = raw.stream.map(|stream| serde_json::from_str(stream.get()));
+            let start: Option<StreamStart> = start.and_then(Result::ok);
+            match start {
+                Some(start) => Ok(Frame::Stream {
+                    id: start.stream_id,
+                    ack_id,
+                }),
+                None => refused(NO_STREAMS.into()),
+            }
+        }
+        "streamData" | "streamEnd" if raw.stream_id.is_some() => Ok(Frame::Stream {
+            id: raw.stream_id.unwrap_or_default(),
+            ack_id,
+        }),
+        "sendToGroup" | "event" if raw.has_half_a_character() => refused(HALF_A_CHARACTER.into()),
         "sendToGroup" => {
-            let (payload, data_type) = raw.payload()?;
+            let (payload, data_type) = match raw.payload()? {
+                Ok(data) => data,
+                Err(why) => return refused(why),
+            };
             request(Action::Send {
                 group: raw.group()?,
                 payload,
@@ -60,7 +105,10 @@ pub(super) fn parse(message: &Message) -> Result<Frame, String> {
             })
         }
         "event" => {
-            let (payload, data_type) = raw.payload()?;
+            let (payload, data_type) = match raw.payload()? {
+                Ok(data) => data,
+                Err(why) => return refused(why),
+            };
             let name = raw.event.filter(|name| !name.is_empty());
             let name = name.ok_or("The frame names no event.")?;
             request(Action::Event {
@@ -82,11 +130,19 @@ pub(super) fn parse(message: &Message) -> Result<Frame, String> {
         "invoke" | "cancelInvocation" if raw.invocation_id.is_some() => {
             Ok(Frame::Invoke(raw.invocation_id.unwrap_or_default()))
         }
-        _ => Ok(Frame::Unknown {
-            name: raw.kind,
-            ack_id,
-        }),
+        kind => refused(format!("Frames of the type {kind:?} are not served here.")),
     }
+}
+
+/// A frame that would be one, had its names whole characters only.
+fn with_half_a_character(message: &Message) -> Option<Frame> {
+    let bytes = Bytes::copy_from_slice(message.as_bytes());
+    let mended = JsonText::parse(bytes).ok()?;
+    let raw: Raw<'_> = serde_json::from_str(mended.as_str()).ok()?;
+    Some(Frame::Refused {
+        ack_id: raw.ack_id,
+        why: HALF_A_CHARACTER.into(),
+    })
 }
 
 impl Raw<'_> {
@@ -96,27 +152,42 @@ impl Raw<'_> {
             .ok_or_else(|| "The frame names no group.".into())
     }
 
-    fn payload(&self) -> Result<(Payload, DataType), String> {
+    /// True for a text that is a JSON string and has no value.
+    fn has_half_a_character(&self) -> bool {
+        let data = self.data.map_or("null", RawValue::get);
+        self.data_type.as_deref() == Some("text")
+            && data.starts_with('"')
+            && serde_json::from_str::<Cow<'_, str>>(data).is_err()
+    }
+
+    /// The data; inside, why it is not taken although the frame is one.
+    fn payload(&self) -> Result<Result<(Payload, DataType), String>, String> {
         let data = self.data.map_or("null", RawValue::get);
         let text = || serde_json::from_str::<String>(data);
-        match self.data_type.as_deref().unwrap_or("json") {
+        let taken = match self.data_type.as_deref().unwrap_or("json") {
             "text" => {
-                text().map_err(|_| "The data of a text must be a string.")?;
-                Ok((json_payload(data)?, DataType::Text))
+                let text = text().map_err(|_| "The data of a text must be a string.")?;
+                (Payload::text(text), DataType::Text)
             }
-            "json" => Ok((json_payload(data)?, DataType::Json)),
+            // It is JSON, so what it is not taken for is no fault of the frame.
+            "json" => match json_payload(data) {
+                Ok(payload) => (payload, DataType::Json),
+                Err(why) => return Ok(Err(why)),
+            },
             sort @ ("binary" | "protobuf") => {
                 let encoded = text().map_err(|_| "Binary data must be a string in base64.")?;
                 let bytes = BASE64_STANDARD
                     .decode(encoded)
                     .map_err(|_| "Binary data must be a string in base64.")?;
                 if sort == "binary" {
-                    return Ok((Payload::Binary(bytes.into()), DataType::Binary));
+                    (Payload::Binary(bytes.into()), DataType::Binary)
+                } else {
+                    (any_payload(bytes.into())?, DataType::Protobuf)
                 }
-                Ok((any_payload(bytes.into())?, DataType::Protobuf))
             }
-            other => Err(format!("There is no data type {other:?}.")),
-        }
+            other => return Err(format!("There is no data type {other:?}.")),
+        };
+        Ok(Ok(taken))
     }
 }
 
@@ -160,6 +231,14 @@ pub(super) fn write(frame: ServerFrame<'_>) -> Message {
         })),
         ServerFrame::Pong => Message::Text(ByteString::from_static(r#"{"type":"pong"}"#)),
     }
+}
+
+/// The answer to a part of a stream, which there is in JSON only: clients wait for one.
+pub(crate) fn stream_closed(id: &str) -> Message {
+    text(&json!({
+        "type": "streamClosed", "streamId": id,
+        "error": {"name": "NotSupported", "message": NO_STREAMS},
+    }))
 }
 
 /// The answer to an invocation, which there is in JSON only.
@@ -209,11 +288,81 @@ mod tests {
         assert_eq!(parse(r#"{"type":"ping"}"#), Ok(Frame::Ping));
         assert!(matches!(
             parse(r#"{"type":"new","ackId":3}"#),
-            Ok(Frame::Unknown {
+            Ok(Frame::Refused {
                 ack_id: Some(3),
                 ..
             })
         ));
+    }
+
+    #[test]
+    fn a_text_and_a_json_string_are_told_apart() {
+        for (data_type, is_json) in [(r#""text""#, false), (r#""json""#, true), ("null", true)] {
+            let frame = format!(
+                r#"{{"type":"sendToGroup","group":"g","dataType":{data_type},"data":"caf\u00e9"}}"#
+            );
+            let Ok(Frame::Request(Request { action, .. })) = parse(&frame) else {
+                panic!("{frame}")
+            };
+            let Action::Send {
+                payload: Payload::Text(text),
+                ..
+            } = action
+            else {
+                panic!("{action:?}")
+            };
+            assert_eq!(&**text.value(), "café");
+            assert_eq!(text.quoted().is_some(), is_json, "{frame}");
+        }
+    }
+
+    #[test]
+    fn frames_that_are_not_served_are_refused_under_their_ids() {
+        let deep = format!("{}{}", "[".repeat(70), "]".repeat(70));
+        let deep = format!(r#""group":"g","data":{deep}"#);
+        for (kind, members, why) in [
+            (
+                "sendToGroup",
+                r#""group":"g","dataType":"text","data":"\ud83d""#,
+                "half",
+            ),
+            (
+                "event",
+                r#""event":"e","dataType":"text","data":"a\udc00b""#,
+                "half",
+            ),
+            ("joinGroup", r#""group":"\ud800""#, "half"),
+            ("event", r#""event":"\ud800","data":1"#, "half"),
+            ("sendToGroup", r#""group":"g","stream":{}"#, "Streams"),
+            (
+                "sendToGroup",
+                r#""group":"g","data":1,"stream":[1]"#,
+                "Streams",
+            ),
+            ("sendToGroup", &deep, "60 levels"),
+            ("sendToGroup", r#""group":"g","data":[1e999]"#, "1.8e308"),
+        ] {
+            let frame = format!(r#"{{"type":"{kind}",{members},"ackId":7}}"#);
+            let Ok(Frame::Refused {
+                ack_id: Some(7),
+                why: said,
+            }) = parse(&frame)
+            else {
+                panic!("{frame}: {:?}", parse(&frame))
+            };
+            assert!(said.contains(why) && said.ends_with('.'), "{frame}: {said}");
+        }
+        for stream in [
+            r#"{"type":"sendToGroup","group":"g","stream":{"streamId":"s"},"ackId":7}"#,
+            r#"{"type":"streamData","streamId":"s","streamSequenceId":1,"data":1,"ackId":7}"#,
+            r#"{"type":"streamEnd","streamId":"s","ackId":7}"#,
+        ] {
+            let ack_id = Some(7);
+            let id = "s".into();
+            assert_eq!(parse(stream), Ok(Frame::Stream { id, ack_id }));
+        }
+        let none = r#"{"type":"sendToGroup","group":"g","data":"x","stream":null}"#;
+        assert!(matches!(parse(none), Ok(Frame::Request(_))));
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod server_frame;
 mod wire;
 
 pub(crate) use self::{
-    json::not_invoked,
+    json::{NO_STREAMS, not_invoked, stream_closed},
     request::{Action, DataType, Frame, Request},
     server_frame::{Failure, ServerFrame},
     wire::{Data, DataMessage, Down, Downstream},

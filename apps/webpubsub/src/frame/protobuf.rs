@@ -5,12 +5,12 @@ use polywire_core::{Payload, delivery};
 use prost::Message;
 
 use super::{
-    json::json_payload,
+    json::{NO_STREAMS, json_payload},
     request::{Action, DataType, Frame, Request},
     server_frame::{Failure, ServerFrame},
     wire::{
-        Ack, AckError, Connected, Disconnected, Down, Downstream, Nothing, Sent, SentData, System,
-        SystemEvent, Up, Upstream, any_payload,
+        Ack, AckError, Connected, Disconnected, Down, Downstream, Nothing, SendToGroup, Sent,
+        SentData, System, SystemEvent, Up, Upstream, any_payload,
     },
 };
 
@@ -28,6 +28,16 @@ pub(super) fn parse(message: &delivery::Message) -> Result<Frame, String> {
     let (ack_id, action) = match frame.message {
         Some(Up::Join(join)) => (join.ack_id, Action::Join(join.group)),
         Some(Up::Leave(leave)) => (leave.ack_id, Action::Leave(leave.group)),
+        Some(Up::Send(SendToGroup {
+            ack_id,
+            stream: Some(_),
+            ..
+        })) => {
+            return Ok(Frame::Refused {
+                ack_id,
+                why: NO_STREAMS.into(),
+            });
+        }
         Some(Up::Send(send)) => {
             let (payload, data_type) = payload(send.data)?;
             let action = Action::Send {
@@ -54,9 +64,9 @@ pub(super) fn parse(message: &delivery::Message) -> Result<Frame, String> {
         Some(Up::Ping(_)) => return Ok(Frame::Ping),
         // A field that newer clients know.
         None => {
-            return Ok(Frame::Unknown {
-                name: String::new(),
+            return Ok(Frame::Refused {
                 ack_id: None,
+                why: "The frame is of a type that is not served here.".into(),
             });
         }
     };
@@ -116,7 +126,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{
-        super::wire::{Event, Group, SendToGroup, SequenceAck},
+        super::wire::{Event, Group, SequenceAck},
         *,
     };
 
@@ -136,6 +146,7 @@ mod tests {
             ack_id: Some(0),
             data,
             no_echo: true,
+            stream: None,
         })
     }
 
@@ -174,7 +185,21 @@ mod tests {
         let newer = delivery::Message::Binary(Bytes::from_static(b"\x62\x03abc"));
         assert!(matches!(
             super::parse(&newer),
-            Ok(Frame::Unknown { ack_id: None, .. })
+            Ok(Frame::Refused { ack_id: None, .. })
+        ));
+        let stream = Up::Send(SendToGroup {
+            group: "g".into(),
+            ack_id: Some(3),
+            data: None,
+            no_echo: false,
+            stream: Some(Bytes::from_static(b"\x0a\x01s")),
+        });
+        assert!(matches!(
+            parse(stream),
+            Ok(Frame::Refused {
+                ack_id: Some(3),
+                ..
+            })
         ));
     }
 

@@ -8,9 +8,14 @@ pub(crate) enum Frame {
     Request(Request),
     SequenceAck(u64),
     Ping,
-    /// Of a type that is not spoken here: answered where it wants an answer.
-    Unknown {
-        name: String,
+    /// A frame that is not served, and why: answered where it wants an answer.
+    Refused {
+        ack_id: Option<u64>,
+        why: String,
+    },
+    /// A part of a stream, which is not spoken here.
+    Stream {
+        id: String,
         ack_id: Option<u64>,
     },
     /// An invocation, which is not spoken here.

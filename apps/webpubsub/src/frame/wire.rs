@@ -37,6 +37,9 @@ pub(crate) struct SendToGroup {
     pub(crate) data: Option<SentData>,
     #[prost(bool, tag = "4")]
     pub(crate) no_echo: bool,
+    /// That it begins a stream; what is in it is not read.
+    #[prost(bytes = "bytes", optional, tag = "7")]
+    pub(crate) stream: Option<Bytes>,
 }
 
 #[derive(Clone, PartialEq, Message)]

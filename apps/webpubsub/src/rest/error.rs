@@ -24,7 +24,8 @@ pub(super) fn error(
 }
 
 pub(super) fn bad(message: &str) -> Response {
-    error(StatusCode::BAD_REQUEST, "BadRequest", message, None)
+    let code = "Error.BadRequest";
+    error(StatusCode::BAD_REQUEST, code, message, Some("Request"))
 }
 
 /// Other nodes did not say what they know. SDKs ask again.
@@ -35,6 +36,22 @@ pub(super) fn unanswered(why: Unanswered) -> Response {
     };
     let status = StatusCode::SERVICE_UNAVAILABLE;
     error(status, "ServiceUnavailable", message, None)
+}
+
+/// The configuration keeps the app from it.
+pub(super) fn forbidden(message: &str) -> Response {
+    error(
+        StatusCode::FORBIDDEN,
+        "Error.Forbidden",
+        message,
+        Some("Group"),
+    )
+}
+
+pub(super) fn no_user(id: &str) -> Response {
+    let message = format!("User `{id}` has no connection.");
+    let code = "Error.User.NotExisted";
+    error(StatusCode::NOT_FOUND, code, &message, Some("User"))
 }
 
 pub(super) fn no_connection(id: &str) -> Response {

@@ -114,9 +114,7 @@ async fn route(call: Call<'_>, path: &[&str]) -> Result<Response, Response> {
         ("HEAD", ["users", u]) => targets::exists(&call, User(name(u))).await,
         ("GET", ["groups", g, "connections"]) => targets::list(&call, g).await,
         ("PUT", ["groups", g, "connections", c]) => targets::add_connection(&call, g, c).await,
-        ("PUT", ["users", u, "groups", g]) => {
-            targets::join(&call, User(name(u)), vec![name(g)]).await
-        }
+        ("PUT", ["users", u, "groups", g]) => targets::add_user(&call, g, u).await,
         ("DELETE", ["groups", g, "connections", c]) => {
             targets::leave(&call, Connection(name(c)), vec![name(g)]).await
         }

@@ -3,13 +3,13 @@
 use bytes::Bytes;
 use http::StatusCode;
 use polywire_core::{
-    JsonText, Payload,
+    JsonText, Payload, RefusalKind,
     http::{BodyError, Response, status},
 };
 
 use super::{
     call::Call,
-    error::{bad, error},
+    error::{bad, error, forbidden},
 };
 use crate::recipients::Recipients;
 
@@ -22,8 +22,9 @@ pub(super) async fn send(call: Call<'_>, recipients: Recipients) -> Result<Respo
         .send(&call.hub, recipients, audience, payload, ttl);
     match sent.await {
         Ok(()) => Ok(status(StatusCode::ACCEPTED)),
+        Err(refusal) if refusal.kind == RefusalKind::Forbidden => Err(forbidden(&refusal.message)),
         // Not 5xx where it may have been sent: SDKs would send it again.
-        Err(message) => Err(bad(&message)),
+        Err(refusal) => Err(bad(&refusal.message)),
     }
 }
 

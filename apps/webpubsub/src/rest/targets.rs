@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{
     call::Call,
-    error::{bad, error, no_connection, unanswered},
+    error::{bad, error, forbidden, no_connection, no_user, unanswered},
     send,
 };
 use crate::{
@@ -98,9 +98,7 @@ pub(super) async fn add_connection(
     group: &str,
     id: &str,
 ) -> Result<Response, Response> {
-    if call.broker.channel(&call.hub, group).is_none() {
-        return Err(bad_group());
-    }
+    check_group(call, group)?;
     let operation = Operation::Join {
         recipients: Recipients::Connection(id.to_owned()),
         audience: Audience::default(),
@@ -116,25 +114,29 @@ fn bad_group() -> Response {
     bad(BAD_GROUP)
 }
 
-pub(super) async fn join(
+/// Refuses a group that cannot be one, or that the service may not use.
+fn check_group(call: &Call<'_>, group: &str) -> Result<(), Response> {
+    let channel = call.broker.channel(&call.hub, group);
+    let channel = channel.ok_or_else(bad_group)?;
+    let may = call.broker.may_join(&call.hub, &channel, call.request.peer);
+    may.map_err(|refusal| forbidden(&refusal.message))
+}
+
+pub(super) async fn add_user(
     call: &Call<'_>,
-    recipients: Recipients,
-    groups: Vec<String>,
+    group: &str,
+    user: &str,
 ) -> Result<Response, Response> {
-    if groups
-        .iter()
-        .any(|group| call.broker.channel(&call.hub, group).is_none())
-    {
-        return Err(bad_group());
-    }
-    let audience = Audience::default();
+    check_group(call, group)?;
     let operation = Operation::Join {
-        recipients,
-        audience,
-        groups,
+        recipients: Recipients::User(user.to_owned()),
+        audience: Audience::default(),
+        groups: vec![group.to_owned()],
     };
-    everywhere(call, operation).await?;
-    Ok(status(StatusCode::OK))
+    match everywhere(call, operation).await?.found {
+        0 => Err(no_user(user)),
+        _ => Ok(status(StatusCode::OK)),
+    }
 }
 
 /// Takes connections out of groups; out of all when none is named.
@@ -165,12 +167,14 @@ pub(super) async fn change_groups(call: Call<'_>, adds: bool) -> Result<Response
     let change: Change = serde_json::from_slice(&body)
         .map_err(|wrong| bad(&format!("The body is not valid: {wrong}.")))?;
     let Change { groups, filter } = change;
-    if groups.is_empty()
-        || groups
-            .iter()
-            .any(|group| call.broker.channel(&call.hub, group).is_none())
-    {
+    let is_wrong = |group: &String| call.broker.channel(&call.hub, group).is_none();
+    if groups.is_empty() || groups.iter().any(is_wrong) {
         return Err(bad_group());
+    }
+    if adds {
+        groups
+            .iter()
+            .try_for_each(|group| check_group(&call, group))?;
     }
     let filter = filter.as_deref().map(Filter::parse).transpose();
     let audience = Audience {
@@ -208,11 +212,15 @@ pub(super) async fn permission(
         Method::DELETE => Change::Revoke,
         _ => Change::Check,
     };
+    let target = call.query.one("targetName");
+    if target.is_some_and(|group| call.broker.channel(&call.hub, group).is_none()) {
+        return Err(bad_group());
+    }
     let operation = Operation::Permission {
         connection: id.to_owned(),
         change,
         right,
-        group: call.query.one("targetName").map(str::to_owned),
+        group: target.map(str::to_owned),
     };
     let outcome = everywhere(call, operation).await?;
     match change {

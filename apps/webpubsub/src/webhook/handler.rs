@@ -76,6 +76,9 @@ impl EventHandler for Webhooks {
         let answer = self
             .ask(caller, &what, &request.connection, body.into())
             .await?;
+        if !answer.status.is_success() {
+            return Err(refusal(&answer));
+        }
         let said: ConnectAnswer = if answer.body.is_empty() {
             ConnectAnswer::default()
         } else {
@@ -88,7 +91,7 @@ impl EventHandler for Webhooks {
         Ok(Welcome {
             user: said.user_id.filter(|user| !user.is_empty()),
             groups: said.groups.unwrap_or_default(),
-            roles: said.roles.unwrap_or_default(),
+            roles: said.roles,
             subprotocol: said.subprotocol.filter(|name| !name.is_empty()),
             state: answer.state,
         })
@@ -116,6 +119,11 @@ impl EventHandler for Webhooks {
         };
         let what = What::User(&event.name, media_type);
         let answer = self.ask(caller, &what, connection, body).await?;
+        if !answer.status.is_success() {
+            // What it says is for those who run it.
+            let status = answer.status.as_u16();
+            return Err(failed(&format!("The event handler answered {status}.")));
+        }
         let state = answer.state.clone();
         let payload = if answer.body.is_empty() {
             None
@@ -123,6 +131,11 @@ impl EventHandler for Webhooks {
             Some(payload(answer)?)
         };
         Ok(Reply { payload, state })
+    }
+
+    fn is_told_of_ends(&self) -> bool {
+        let takes = |webhook: &Webhook| webhook.takes_system(SystemEvent::Disconnected);
+        self.first(takes).is_some()
     }
 
     async fn disconnected(&self, connection: &Connection, reason: &str) {
@@ -147,7 +160,7 @@ impl Webhooks {
     ) -> Result<Answer, EventFailure> {
         let post = Post::new(what, connection, &self.keys, &self.origin, body);
         let answer = self.call(caller, connection, &post).await;
-        let answer = answer.map_err(|error| {
+        answer.map_err(|error| {
             let hub = &connection.hub;
             tracing::warn!(hub, event = post.name, ?error, "an event was not handled");
             EventFailure {
@@ -158,21 +171,6 @@ impl Webhooks {
                 },
                 message: error.to_string(),
             }
-        })?;
-        let status = answer.status;
-        if status.is_success() {
-            return Ok(answer);
-        }
-        let said = String::from_utf8_lossy(&answer.body);
-        let mut message: String = said.trim().chars().take(REFUSAL_CHARS_MAX).collect();
-        if message.is_empty() {
-            message = format!("The event handler answered {}.", status.as_u16());
-        }
-        // A redirect is not followed, and is no answer.
-        let is_refusal = status.is_client_error() || status.is_server_error();
-        Err(EventFailure {
-            status: if is_refusal { status.as_u16() } else { 502 },
-            message,
         })
     }
 
@@ -209,6 +207,22 @@ impl Webhooks {
         caller
             .call(&connection.hub, &self.origin, post, self.bytes_max)
             .await
+    }
+}
+
+/// What somebody is told whom a handler does not let in.
+fn refusal(answer: &Answer) -> EventFailure {
+    let status = answer.status;
+    let said = String::from_utf8_lossy(&answer.body);
+    let mut message: String = said.trim().chars().take(REFUSAL_CHARS_MAX).collect();
+    if message.is_empty() {
+        message = format!("The event handler answered {}.", status.as_u16());
+    }
+    // A redirect is not followed, and is no answer.
+    let is_refusal = status.is_client_error() || status.is_server_error();
+    EventFailure {
+        status: if is_refusal { status.as_u16() } else { 502 },
+        message,
     }
 }
 

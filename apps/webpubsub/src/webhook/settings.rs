@@ -34,7 +34,7 @@ impl SystemEvent {
     pub fn named(name: &str) -> Option<Self> {
         [Self::Connect, Self::Connected, Self::Disconnected]
             .into_iter()
-            .find(|event| event.as_str() == name)
+            .find(|event| event.as_str().eq_ignore_ascii_case(name))
     }
 }
 
@@ -94,7 +94,8 @@ impl Webhook {
         self
     }
 
-    /// Sets the events of clients that are posted: `*` for all, or names with commas between them. Default `*`.
+    /// Sets the events of clients that are posted: `*` for all, or names with commas between them, whose case does not
+    /// count. Default `*`.
     #[must_use]
     pub fn user_events(mut self, names: &str) -> Self {
         let names = names.split(',').map(str::trim);
@@ -141,7 +142,7 @@ impl Webhook {
     pub(super) fn takes_user(&self, name: &str) -> bool {
         match &self.user_events {
             UserEvents::All => true,
-            UserEvents::Named(names) => names.iter().any(|known| known == name),
+            UserEvents::Named(names) => names.iter().any(|known| known.eq_ignore_ascii_case(name)),
         }
     }
 }

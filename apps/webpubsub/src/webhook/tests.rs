@@ -140,7 +140,10 @@ async fn an_event_that_fails_is_posted_once_and_a_notice_again() {
     let (address, posts) = server(ALLOWED, Answer::Says(failure)).await;
     let webhooks = webhooks(address);
     let failed = event(&webhooks).await.unwrap_err();
-    assert_eq!((failed.status, failed.message.as_str()), (500, "sorry"));
+    assert_eq!(
+        (failed.status, failed.message.as_str()),
+        (502, "The event handler answered 500.")
+    );
     assert_eq!(posts.load(Ordering::SeqCst), 1);
     assert_eq!(status_of_connect(&webhooks).await, Err(500));
     assert_eq!(posts.load(Ordering::SeqCst), 2);

@@ -1,13 +1,14 @@
 //! Azure Web PubSub: the service REST API, one operation and status after another.
 
-use polywire_core::{Channel, ClientId, space::Whom};
+use polywire_core::{Channel, ClientId, Rights, space::Whom};
 use polywire_testing::{
     Server,
     peers::{
         Answer,
-        azure::{AzureClient, JSON, service},
+        azure::{AZURE_KEY, AzureClient, JSON, RELIABLE_JSON, in_secs, service, token},
     },
 };
+use polywire_webpubsub::WebPubSub;
 use serde_json::{Value, json};
 
 use crate::server;
@@ -90,7 +91,7 @@ fn every_operation_has_its_status() {
         (format!("DELETE /groups/more/connections/{id}"), 204),
         ("DELETE /groups/more/connections/nobody".into(), 204),
         (format!("PUT /users/{user}/groups/more"), 200),
-        ("PUT /users/nobody/groups/more".into(), 200),
+        ("PUT /users/nobody/groups/more".into(), 404),
         ("HEAD /groups/more".into(), 200),
         (format!("DELETE /users/{user}/groups/more"), 204),
         ("HEAD /groups/more".into(), 404),
@@ -241,6 +242,7 @@ fn the_content_type_is_the_sort_of_data() {
             json!({"a": [1, null]}),
         ),
         ("Application/JSON;charset=UTF-8", "7", "json", json!(7)),
+        ("application/json", "\"hi\"", "json", json!("hi")),
         (
             "application/octet-stream",
             "\0\u{1}",
@@ -256,14 +258,8 @@ fn the_content_type_is_the_sort_of_data() {
             (&json!(data_type), &data)
         );
     }
-    // The string itself, whichever of the two a client takes it for.
-    assert_eq!(
-        api.post("POST /:send", "application/json", Some("\"hi\""))
-            .status,
-        202
-    );
-    assert_eq!(ann.receive()["data"], "hi");
     for (content_type, body, status) in [
+        ("application/json", "\"", 400),
         ("application/json", "{", 400),
         ("application/json", "", 400),
         ("application/xml", "<a/>", 415),
@@ -315,6 +311,18 @@ fn errors_have_the_form_that_sdks_read() {
     assert_eq!(
         answer.header("x-ms-error-code"),
         Some("Info.Connection.NotExisted")
+    );
+    let answer = api.call("PUT /users/nobody/groups/g");
+    assert_eq!(
+        answer.header("x-ms-error-code"),
+        Some("Error.User.NotExisted")
+    );
+    let answer = api.post("POST /:send?filter=userId", "text/plain", Some("x"));
+    let body = answer.json();
+    assert_eq!(answer.header("x-ms-error-code"), Some("Error.BadRequest"));
+    assert_eq!(
+        (&body["code"], &body["target"]),
+        (&json!("Error.BadRequest"), &json!("Request"))
     );
 }
 
@@ -508,6 +516,133 @@ fn tokens_are_made_for_clients() {
     api.is("POST /:generateToken?minutesToExpire=0", 400);
     api.is("POST /:generateToken?clientType=MQTT", 400);
     api.is("POST /:generateToken?clientType=x", 400);
+}
+
+/// Whatever the roles of a connection say.
+#[test]
+fn a_group_that_was_revoked_stays_so_until_it_is_granted() {
+    let api = Api::start();
+    for roles in [
+        json!(["webpubsub.joinLeaveGroup", "webpubsub.sendToGroup"]),
+        json!(["webpubsub.joinLeaveGroups.*", "webpubsub.sendToGroups.**"]),
+    ] {
+        let (mut ann, id) = api.client(&json!({"role": roles}));
+        let join = |group: &str| json!({"type": "joinGroup", "group": group, "ackId": 1});
+        let may = |status| {
+            let target = format!("HEAD /permissions/joinLeaveGroup/connections/{id}?targetName=g");
+            api.is(&target, status);
+        };
+        let change = |method: &str, status| {
+            let target =
+                format!("{method} /permissions/joinLeaveGroup/connections/{id}?targetName=g");
+            api.is(&target, status);
+        };
+        may(200);
+        change("DELETE", 204);
+        may(404);
+        assert_eq!(ann.fails(&join("g")), "Forbidden");
+        ann.done(&json!({"type": "joinGroup", "group": "h", "ackId": 2}));
+        ann.done(&json!({"type": "sendToGroup", "group": "g", "data": 1, "ackId": 3}));
+        change("PUT", 200);
+        may(200);
+        ann.done(&json!({"type": "joinGroup", "group": "g", "ackId": 4}));
+        api.is(&format!("DELETE /connections/{id}"), 204);
+    }
+    let (mut bob, id) = api.client(&json!({"role": ["webpubsub.joinLeaveGroups.tenant.*"]}));
+    bob.done(&json!({"type": "joinGroup", "group": "tenant.a", "ackId": 1}));
+    for (kind, group) in [
+        ("joinGroup", "tenant.a.b"),
+        ("joinGroup", "x"),
+        ("sendToGroup", "tenant.a"),
+    ] {
+        let frame = json!({"type": kind, "group": group, "data": 1, "ackId": 2});
+        assert_eq!(bob.fails(&frame), "Forbidden", "{kind} {group}");
+    }
+    api.is(
+        &format!("PUT /permissions/sendToGroup/connections/{id}?targetName=%20"),
+        400,
+    );
+}
+
+#[test]
+fn hubs_are_told_apart_without_their_case() {
+    let api = Api::start();
+    let (mut ann, id) = api.client(&json!({}));
+    let target = format!("/api/hubs/Default/connections/{id}?api-version=1");
+    assert_eq!(
+        service(api.0.address, "HEAD", &target, "", None).status,
+        200
+    );
+    let send = |hub: &str| {
+        let target = format!("/api/hubs/{hub}/:send?api-version=1");
+        service(api.0.address, "POST", &target, "text/plain", Some(b"all")).status
+    };
+    assert_eq!(send("DEFAULT"), 202);
+    assert_eq!(ann.receive(), server_text("all"));
+    let claims = json!({"aud": "http://h/client/hubs/Chat", "exp": in_secs(60)});
+    let path = format!("/client/hubs/cHat?access_token={}", token(&claims));
+    let mut chat = AzureClient::try_open(api.0.address, &path, JSON, &[]).unwrap();
+    assert_eq!(chat.receive()["event"], "connected");
+    assert_eq!(send("chaT"), 202);
+    assert_eq!(chat.receive(), server_text("all"));
+    ann.settled();
+}
+
+#[test]
+fn a_filter_knows_the_subprotocol() {
+    let api = Api::start();
+    let (mut ann, _) = api.client(&json!({}));
+    let (mut bob, _) = AzureClient::open(api.0.address, RELIABLE_JSON, &json!({}));
+    api.sends(
+        &format!("POST /:send?filter=protocol%20eq%20'{JSON}'"),
+        "plain",
+    );
+    api.sends(
+        &format!("POST /:send?filter=protocol%20eq%20'{RELIABLE_JSON}'"),
+        "reliable",
+    );
+    assert_eq!(ann.receive(), server_text("plain"));
+    assert_eq!(bob.receive()["data"], "reliable");
+    ann.settled();
+    bob.settled();
+}
+
+/// An answer that says it worked would be a lie.
+#[test]
+fn groups_that_the_app_may_not_use_are_refused() {
+    let open = Rights {
+        read: vec!["open/#".into()],
+        ..Rights::default()
+    };
+    let key = format!("access_key = \"{AZURE_KEY}\"");
+    let builder = Server::compose::<WebPubSub>(&key).confine("webpubsub", open);
+    let api = Api(Server::start(builder));
+    let (_ann, id) = api.client(&json!({"sub": "ann"}));
+    for (target, body) in [
+        (format!("PUT /groups/GROUP/connections/{id}"), None),
+        ("PUT /users/ann/groups/GROUP".into(), None),
+        (
+            "POST /:addToGroups".into(),
+            Some(r#"{"groups":["open/a","GROUP"]}"#),
+        ),
+    ] {
+        for (group, status) in [("open%2Fb", 200), ("closed", 403)] {
+            let target = target.replace("GROUP", group);
+            let body = body.map(|body| body.replace("GROUP", &group.replace("%2F", "/")));
+            let answer = api.post(&target, "application/json", body.as_deref());
+            assert_eq!(answer.status, status, "{target}: {answer:?}");
+            if status == 403 {
+                assert_eq!(answer.header("x-ms-error-code"), Some("Error.Forbidden"));
+            }
+        }
+    }
+    api.is("HEAD /groups/closed", 404);
+    let sent = api.post("POST /groups/closed/:send", "text/plain", Some("x"));
+    assert_eq!(
+        sent.header("x-ms-error-code"),
+        Some("Error.Forbidden"),
+        "{sent:?}"
+    );
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Azure Web PubSub: the frames of the JSON subprotocols, one by one.
 
+use std::time::{Duration, Instant};
+
 use polywire_core::Limits;
 use polywire_testing::{
     SOON, Server, eventually,
@@ -10,6 +12,9 @@ use serde_json::{Value, json};
 use tungstenite::Message;
 
 use crate::server;
+
+/// How long an answer is held at least for a client that would lose it.
+const HELD: Duration = Duration::from_millis(10);
 
 fn open(server: &Server, subprotocol: &str) -> AzureClient {
     AzureClient::open(server.address, subprotocol, &json!({"sub": "ann"})).0
@@ -32,9 +37,11 @@ fn the_first_offer_that_is_spoken_is_taken_and_echoed() {
             "mqtt, json.reliable.webpubsub.azure.v1,json.webpubsub.azure.v1",
             Some(RELIABLE_JSON),
         ),
+        ("JSON.WebPubSub.Azure.V1", Some("JSON.WebPubSub.Azure.V1")),
         ("", None),
     ] {
         let mut client = open(offers);
+        // As it was offered.
         assert_eq!(client.subprotocol.as_deref(), chosen, "{offers}");
         if let Some(chosen) = chosen {
             let hello = client.receive();
@@ -84,7 +91,6 @@ fn every_request_with_an_id_is_answered_once_and_others_never() {
             json!({"type": "sequenceAck", "sequenceId": 99}),
             json!({"type": "sequenceAck", "sequenceId": "0"}),
             json!({"type": "pong"}),
-            json!({"type": "streamData", "streamId": "s", "streamSequenceId": 1}),
             json!({"type": "cancelled", "reason": 1}),
         ] {
             client.send(&silent);
@@ -106,6 +112,47 @@ fn what_is_not_served_is_refused_without_closing() {
             assert_eq!(client.fails(&frame), "BadRequest", "{kind} {}", group.len());
         }
     }
+    // The SDK asks for no ack, and waits for this.
+    for stream in [
+        json!({"type": "sendToGroup", "group": "g", "stream": {"streamId": "s"}}),
+        json!({"type": "streamData", "streamId": "s", "streamSequenceId": 1, "data": 1}),
+        json!({"type": "streamEnd", "streamId": "s"}),
+    ] {
+        client.send(&stream);
+        client.send(&json!({"type": "ping"}));
+        let closed = client.receive();
+        assert_eq!(
+            (
+                &closed["type"],
+                &closed["streamId"],
+                &closed["error"]["name"]
+            ),
+            (&json!("streamClosed"), &json!("s"), &json!("NotSupported")),
+            "{closed}"
+        );
+        assert_eq!(client.receive(), json!({"type": "pong"}));
+    }
+    let stream =
+        json!({"type": "sendToGroup", "group": "g", "ackId": 1, "stream": {"streamId": "s"}});
+    assert_eq!(client.fails(&stream), "BadRequest");
+    assert_eq!(client.receive()["type"], "streamClosed");
+    for half in [
+        r#"{"type":"sendToGroup","group":"g","ackId":1,"dataType":"text","data":"\ud83d"}"#,
+        r#"{"type":"joinGroup","group":"\ud83d","ackId":1}"#,
+    ] {
+        client.send_text(half);
+        let answer = client.receive();
+        assert_eq!(
+            (&answer["ackId"], &answer["error"]["name"]),
+            (&json!(1), &json!("BadRequest")),
+            "{answer}"
+        );
+    }
+    let deep = "[".repeat(70) + &"]".repeat(70);
+    client.send_text(&format!(
+        r#"{{"type":"sendToGroup","group":"g","ackId":1,"data":{deep}}}"#
+    ));
+    assert_eq!(client.receive()["error"]["name"], "BadRequest");
     let invocation =
         json!({"type": "invoke", "invocationId": "i", "target": "event", "event": "e"});
     client.send(&invocation);
@@ -273,6 +320,8 @@ fn data_keeps_its_sort() {
             (json!("json"), json!({"b": 1, "a": [null, 1.5]}), "json"),
             (Value::Null, json!([7]), "json"),
             (json!("json"), json!(null), "json"),
+            (json!("json"), json!("str"), "json"),
+            (Value::Null, json!("caf\u{e9} \"\n"), "json"),
             (json!("binary"), json!("AAH/"), "binary"),
             (json!("binary"), json!(""), "binary"),
         ] {
@@ -347,6 +396,59 @@ fn order_holds_across_publishers() {
     }
 }
 
+/// The vendor's client for Python sends, then begins to wait: it must not be answered before.
+#[test]
+fn answers_to_a_client_that_loses_fast_ones_take_a_while() {
+    let server = server();
+    let path = client_path(&json!({"sub": "ann"}));
+    let agent = (
+        "User-Agent",
+        "app azsdk-python-webpubsub-client/1.1.0 Python/3.11",
+    );
+    for subprotocol in [JSON, RELIABLE_JSON, "protobuf.webpubsub.azure.v1"] {
+        let open = || AzureClient::try_open(server.address, &path, subprotocol, &[agent]).unwrap();
+        if subprotocol.starts_with("protobuf") {
+            let mut client = open();
+            client.socket.read().unwrap();
+            // To join the group g, with the ack id 1.
+            let join = Message::binary(&b"\x32\x05\x0a\x01g\x10\x01"[..]);
+            let began = Instant::now();
+            client.socket.send(join).unwrap();
+            client.socket.read().unwrap();
+            assert!(began.elapsed() >= HELD, "{:?}", began.elapsed());
+            continue;
+        }
+        let mut client = open();
+        client.receive();
+        let began = Instant::now();
+        client.done(&json!({"type": "joinGroup", "group": "g", "ackId": 1}));
+        assert!(began.elapsed() >= HELD, "{:?}", began.elapsed());
+        // Everything stays in its order, and each answer has its own time.
+        let began = Instant::now();
+        for n in 0..50 {
+            client
+                .send(&json!({"type": "sendToGroup", "group": "g", "ackId": 2 + 2 * n, "data": n}));
+            client.send(&json!({"type": "joinGroup", "group": "g", "ackId": 3 + 2 * n}));
+        }
+        client.send(&json!({"type": "ping"}));
+        for n in 0..50 {
+            assert_eq!(client.receive()["data"], n);
+            for id in [2 + 2 * n, 3 + 2 * n] {
+                assert_eq!(client.receive()["ackId"], id);
+                assert!(began.elapsed() >= HELD, "{:?}", began.elapsed());
+            }
+        }
+        assert_eq!(client.receive(), json!({"type": "pong"}));
+        // What is refused is answered in the same way, and nothing is lost where the client leaves.
+        let began = Instant::now();
+        assert_eq!(
+            client.fails(&json!({"type": "new", "ackId": 1})),
+            "BadRequest"
+        );
+        assert!(began.elapsed() >= HELD);
+    }
+}
+
 #[test]
 fn simple_clients_see_data_as_it_is() {
     let server = server();
@@ -358,6 +460,8 @@ fn simple_clients_see_data_as_it_is() {
     let sending = "&webpubsub_mode=sendToGroup";
     let refused = |query: &str, claims: &Value| open(query, claims).err();
     assert_eq!(refused(sending, &json!({})), Some(400));
+    assert_eq!(refused("&webpubsub_mode=sendToAll", &json!({})), Some(400));
+    assert!(open("&webpubsub_mode=sendevent", &json!({})).is_ok());
     let no_role = json!({"role": "webpubsub.joinLeaveGroup"});
     assert_eq!(refused(&format!("{sending}&group=g"), &no_role), Some(403));
     let mut sender = open(&format!("{sending}&group=g"), &json!({})).unwrap();
@@ -376,6 +480,7 @@ fn simple_clients_see_data_as_it_is() {
     }
     for (content_type, body) in [
         ("application/json", Message::text("{\"a\" :1}")),
+        ("application/json", Message::text("\"a string\"")),
         ("text/plain", Message::text("hi")),
         ("application/octet-stream", Message::binary(&[1u8, 2][..])),
     ] {
@@ -385,6 +490,29 @@ fn simple_clients_see_data_as_it_is() {
         assert_eq!(sent.status, 202);
         assert_eq!(member.socket.read().unwrap(), body);
     }
+    // Its own frames come back, unless it says that they shall not.
+    let own = json!({"webpubsub.group": "own"});
+    let echo = |more: &str| {
+        let mut client = open(&format!("{sending}&group=own{more}"), &own).unwrap();
+        client.socket.send(Message::text("mine")).unwrap();
+        let target = "/api/hubs/default/groups/own/:send?api-version=2024-01-01";
+        // Its frame is handled by then: a group without members takes what is sent to it, too.
+        client.socket.send(Message::Ping("p".into())).unwrap();
+        let mut seen = Vec::new();
+        loop {
+            match client.socket.read().unwrap() {
+                Message::Pong(_) => {
+                    service(server.address, "POST", target, "text/plain", Some(b"end"));
+                }
+                message if message == Message::text("end") => return seen.len(),
+                message => seen.push(message),
+            }
+        }
+    };
+    assert_eq!(
+        (echo(""), echo("&noEcho=true"), echo("&noEcho=false")),
+        (1, 0, 1)
+    );
     // Nobody handles its events.
     member.socket.send(Message::text("event")).unwrap();
     assert_eq!(member.closed(), 1011);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use polywire_testing::{
     SOON, Server, eventually,
-    peers::azure::{AZURE_KEY, AzureClient, JSON, RELIABLE_JSON, service},
+    peers::azure::{AZURE_KEY, AzureClient, JSON, RELIABLE_JSON, client_path, service},
 };
 use polywire_webpubsub::WebPubSub;
 use serde_json::{Value, json};
@@ -179,6 +179,10 @@ fn recoveries_that_cannot_be_are_closed_with_1008() {
         format!("/client/hubs/other?awps_connection_id={id}&awps_reconnection_token={token}");
     let mut elsewhere = AzureClient::try_open(server.address, &path, RELIABLE_JSON, &[]).unwrap();
     assert_eq!(elsewhere.closed(), 1008);
+    // A connection that is named without its token is no new one, whatever else is shown.
+    let path = client_path(&json!({})) + &format!("&awps_connection_id={id}");
+    let mut tokenless = AzureClient::try_open(server.address, &path, RELIABLE_JSON, &[]).unwrap();
+    assert_eq!(tokenless.closed(), 1008);
     // None of them disturbed it.
     client.settled();
     publish(&server, 0);
@@ -204,6 +208,29 @@ fn a_client_that_leaves_in_order_is_gone_at_once() {
             service(server.address, "HEAD", target, "", None).status,
             404
         );
+    }
+}
+
+/// With such a code it says that something failed, and it comes back.
+#[test]
+fn a_client_that_closes_with_another_code_may_come_back() {
+    let server = server("recovery_secs = 600");
+    for code in [3001, 4000, 1011] {
+        let (mut client, id, token) = member(&server);
+        let reason = "".into();
+        let code = CloseCode::from(code);
+        client
+            .socket
+            .close(Some(CloseFrame { code, reason }))
+            .unwrap();
+        assert_eq!(client.closed(), u16::from(code));
+        publish(&server, 0);
+        let mut client = AzureClient::recover(server.address, &id, &token);
+        assert_eq!(client.receive()["connectionId"], json!(id));
+        expect(&mut client, 0, 1);
+        assert!(exists(&server, &id));
+        client.socket.close(None).unwrap();
+        is_gone(&server, &id);
     }
 }
 

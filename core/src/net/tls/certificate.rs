@@ -11,7 +11,10 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use super::{TlsError, TlsOptions};
+use super::{
+    TlsError, TlsOptions,
+    alpn::{HTTP_1_1, HTTP_2, MQTT},
+};
 use crate::cryptography;
 
 /// The certificate of an address, with its files: handshakes take what is there when they begin.
@@ -60,7 +63,7 @@ impl Certificate {
     }
 
     /// The settings for connections with this certificate, of whichever version it is by then. `http`
-    /// offers HTTP/1.1 to clients that ask what is spoken.
+    /// offers HTTP/2 and HTTP/1.1 to clients that ask what is spoken.
     pub(crate) fn server_config(&self, http: bool) -> Result<Arc<ServerConfig>, rustls::Error> {
         let mut config = ServerConfig::builder_with_provider(self.provider.clone())
             .with_safe_default_protocol_versions()?
@@ -69,7 +72,7 @@ impl Certificate {
         // Clients come back without a full handshake, and the server keeps nothing for that.
         config.ticketer = ring::Ticketer::new()?;
         if http {
-            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            config.alpn_protocols = [HTTP_2, HTTP_1_1, MQTT].map(<[u8]>::to_vec).into();
         }
         Ok(Arc::new(config))
     }

@@ -1,5 +1,6 @@
 //! TLS by rustls: certificates from files, the handshake, and what goes over a connection afterwards.
 
+mod alpn;
 mod certificate;
 mod error;
 mod handshake;

@@ -9,6 +9,8 @@ use parking_lot::Mutex;
 use rustls::ServerConnection;
 use tokio::net::TcpStream;
 
+use super::alpn::HTTP_2;
+
 /// Encrypted bytes that may wait for the kernel.
 const PENDING_BYTES_MAX: usize = 64 << 10;
 
@@ -61,6 +63,11 @@ impl TlsSession {
                 failure: None,
             }),
         }
+    }
+
+    /// True when HTTP/2 was agreed on.
+    pub(crate) fn speaks_http2(&self) -> bool {
+        self.state.lock().connection.alpn_protocol() == Some(HTTP_2)
     }
 
     /// True when a read should be tried without waiting for the socket.

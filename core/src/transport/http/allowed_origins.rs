@@ -1,6 +1,10 @@
 //! Origins of pages: which sites may use an app from a browser.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
@@ -20,6 +24,8 @@ const SHOWN_BYTES_MAX: usize = 200;
 /// [`near`](Self::near) where rights come from where one is. A list in the configuration takes the place of either.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AllowedOrigins {
+    /// Takes the place of all that follows.
+    hook: Option<OriginHook>,
     any: bool,
     same: bool,
     loopback: bool,
@@ -58,6 +64,16 @@ impl AllowedOrigins {
             .fold(Self::default(), |all, entry| all.and(entry.as_ref()))
     }
 
+    /// Those that a function takes, which is asked for each page: what Tornado calls `check_origin`. Such a page may read answers
+    /// and send cookies.
+    #[must_use]
+    pub fn checked_by(check: impl Fn(&str, &Request) -> bool + Send + Sync + 'static) -> Self {
+        Self {
+            hook: Some(OriginHook(Arc::new(check))),
+            ..Self::default()
+        }
+    }
+
     /// One more; see [`or_listed`](Self::or_listed).
     #[must_use]
     pub fn and(mut self, entry: &str) -> Self {
@@ -68,6 +84,11 @@ impl AllowedOrigins {
             origin => self.listed.push(origin.to_ascii_lowercase()),
         }
         self
+    }
+
+    /// True when pages of every site may use the app.
+    pub fn is_any(&self) -> bool {
+        self.any
     }
 
     /// What is wrong with a list, as a problem of the setting `allowed_origins`.
@@ -113,6 +134,9 @@ impl AllowedOrigins {
 
     /// True for an origin that is allowed by itself, and not as one of all.
     fn names(&self, origin: &str, request: &Request) -> bool {
+        if let Some(OriginHook(check)) = &self.hook {
+            return check(origin, request);
+        }
         let is_here = is_here(request.peer, &request.headers);
         let is_listed = |listed: &String| listed.eq_ignore_ascii_case(origin);
         if self.listed.iter().any(is_listed) {
@@ -136,6 +160,24 @@ impl AllowedOrigins {
         // when it was loaded.
         without_port(scheme, authority).eq_ignore_ascii_case(without_port(scheme, host))
             && (!is_here || is_loopback(host))
+    }
+}
+
+/// Judges the origin of a page.
+#[derive(Clone)]
+struct OriginHook(Arc<dyn Fn(&str, &Request) -> bool + Send + Sync>);
+
+impl PartialEq for OriginHook {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for OriginHook {}
+
+impl fmt::Debug for OriginHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OriginHook")
     }
 }
 
@@ -340,6 +382,26 @@ mod tests {
         assert_eq!(from("https://evil.example"), Ok(CrossOrigin::Anybody));
         let none: Option<&[String]> = None;
         assert_eq!(AllowedOrigins::any().or_listed(none), AllowedOrigins::any());
+    }
+
+    #[tokio::test]
+    async fn a_function_takes_the_place_of_all() {
+        let checked = AllowedOrigins::checked_by(|origin, request| {
+            origin.ends_with(".example") && request.header("host") == Some("chat")
+        });
+        let from = |host, origin| judge(&checked, &request(HERE, host, &[("origin", origin)]));
+        let allowed = from("chat", "https://a.example");
+        assert!(
+            matches!(allowed, Ok(CrossOrigin::Allowed(_))),
+            "{allowed:?}"
+        );
+        assert!(from("other", "https://a.example").is_err());
+        assert!(from("chat", "http://localhost").is_err());
+        assert_eq!(
+            judge(&checked, &request(HERE, "chat", &[])),
+            Ok(CrossOrigin::NoPage)
+        );
+        assert_eq!(checked, checked.clone());
     }
 
     #[test]

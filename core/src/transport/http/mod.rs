@@ -1,9 +1,11 @@
 //! HTTP for apps: the whole request in one value, and answers in few words.
 
 mod allowed_origins;
+mod answering;
 pub mod direct;
-mod full;
 mod head_rules;
+mod http1;
+mod http2;
 mod request;
 mod response;
 mod serve;

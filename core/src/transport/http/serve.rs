@@ -1,4 +1,4 @@
-//! One HTTP connection: on the fast path while that goes, and by hyper from then on.
+//! One HTTP connection: HTTP/1.1 on the fast path while that goes, and by hyper from then on; HTTP/2 by hyper.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{
     Site,
     direct::{self, Outcome},
-    full,
+    http1, http2,
 };
 use crate::{
     runtime::Runtime,
@@ -22,6 +22,10 @@ pub(in crate::transport) async fn serve(
     read_ahead: Bytes,
     peer: SocketAddr,
 ) {
+    if socket.speaks_http2() {
+        let io = GuardedSocket::new(socket, read_ahead, &runtime, None);
+        return Box::pin(http2::serve(runtime, site.routes, io, peer)).await;
+    }
     let io = if site.responders.is_empty() {
         GuardedSocket::new(socket, read_ahead, &runtime, None)
     } else {
@@ -35,5 +39,5 @@ pub(in crate::transport) async fn serve(
         }
     };
     // Boxed, so that a connection on the fast path does not carry room for it.
-    Box::pin(full::serve(runtime, site.routes, io, peer)).await;
+    Box::pin(http1::serve(runtime, site.routes, io, peer)).await;
 }

@@ -36,7 +36,7 @@ pub(super) async fn run(
         }
         drop((room, taken));
     }
-    handler.on_close(Ending::Closed).await;
+    handler.on_close(Ending::Closed(1000)).await;
 }
 
 /// A handler that panics takes its session with it.

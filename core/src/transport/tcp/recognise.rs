@@ -58,6 +58,8 @@ pub(in crate::transport) enum Unrecognised {
     ProxyHeader(#[from] BadHeader),
     #[error("too many connections are open from there")]
     TooMany,
+    #[error("it said nothing, and others took its place")]
+    Silent,
     #[error("the connection could not be secured")]
     Handshake(#[source] HandshakeFailure),
     #[error("the connection failed")]
@@ -73,6 +75,12 @@ impl Speakers {
             }
             _ => None,
         }
+    }
+
+    /// True where a client may wait for as long as it likes before it speaks: an HTTP client has no reason to, and where a protocol
+    /// is alone it has its own bounds.
+    pub(in crate::transport) fn may_be_silent(&self) -> bool {
+        !self.tcp.is_empty() && self.only(false).is_none()
     }
 
     /// `Ok(None)` when more bytes are needed.
@@ -149,7 +157,10 @@ pub(in crate::transport) async fn recognise(
 }
 
 /// Waits for more. Cancel safe.
-async fn read_more(socket: &Socket, first: &mut BytesMut) -> Result<(), Unrecognised> {
+pub(in crate::transport) async fn read_more(
+    socket: &Socket,
+    first: &mut BytesMut,
+) -> Result<(), Unrecognised> {
     loop {
         socket.readable().await.map_err(Unrecognised::Io)?;
         match read(socket, first) {

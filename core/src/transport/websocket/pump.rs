@@ -37,8 +37,8 @@ pub(super) async fn run(
             if connection.outbox().is_closing() {
                 break;
             }
-            if let Incoming::Close(_) = item {
-                ending = Ending::Closed;
+            if let Incoming::Close(reason) = &item {
+                ending = Ending::Closed(reason.code);
             }
             take(&connection, &mut *handler, &mut turn, item).await;
             turn.give_way().await;

@@ -153,7 +153,7 @@ fn hubs_reach_each_other_only_over_a_bridge() {
         "nothing came before: {chat:?}"
     );
 
-    let server = start("[[bridges]]\nfrom = 'webpubsub:chat'\nto = 'common'\n");
+    let server = start("[[bridges]]\nfrom = 'webpubsub:Chat'\nto = 'common'\n");
     let (mut default, mut chat) = (
         client(&server, "default", &["room"]),
         client(&server, "chat", &[]),

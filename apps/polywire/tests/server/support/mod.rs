@@ -18,7 +18,7 @@ pub(crate) use polywire_testing::{
 
 pub(crate) use self::{
     example::Example,
-    process::{Process, node, python, run_node},
+    process::{Process, node, python, python_packages, run_node},
     redis::Redis,
     server::{Server, ServerOptions, config_file, polywire},
     sink::Sink,

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{
         Arc, Mutex,
@@ -209,6 +209,17 @@ pub(crate) fn run_node(script: &str, args: &[&str]) {
     let mut node = Process::start(script, &mut node(script, args));
     let status = node.wait(6 * SOON);
     assert!(status.success(), "{script} {args:?}: {status}");
+}
+
+/// A folder of Python packages beside those that the clients mostly use.
+pub(crate) fn python_packages(name: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
+    let folder = root.unwrap().join("target/python-packages").join(name);
+    assert!(
+        folder.exists(),
+        "the Python packages are missing: run `./check install`"
+    );
+    folder
 }
 
 /// The Python that has the clients, with a script of `tests/py`.

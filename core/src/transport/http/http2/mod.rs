@@ -1,0 +1,8 @@
+//! HTTP/2, RFC 9113: many requests at once on one connection, for clients that ask for it in the TLS handshake.
+
+mod body;
+mod serve;
+mod streams;
+mod turns;
+
+pub(super) use self::serve::serve;
