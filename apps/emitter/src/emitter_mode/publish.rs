@@ -104,13 +104,9 @@ impl EmitterSession {
         message: EmitterPublish,
         attachment: &mut Attachment,
     ) -> Result<(), NotPublished> {
-        let is_unheard = message.qos == QoS::AtMostOnce;
         let draft = self.draft(topic, message, attachment)?;
-        if is_unheard {
-            attachment.publish_unheard(draft).await?;
-        } else {
-            attachment.publish(draft).await?;
-        }
+        // Waited for at QoS 0 too: clients that read stored messages get those of one publisher in its order.
+        attachment.publish(draft).await?;
         Ok(())
     }
 
