@@ -235,11 +235,7 @@ fn a_chat_room_works_as_in_the_sample() {
         let target = format!("/run?server={}", server.address);
         let answer =
             HttpConnection::open(([127, 0, 0, 1], port).into()).request("GET", &target, &[], None);
-        assert_eq!(
-            (answer.status, answer.text()),
-            (200, "done".into()),
-            "{release}"
-        );
+        assert_eq!((answer.status, answer.text()), (200, "done"), "{release}");
     }
 }
 

@@ -165,7 +165,10 @@ impl AllowedOrigins {
 
 /// Judges the origin of a page.
 #[derive(Clone)]
-struct OriginHook(Arc<dyn Fn(&str, &Request) -> bool + Send + Sync>);
+struct OriginHook(Arc<OriginCheck>);
+
+/// True for an origin that is allowed.
+type OriginCheck = dyn Fn(&str, &Request) -> bool + Send + Sync;
 
 impl PartialEq for OriginHook {
     fn eq(&self, other: &Self) -> bool {
