@@ -36,6 +36,8 @@ struct ReplayState {
     is_joining: bool,
     /// Somebody is sending.
     is_sending: bool,
+    /// Counts the connections: who sent over an earlier one stops.
+    connection: u64,
 }
 
 /// A filter, and how the client wants what is retained for it.
@@ -69,6 +71,7 @@ enum Paused {
 
 /// Somebody who sends.
 struct Replay {
+    connection: u64,
     state: Arc<Mutex<ReplayState>>,
     subscriber: Arc<Subscriber>,
     broker: Arc<BrokerContext>,
@@ -88,7 +91,7 @@ impl RetainedReplay {
         subscriber: &Arc<Subscriber>,
         broker: &Arc<BrokerContext>,
     ) {
-        {
+        let connection = {
             let mut state = self.state.lock();
             // The client may have left again what it joined.
             let is_there = |request: &ReplayRequest| subscriber.is_subscribed(&request.filter);
@@ -100,8 +103,10 @@ impl RetainedReplay {
             if std::mem::replace(&mut state.is_sending, true) {
                 return;
             }
-        }
+            state.connection
+        };
         let replay = Replay {
+            connection,
             state: self.state.clone(),
             subscriber: subscriber.clone(),
             broker: broker.clone(),
@@ -130,6 +135,7 @@ impl RetainedReplay {
         subscriber.on_confirmed(None);
         let mut state = self.state.lock();
         (state.is_joining, state.is_sending) = (false, false);
+        state.connection += 1;
         subscriber.open_gate(Vec::new(), broker.space.hub().flusher());
     }
 
@@ -183,6 +189,11 @@ impl Replay {
             let after = after.as_deref();
             let page = self.broker.retained_messages(&filter, after).await;
             for publication in &page.messages {
+                // Held while it is sent: over another connection somebody else goes on behind it.
+                let mut state = self.state.lock();
+                if state.connection != self.connection {
+                    return Paused::Done;
+                }
                 if !self.subscriber.keeps_back(publication.position().timetoken) {
                     match self.subscriber.send_retained(publication, options) {
                         RetainedSend::Done => {}
@@ -193,14 +204,14 @@ impl Replay {
                     }
                 }
                 let topic = publication.target.channel().map(Channel::as_str);
-                self.advance(&filter, topic);
+                state.advance(&filter, topic);
             }
             match page.after {
                 Some(after) => {
-                    self.advance(&filter, Some(&after));
+                    self.change(|state| state.advance(&filter, Some(&after)));
                     yield_now().await;
                 }
-                None => self.finish(&filter),
+                None => self.change(|state| state.finish(&filter)),
             }
         }
         Paused::Done
@@ -209,6 +220,9 @@ impl Replay {
     /// What is to be sent next. Where that is nothing what was kept back follows.
     fn next(&self) -> Option<(Filter, SubscriptionOptions, Option<String>, bool)> {
         let mut state = self.state.lock();
+        if state.connection != self.connection {
+            return None;
+        }
         if let Some(request) = state.requests.front_mut() {
             let was_settled = std::mem::replace(&mut request.is_settled, true);
             let after = request.after.clone();
@@ -223,20 +237,28 @@ impl Replay {
         None
     }
 
-    /// It was sent up to a topic.
-    fn advance(&self, filter: &Filter, topic: Option<&str>) {
+    /// Changes what is to be sent, while it is this one's to send.
+    fn change(&self, change: impl FnOnce(&mut ReplayState)) {
         let mut state = self.state.lock();
-        let first = state.requests.front_mut();
+        if state.connection == self.connection {
+            change(&mut state);
+        }
+    }
+}
+
+impl ReplayState {
+    /// It was sent up to a topic.
+    fn advance(&mut self, filter: &Filter, topic: Option<&str>) {
+        let first = self.requests.front_mut();
         if let Some(request) = first.filter(|request| request.filter == *filter) {
             request.after = topic.map(Into::into);
         }
     }
 
-    fn finish(&self, filter: &Filter) {
-        let mut state = self.state.lock();
-        let first = state.requests.front();
+    fn finish(&mut self, filter: &Filter) {
+        let first = self.requests.front();
         if first.is_some_and(|request| request.filter == *filter) {
-            state.requests.pop_front();
+            self.requests.pop_front();
         }
     }
 }
