@@ -30,6 +30,11 @@ impl PubSubBackend for Memory {
         Ok(node.publish(draft).await?)
     }
 
+    async fn publish_unheard(&self, draft: Draft) -> Result<(), BackendError> {
+        let node = self.node.get().ok_or(BackendError::NotRunning)?;
+        Ok(node.publish_unheard(draft).await?)
+    }
+
     fn is_shared(&self) -> bool {
         false
     }

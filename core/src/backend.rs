@@ -78,6 +78,15 @@ pub trait PubSubBackend: Send + Sync + 'static {
         Attempt::Waits(draft)
     }
 
+    /// Publishes like [`publish`](Self::publish) for somebody who does not hear what becomes of it, and may return as soon
+    /// as everything that is published later gets a later place: what is to be stored may still wait for the store.
+    ///
+    /// # Errors
+    /// When nobody gets it, as far as that is known.
+    async fn publish_unheard(&self, draft: Draft) -> Result<(), BackendError> {
+        self.publish(draft).await.map(drop)
+    }
+
     /// Somebody on this node now wants `interest`.
     ///
     /// # Errors
@@ -125,6 +134,10 @@ impl<B: PubSubBackend + ?Sized> PubSubBackend for Arc<B> {
 
     fn publish_now(&self, draft: Draft) -> Attempt {
         (**self).publish_now(draft)
+    }
+
+    async fn publish_unheard(&self, draft: Draft) -> Result<(), BackendError> {
+        (**self).publish_unheard(draft).await
     }
 
     async fn subscribe(&self, interest: &Interest) -> Result<(), BackendError> {

@@ -1,6 +1,9 @@
 //! The memory budget: what the process may hold for clients at a time, in bytes.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 /// What bytes are held for. Each kind has a share of the budget that all together must leave free for it to go on: what
 /// can be had again is shed first.
@@ -35,6 +38,9 @@ impl Held {
 /// Bytes that stores draw at a time.
 const STEP: usize = 256 << 10;
 
+/// How often it is looked how much memory the process really has.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// The memory budget of this process: servers that run in one process share it, as they share the memory.
 static PROCESS: Memory = Memory::new();
 
@@ -44,11 +50,37 @@ pub(crate) fn bound_process(bytes_max: Option<usize>) {
     PROCESS.bytes_max.store(bytes_max, Ordering::Relaxed);
 }
 
+/// Keeps the budget true: what the allocator holds beyond what was drawn for counts too. Does not end; where there is no bound, or
+/// the system does not say, it does nothing.
+pub(crate) async fn watch_process() {
+    let mut looks = tokio::time::interval(LOOK);
+    loop {
+        looks.tick().await;
+        let bytes_max = PROCESS.bytes_max.load(Ordering::Relaxed);
+        let Some(resident) = resident_bytes().filter(|_| bytes_max < usize::MAX) else {
+            return;
+        };
+        PROCESS.set_resident(resident);
+    }
+}
+
+/// Bytes of memory that the process has, as Linux says.
+fn resident_bytes() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: usize = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib << 10)
+}
+
 /// A memory budget.
 #[derive(Debug)]
 struct Memory {
     /// The greatest number where there is no bound.
     bytes_max: AtomicUsize,
+    /// What the process has beyond that.
+    excess: AtomicUsize,
     held: AtomicUsize,
 }
 
@@ -56,19 +88,33 @@ impl Memory {
     const fn new() -> Self {
         Self {
             bytes_max: AtomicUsize::new(usize::MAX),
+            excess: AtomicUsize::new(0),
             held: AtomicUsize::new(0),
         }
     }
 
     /// Takes so many bytes, if there are enough for their kind.
     fn take(&self, kind: Held, bytes: usize) -> bool {
-        let bound = self.bytes_max.load(Ordering::Relaxed) / 100 * kind.percent();
+        let bound = self.bytes_max() / 100 * kind.percent();
         let held = self.held.fetch_add(bytes, Ordering::Relaxed);
         let is_within = held.saturating_add(bytes) <= bound;
         if !is_within {
             self.give(bytes);
         }
         is_within
+    }
+
+    /// What may be held now. Half of the budget always may: memory that was given back and that the allocator keeps must not stop
+    /// the server.
+    fn bytes_max(&self) -> usize {
+        let bytes_max = self.bytes_max.load(Ordering::Relaxed);
+        bytes_max - self.excess.load(Ordering::Relaxed).min(bytes_max / 2)
+    }
+
+    fn set_resident(&self, bytes: usize) {
+        let bytes_max = self.bytes_max.load(Ordering::Relaxed);
+        let excess = bytes.saturating_sub(bytes_max);
+        self.excess.store(excess, Ordering::Relaxed);
     }
 
     fn give(&self, bytes: usize) {
@@ -181,6 +227,30 @@ mod tests {
         assert!(draw(memory, Held::Connections, 50).is_some());
         drop((kept, requests, queues));
         assert_eq!(held(memory), 0);
+    }
+
+    #[test]
+    fn what_the_process_has_beyond_the_budget_counts() {
+        let memory = budget();
+        memory.set_resident(900);
+        assert!(draw(memory, Held::Kept, 600).is_some());
+        memory.set_resident(1100);
+        assert!(draw(memory, Held::Kept, 541).is_none());
+        assert!(draw(memory, Held::Kept, 540).is_some());
+        memory.set_resident(100_000);
+        assert!(draw(memory, Held::Kept, 300).is_some(), "half remains");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_system_says_how_much_it_is() {
+        let before = resident_bytes().unwrap();
+        let held = vec![1_u8; 64 << 20];
+        assert!(
+            resident_bytes().unwrap() >= before + (32 << 20),
+            "{}",
+            held.len()
+        );
     }
 
     #[test]

@@ -55,6 +55,12 @@ impl Runtime {
         });
         runtime.flusher.run(&runtime.stopped);
         tokio::spawn(runtime.wheel.clone().run(runtime.stopped.clone()));
+        let stopped = runtime.stopped.clone();
+        tokio::spawn(async move {
+            stopped
+                .run_until_cancelled_owned(memory::watch_process())
+                .await
+        });
         runtime
     }
 

@@ -86,8 +86,8 @@ pub struct EmitterSettings {
     /// Bytes that wait for all clients that are away; when there are more, the oldest for a client make room for what
     /// comes, and no further session begins. Default 256 MiB.
     pub session_bytes_max: usize,
-    /// Bytes that the subscriptions of one connection may take: each counts its filter and 512. One more is refused.
-    /// Default 8 MiB, which is about 15,000.
+    /// Bytes that the subscriptions of one connection may take: each counts its filter and 512, which makes about 15,000
+    /// of them in 8 MiB; one more is refused. Default 8 MiB.
     pub subscription_bytes_max: usize,
     /// Seconds between two packets that clients of MQTT 5.0 are told to keep to where they would take longer; 0 for
     /// what they say. Default 0.

@@ -163,7 +163,7 @@ async fn open(
     // The name goes back as it was offered: browsers compare it with its case.
     let (name, protocol) = spoken.unzip();
     let opening = match (
-        query("awps_connection_id"),
+        query("awps_connection_id").filter(|id| !id.is_empty()),
         query("awps_reconnection_token"),
     ) {
         (Some(id), Some(token)) => {

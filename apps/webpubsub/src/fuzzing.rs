@@ -33,6 +33,7 @@ pub fn read_frame(bytes: &[u8]) {
                         write(&payload);
                     }
                 }
+                Ok(Frame::Refused { why, .. }) => assert!(why.ends_with('.'), "{why}"),
                 Ok(_) => {}
                 Err(wrong) => assert!(wrong.ends_with('.'), "{wrong}"),
             }

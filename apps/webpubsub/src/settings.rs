@@ -161,3 +161,20 @@ impl EventHandlerSettings {
             .allow_private_addresses(self.allow_private_addresses))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hub_is_set_once_in_whatever_case() {
+        let hubs = ["Chat", "chat", "news"].map(|name| (name.to_owned(), HubSettings::default()));
+        let settings = WebPubSubSettings {
+            hubs: hubs.into(),
+            ..WebPubSubSettings::default()
+        };
+        let problems = settings.problems();
+        let settings: Vec<_> = problems.iter().map(|problem| &*problem.setting).collect();
+        assert_eq!(settings, ["hubs.chat"]);
+    }
+}

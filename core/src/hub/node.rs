@@ -46,6 +46,18 @@ impl LocalNode {
         self.storing.publish(draft).await
     }
 
+    /// Publishes on this node only for somebody who does not hear what becomes of it: returns when it has its place, which
+    /// is before it is stored and delivered.
+    ///
+    /// # Errors
+    /// When it has no place: nobody gets it.
+    ///
+    /// # Cancel safety
+    /// A publication whose future is dropped is stored and delivered, or neither.
+    pub async fn publish_unheard(&self, draft: Draft) -> Result<(), PersistenceError> {
+        self.storing.place(draft).await.map(drop)
+    }
+
     /// Publishes on this node only, like [`publish`](Self::publish), where nothing has to be stored.
     ///
     /// # Errors

@@ -51,6 +51,14 @@ pub(super) struct Room {
     answer: oneshot::Sender<PersistResult>,
 }
 
+/// A publication that has its place.
+pub(super) enum Placed {
+    /// It was stored, where it is to be, and delivered.
+    Done(Receipt),
+    /// It stands in line.
+    InLine(Position, Told),
+}
+
 /// Tells what became of a publication that stands in line.
 pub(super) type Told = oneshot::Receiver<PersistResult>;
 
@@ -72,26 +80,38 @@ impl Storing {
     /// # Errors
     /// When it was to be stored and was not; then nobody gets it.
     pub(super) async fn publish(&self, draft: Draft) -> Result<Receipt, PersistenceError> {
+        match self.place(draft).await? {
+            Placed::Done(receipt) => Ok(receipt),
+            Placed::InLine(position, told) => {
+                let durability = told.await.unwrap_or(Err(PersistenceError::Closed))?;
+                Ok(Receipt::new(position, durability))
+            }
+        }
+    }
+
+    /// Gives a draft its place, and does not wait until it is stored and delivered. Whoever asks again afterwards gets a
+    /// later place.
+    pub(super) async fn place(&self, draft: Draft) -> Result<Placed, PersistenceError> {
         if draft.retention.store && self.policy.stores() {
             return match draft.target.clone() {
                 Target::Channel(channel) => {
-                    self.publish_stored(&self.hub.channels, &channel, draft)
-                        .await
+                    self.place_stored(&self.hub.channels, &channel, draft).await
                 }
                 Target::Client(client) => {
-                    self.publish_stored(&self.hub.clients, &client, draft).await
+                    self.place_stored(&self.hub.clients, &client, draft).await
                 }
             };
         }
-        Ok(Receipt::delivered(self.hub.publish_unstored(draft)))
+        let position = self.hub.publish_unstored(draft);
+        Ok(Placed::Done(Receipt::delivered(position)))
     }
 
-    async fn publish_stored<K: Hash + Eq + Clone>(
+    async fn place_stored<K: Hash + Eq + Clone>(
         &self,
         topics: &Shards<K>,
         name: &K,
         draft: Draft,
-    ) -> Result<Receipt, PersistenceError> {
+    ) -> Result<Placed, PersistenceError> {
         let waits = self.policy.waits(&draft.target);
         loop {
             let topic = topics.get_or_make(name, &self.hub.clock);
@@ -105,7 +125,7 @@ impl Storing {
                     None => continue,
                     Some(outcome) => {
                         topics.retire_if_empty(name, &topic);
-                        return outcome;
+                        return outcome.map(Placed::Done);
                     }
                 }
             }
@@ -118,8 +138,7 @@ impl Storing {
                 Ok(taken) => taken,
             };
             drop(refused);
-            let durability = told.await.unwrap_or(Err(PersistenceError::Closed))?;
-            return Ok(Receipt::new(position, durability));
+            return Ok(Placed::InLine(position, told));
         }
     }
 

@@ -113,10 +113,12 @@ pub(super) fn bind_apps(
             let is_served = |app: &&AppParts| listen.serves(app.name, app.only_where_named);
             let apps = || apps.iter().filter(is_served);
             // Own routes belong to no app: they are served where everything is.
-            let own = own_routes.iter().filter(|_| listen.apps.is_none());
-            let has_http = listen.apps.is_none() || apps().any(|app| app.serves_http);
+            let own = || own_routes.iter().filter(|_| listen.apps.is_none());
+            // Whoever asks for what is not there is told so, but where a protocol of its own is alone.
+            let is_of_others = apps().next().is_some() && !apps().any(|app| app.serves_http);
+            let has_http = !is_of_others || own().next().is_some();
             let http = has_http.then(|| Site {
-                routes: any_of(apps().map(|app| &app.routes).chain(own))
+                routes: any_of(apps().map(|app| &app.routes).chain(own()))
                     .recover(not_found)
                     .unify()
                     .boxed(),

@@ -344,6 +344,14 @@ impl Attachment {
         self.space.publish(&self.origin, draft)
     }
 
+    /// Publishes as this connection, which does not hear what becomes of it.
+    ///
+    /// # Errors
+    /// See [`Space::publish_unheard`].
+    pub async fn publish_unheard(&self, draft: Draft) -> Result<(), Refusal> {
+        self.space.publish_unheard(&self.origin, draft).await
+    }
+
     /// True when the connection is on the channel.
     pub fn is_on(&self, channel: &Channel) -> bool {
         self.live.look(|joined| joined.is_on(channel))

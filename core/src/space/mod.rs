@@ -262,6 +262,27 @@ impl Space {
         }
     }
 
+    /// The same for a publisher that does not hear what becomes of it: one that publishes much does not wait for the store
+    /// each time. What follows gets a later place.
+    ///
+    /// # Errors
+    /// See [`publish`](Self::publish); what becomes known later is not among it.
+    ///
+    /// # Cancel safety
+    /// A dropped future has published or not, never half.
+    pub async fn publish_unheard(&self, origin: &Origin, mut draft: Draft) -> Result<(), Refusal> {
+        draft.is_proven = draft.publisher.is_some() && draft.publisher == origin.identity.client;
+        self.check_publish(origin, &draft)?;
+        self.hub.traffic().add_published();
+        if !self.dispatcher.is_silent() {
+            return self.publish_judged(origin, draft).boxed().await.map(drop);
+        }
+        match self.backend.publish_now(draft) {
+            Attempt::Done(published) => heard(published).map(drop),
+            Attempt::Waits(draft) => heard(self.backend.publish_unheard(draft).await),
+        }
+    }
+
     /// Limits and rights.
     fn check_publish(&self, origin: &Origin, draft: &Draft) -> Result<(), Refusal> {
         let limit = self.limits().message_bytes_max;
@@ -318,7 +339,7 @@ impl Space {
 }
 
 /// What a publisher hears of what became of its publication.
-fn heard(published: Result<Receipt, BackendError>) -> Result<Receipt, Refusal> {
+fn heard<T>(published: Result<T, BackendError>) -> Result<T, Refusal> {
     published.map_err(|error| {
         tracing::debug!(
             error = &error as &dyn std::error::Error,

@@ -23,6 +23,7 @@ pub async fn backend_laws<B: PubSubBackend>(make: impl Fn() -> B) {
     one_order_for_all(&node).await;
     timetokens_rise_over_channels(&node).await;
     everything_arrives_as_it_was(&node).await;
+    what_nobody_hears_of_arrives_in_order(&node).await;
     the_excepted_connection_gets_nothing(&node).await;
     private_messages_reach_every_connection(&node).await;
     a_connection_gets_a_publication_once(&node).await;
@@ -205,6 +206,25 @@ pub(super) fn assert_same(drafts: &[Draft], seen: &[Publication]) {
             "a number stays a number"
         );
     }
+}
+
+async fn what_nobody_hears_of_arrives_in_order(node: &TestNode) {
+    let room = channel("unheard");
+    let connection = node.connection();
+    node.join(&room, &connection).await;
+    let texts: Vec<_> = (0..EACH).map(|n| n.to_string()).collect();
+    for (n, text) in texts.iter().enumerate() {
+        if n % 5 == 4 {
+            node.say(&room, text).await;
+            continue;
+        }
+        let draft = Draft::new(room.clone(), Payload::text(text.clone()));
+        let published = within("publish_unheard", node.backend().publish_unheard(draft)).await;
+        published.expect("a backend that is ready publishes");
+    }
+    let seen = connection.wait_for(EACH).await;
+    assert_counted(&seen);
+    assert_eq!(connection.texts(), texts, "what follows gets a later place");
 }
 
 async fn the_excepted_connection_gets_nothing(node: &TestNode) {

@@ -29,6 +29,11 @@ impl PubSubBackend for LocalBackend {
             .await?)
     }
 
+    async fn publish_unheard(&self, draft: Draft) -> Result<(), BackendError> {
+        let node = self.0.get().ok_or(BackendError::NotRunning)?;
+        Ok(node.publish_unheard(draft).await?)
+    }
+
     fn is_shared(&self) -> bool {
         false
     }

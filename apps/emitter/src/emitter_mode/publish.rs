@@ -105,6 +105,7 @@ impl EmitterSession {
         attachment: &mut Attachment,
     ) -> Result<(), NotPublished> {
         let draft = self.draft(topic, message, attachment)?;
+        // Waited for at QoS 0 too: clients that read stored messages get those of one publisher in its order.
         attachment.publish(draft).await?;
         Ok(())
     }

@@ -91,7 +91,9 @@ impl Session {
         let draft = Draft::new(channel, Payload::untyped(publish.payload))
             .publisher(self.subscriber.publisher().id().clone());
         let draft = with_properties(draft, &properties, expiry_secs);
-        if publish.retain {
+        if publish.qos == QoS::AtMostOnce && !publish.retain {
+            self.attachment.publish_unheard(draft).await
+        } else if publish.retain {
             Box::pin(context.broker.publish_retained(&self.attachment, draft)).await
         } else {
             self.attachment.publish(draft).await.map(drop)

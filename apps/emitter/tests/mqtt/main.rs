@@ -19,6 +19,7 @@ mod strict;
 mod subscriptions;
 mod takeover;
 mod throttle;
+mod unheard;
 
 use std::{net::SocketAddr, sync::Arc};
 

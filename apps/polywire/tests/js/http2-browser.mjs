@@ -13,6 +13,8 @@ const browser = await puppeteer.launch({
   userDataDir: profile,
   headless: true,
   acceptInsecureCerts: true,
+  // It ends with this process, however that ends.
+  pipe: true,
   args: [
     '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
     '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage',

@@ -604,4 +604,26 @@ def password():
         wrong.close()
 
 
+def users():
+    """Each user name has a place of its own, whatever the client id is."""
+    for version in (V3, V5):
+        ends = []
+        for name in ("ann", "bob"):
+            end = Client(f"{name}-{version}", version)
+            end.paho.username_pw_set(name, "hunter2")
+            ends.append(end.connected())
+        ann, bob = ends
+        refused = 128 if version == V3 else 135
+        assert ann.subscribe([("home/ann/#", 1), ("home/bob/#", 1), ("#", 0)]) == [1, refused, refused]
+        assert bob.subscribe("home/bob/+", 1) == [1]
+        # 3.1.1 has no word for it.
+        assert ann.publish("home/bob/light", "not ann's", 1) == [0 if version == V3 else refused]
+        bob.publish("home/bob/light", "bob's", 1)
+        assert bob.get()[:2] == ("home/bob/light", b"bob's")
+        ann.publish("home/ann/light", "ann's", 1)
+        assert ann.get()[:2] == ("home/ann/light", b"ann's")
+        for end in ends:
+            end.close()
+
+
 globals()[sys.argv[2]]()

@@ -1,8 +1,11 @@
 //! MQTT with clients that were not made for us: paho-mqtt and mqtt.js.
 
-use crate::support::{
-    Process, Redis, SOON, Server, ServerOptions, python, run_node,
-    tls::{Files, Pair},
+use crate::{
+    policies::HASH,
+    support::{
+        Process, Redis, SOON, Server, ServerOptions, node, python, run_node,
+        tls::{Files, Pair},
+    },
 };
 
 #[track_caller]
@@ -118,10 +121,48 @@ fn a_password_is_what_the_policy_asks_for() {
 }
 
 #[test]
+fn each_user_name_has_rights_of_its_own() {
+    let user =
+        |name: &str| format!("{{ name = '{name}', password = '{HASH}', roles = 'resident' }}");
+    let config = format!(
+        "
+        auth = 'roles'
+        apps.emitter.authenticate = true
+        [roles]
+        role.resident = {{ read = 'home/{{client}}/#', write = 'home/{{client}}/#', apps = 'emitter' }}
+        users = [{}, {}]
+        ",
+        user("ann"),
+        user("bob")
+    );
+    run("users", &ServerOptions::new(&[]).config(&config).start());
+}
+
+/// Thousands of retained messages, births and wills, commands, and restarts, as Home Assistant and zigbee2mqtt have them.
+#[test]
+fn a_home_and_its_hub() {
+    let server = Server::start(&[]);
+    let (address, devices) = (server.address.to_string(), "2000");
+    let mut hub = Process::start(
+        "mqtt-home.cjs",
+        &mut node("mqtt-home.cjs", &[&address, devices]),
+    );
+    let mut command = python("mqtt_home.py");
+    command.args([&address, devices]);
+    let mut home = Process::start("mqtt_home.py", &mut command);
+    let status = home.wait(6 * SOON);
+    assert!(status.success(), "{status}");
+    let status = hub.wait(SOON);
+    assert!(status.success(), "{status}");
+}
+
+#[test]
 fn other_requests_are_not_taken() {
     let server = Server::start(&["--app", "emitter"]);
     for path in ["/", "/nobody", "/mqtt/more"] {
         assert_eq!(server.get(path).status, 404, "{path}");
     }
-    assert_eq!(server.get("/mqtt").status, 400, "no WebSocket");
+    for path in ["/mqtt", "/mqtt/"] {
+        assert_eq!(server.get(path).status, 400, "no WebSocket");
+    }
 }

@@ -94,6 +94,19 @@ fn each_address_serves_its_apps_in_one_channel_space() {
 }
 
 #[test]
+fn an_app_of_its_own_protocol_is_alone_where_nothing_else_is_served() {
+    let config = "[limits]\nheader_secs = 1\n";
+    let server = ServerOptions::new(&["--app", "knsock"])
+        .config(config)
+        .start();
+    let mut subscriber = LineClient::new(connect_tcp(server.address));
+    subscriber.stream.get_mut().write_all(b"GARBAGE\n").unwrap();
+    subscriber.join("t");
+    subscriber.publish("t", 1);
+    assert_eq!(subscriber.receive()["message"], 1);
+}
+
+#[test]
 fn clients_that_say_nothing_stay_where_nothing_has_to_be_told_apart() {
     let pair = Pair::new();
     let files = Files::of(&pair);

@@ -176,6 +176,7 @@ pub(crate) fn of(config: &Config, name: &str) -> Option<String> {
         "apps.emitter.refused_filters" => format!("{:?}", emitter.refused_filters),
         "apps.emitter.session_expiry_secs_max" => emitter.session_expiry_secs_max.to_string(),
         "apps.emitter.session_bytes_max" => emitter.session_bytes_max.to_string(),
+        "apps.emitter.subscription_bytes_max" => emitter.subscription_bytes_max.to_string(),
         "apps.emitter.keep_alive_secs_max" => emitter.keep_alive_secs_max.to_string(),
         "apps.emitter.sys_interval_secs" => emitter.sys_interval_secs.to_string(),
         _ => return None,

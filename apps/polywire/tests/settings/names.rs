@@ -434,6 +434,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain("apps.emitter.refused_filters"),
     plain("apps.emitter.session_expiry_secs_max"),
     plain("apps.emitter.session_bytes_max"),
+    plain("apps.emitter.subscription_bytes_max"),
     plain("apps.emitter.keep_alive_secs_max"),
     plain("apps.emitter.sys_interval_secs"),
 ];

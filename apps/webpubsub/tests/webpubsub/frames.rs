@@ -119,6 +119,7 @@ fn what_is_not_served_is_refused_without_closing() {
         json!({"type": "streamEnd", "streamId": "s"}),
     ] {
         client.send(&stream);
+        client.send(&json!({"type": "ping"}));
         let closed = client.receive();
         assert_eq!(
             (
@@ -129,6 +130,7 @@ fn what_is_not_served_is_refused_without_closing() {
             (&json!("streamClosed"), &json!("s"), &json!("NotSupported")),
             "{closed}"
         );
+        assert_eq!(client.receive(), json!({"type": "pong"}));
     }
     let stream =
         json!({"type": "sendToGroup", "group": "g", "ackId": 1, "stream": {"streamId": "s"}});

@@ -183,6 +183,10 @@ fn recoveries_that_cannot_be_are_closed_with_1008() {
     let path = client_path(&json!({})) + &format!("&awps_connection_id={id}");
     let mut tokenless = AzureClient::try_open(server.address, &path, RELIABLE_JSON, &[]).unwrap();
     assert_eq!(tokenless.closed(), 1008);
+    // Whoever names none begins anew.
+    let path = client_path(&json!({})) + "&awps_connection_id=";
+    let mut anew = AzureClient::try_open(server.address, &path, RELIABLE_JSON, &[]).unwrap();
+    assert_eq!(anew.receive()["event"], "connected");
     // None of them disturbed it.
     client.settled();
     publish(&server, 0);
