@@ -310,9 +310,9 @@ const scenarios = {
       await new Promise((wake) => setTimeout(wake, SILENCE));
       ann.pubnub.setToken(await grant(`second ${round}`));
       await admin.pubnub.revokeToken(first);
-      await admin.publish('room', round);
+      await admin.publish('room', `round ${round}`);
       const goesOn = await Promise.race([
-        ann.next('message').then((event) => event.message === round),
+        ann.next('message').then((event) => event.message === `round ${round}`),
         ann.next('status', (status) => status.error).then(() => false, () => false),
       ]);
       ann.pubnub.unsubscribeAll();
