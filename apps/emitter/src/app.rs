@@ -310,6 +310,7 @@ impl Emitter {
             counters,
             not_taken,
             late_packets: counter(space, "packet that did not come in time"),
+            slow: counter(space, "closed a slow consumer: too much waited for it"),
             subscriptions_full: counter(space, "subscription beyond those of one connection"),
             subscription_bytes_max: self.subscription_bytes_max,
             session_limits: limits,

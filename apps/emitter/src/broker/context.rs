@@ -35,6 +35,8 @@ pub(crate) struct BrokerContext {
     pub(crate) counters: Arc<Counters>,
     /// Packets that did not come, or did not end, in time.
     pub(crate) late_packets: Arc<Counter>,
+    /// Connections for which too much waited.
+    pub(crate) slow: Arc<Counter>,
     /// Messages that a client, or no client, can take.
     pub(crate) not_taken: Arc<Counter>,
     /// Subscriptions that were refused because a client has as many as it may.

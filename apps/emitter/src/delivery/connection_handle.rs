@@ -25,6 +25,8 @@ pub(crate) struct ConnectionHandle {
     keep_alive: KeepAlive,
     /// Packets that did not come, or did not end, in time.
     late_packets: Arc<Counter>,
+    /// Connections for which too much waited.
+    slow: Arc<Counter>,
 }
 
 impl ConnectionHandle {
@@ -36,12 +38,14 @@ impl ConnectionHandle {
         connect_secs: u64,
         packet_secs: u64,
         late_packets: Arc<Counter>,
+        slow: Arc<Counter>,
     ) -> Self {
         Self {
             link,
             client_limits: OnceLock::new(),
             keep_alive: KeepAlive::new(now, connect_secs, packet_secs),
             late_packets,
+            slow,
         }
     }
 
@@ -100,6 +104,12 @@ impl ConnectionHandle {
             self.send(last.filter(|packet| client_limits.accepts(packet.len())));
         }
         self.close();
+    }
+
+    /// Ends a connection for which more waits than may.
+    pub(crate) fn close_slow(&self) {
+        self.slow.add();
+        self.link.close(&CloseReason::SLOW_CONSUMER);
     }
 
     /// Ends the connection after what was sent.

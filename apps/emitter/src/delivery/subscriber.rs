@@ -15,7 +15,7 @@ use polywire_core::{
     delivery::{
         AlreadyRead, EndReason, Fanout, Flusher, GateDecision, Link, Message, Receiver, ReplayGate,
     },
-    transport::{CloseReason, Framing},
+    transport::Framing,
 };
 use rmqtt_codec::{types::QoS, v5::DisconnectReasonCode};
 use tokio::sync::Notify;
@@ -219,6 +219,10 @@ impl Subscriber {
     /// What it is subscribed to.
     pub(crate) fn subscriptions(&self) -> Vec<Subscription> {
         self.state.lock().subscriptions.all()
+    }
+
+    pub(crate) fn is_subscribed(&self, filter: &Filter) -> bool {
+        self.state.lock().subscriptions.contains(filter)
     }
 
     /// Sets the wire formats of the mode that the client speaks: before that it is subscribed to nothing.
@@ -577,7 +581,7 @@ fn deliver_as(
             handle.link.deliver_own(fanout, &Message::Binary(packet));
         }
         Ok(None) => {}
-        Err(QueueFull) => handle.link.close(&CloseReason::SLOW_CONSUMER),
+        Err(QueueFull) => handle.close_slow(),
     }
 }
 
@@ -624,9 +628,7 @@ impl Receiver for Subscriber {
         match self.gate.decide(fanout.publication()) {
             GateDecision::Deliver => self.deliver_now(fanout),
             GateDecision::Keep => {}
-            GateDecision::Overflow => self
-                .route
-                .with_handle(|handle, _| handle.link.close(&CloseReason::SLOW_CONSUMER)),
+            GateDecision::Overflow => self.route.with_handle(|handle, _| handle.close_slow()),
         }
     }
 }

@@ -19,7 +19,10 @@ use crate::{
         zero_packet_id,
     },
     delivery::connection_handle::ConnectionHandle,
-    session::{dispatch::Handled, state::Session},
+    session::{
+        dispatch::{Handled, PendingAnswer},
+        state::Session,
+    },
     sessions::{manager::SessionManager, slot::SessionSlot},
     settings::Faces,
 };
@@ -31,11 +34,19 @@ enum Stage {
     Ended,
 }
 
+/// Answers to SUBSCRIBE and UNSUBSCRIBE that wait until the session was written down, at most.
+const ANSWERS_MAX: usize = 1000;
+
 /// Whether a connection goes on behind a packet.
-#[derive(PartialEq, Eq)]
 enum Next {
     GoesOn,
+    Answers(PendingAnswer),
     Ends,
+}
+
+/// True for SUBSCRIBE and UNSUBSCRIBE.
+fn changes_subscriptions(packet: &[u8]) -> bool {
+    matches!(packet.first(), Some(0x82 | 0xa2))
 }
 
 /// One connection.
@@ -46,6 +57,8 @@ pub(crate) struct Connection {
     faces: Faces,
     reader: PacketReader,
     stage: Stage,
+    /// To what came together: a session with thousands of subscriptions is not written down for each.
+    answers: Vec<PendingAnswer>,
 }
 
 impl Connection {
@@ -59,8 +72,9 @@ impl Connection {
         let wheel = broker.space.runtime().wheel();
         let limits = broker.space.limits();
         let (connect_secs, packet_secs) = (limits.header_secs, limits.body_secs);
-        let late = broker.late_packets.clone();
-        let handle = ConnectionHandle::new(link, wheel.now(), connect_secs, packet_secs, late);
+        let (late, slow) = (broker.late_packets.clone(), broker.slow.clone());
+        let now = wheel.now();
+        let handle = ConnectionHandle::new(link, now, connect_secs, packet_secs, late, slow);
         let handle = Arc::new(handle);
         let weak: Weak<ConnectionHandle> = Arc::downgrade(&handle);
         wheel.add(weak, connect_secs + 1);
@@ -71,6 +85,7 @@ impl Connection {
             peer,
             faces,
             stage: Stage::New,
+            answers: Vec::new(),
         }
     }
 
@@ -101,10 +116,16 @@ impl Connection {
                 Ok(Some(packet)) => {
                     packets += 1;
                     self.handle.heard(self.now());
+                    if !changes_subscriptions(&packet) || self.answers.len() >= ANSWERS_MAX {
+                        self.answer().await;
+                    }
                     self.packet(packet).await;
                     turn.give_way().await;
                 }
-                Ok(None) => break,
+                Ok(None) => {
+                    self.answer().await;
+                    break;
+                }
                 Err(BadLength::TooLong) => self.fail(DisconnectReasonCode::PacketTooLarge).await,
                 Err(BadLength::NoRoom) => self.fail(DisconnectReasonCode::ServerBusy).await,
                 Err(BadLength::Malformed) => {
@@ -149,6 +170,7 @@ impl Connection {
         };
         match outcome {
             Ok(Next::GoesOn) => {}
+            Ok(Next::Answers(answer)) => self.answers.push(answer),
             Ok(Next::Ends) => {
                 self.handle.close();
                 self.end().await;
@@ -167,12 +189,33 @@ impl Connection {
         match session.handle(incoming, substituted, context).await? {
             Handled::Done => Ok(Next::GoesOn),
             Handled::Disconnected => Ok(Next::Ends),
-            Handled::SubscriptionsChanged(answer) => {
-                if session.is_persistent() {
-                    Box::pin(self.remember(session)).await?;
-                }
-                session.answer(answer, context).await;
-                Ok(Next::GoesOn)
+            Handled::SubscriptionsChanged(answer) => Ok(Next::Answers(answer)),
+        }
+    }
+
+    /// Answers what the client subscribed to, and unsubscribed from, once that is written down.
+    async fn answer(&mut self) {
+        if self.answers.is_empty() {
+            return;
+        }
+        let answers = std::mem::take(&mut self.answers);
+        let Stage::Connected(_, slot) = &self.stage else {
+            return;
+        };
+        let mut held = slot.session.lock().await;
+        // Otherwise another connection has taken it, and was told what it is subscribed to.
+        let Some(session) = held.as_mut() else {
+            return;
+        };
+        let remembered = match session.is_persistent() {
+            true => Box::pin(self.remember(session)).await,
+            false => Ok(()),
+        };
+        match remembered {
+            Ok(()) => session.answer(answers, &self.sessions.context).await,
+            Err(reason) => {
+                drop(held);
+                self.fail(reason).await;
             }
         }
     }

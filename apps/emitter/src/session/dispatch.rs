@@ -93,11 +93,15 @@ impl Session {
         }
     }
 
-    /// Answers SUBSCRIBE or UNSUBSCRIBE.
-    pub(crate) async fn answer(&mut self, answer: PendingAnswer, context: &SessionContext) {
-        self.subscriber.send(answer.packet);
+    /// Answers SUBSCRIBE and UNSUBSCRIBE, and sends what is retained.
+    pub(crate) async fn answer(&mut self, answers: Vec<PendingAnswer>, context: &SessionContext) {
+        let mut retained = Vec::new();
+        for answer in answers {
+            self.subscriber.send(answer.packet);
+            retained.extend(answer.retained);
+        }
         let replay = &mut self.retained_replay;
-        let replayed = replay.begin(answer.retained, &self.subscriber, &context.broker);
+        let replayed = replay.begin(retained, &self.subscriber, &context.broker);
         Box::pin(replayed).await;
     }
 

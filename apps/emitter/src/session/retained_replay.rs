@@ -90,6 +90,9 @@ impl RetainedReplay {
     ) {
         {
             let mut state = self.state.lock();
+            // The client may have left again what it joined.
+            let is_there = |request: &ReplayRequest| subscriber.is_subscribed(&request.filter);
+            let requests = requests.into_iter().filter(is_there);
             state.requests.extend(requests);
             if !std::mem::take(&mut state.is_joining) && state.requests.is_empty() {
                 return;

@@ -220,6 +220,11 @@ impl Client {
         assert_eq!(self.packet().await.0, 0x40);
     }
 
+    /// Sends several packets at once, as they are.
+    pub(crate) async fn send_raw(&mut self, packets: &[u8]) {
+        self.stream.write_all(packets).await.unwrap();
+    }
+
     /// Sends a packet that has no more than an id.
     pub(crate) async fn send_ack(&mut self, first: u8, id: u16) {
         self.send(first, &id.to_be_bytes()).await;

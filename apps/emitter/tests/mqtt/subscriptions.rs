@@ -82,3 +82,37 @@ async fn who_has_no_room_for_more_is_told_so() {
     }
     assert_eq!(earlier.ask_to_subscribe("a/7", 0).await, 0x80);
 }
+
+/// Packets that come together are answered together, each in its place, and what is retained for them follows.
+#[tokio::test]
+async fn what_is_subscribed_to_together_is_answered_in_order() {
+    let builder = AppRunner::builder(LocalBackend::default())
+        .authentication(AllowAll)
+        .app(Emitter::default());
+    let (server, _) = start(builder).await;
+    let (mut publisher, _) = Client::connect(server, "p", Lasting::No).await;
+    for n in 0..3 {
+        publisher.retain(&format!("t/{n}"), &n.to_string()).await;
+    }
+    let (mut client, _) = Client::connect(server, "hub", Lasting::Yes).await;
+    let mut together = Vec::new();
+    for n in 0..3 {
+        together.extend([0x82, 8, 0, n + 1]);
+        together.extend(text(&format!("t/{n}")));
+        together.push(1);
+    }
+    together.extend([0xa2, 7, 0, 4]);
+    together.extend(text("t/1"));
+    together.extend([0xc0, 0]);
+    client.send_raw(&together).await;
+    for n in 0..3 {
+        assert_eq!(client.packet().await, (0x90, vec![0, n + 1, 1]));
+    }
+    assert_eq!(client.packet().await, (0xb0, vec![0, 4]));
+    // It was left before anything was sent for it.
+    for n in [0, 2] {
+        let (first, body) = client.packet().await;
+        assert_eq!((first, message(&body).0), (0x33, format!("t/{n}")));
+    }
+    assert_eq!(client.packet().await, (0xd0, vec![]));
+}
