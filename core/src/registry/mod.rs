@@ -34,6 +34,9 @@ use crate::{
 /// How often nodes compare what they have.
 const COMPARE: Duration = Duration::from_secs(5);
 
+/// When a question is asked again that could not be.
+const AGAIN: Duration = Duration::from_millis(200);
+
 /// Publications that are read at once.
 const PAGE: usize = 1000;
 
@@ -356,6 +359,11 @@ impl Registry {
                     if asks {
                         let asked = self.publish(&space, &RegistryMessage::Ask {}, Retention::NONE).await;
                         asks = asked.is_err();
+                    }
+                    if asks {
+                        // The backend connects just now: until others answer this node may let in whom they do not.
+                        ticks.reset_after(AGAIN);
+                        continue;
                     }
                     let have = RegistryMessage::Have {
                         last: own.last.0,

@@ -294,6 +294,33 @@ const scenarios = {
     await ann.next('status', (s) => s.category === 'PNDisconnectedUnexpectedlyCategory');
   },
 
+  /** A token is replaced while a poll is held, and the one before it ends: the client goes on. */
+  async token_replaced() {
+    const keys = { publishKey: 'pub', subscribeKey: 'sub' };
+    const admin = new Client('admin', { ...keys, secretKey: 'sec' });
+    const grant = (plan) => admin.pubnub.grantToken({
+      ttl: 15, resources: { channels: { room: { read: true } } }, meta: { plan },
+    });
+    // A poll that comes only after the token has ended is refused: then it is tried again.
+    for (let round = 0; round < 5; round += 1) {
+      const ann = new Client('ann', keys);
+      const first = await grant(`first ${round}`);
+      ann.pubnub.setToken(first);
+      await ann.subscribe({ channels: ['room'] });
+      await new Promise((wake) => setTimeout(wake, SILENCE));
+      ann.pubnub.setToken(await grant(`second ${round}`));
+      await admin.pubnub.revokeToken(first);
+      await admin.publish('room', `round ${round}`);
+      const goesOn = await Promise.race([
+        ann.next('message').then((event) => event.message === `round ${round}`),
+        ann.next('status', (status) => status.error).then(() => false, () => false),
+      ]);
+      ann.pubnub.unsubscribeAll();
+      if (goesOn) return;
+    }
+    assert.fail('it did not go on');
+  },
+
   async history() {
     const ann = new Client('ann');
     const sent = [];

@@ -1,6 +1,6 @@
 // usage: node seth-browser.mjs BASE PROFILE TRANSPORT...
 // The scenario with sockjs-client in headless Chromium, in pages of another origin than the server's.
-// PROFILE is an empty folder.
+// PROFILE is an empty folder; PAGES_PORT in the environment is the port of that origin.
 
 import fs from 'node:fs';
 import http from 'node:http';
@@ -27,13 +27,15 @@ const pages = http.createServer((request, response) => {
   response.writeHead(found ? 200 : 404, { 'Content-Type': found?.[0] ?? 'text/plain' });
   response.end(found?.[1]);
 });
-await new Promise((resolve) => { pages.listen(0, '127.0.0.1', resolve); });
+await new Promise((resolve) => { pages.listen(process.env.PAGES_PORT ?? 0, '127.0.0.1', resolve); });
 const origin = `http://127.0.0.1:${pages.address().port}`;
 
 const browser = await puppeteer.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
   userDataDir: profile,
   headless: true,
+  // It ends with this process, however that ends.
+  pipe: true,
   args: [
     '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
     '--disable-background-networking', '--disable-component-update', '--disable-sync',

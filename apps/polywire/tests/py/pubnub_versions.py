@@ -167,12 +167,14 @@ def main():
         gone = ann.next("action")
         assert gone.action_timetoken == told.action_timetoken, vars(gone)
 
-    # A token is replaced while a poll is held, and the one before it is taken back.
+    # A token is replaced, and when the next poll shows it, the one before it is taken back.
     if GRANTS and hasattr(admin.pubnub, "revoke_token"):
         ann.pubnub.set_token(grant(admin, "silver"))
+        admin.publish("one", "with the second token")
+        ann.expect("one", "with the second token")
         admin.pubnub.revoke_token(token).sync()
-        admin.publish("one", "after the first token")
-        ann.expect("one", "after the first token")
+        admin.publish("one", "without the first token")
+        ann.expect("one", "without the first token")
     print("done", flush=True)
     # The SDK's threads are of no interest any more.
     os._exit(0)

@@ -5,7 +5,7 @@ use std::{fs, net::SocketAddr, net::TcpListener, process::Command};
 use serde_json::json;
 
 use crate::support::{
-    Example, HttpConnection, Process, SOON, Server, ServerOptions, eventually, run_node,
+    Example, HttpConnection, Process, SOON, Server, ServerOptions, eventually, node, run_node,
 };
 
 /// An nginx in front of a server.
@@ -18,9 +18,7 @@ struct Nginx {
 impl Nginx {
     fn before(server: SocketAddr) -> Self {
         // It cannot be asked for any free port.
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
+        let address = free_address();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("nginx.conf");
         fs::write(&file, configuration(address, server)).unwrap();
@@ -40,6 +38,11 @@ impl Nginx {
     fn url(&self) -> String {
         format!("http://{}", self.address)
     }
+}
+
+fn free_address() -> SocketAddr {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap()
 }
 
 /// What the documentation has users write, at these addresses.
@@ -90,6 +93,32 @@ fn sockjs_client_over_eventsource() {
 #[test]
 fn sockjs_client_over_xhr_polling() {
     sockjs_client("xhr-polling");
+}
+
+#[test]
+fn sockjs_client_in_chromium() {
+    // Behind a proxy no client is one of this machine: pages of another origin are listed.
+    let pages = free_address();
+    let config = format!("[apps.seth]\nallowed_origins = [\"http://{pages}\", \"same-origin\"]\n");
+    let server = ServerOptions::new(&[]).config(&config).start();
+    let nginx = Nginx::before(server.address);
+    let (url, profile) = (nginx.url(), tempfile::tempdir().unwrap());
+    let mut args = vec![url.as_str(), profile.path().to_str().unwrap()];
+    args.extend([
+        "websocket",
+        "xhr-streaming",
+        "eventsource",
+        "htmlfile",
+        "xhr-polling",
+        "jsonp-polling",
+        "iframe-eventsource",
+        "iframe-htmlfile",
+        "iframe-xhr-polling",
+    ]);
+    let mut command = node("seth-browser.mjs", &args);
+    command.env("PAGES_PORT", pages.port().to_string());
+    let status = Process::start("seth-browser.mjs", &mut command).wait(6 * SOON);
+    assert!(status.success(), "{status}");
 }
 
 #[test]

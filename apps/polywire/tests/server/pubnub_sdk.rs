@@ -16,7 +16,7 @@ const SHORT_QUEUES: &str = "[apps.pubnub]\nqueue_bytes_per_channel = 20000\n";
 /// What a scenario needs of the server beyond the defaults.
 fn server(scenario: &str) -> Server {
     match scenario {
-        "access" => ServerOptions::new(&["--app", "pubnub"])
+        "access" | "token_replaced" => ServerOptions::new(&["--app", "pubnub"])
             .config(ACCESS)
             .start(),
         "history" => ServerOptions::new(&["--app", "pubnub", "--persistence", "memory"])
@@ -216,8 +216,23 @@ mod javascript {
     }
 
     javascript!(
-        messages, signals, names, wildcards, groups, resume, presence, state, errors, encrypted,
-        filters, access, history, actions, keep_alive, time
+        messages,
+        signals,
+        names,
+        wildcards,
+        groups,
+        resume,
+        presence,
+        state,
+        errors,
+        encrypted,
+        filters,
+        access,
+        token_replaced,
+        history,
+        actions,
+        keep_alive,
+        time
     );
 
     macro_rules! javascript_elsewhere {
