@@ -41,8 +41,9 @@ pub struct Limits {
     pub connections_max: usize,
     /// Connections from one address; one more is closed at once. Default 50,000.
     pub connections_per_address_max: usize,
-    /// Connections that may have said nothing yet, where MQTT or kn-sock is served beside HTTP, whose clients may
-    /// connect before they have something to say; with one more, the one that is silent for longest is closed. Default 10,000.
+    /// Connections that may have said nothing for [`header_secs`](Self::header_secs), where MQTT or kn-sock is served beside
+    /// HTTP, whose clients may connect before they have something to say; with one more, the one that is silent for longest is
+    /// closed. Default 10,000.
     pub silent_connections_max: usize,
     /// Those from one address. Default 1,000.
     pub silent_connections_per_address_max: usize,

@@ -79,7 +79,8 @@ impl Settings for SethSettings {
             ("disconnect_delay_secs", self.disconnect_delay_secs == 0),
         ]);
         if !is_prefix(&self.prefix) {
-            let message = "must be a path of plain characters that begins with / and does not end with it, such as /connect";
+            let message = "must be a path of plain characters that begins with / and does not end with it, such as /connect; \
+                           /api and /debug are taken";
             problems.push(Problem::new("prefix", message));
         }
         problems.extend(AllowedOrigins::problem(self.allowed_origins.as_deref()));
@@ -95,13 +96,15 @@ impl Settings for SethSettings {
     }
 }
 
-/// True for a path that is the same however it is written.
+/// True for a path that is the same however it is written, and not one of the HTTP API.
 fn is_prefix(path: &str) -> bool {
+    let is_taken = ["api", "debug"].contains(&path.split('/').nth(1).unwrap_or_default());
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let mut parts = path.split('/');
-    parts.next() == Some("")
-        && path.len() > 1
-        && parts.all(|part| !part.is_empty() && part.bytes().all(is_plain))
+    path.len() > 1
+        && !is_taken
+        && parts.next() == Some("")
+        && parts.all(|part| !matches!(part, "" | "." | "..") && part.bytes().all(is_plain))
 }
 
 #[cfg(test)]
@@ -110,11 +113,12 @@ mod tests {
 
     #[test]
     fn a_prefix_is_a_plain_path() {
-        for path in ["/connect", "/a/b", "/sock-js_1.0~"] {
+        for path in ["/connect", "/a/b", "/sock-js_1.0~", "/apiary"] {
             assert!(is_prefix(path), "{path}");
         }
         for path in [
-            "", "/", "connect", "/a/", "//a", "/a b", "/a%20", "/\u{e4}", "/a?b",
+            "", "/", "connect", "/a/", "//a", "/a b", "/a%20", "/\u{e4}", "/a?b", "/..", "/a/./b",
+            "/api", "/debug/x",
         ] {
             assert!(!is_prefix(path), "{path}");
         }

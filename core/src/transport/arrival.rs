@@ -113,12 +113,16 @@ async fn in_time<T>(
     done.unwrap_or(Err(Unrecognised::Late))
 }
 
-/// Waits for as long as there is a seat for one more silent connection.
+/// Waits a moment, as for everybody, and then for as long as there is a seat for one more silent connection.
 async fn wait_for_first_bytes(
     runtime: &Runtime,
     socket: &Socket,
     first: &mut BytesMut,
 ) -> Result<(), Unrecognised> {
+    let limit = runtime.limits().header_timeout();
+    if let Ok(read) = tokio::time::timeout(limit, read_more(socket, first)).await {
+        return read;
+    }
     // A proxy speaks for many.
     let address = socket.peer().map(|peer| peer.ip());
     let address = address.filter(|address| !runtime.trusted_proxies().trusts(*address));

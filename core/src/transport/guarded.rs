@@ -180,6 +180,11 @@ impl GuardedSocket {
         self.socket.slot()
     }
 
+    /// Has the system find out whether an idle peer is still there.
+    pub(super) fn keep_alive(&self) {
+        self.socket.keep_alive();
+    }
+
     /// The bare socket, after an upgrade.
     pub(super) fn into_socket(self) -> Socket {
         self.socket

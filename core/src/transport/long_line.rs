@@ -4,7 +4,7 @@ use tokio::io::ReadBuf;
 
 /// Bytes of a request line after which it is cut. Of a longer target, of 64 KiB and more, hyper would tell nobody, and
 /// answer without a body, while protocols that put messages into the address have an answer of their own.
-const LINE_BYTES_MAX: usize = 60 << 10;
+pub(super) const LINE_BYTES_MAX: usize = 60 << 10;
 
 /// Watches the first line of a request go by, and cuts its target where it is too long.
 #[derive(Debug, Default)]

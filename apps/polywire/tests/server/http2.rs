@@ -42,6 +42,39 @@ fn ten_tabs_poll_listen_and_send() {
     );
 }
 
+/// curl takes it for a failure when it is told to stop while it sends, and shows no answer.
+#[test]
+fn a_body_that_nobody_wants_is_read_on_so_that_curl_sees_the_answer() {
+    let files = Files::of(&Pair::new());
+    let server = server(&files);
+    let body = files.certificate.with_file_name("body");
+    std::fs::write(&body, vec![b'x'; 300_000]).unwrap();
+    let output = std::process::Command::new("curl")
+        .args([
+            "--http2",
+            "-sS",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_version} %{http_code}",
+        ])
+        .arg("--cacert")
+        .arg(&files.certificate)
+        .arg("--data-binary")
+        .arg(format!("@{}", body.display()))
+        .arg(format!(
+            "https://localhost:{}/nothing",
+            server.address.port()
+        ))
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "2 404",
+        "{output:?}"
+    );
+}
+
 /// RFC 9113 section 3.4, and empty SETTINGS.
 const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 

@@ -43,7 +43,7 @@ fn an_idle_subscriber_of_a_shared_port_stays() {
 #[test]
 fn of_too_many_silent_connections_the_oldest_is_closed() {
     let server = ServerOptions::new(&[])
-        .config("[limits]\nsilent_connections_per_address_max = 2\n")
+        .config("[limits]\nheader_secs = 1\nsilent_connections_per_address_max = 2\n")
         .start();
     let mut subscriber = LineSocket::subscribed(server.address, "t");
     let mut silent: Vec<_> = (0..3).map(|_| LineSocket::open(server.address)).collect();

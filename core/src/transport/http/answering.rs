@@ -108,9 +108,10 @@ fn detach<B>(request: &mut http::Request<B>) {
     }
 }
 
-/// HTTP/2 names the host in `:authority`, RFC 9113 section 8.3.1: apps find it where HTTP/1.1 has it.
+/// HTTP/2 names the host in `:authority`, which counts before a `Host`, RFC 9113 section 8.3.1: apps find it where HTTP/1.1 has
+/// it.
 fn name_host<B>(request: &mut http::Request<B>) {
-    if request.version() != Version::HTTP_2 || request.headers().contains_key(HOST) {
+    if request.version() != Version::HTTP_2 {
         return;
     }
     let authority = request.uri().authority().map(|name| name.as_str());

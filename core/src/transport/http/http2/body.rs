@@ -12,8 +12,8 @@ use pin_project_lite::pin_project;
 
 use super::streams::Stream;
 
-/// Bytes of one piece, which is a frame.
-const PIECE_BYTES_MAX: usize = 16 << 10;
+/// Bytes of one piece. Whether a client takes anything is seen by whole pieces.
+const PIECE_BYTES_MAX: usize = 4 << 10;
 
 pin_project! {
     /// A body that hands over a little at a time: what is handed over waits outside of every bound until the client makes room
@@ -47,7 +47,6 @@ impl<B: Body<Data = Bytes>> Body for PiecewiseBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = self.project();
-        this.stream.set_handed(false);
         if this.rest.is_empty() {
             let Some(body) = this.body.as_pin_mut() else {
                 return Poll::Ready(None);
@@ -61,8 +60,8 @@ impl<B: Body<Data = Bytes>> Body for PiecewiseBody<B> {
             }
         }
         let count = this.rest.len().min(PIECE_BYTES_MAX);
-        this.stream.set_handed(true);
-        Poll::Ready(Some(Ok(Frame::data(this.rest.split_to(count)))))
+        let piece = this.stream.hand_over(this.rest.split_to(count));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {

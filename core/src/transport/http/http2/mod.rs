@@ -4,5 +4,6 @@ mod body;
 mod serve;
 mod streams;
 mod turns;
+mod upload;
 
 pub(super) use self::serve::serve;

@@ -13,6 +13,7 @@ use super::{
     body::PiecewiseBody,
     streams::{Finding, Streams},
     turns::GivesWay,
+    upload::Upload,
 };
 use crate::{
     memory::{Draw, Held},
@@ -20,6 +21,7 @@ use crate::{
     transport::{
         guarded::{GuardedSocket, Oddities, no_room},
         http::{Response, answering::Answering},
+        long_line::LINE_BYTES_MAX,
     },
 };
 
@@ -38,12 +40,6 @@ const CONNECTION_WINDOW_BYTES: u32 = 256 << 10;
 /// Bytes that a connection takes while it has nothing to do: what it reads into, and what names of header fields are kept.
 const CONNECTION_BYTES: usize = 48 << 10;
 
-/// How often a client that is silent is asked whether it is still there.
-const PING: Duration = Duration::from_secs(30);
-
-/// How long it may take to say so.
-const PONG: Duration = Duration::from_secs(10);
-
 /// How often it is looked whether a connection is of use.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -59,6 +55,8 @@ pub(in crate::transport::http) async fn serve(
     };
     // There is no head to wait for: what is a request is found in frames.
     io.head().complete();
+    // Pings would wait behind answers that a slow client takes.
+    io.keep_alive();
     let answering = Answering {
         routes: warp::service(routes),
         runtime: runtime.clone(),
@@ -66,12 +64,20 @@ pub(in crate::transport::http) async fn serve(
         slot: io.slot(),
     };
     let streams = Arc::new(Streams::new(runtime.limits()));
-    let of_service = streams.clone();
+    let (of_service, of_requests) = (streams.clone(), runtime.clone());
     let service = service_fn(move |request: http::Request<Incoming>| {
         let stream = of_service.open();
         // hyper leaves the body out only where HTTP/1.1 asks for the head alone.
         let is_head = request.method() == Method::HEAD;
-        let answer = answering.answer(request, Oddities::default());
+        // Proxies and browsers have bounds of their own, and what is longer than this has one in HTTP/1.1.
+        let target = request.uri().path_and_query();
+        let oddities = Oddities {
+            is_cut: target.is_some_and(|target| target.as_str().len() > LINE_BYTES_MAX),
+            ..Oddities::default()
+        };
+        let runtime = of_requests.clone();
+        let request = request.map(|body| Upload::new(body, runtime));
+        let answer = answering.answer(request, oddities);
         answer.map(move |answer| {
             let wanted = |body| (!is_head).then_some(body);
             Ok::<_, Infallible>(answer.map(|body| PiecewiseBody::new(wanted(body), stream)))
@@ -87,8 +93,6 @@ pub(in crate::transport::http) async fn serve(
         .max_header_list_size(HEAD_BYTES_MAX)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .keep_alive_interval(PING)
-        .keep_alive_timeout(PONG)
         .serve_connection(TokioIo::new(GivesWay::new(io)), service);
     tokio::pin!(connection);
     let stop = runtime.stopping();
@@ -114,6 +118,7 @@ pub(in crate::transport::http) async fn serve(
                     end = Some(Instant::now() + runtime.limits().outbound_stall());
                 }
                 (Finding::Stalled(count), _) => (0..count).for_each(|_| stalled.add()),
+                (Finding::Stuck, _) => break Ok(()),
                 _ => {}
             },
         }

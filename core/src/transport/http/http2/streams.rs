@@ -3,11 +3,12 @@
 use std::{
     sync::{
         Arc, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
@@ -37,10 +38,17 @@ struct Open {
 /// One request and its answer.
 pub(super) struct Stream {
     began: Instant,
-    /// Milliseconds of the connection at which a piece of the answer was handed over that has not left, and one more; 0 where
-    /// none waits.
-    handed: AtomicU64,
+    /// Pieces of the answer that were handed over and have not left.
+    pieces: AtomicUsize,
+    /// Milliseconds of the connection at which one left, or the only one was handed over.
+    progress: AtomicU64,
     end: CancellationToken,
+}
+
+/// A piece of an answer; that it has left shows when it is dropped.
+pub(super) struct Piece {
+    bytes: Bytes,
+    stream: Arc<Stream>,
 }
 
 /// What a look at a connection finds.
@@ -51,6 +59,8 @@ pub(super) enum Finding {
     Idle,
     /// So many answers were ended that nobody takes.
     Stalled(usize),
+    /// Nobody takes the end of an answer, which nothing can end but the end of the connection.
+    Stuck,
 }
 
 impl Streams {
@@ -68,7 +78,8 @@ impl Streams {
     pub(super) fn open(&self) -> Arc<Stream> {
         let stream = Arc::new(Stream {
             began: self.began,
-            handed: AtomicU64::new(0),
+            pieces: AtomicUsize::new(0),
+            progress: AtomicU64::new(0),
             end: CancellationToken::new(),
         });
         let mut open = self.open.lock();
@@ -105,8 +116,17 @@ impl Streams {
         }
         open.idle_since = now;
         let streams = open.streams.iter().filter_map(Weak::upgrade);
-        let stalled = streams.filter(|stream| stream.is_stalled(now, self.stall));
-        match stalled.inspect(|stream| stream.end.cancel()).count() {
+        let mut count = 0;
+        for stream in streams.filter(|stream| stream.is_stalled(now, self.stall)) {
+            if stream.end.is_cancelled() {
+                // Its task was told, or had ended before: the rest of the answer is with the connection.
+                return Finding::Stuck;
+            }
+            stream.end.cancel();
+            stream.set_progress(now);
+            count += 1;
+        }
+        match count {
             0 => Finding::Busy,
             count => Finding::Stalled(count),
         }
@@ -114,14 +134,20 @@ impl Streams {
 }
 
 impl Stream {
-    /// A piece of the answer was handed over, or more of it is asked for.
-    pub(super) fn set_handed(&self, handed: bool) {
-        let now = if handed {
-            self.began.elapsed().as_millis() as u64 + 1
-        } else {
-            0
-        };
-        self.handed.store(now, Ordering::Relaxed);
+    /// Hands over a piece of the answer.
+    pub(super) fn hand_over(self: &Arc<Self>, bytes: Bytes) -> Bytes {
+        if self.pieces.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.set_progress(self.began.elapsed());
+        }
+        Bytes::from_owner(Piece {
+            bytes,
+            stream: self.clone(),
+        })
+    }
+
+    fn set_progress(&self, now: Duration) {
+        let now = now.as_millis() as u64;
+        self.progress.store(now, Ordering::Relaxed);
     }
 
     /// Waits until the answer is ended, since nobody takes it. Cancel safe.
@@ -130,10 +156,21 @@ impl Stream {
     }
 
     fn is_stalled(&self, now: Duration, stall: Duration) -> bool {
-        let handed = self.handed.load(Ordering::Relaxed);
-        handed > 0
-            && !self.end.is_cancelled()
-            && now.saturating_sub(Duration::from_millis(handed)) >= stall
+        let progress = Duration::from_millis(self.progress.load(Ordering::Relaxed));
+        self.pieces.load(Ordering::Relaxed) > 0 && now.saturating_sub(progress) >= stall
+    }
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        self.stream.pieces.fetch_sub(1, Ordering::Relaxed);
+        self.stream.set_progress(self.stream.began.elapsed());
     }
 }
 
@@ -171,17 +208,33 @@ mod tests {
     async fn only_the_answer_that_nobody_takes_is_ended() {
         let streams = streams();
         let (taken, waits) = (streams.open(), streams.open());
-        taken.set_handed(true);
-        taken.set_handed(false);
-        waits.set_handed(true);
+        drop(taken.hand_over(Bytes::from_static(b"x")));
+        let piece = waits.hand_over(Bytes::from_static(b"x"));
+        assert_eq!(&piece[..], b"x");
         assert_eq!(streams.look_at(at(29)), Finding::Busy);
         assert_eq!(streams.look_at(at(31)), Finding::Stalled(1));
         waits.ended().await;
         assert!(!taken.end.is_cancelled());
+        assert_eq!(streams.look_at(at(60)), Finding::Busy, "its task is told");
         assert_eq!(
-            streams.look_at(at(40)),
-            Finding::Busy,
-            "each is told of once"
+            streams.look_at(at(61)),
+            Finding::Stuck,
+            "its piece is still there"
         );
+        drop(piece);
+        assert_eq!(streams.look_at(at(90)), Finding::Busy);
+    }
+
+    #[test]
+    fn a_piece_outlives_the_task_of_its_stream() {
+        let streams = streams();
+        let stream = streams.open();
+        drop(streams.take_opened());
+        let piece = stream.hand_over(Bytes::from_static(b"x"));
+        drop(stream);
+        assert_eq!(streams.look_at(at(31)), Finding::Stalled(1));
+        assert_eq!(streams.look_at(at(62)), Finding::Stuck);
+        drop(piece);
+        assert_eq!(streams.look_at(at(500)), Finding::Idle);
     }
 }
