@@ -25,7 +25,10 @@ pub(crate) fn subscribe(flags: &SubscribeFlags) -> ExitCode {
     // The main thread is the one that may end the process; Ctrl-C, the end of the output and errors meet here.
     let flags = flags.clone();
     let on_signal = end.clone();
-    thread::spawn(move || wait_for_signal(&on_signal));
+    let (ready, is_ready) = mpsc::channel();
+    thread::spawn(move || wait_for_signal(&on_signal, ready));
+    // Whoever reads that it listens may end it by a signal: nothing is sent, and the sender goes when signals are caught.
+    let _ = is_ready.recv();
     thread::spawn(move || drop(end.send(run(&flags))));
     match ended.recv() {
         Ok(Err(error)) => exit::failed(&error),
@@ -33,13 +36,17 @@ pub(crate) fn subscribe(flags: &SubscribeFlags) -> ExitCode {
     }
 }
 
-fn wait_for_signal(end: &Sender<Result<(), ClientError>>) {
+fn wait_for_signal(end: &Sender<Result<(), ClientError>>, ready: Sender<()>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     // Without it Ctrl-C still ends the program, only not with exit code 0.
     let Ok(runtime) = runtime else { return };
-    runtime.block_on(async { polywire::stop_signal().await });
+    runtime.block_on(async {
+        let stop = polywire::stop_signal();
+        drop(ready);
+        stop.await;
+    });
     let _ = end.send(Ok(()));
 }
 
