@@ -42,7 +42,7 @@ async fn arrive(
     peer: SocketAddr,
     address: SocketAddr,
 ) -> Option<BoxFuture<'static, ()>> {
-    match identify_in_time(&runtime, speakers, socket).await {
+    match identify_unless_stopping(&runtime, speakers, socket).await {
         Ok((socket, Speaker::Http(site), read_ahead)) => {
             // It may be another than the one that connected.
             let peer = socket.peer().unwrap_or(peer);
@@ -60,7 +60,7 @@ async fn arrive(
     }
 }
 
-async fn identify_in_time(
+async fn identify_unless_stopping(
     runtime: &Runtime,
     speakers: Speakers,
     socket: Socket,

@@ -40,6 +40,10 @@ const CONNECTION_WINDOW_BYTES: u32 = 256 << 10;
 /// Bytes that a connection takes while it has nothing to do: what it reads into, and what names of header fields are kept.
 const CONNECTION_BYTES: usize = 48 << 10;
 
+/// The counter of answers that nobody took.
+const STALLED: &str =
+    "ended an HTTP/2 answer: the client took nothing of it for limits.outbound_stall_secs";
+
 /// How often it is looked whether a connection is of use.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -100,10 +104,6 @@ pub(in crate::transport::http) async fn serve(
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // When what is left to send must be sent.
     let mut end = None;
-    let stalled = runtime.counters().of(
-        "server",
-        "ended an HTTP/2 answer: the client took nothing of it for limits.outbound_stall_secs",
-    );
     let result = loop {
         tokio::select! {
             result = connection.as_mut() => break result,
@@ -117,7 +117,10 @@ pub(in crate::transport::http) async fn serve(
                     connection.as_mut().graceful_shutdown();
                     end = Some(Instant::now() + runtime.limits().outbound_stall());
                 }
-                (Finding::Stalled(count), _) => (0..count).for_each(|_| stalled.add()),
+                (Finding::Stalled(count), _) => {
+                    let stalled = runtime.counters().of("server", STALLED);
+                    (0..count).for_each(|_| stalled.add());
+                }
                 (Finding::Stuck, _) => break Ok(()),
                 _ => {}
             },
