@@ -1,27 +1,13 @@
 //! One connection of HTTP/1.1: by hyper, handed to warp's filters, on a socket that we can take back.
 
-use std::{
-    convert::Infallible,
-    net::SocketAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
-use bytes::Bytes;
-use hyper::{
-    body::{Body, Frame, Incoming, SizeHint},
-    server::conn::http1,
-    service::service_fn,
-};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use warp::filters::BoxedFilter;
 
-use super::{Response, answering::Answering};
-use crate::{
-    runtime::Runtime,
-    transport::guarded::{GuardedSocket, Head},
-};
+use super::{Response, answering::Answering, watched_body::WatchedBody};
+use crate::{runtime::Runtime, transport::guarded::GuardedSocket};
 
 /// Bytes of a request head: PubNub puts messages of 32 KiB, percent-encoded, into the request line.
 const HEAD_BYTES_MAX: usize = 160 << 10;
@@ -42,7 +28,7 @@ pub(super) async fn serve(
     };
     let service = service_fn(move |request: http::Request<Incoming>| {
         let (oddities, watch) = (head.complete(), head.clone());
-        let request = request.map(|body| WatchedBody { body, head: watch });
+        let request = request.map(|body| WatchedBody::new(body, move |_| watch.leave_unread()));
         let (head, answer) = (head.clone(), answering.answer(request, oddities));
         async move {
             let answer = answer.await;
@@ -69,39 +55,5 @@ pub(super) async fn serve(
     };
     if let Err(error) = result {
         tracing::debug!(%peer, error = &error as &dyn std::error::Error, "an HTTP connection failed");
-    }
-}
-
-/// The body of a request, which tells when it is dropped before its end.
-struct WatchedBody {
-    body: Incoming,
-    head: Head,
-}
-
-impl Body for WatchedBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for WatchedBody {
-    fn drop(&mut self) {
-        if !self.body.is_end_stream() {
-            self.head.leave_unread();
-        }
     }
 }

@@ -10,6 +10,7 @@ mod request;
 mod response;
 mod serve;
 mod site;
+mod watched_body;
 
 pub(super) use self::serve::serve;
 pub(crate) use self::site::Site;

@@ -13,14 +13,14 @@ use super::{
     body::PiecewiseBody,
     streams::{Finding, Streams},
     turns::GivesWay,
-    upload::Upload,
+    upload,
 };
 use crate::{
     memory::{Draw, Held},
     runtime::Runtime,
     transport::{
         guarded::{GuardedSocket, Oddities, no_room},
-        http::{Response, answering::Answering},
+        http::{Response, answering::Answering, watched_body::WatchedBody},
         long_line::LINE_BYTES_MAX,
     },
 };
@@ -80,7 +80,8 @@ pub(in crate::transport::http) async fn serve(
             ..Oddities::default()
         };
         let runtime = of_requests.clone();
-        let request = request.map(|body| Upload::new(body, runtime));
+        let request = request
+            .map(|body| WatchedBody::new(body, move |rest| runtime.spawn(upload::read_on(rest))));
         let answer = answering.answer(request, oddities);
         answer.map(move |answer| {
             let wanted = |body| (!is_head).then_some(body);
