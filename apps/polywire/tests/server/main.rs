@@ -21,6 +21,7 @@ mod knsock;
 mod knsock_shared_port;
 mod listeners;
 mod memory_budget;
+mod mqtt_among_others;
 mod mqtt_bridge;
 mod mqtt_sessions;
 mod nginx;
