@@ -20,6 +20,7 @@ mod http2;
 mod knsock;
 mod knsock_shared_port;
 mod listeners;
+mod matrix;
 mod memory_budget;
 mod mqtt_bridge;
 mod mqtt_sessions;

@@ -2,6 +2,7 @@
 //! `polywire-testing`.
 
 mod example;
+pub(crate) mod page;
 mod process;
 mod redis;
 mod server;

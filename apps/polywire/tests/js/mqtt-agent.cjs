@@ -1,0 +1,52 @@
+// An agent with mqtt.js, where topics are channels as they are: see agent.cjs.
+'use strict';
+
+const { once } = require('node:events');
+const mqtt = require('mqtt');
+const { bytes, flood, serve, tellMessage } = require('./agent.cjs');
+
+const clients = {};
+
+serve({
+  async open({ client: name, address, user: clientId, keeps = false, version = 5 }) {
+    const client = mqtt.connect(`mqtt://${address}`, {
+      clientId,
+      protocolVersion: version,
+      clean: !keeps,
+      properties: version === 5 && keeps ? { sessionExpiryInterval: 60 } : undefined,
+      reconnectPeriod: 50,
+      // The session has the subscriptions.
+      resubscribe: !keeps,
+    });
+    client.on('message', (topic, payload, { retain, qos }) =>
+      tellMessage(name, topic, 'bytes', payload, { retained: retain, qos }));
+    // While it is cut off.
+    client.on('error', () => {});
+    await once(client, 'connect');
+    clients[name] = client;
+  },
+
+  async subscribe({ client, channel, qos = 1 }) {
+    await clients[client].subscribeAsync(channel, { qos });
+  },
+
+  async publish(request) {
+    const { client, channel, qos = 1, retain = false } = request;
+    await clients[client].publishAsync(channel, bytes(request), { qos, retain });
+  },
+
+  async flood(request) {
+    for (const message of flood(request)) {
+      await clients[request.client].publishAsync(request.channel, JSON.stringify(message), { qos: 1 });
+    }
+  },
+
+  async leave({ client, channel }) {
+    await clients[client].unsubscribeAsync(channel);
+  },
+
+  async close({ client }) {
+    await clients[client].endAsync();
+    delete clients[client];
+  },
+});
