@@ -21,9 +21,13 @@ const payload = ({ sort, data }) => (sort === 'bytes' ? Buffer.from(data, 'hex')
 /** The same for protocols whose payloads are bytes. */
 const bytes = (request) => (request.sort === 'json' ? JSON.stringify(request.data) : payload(request));
 
-/** The messages of a flood, each with its publisher and number. */
-const flood = ({ by, first, count }) =>
-  Array.from({ length: count }, (_, index) => ({ by, n: first + index }));
+/** The requests that a flood stands for: numbered messages, with what else it says. */
+const flood = (request) =>
+  Array.from({ length: request.count }, (_, index) => ({
+    ...request,
+    sort: 'json',
+    data: { by: request.by, n: request.first + index },
+  }));
 
 /** What comes is kept until it is asked for. */
 function inbox() {

@@ -33,6 +33,11 @@ class Keyed {
     return id;
   }
 
+  publish(request) {
+    const { channel, ttl } = request;
+    this.sdk.publish({ key: this.key, channel, message: bytes(request), ttl });
+  }
+
   async presence(channel, changes) {
     this.sdk.presence({ key: this.key, channel, status: true, changes });
     return (await this.answers.get()).who;
@@ -58,16 +63,13 @@ serve({
 
   async publish(request) {
     const client = clients[request.client];
-    const { channel, ttl } = request;
-    client.sdk.publish({ key: client.key, channel, message: bytes(request), ttl });
+    client.publish(request);
     await client.me();
   },
 
   async flood(request) {
     const client = clients[request.client];
-    for (const message of flood(request)) {
-      client.sdk.publish({ key: client.key, channel: request.channel, message: JSON.stringify(message) });
-    }
+    for (const one of flood(request)) client.publish(one);
     await client.me();
   },
 

@@ -3,11 +3,11 @@
 
 const { once } = require('node:events');
 const mqtt = require('mqtt');
-const { bytes, flood, serve, tellMessage } = require('./agent.cjs');
+const { bytes, flood, serve, tell, tellMessage } = require('./agent.cjs');
 
 const clients = {};
 
-serve({
+const commands = {
   async open({ client: name, address, user: clientId, keeps = false, version = 5 }) {
     const client = mqtt.connect(`mqtt://${address}`, {
       clientId,
@@ -20,6 +20,7 @@ serve({
     });
     client.on('message', (topic, payload, { retain, qos }) =>
       tellMessage(name, topic, 'bytes', payload, { retained: retain, qos }));
+    client.on('connect', () => tell(name, 'connected'));
     // While it is cut off.
     client.on('error', () => {});
     await once(client, 'connect');
@@ -36,9 +37,7 @@ serve({
   },
 
   async flood(request) {
-    for (const message of flood(request)) {
-      await clients[request.client].publishAsync(request.channel, JSON.stringify(message), { qos: 1 });
-    }
+    for (const one of flood(request)) await commands.publish(one);
   },
 
   async leave({ client, channel }) {
@@ -49,4 +48,6 @@ serve({
     await clients[client].endAsync();
     delete clients[client];
   },
-});
+};
+
+serve(commands);

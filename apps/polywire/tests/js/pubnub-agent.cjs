@@ -7,14 +7,15 @@ const { flood, inbox, payload, serve, tell, tellMessage } = require('./agent.cjs
 const clients = {};
 const CONNECTED = ['PNConnectedCategory', 'PNSubscriptionChangedCategory'];
 
-serve({
-  open({ client: name, address, user }) {
+const commands = {
+  open({ client: name, address, user, secret: secretKey }) {
     const pubnub = new PubNub({
       origin: address,
       ssl: false,
       publishKey: 'demo',
       subscribeKey: 'demo',
       userId: user,
+      secretKey,
       retryConfiguration: PubNub.LinearRetryPolicy({ delay: 2, maximumRetry: 10 }),
     });
     const connected = inbox();
@@ -42,8 +43,7 @@ serve({
   },
 
   async flood(request) {
-    const { pubnub } = clients[request.client];
-    for (const message of flood(request)) await pubnub.publish({ channel: request.channel, message });
+    for (const one of flood(request)) await commands.publish(one);
   },
 
   signal: ({ client, channel, data: message }) => clients[client].pubnub.signal({ channel, message }),
@@ -59,10 +59,14 @@ serve({
     return (channels[channel] || []).map(({ message }) => message);
   },
 
+  delete: ({ client, channel }) => clients[client].pubnub.deleteMessages({ channel }),
+
   leave: ({ client, channel }) => clients[client].pubnub.unsubscribe({ channels: [channel] }),
 
   close({ client }) {
     clients[client].pubnub.unsubscribeAll();
     delete clients[client];
   },
-});
+};
+
+serve(commands);

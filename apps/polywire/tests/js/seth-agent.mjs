@@ -42,7 +42,10 @@ serve({
     clients[client].publish(`/api/channels/${encodeURIComponent(channel)}/`, [data]),
 
   flood: (request) =>
-    clients[request.client].publish(`/api/channels/${encodeURIComponent(request.channel)}/`, flood(request)),
+    clients[request.client].publish(
+      `/api/channels/${encodeURIComponent(request.channel)}/`,
+      flood(request).map(({ data }) => data),
+    ),
 
   leave({ client, channel }) {
     clients[client].sock.send(JSON.stringify({ type: 'unsubscribe', channel }));

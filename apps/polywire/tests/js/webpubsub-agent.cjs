@@ -9,7 +9,7 @@ const clients = {};
 const ROLES = ['webpubsub.joinLeaveGroup', 'webpubsub.sendToGroup'];
 const SORTS = { json: 'json', text: 'text', bytes: 'binary' };
 
-serve({
+const commands = {
   async open({ client: name, address, user: userId, key }) {
     const connection = `Endpoint=http://${address};AccessKey=${key};Version=1.0;`;
     const service = new WebPubSubServiceClient(connection, 'default', { allowInsecureConnection: true });
@@ -39,9 +39,7 @@ serve({
   },
 
   async flood(request) {
-    for (const message of flood(request)) {
-      await clients[request.client].sendToGroup(request.channel, message, 'json');
-    }
+    for (const one of flood(request)) await commands.publish(one);
   },
 
   leave: ({ client, channel }) => clients[client].leaveGroup(channel),
@@ -50,4 +48,6 @@ serve({
     clients[client].stop();
     delete clients[client];
   },
-});
+};
+
+serve(commands);

@@ -41,9 +41,9 @@ def payload(request):
 
 
 def flood(request):
-    """The messages of a flood, each with its publisher and number."""
+    """The requests that a flood stands for: numbered messages, with what else it says."""
     for number in range(request["first"], request["first"] + request["count"]):
-        yield {"by": request["by"], "n": number}
+        yield {**request, "sort": "json", "data": {"by": request["by"], "n": number}}
 
 
 _loop = asyncio.new_event_loop()

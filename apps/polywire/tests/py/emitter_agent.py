@@ -58,18 +58,23 @@ def subscribe(request):
     client.me()
 
 
-def publish(request):
-    client, data = clients[request["client"]], payload(request)
+def send(client, request):
+    data = payload(request)
     data = json.dumps(data) if request["sort"] == "json" else data
     options = [emitter.Client.with_ttl(request["ttl"])] if "ttl" in request else []
     client.sdk.publish(client.key, request["channel"], data, options=options)
+
+
+def publish(request):
+    client = clients[request["client"]]
+    send(client, request)
     client.me()
 
 
 def many(request):
     client = clients[request["client"]]
-    for message in flood(request):
-        client.sdk.publish(client.key, request["channel"], json.dumps(message))
+    for one in flood(request):
+        send(client, one)
     client.me()
 
 

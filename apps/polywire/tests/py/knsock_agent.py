@@ -54,8 +54,8 @@ def publish(request):
 
 def many(request):
     reader = clients[request["client"]]
-    for message in flood(request):
-        reader.client.publish(request["channel"], message)
+    for one in flood(request):
+        reader.client.publish(one["channel"], one["data"])
     reader.settle()
 
 

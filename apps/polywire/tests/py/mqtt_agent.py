@@ -2,7 +2,7 @@
 
 import json
 
-from agent import flood, payload, serve, tell_message
+from agent import flood, payload, serve, tell, tell_message
 from mqtt_client import V3, V5, Client
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -18,6 +18,12 @@ def open(request):
     client = clients[name] = Client(request["user"], version, **options)
     client.paho.on_message = lambda _c, _u, message: tell_message(
         name, message.topic, "bytes", message.payload, retained=bool(message.retain), qos=message.qos)
+
+    def on_connect(*args):
+        client.on_connect(*args)
+        tell(name, "connected")
+
+    client.paho.on_connect = on_connect
     client.paho.reconnect_delay_set(0.05, 0.1)
     connecting = {}
     if version == V5:
@@ -41,8 +47,8 @@ def publish(request):
 
 
 def many(request):
-    for message in flood(request):
-        clients[request["client"]].publish(request["channel"], json.dumps(message), 1)
+    for one in flood(request):
+        publish(one)
 
 
 def leave(request):

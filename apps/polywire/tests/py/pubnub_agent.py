@@ -32,7 +32,7 @@ class Listener(SubscribeCallback):
 def open(request):
     name = request["client"]
     client = clients[name] = Client(
-        request["address"], "engine", request["user"],
+        request["address"], request.get("mode", "engine"), request["user"],
         reconnect_policy=PNReconnectionPolicy.LINEAR, reconnection_interval=0.2, maximum_reconnection_retries=-1,
     )
     client._in_loop(lambda: client.pubnub.add_listener(Listener(name)))
@@ -52,8 +52,8 @@ def publish(request):
 
 
 def many(request):
-    for message in flood(request):
-        clients[request["client"]].publish(request["channel"], message)
+    for one in flood(request):
+        publish(one)
 
 
 def signal(request):

@@ -48,8 +48,8 @@ async def publish(request):
 
 
 async def many(request):
-    for message in flood(request):
-        await clients[request["client"]].send_to_group(request["channel"], message, WebPubSubDataType.JSON)
+    for one in flood(request):
+        await publish(one)
 
 
 async def leave(request):

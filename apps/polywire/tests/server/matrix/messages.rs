@@ -1,8 +1,14 @@
-//! Messages that are JSON, as any protocol brings them.
+//! Messages, as any protocol brings them.
 
 use serde_json::Value;
 
 use super::scene::{Client, Scene};
+
+/// What is a message of what a client was told.
+pub(super) fn message(told: &Value) -> Option<Value> {
+    let is_message = told["event"] == "message" || told["event"] == "signal";
+    is_message.then(|| told.clone())
+}
 
 /// The bytes of a message that stands in hexadecimal.
 pub(super) fn bytes(message: &Value) -> Vec<u8> {
@@ -11,24 +17,20 @@ pub(super) fn bytes(message: &Value) -> Vec<u8> {
     hex.chunks(2).map(byte).collect()
 }
 
-/// The JSON of a message, `null` where it is none.
+/// The JSON of a message, or its text where it is none.
 pub(super) fn json(message: &Value) -> Value {
-    match message["sort"].as_str() {
-        Some("bytes") => serde_json::from_slice(&bytes(message)).unwrap_or_default(),
-        _ => message["data"].clone(),
+    if message["sort"] != "bytes" {
+        return message["data"].clone();
     }
+    let bytes = bytes(message);
+    let json = serde_json::from_slice(&bytes);
+    json.unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into())
 }
 
 /// The next messages of a client, so many.
 #[track_caller]
 pub(super) fn take(scene: &mut Scene, client: &Client, count: usize) -> Vec<Value> {
-    let mut messages: Vec<_> = (0..count)
-        .map(|_| {
-            scene.told(client, |told| {
-                (told["event"] == "message").then(|| told.clone())
-            })
-        })
-        .collect();
+    let mut messages: Vec<_> = (0..count).map(|_| scene.told(client, message)).collect();
     // Callbacks of Azure's SDK for Python run side by side.
     messages.sort_by_key(|message| message["sequence"].as_u64());
     messages.iter().map(json).collect()

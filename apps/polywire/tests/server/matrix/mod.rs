@@ -2,11 +2,15 @@
 //! nodes. What is found is written into docs/ by `POLYWIRE_TEST_WRITE=1 cargo test -p polywire --test server matrix`.
 
 mod agents;
+mod cuts;
+mod history;
 mod messages;
 mod order;
 mod payloads;
 mod scene;
 mod table;
+mod wildcards;
+mod writers;
 
 use self::scene::Scene;
 use crate::support::page;
@@ -46,6 +50,9 @@ impl Protocol {
 fn run(scene: &mut Scene) {
     page::check("payloads.md", "payloads", &payloads::run(scene));
     order::run(scene);
+    page::check("payloads.md", "wildcards", &wildcards::run(scene));
+    page::check("history.md", "history", &history::run(scene));
+    page::check("guarantees.md", "cuts", &cuts::run(scene));
 }
 
 #[test]

@@ -177,10 +177,7 @@ fn received(scene: &mut Scene, subscribers: &[Client], name: &str, marker: u64) 
     for subscriber in subscribers {
         let mut came = Vec::new();
         loop {
-            let message = scene.told(subscriber, |told| {
-                let is_message = told["event"] == "message" || told["event"] == "signal";
-                is_message.then(|| told.clone())
-            });
+            let message = scene.told(subscriber, messages::message);
             if messages::json(&message) == json!({"marker": marker}) {
                 break;
             }

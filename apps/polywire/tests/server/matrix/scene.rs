@@ -6,7 +6,7 @@ use super::{Protocol, agents::Agent};
 use crate::support::{Redis, Server, ServerOptions, azure::AZURE_KEY};
 
 const MASTER: &str = "0123456789abcdefghijklmnop";
-const SECRET: &str = "sec";
+pub(super) const SECRET: &str = "sec";
 
 /// One node, or two with one Redis, and all agents.
 pub(super) struct Scene {

@@ -12,8 +12,8 @@ pub(crate) mod tls;
 pub(crate) use polywire_testing::{
     RECOVERY, SOON, eventually, eventually_equal,
     peers::{
-        CuttingProxy, HttpConnection, LineSocket, MqttClient, WebSocketClient, azure, numbers,
-        pubnub,
+        CuttingProxy, Gate, HttpConnection, LineSocket, MqttClient, WebSocketClient, azure,
+        numbers, pubnub,
     },
 };
 
