@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     io::{BufRead, BufReader, Write},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     sync::mpsc::{self, Receiver},
     thread,
 };
@@ -20,7 +20,6 @@ use crate::support::{Gate, SOON};
 
 /// Messages of each SDK by each way to publish: before the cut, while it lasts, and after it.
 const PHASES: [usize; 3] = [2, 15, 2];
-const CHANNEL: &str = "cuts";
 
 /// Who comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,6 +32,8 @@ enum Returning {
 
 impl Returning {
     const ALL: &[Self] = &[Self::PubNub, Self::WebPubSub, Self::Session, Self::History];
+    /// Azure's connections recover on their own node.
+    const ELSEWHERE: &[Self] = &[Self::PubNub, Self::Session, Self::History];
 
     fn name(self) -> &'static str {
         match self {
@@ -55,7 +56,19 @@ impl Returning {
     }
 }
 
+/// They come back where they were.
 pub(super) fn run(scene: &mut Scene) -> String {
+    let server = scene.nodes[0].address;
+    cut(scene, "cuts", Returning::ALL, server)
+}
+
+/// They come back on another node.
+pub(super) fn elsewhere(scene: &mut Scene) -> String {
+    let server = scene.nodes[1].address;
+    cut(scene, "cuts/elsewhere", Returning::ELSEWHERE, server)
+}
+
+fn cut(scene: &mut Scene, channel: &str, sorts: &[Returning], back: SocketAddr) -> String {
     let server = scene.nodes[0].address;
     let gate = Gate::start(server);
     let publishers = scene.one_each();
@@ -72,13 +85,16 @@ pub(super) fn run(scene: &mut Scene) -> String {
             }
             _ => continue,
         };
+        if !sorts.contains(&sort) {
+            continue;
+        }
         for mut options in options {
             options["address"] = json!(gate.address.to_string());
             let client = scene.open_at(agent, &options);
             if sort == Returning::Session {
                 scene.told(&client, connected);
             }
-            scene.ask(&client, "subscribe", &json!({"channel": CHANNEL, "qos": 1}));
+            scene.ask(&client, "subscribe", &json!({"channel": channel, "qos": 1}));
             returning.push((sort, client));
         }
     }
@@ -88,8 +104,8 @@ pub(super) fn run(scene: &mut Scene) -> String {
         .into_iter()
         .find(|client| client.protocol == Protocol::KnSock)
         .unwrap();
-    scene.ask(&steady, "subscribe", &json!({"channel": CHANNEL}));
-    let mut followed = Followed::start(&gate);
+    scene.ask(&steady, "subscribe", &json!({"channel": channel}));
+    let mut followed = Followed::start(&gate, channel);
 
     let mut first = 0;
     for (phase, count) in PHASES.into_iter().enumerate() {
@@ -97,7 +113,7 @@ pub(super) fn run(scene: &mut Scene) -> String {
             0 => {}
             1 => gate.shut(),
             _ => {
-                gate.open_to(server);
+                gate.open_to(back);
                 followed.come_back(&gate);
                 // QoS 0 is for who is there.
                 for (sort, client) in &returning {
@@ -107,10 +123,10 @@ pub(super) fn run(scene: &mut Scene) -> String {
                 }
             }
         }
-        publish(scene, &publishers, first, count);
+        publish(scene, channel, &publishers, first, count);
         first += count;
     }
-    end(scene, &publishers);
+    end(scene, channel, &publishers);
 
     let order = until_end(scene, &steady);
     let expected = writers::all()
@@ -135,7 +151,7 @@ pub(super) fn run(scene: &mut Scene) -> String {
     scene.close_all(&clients);
     scene.close_all(&publishers);
     scene.close_all(&[steady]);
-    text(&cells)
+    text(sorts, &cells)
 }
 
 fn connected(told: &Value) -> Option<()> {
@@ -153,11 +169,11 @@ fn authors<'c>(
 }
 
 /// All publish at once, each by all its ways.
-fn publish(scene: &mut Scene, publishers: &[Client], first: usize, count: usize) {
+fn publish(scene: &mut Scene, channel: &str, publishers: &[Client], first: usize, count: usize) {
     for n in first..first + count {
         for writer in writers::all() {
             let data = json!({"by": writer.name, "n": n});
-            let request = writer.request(CHANNEL, &data);
+            let request = writer.request(channel, &data);
             let asked: Vec<_> = authors(publishers, &writer)
                 .map(|publisher| (publisher, with_author(&request, publisher)))
                 .collect();
@@ -174,12 +190,12 @@ fn with_author(request: &Value, publisher: &Client) -> Value {
 }
 
 /// Says everybody that nothing more comes, in the way that reaches everybody.
-fn end(scene: &mut Scene, publishers: &[Client]) {
+fn end(scene: &mut Scene, channel: &str, publishers: &[Client]) {
     let publisher = publishers
         .iter()
         .find(|publisher| publisher.protocol == Protocol::Mqtt)
         .unwrap();
-    let request = json!({"channel": CHANNEL, "sort": "json", "data": {"end": true}, "qos": 1});
+    let request = json!({"channel": channel, "sort": "json", "data": {"end": true}, "qos": 1});
     scene.ask(publisher, "publish", &request);
 }
 
@@ -239,15 +255,17 @@ fn judge(
 
 /// The history API, followed over one connection after the other.
 struct Followed {
+    channel: String,
     lines: Receiver<Value>,
     came: Vec<Value>,
     cursor: u64,
 }
 
 impl Followed {
-    fn start(gate: &Gate) -> Self {
+    fn start(gate: &Gate, channel: &str) -> Self {
         Self {
-            lines: follow(gate, "last=0"),
+            lines: follow(gate, channel, "last=0"),
+            channel: channel.to_owned(),
             came: Vec::new(),
             cursor: 0,
         }
@@ -258,7 +276,7 @@ impl Followed {
         while let Ok(line) = self.lines.recv_timeout(SOON) {
             self.take(&line);
         }
-        self.lines = follow(gate, &format!("since={}", self.cursor + 1));
+        self.lines = follow(gate, &self.channel, &format!("since={}", self.cursor + 1));
     }
 
     fn take(&mut self, line: &Value) {
@@ -280,9 +298,10 @@ impl Followed {
 }
 
 /// The lines of an answer that goes on, until its connection ends.
-fn follow(gate: &Gate, query: &str) -> Receiver<Value> {
+fn follow(gate: &Gate, channel: &str, query: &str) -> Receiver<Value> {
     let mut stream = TcpStream::connect(gate.address).unwrap();
-    let target = format!("/history/v1/channels/{CHANNEL}?follow=true&{query}");
+    let channel = channel.replace('/', "%2F");
+    let target = format!("/history/v1/channels/{channel}?follow=true&{query}");
     let request = format!("GET {target} HTTP/1.0\r\nHost: localhost\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     let mut lines = BufReader::new(stream);
@@ -301,13 +320,13 @@ fn follow(gate: &Gate, query: &str) -> Receiver<Value> {
     receiver
 }
 
-fn text(cells: &HashMap<(Returning, &'static str), String>) -> String {
-    let heads = Returning::ALL.iter().map(|returning| returning.name());
+fn text(sorts: &[Returning], cells: &HashMap<(Returning, &'static str), String>) -> String {
+    let heads = sorts.iter().map(|returning| returning.name());
     let heads: Vec<_> = ["published by"].into_iter().chain(heads).collect();
     let rows: Vec<_> = writers::all()
         .iter()
         .map(|writer| {
-            let cells = Returning::ALL
+            let cells = sorts
                 .iter()
                 .map(|&returning| &cells[&(returning, writer.name)]);
             let name = writer.name.to_owned();

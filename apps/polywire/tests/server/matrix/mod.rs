@@ -62,5 +62,8 @@ fn on_one_node() {
 
 #[test]
 fn on_two_nodes() {
-    run(&mut Scene::on_two_nodes());
+    let mut scene = Scene::on_two_nodes();
+    run(&mut scene);
+    let moved = cuts::elsewhere(&mut scene);
+    page::check("guarantees.md", "cuts on another node", &moved);
 }

@@ -1,6 +1,9 @@
 //! Tables of docs/ that tests write.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Mutex};
+
+/// Tests run side by side.
+static WRITING: Mutex<()> = Mutex::new(());
 
 /// Compares `text` with what stands between `<!-- NAME -->` and `<!-- end of NAME -->` on a page of docs/. With
 /// `POLYWIRE_TEST_WRITE=1` it is written there.
@@ -8,6 +11,7 @@ pub(crate) fn check(page: &str, name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../docs")
         .join(page);
+    let _writing = WRITING.lock();
     let found = fs::read_to_string(&path).unwrap();
     let (begin, end) = (
         format!("<!-- {name} -->\n"),
