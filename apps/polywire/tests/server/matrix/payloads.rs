@@ -22,7 +22,7 @@ struct Sample {
     more: Value,
 }
 
-use Protocol::{Emitter, KnSock, Mqtt, PubNub, Seth, WebPubSub};
+use Protocol::{Emitter, KnSock, Mqtt, PubNub, WebPubSub};
 
 const JSON: &[Protocol] = &[PubNub, WebPubSub, Mqtt, Emitter, KnSock];
 const STRINGS: &[Protocol] = &[PubNub, WebPubSub, KnSock];
