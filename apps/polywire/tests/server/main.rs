@@ -20,6 +20,7 @@ mod http2;
 mod knsock;
 mod knsock_shared_port;
 mod listeners;
+mod matrix;
 mod memory_budget;
 mod mqtt_among_others;
 mod mqtt_bridge;
