@@ -125,6 +125,7 @@ fn put_kind(to: &mut BytesMut, kind: &Kind) -> Result<(), BinaryError> {
         Kind::Message => Ok(()),
         Kind::Signal => put_field(to, KIND, b"S"),
         Kind::Action => put_field(to, KIND, b"A"),
+        Kind::Clear => put_field(to, KIND, b"C"),
         Kind::Presence(event) => {
             let mut content = BytesMut::new();
             content.put_u8(match event.action {
@@ -205,6 +206,7 @@ impl Found {
                 self.kind = match take_u8(&mut content)? {
                     b'S' => Kind::Signal,
                     b'A' => Kind::Action,
+                    b'C' => Kind::Clear,
                     _ => return Err(BinaryError::InvalidField),
                 }
             }

@@ -16,4 +16,5 @@ pub(crate) mod redelivery;
 pub(crate) mod route;
 pub(crate) mod send_queue;
 pub(crate) mod subscriber;
+pub(crate) mod subscriber_rules;
 pub(crate) mod subscriptions;

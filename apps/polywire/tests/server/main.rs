@@ -22,6 +22,7 @@ mod knsock_shared_port;
 mod listeners;
 mod matrix;
 mod memory_budget;
+mod mqtt_among_others;
 mod mqtt_bridge;
 mod mqtt_sessions;
 mod nginx;
