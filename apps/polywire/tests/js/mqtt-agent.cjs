@@ -8,18 +8,19 @@ const { bytes, flood, serve, tell, tellMessage } = require('./agent.cjs');
 const clients = {};
 
 const commands = {
-  async open({ client: name, address, user: clientId, keeps = false, version = 5 }) {
+  async open({ client: name, address, user: clientId, keeps = false, version = 5, once: onlyOnce = false }) {
     const client = mqtt.connect(`mqtt://${address}`, {
       clientId,
       protocolVersion: version,
       clean: !keeps,
       properties: version === 5 && keeps ? { sessionExpiryInterval: 60 } : undefined,
-      reconnectPeriod: 50,
+      // One that is taken over must not take over in turn.
+      reconnectPeriod: onlyOnce ? 0 : 50,
       // The session has the subscriptions.
       resubscribe: !keeps,
     });
-    client.on('message', (topic, payload, { retain, qos }) =>
-      tellMessage(name, topic, 'bytes', payload, { retained: retain, qos }));
+    client.on('message', (topic, payload, { retain, qos, dup }) =>
+      tellMessage(name, topic, 'bytes', payload, { retained: retain, qos, again: dup }));
     client.on('connect', () => tell(name, 'connected'));
     // While it is cut off.
     client.on('error', () => {});

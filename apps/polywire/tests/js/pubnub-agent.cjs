@@ -16,9 +16,19 @@ const commands = {
       subscribeKey: 'demo',
       userId: user,
       secretKey,
+      // Tabs of one user are told apart by it.
+      useInstanceId: true,
       retryConfiguration: PubNub.LinearRetryPolicy({ delay: 2, maximumRetry: 10 }),
     });
     const connected = inbox();
+    const left = inbox();
+    // Nothing in the SDK says when a leave has been answered.
+    const leave = pubnub.makeUnsubscribe.bind(pubnub);
+    pubnub.makeUnsubscribe = (parameters, answered) =>
+      leave(parameters, (...answer) => {
+        left.put(answer);
+        answered(...answer);
+      });
     pubnub.addListener({
       status: (status) => CONNECTED.includes(status.category) && connected.put(status),
       message: ({ channel, subscription, message, publisher, customMessageType: type }) =>
@@ -27,7 +37,7 @@ const commands = {
       presence: ({ channel, action, uuid: user, occupancy }) =>
         tell(name, 'presence', { channel, action, user, occupancy }),
     });
-    clients[name] = { pubnub, connected };
+    clients[name] = { pubnub, connected, left };
   },
 
   async subscribe({ client, channel, presence }) {
@@ -61,11 +71,18 @@ const commands = {
 
   delete: ({ client, channel }) => clients[client].pubnub.deleteMessages({ channel }),
 
-  leave: ({ client, channel }) => clients[client].pubnub.unsubscribe({ channels: [channel] }),
+  async leave({ client, channel }) {
+    clients[client].pubnub.unsubscribe({ channels: [channel] });
+    await clients[client].left.get();
+  },
 
-  close({ client }) {
-    clients[client].pubnub.unsubscribeAll();
+  async close({ client, gone }) {
+    const { pubnub, left } = clients[client];
     delete clients[client];
+    const isSubscribed = pubnub.getSubscribedChannels().length > 0;
+    pubnub.unsubscribeAll();
+    // Nobody answers where the server is gone.
+    if (isSubscribed && !gone) await left.get();
   },
 };
 

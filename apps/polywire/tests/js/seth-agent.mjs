@@ -51,8 +51,12 @@ serve({
     clients[client].sock.send(JSON.stringify({ type: 'unsubscribe', channel }));
   },
 
-  close({ client }) {
-    clients[client].sock.close();
+  async close({ client }) {
+    const { sock } = clients[client];
     delete clients[client];
+    if (sock.readyState === SockJS.CLOSED) return;
+    const closed = new Promise((done) => { sock.onclose = done; });
+    sock.close();
+    await closed;
   },
 });

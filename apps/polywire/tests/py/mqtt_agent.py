@@ -15,9 +15,12 @@ def open(request):
     keeps = request.get("keeps", False)
     version = V5 if request.get("version") == 5 else V3
     options = {"clean_session": not keeps} if version == V3 else {}
+    # One that is taken over must not take over in turn.
+    options["reconnect_on_failure"] = not request.get("once", False)
     client = clients[name] = Client(request["user"], version, **options)
     client.paho.on_message = lambda _c, _u, message: tell_message(
-        name, message.topic, "bytes", message.payload, retained=bool(message.retain), qos=message.qos)
+        name, message.topic, "bytes", message.payload,
+        retained=bool(message.retain), qos=message.qos, again=message.dup)
 
     def on_connect(*args):
         client.on_connect(*args)

@@ -17,21 +17,23 @@ pub(super) struct Sdk {
     script: &'static str,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Language {
+    Python,
+    JavaScript,
+}
+
 impl Sdk {
-    pub(super) fn language(self) -> &'static str {
-        if self.is_python() {
-            "Python"
+    pub(super) fn language(self) -> Language {
+        if self.script.ends_with(".py") {
+            Language::Python
         } else {
-            "JavaScript"
+            Language::JavaScript
         }
     }
 
-    pub(super) fn is_python(self) -> bool {
-        self.script.ends_with(".py")
-    }
-
     pub(super) fn name(self) -> String {
-        format!("{}, {}", self.protocol.name(), self.language())
+        format!("{}, {:?}", self.protocol.name(), self.language())
     }
 }
 
@@ -66,10 +68,9 @@ impl Agent {
     /// All of them, side by side.
     pub(super) fn start_all(address: &str) -> Vec<Self> {
         let start = |sdk: &Sdk| {
-            let mut command = if sdk.is_python() {
-                python(sdk.script)
-            } else {
-                node(sdk.script, &[])
+            let mut command = match sdk.language() {
+                Language::Python => python(sdk.script),
+                Language::JavaScript => node(sdk.script, &[]),
             };
             // Modules that scenarios share look for an address there.
             command.arg(address);

@@ -47,10 +47,9 @@ impl Returning {
     /// Why it does not get what was published this way while it was cut off.
     fn reason(self, writer: &str) -> Option<&'static str> {
         match (self, writer) {
-            (Self::History, "PubNub, a signal") => Some("signals are not kept"),
-            (Self::History, "Emitter") => Some("without `ttl` nothing is kept"),
-            (Self::Session, "MQTT, QoS 1") => None,
-            (Self::Session, _) => Some("it has QoS 0"),
+            (Self::History | Self::Session, "PubNub, a signal") => Some("signals are not kept"),
+            (Self::History | Self::Session, "Emitter") => Some("without `ttl` nothing is kept"),
+            (Self::Session, "MQTT, QoS 0" | "Emitter, `ttl`") => Some("it is of QoS 0"),
             _ => None,
         }
     }
@@ -58,18 +57,18 @@ impl Returning {
 
 /// They come back where they were.
 pub(super) fn run(scene: &mut Scene) -> String {
-    let server = scene.nodes[0].address;
+    let server = scene.server(0).address;
     cut(scene, "cuts", Returning::ALL, server)
 }
 
 /// They come back on another node.
 pub(super) fn elsewhere(scene: &mut Scene) -> String {
-    let server = scene.nodes[1].address;
+    let server = scene.server(1).address;
     cut(scene, "cuts/elsewhere", Returning::ELSEWHERE, server)
 }
 
 fn cut(scene: &mut Scene, channel: &str, sorts: &[Returning], back: SocketAddr) -> String {
-    let server = scene.nodes[0].address;
+    let server = scene.server(0).address;
     let gate = Gate::start(server);
     let publishers = scene.one_each();
     let mut returning = Vec::new();
@@ -95,7 +94,7 @@ fn cut(scene: &mut Scene, channel: &str, sorts: &[Returning], back: SocketAddr) 
                 scene.told(&client, connected);
             }
             scene.ask(&client, "subscribe", &json!({"channel": channel, "qos": 1}));
-            returning.push((sort, client));
+            returning.push((sort, client, Came::default()));
         }
     }
     // It is not cut off: everybody has its order.
@@ -111,12 +110,18 @@ fn cut(scene: &mut Scene, channel: &str, sorts: &[Returning], back: SocketAddr) 
     for (phase, count) in PHASES.into_iter().enumerate() {
         match phase {
             0 => {}
-            1 => gate.shut(),
+            1 => {
+                let count = count_of(&publishers) * first;
+                for (_, client, came) in &mut returning {
+                    came.take(scene, client, |came| came.0.len() == count);
+                }
+                gate.shut();
+            }
             _ => {
                 gate.open_to(back);
                 followed.come_back(&gate);
                 // QoS 0 is for who is there.
-                for (sort, client) in &returning {
+                for (sort, client, _) in &returning {
                     if *sort == Returning::Session {
                         scene.told(client, connected);
                     }
@@ -128,16 +133,19 @@ fn cut(scene: &mut Scene, channel: &str, sorts: &[Returning], back: SocketAddr) 
     }
     end(scene, channel, &publishers);
 
-    let order = until_end(scene, &steady);
-    let expected = writers::all()
-        .iter()
-        .map(|writer| authors(&publishers, writer).count() * first)
-        .sum::<usize>();
-    assert_eq!(order.len(), expected, "nobody cut it off");
+    let mut order = Came::default();
+    order.take(scene, &steady, Came::is_all);
+    let order = order.in_order();
+    assert_eq!(
+        order.len(),
+        count_of(&publishers) * first,
+        "nobody cut it off"
+    );
     let mut cells = HashMap::new();
-    for (sort, client) in &returning {
-        let came = until_end(scene, client);
+    for (sort, client, came) in &mut returning {
+        came.take(scene, client, Came::is_all);
         let name = scene.agents[client.agent].sdk.name();
+        let came = std::mem::take(came).in_order();
         judge(&mut cells, *sort, &name, &order, &came);
     }
     judge(
@@ -147,7 +155,7 @@ fn cut(scene: &mut Scene, channel: &str, sorts: &[Returning], back: SocketAddr) 
         &order,
         &followed.until_end(),
     );
-    let clients: Vec<_> = returning.into_iter().map(|(_, client)| client).collect();
+    let clients: Vec<_> = returning.into_iter().map(|(_, client, _)| client).collect();
     scene.close_all(&clients);
     scene.close_all(&publishers);
     scene.close_all(&[steady]);
@@ -166,6 +174,14 @@ fn authors<'c>(
     publishers
         .iter()
         .filter(move |publisher| publisher.protocol == protocol)
+}
+
+/// How many messages all publish in one turn.
+fn count_of(publishers: &[Client]) -> usize {
+    let ways = writers::all();
+    ways.iter()
+        .map(|way| authors(publishers, way).count())
+        .sum()
 }
 
 /// All publish at once, each by all its ways.
@@ -199,20 +215,35 @@ fn end(scene: &mut Scene, channel: &str, publishers: &[Client]) {
     scene.ask(publisher, "publish", &request);
 }
 
-fn until_end(scene: &mut Scene, client: &Client) -> Vec<Value> {
-    let mut came = Vec::new();
-    loop {
-        let message = scene.told(client, messages::message);
-        came.push((message["sequence"].as_u64(), messages::json(&message)));
-        // Callbacks of Azure's SDK for Python run side by side.
-        let last = came.iter().find(|(_, data)| data["end"] == true);
-        if last.is_some_and(|(sequence, _)| sequence.is_none_or(|last| last == came.len() as u64)) {
-            break;
+/// What came, with the numbers that Azure's subprotocol gives.
+#[derive(Default)]
+struct Came(Vec<(Option<u64>, Value)>);
+
+impl Came {
+    fn take(&mut self, scene: &mut Scene, client: &Client, is_enough: impl Fn(&Self) -> bool) {
+        while !is_enough(self) {
+            let message = scene.told(client, messages::message);
+            let data = messages::json(&message);
+            // At QoS 1 what was under way when the connection was cut comes again, and says so.
+            let is_again = message["again"] == true;
+            if !is_again || self.0.iter().all(|(_, other)| *other != data) {
+                self.0.push((message["sequence"].as_u64(), data));
+            }
         }
     }
-    came.sort_by_key(|(sequence, _)| *sequence);
-    came.pop();
-    came.into_iter().map(|(_, data)| data).collect()
+
+    /// The last one has come, and where there are numbers all before it.
+    fn is_all(&self) -> bool {
+        let last = self.0.iter().find(|(_, data)| data["end"] == true);
+        last.is_some_and(|(number, _)| number.is_none_or(|last| last == self.0.len() as u64))
+    }
+
+    /// All but the last one. Callbacks of Azure's SDK for Python run side by side.
+    fn in_order(mut self) -> Vec<Value> {
+        self.0.sort_by_key(|(number, _)| *number);
+        self.0.pop();
+        self.0.into_iter().map(|(_, data)| data).collect()
+    }
 }
 
 /// Everything of each way came once and in order, or, for a reason, what was published during the cut did not.

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{
-    Protocol, messages,
+    Protocol,
+    agents::Language,
+    messages,
     scene::{Client, Scene},
     table,
     writers::{self, DELETED, EMPTIED, Writer},
@@ -77,14 +79,7 @@ fn row(
 }
 
 fn delete(scene: &mut Scene, channel: &str) {
-    let is_its = |agent: &&super::agents::Agent| {
-        agent.sdk.protocol == Protocol::PubNub && !agent.sdk.is_python()
-    };
-    let agent = scene
-        .agents
-        .iter()
-        .position(|agent| is_its(&agent))
-        .unwrap();
+    let agent = scene.agent_of(Protocol::PubNub, Language::JavaScript);
     let admin = scene.open(agent, 0, &json!({"secret": super::scene::SECRET}));
     scene.ask(&admin, "delete", &json!({"channel": channel}));
     scene.close_all(&[admin]);
@@ -114,7 +109,7 @@ fn cell(
         }
     }
     if protocol.is_none() {
-        for node in &scene.nodes {
+        for node in scene.servers() {
             let target = format!(
                 "/history/v1/channels/{}?last=10",
                 channel.replace('/', "%2F")

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Protocol, agents::Agent};
+use super::{
+    Protocol,
+    agents::{Agent, Language},
+};
 use crate::support::{Redis, Server, ServerOptions, azure::AZURE_KEY};
 
 const MASTER: &str = "0123456789abcdefghijklmnop";
@@ -10,9 +13,14 @@ pub(super) const SECRET: &str = "sec";
 
 /// One node, or two with one Redis, and all agents.
 pub(super) struct Scene {
-    pub(super) nodes: Vec<Server>,
+    nodes: Nodes,
     pub(super) agents: Vec<Agent>,
     clients: usize,
+}
+
+/// One node, or several with one Redis.
+struct Nodes {
+    servers: Vec<Server>,
     _redis: Option<Redis>,
 }
 
@@ -26,35 +34,46 @@ pub(super) struct Client {
 
 impl Scene {
     pub(super) fn on_one_node() -> Self {
-        Self::new(vec![start(&["--persistence", "memory"])], None)
+        Self::new(Nodes::start(1, ""))
     }
 
     pub(super) fn on_two_nodes() -> Self {
-        let redis = Redis::start();
-        let url = redis.url();
-        let args = ["--backend", &url, "--persistence", "redis"];
-        let nodes = vec![start(&args), start(&args)];
-        for node in &nodes {
-            node.publish_when_ready("/api/channels/ready/", &json!({}));
-        }
-        Self::new(nodes, Some(redis))
+        Self::new(Nodes::start(2, ""))
     }
 
-    fn new(nodes: Vec<Server>, redis: Option<Redis>) -> Self {
-        let agents = Agent::start_all(&nodes[0].address.to_string());
+    fn new(nodes: Nodes) -> Self {
         Self {
+            agents: Agent::start_all(&nodes.servers[0].address.to_string()),
             nodes,
-            agents,
             clients: 0,
-            _redis: redis,
         }
+    }
+
+    pub(super) fn server(&self, node: usize) -> &Server {
+        &self.nodes.servers[node]
+    }
+
+    pub(super) fn servers(&self) -> &[Server] {
+        &self.nodes.servers
+    }
+
+    /// The agent of a protocol in this language, or in the only one that it has.
+    pub(super) fn agent_of(&self, protocol: Protocol, language: Language) -> usize {
+        let all = 0..self.agents.len();
+        let own: Vec<_> = all
+            .filter(|&agent| self.agents[agent].sdk.protocol == protocol)
+            .collect();
+        let wanted = own
+            .iter()
+            .find(|&&agent| self.agents[agent].sdk.language() == language);
+        *wanted.unwrap_or(&own[0])
     }
 
     /// A client of each agent on each node.
     pub(super) fn everywhere(&mut self) -> Vec<Client> {
         let mut clients = Vec::new();
         for agent in 0..self.agents.len() {
-            for node in 0..self.nodes.len() {
+            for node in 0..self.nodes.servers.len() {
                 clients.push(self.open(agent, node, &json!({})));
             }
         }
@@ -63,19 +82,22 @@ impl Scene {
 
     /// A client of each agent, those of the two languages on different nodes.
     pub(super) fn one_each(&mut self) -> Vec<Client> {
-        let last = self.nodes.len() - 1;
+        let last = self.nodes.servers.len() - 1;
         let agents = 0..self.agents.len();
         agents
             .map(|agent| {
-                let is_python = self.agents[agent].sdk.is_python();
-                self.open(agent, if is_python { last } else { 0 }, &json!({}))
+                let node = match self.agents[agent].sdk.language() {
+                    Language::Python => last,
+                    Language::JavaScript => 0,
+                };
+                self.open(agent, node, &json!({}))
             })
             .collect()
     }
 
     /// A client on a node, with an id of its own where `more` says none.
     pub(super) fn open(&mut self, agent: usize, node: usize, more: &Value) -> Client {
-        let address = self.nodes[node].address.to_string();
+        let address = self.server(node).address.to_string();
         let mut options = json!({"address": address});
         let more = more.as_object().unwrap().clone();
         options.as_object_mut().unwrap().extend(more);
@@ -154,12 +176,37 @@ impl Scene {
     }
 }
 
-fn start(args: &[&str]) -> Server {
+impl Nodes {
+    fn start(count: usize, settings: &str) -> Self {
+        if count == 1 {
+            let servers = vec![start(&["--persistence", "memory"], settings)];
+            return Self {
+                servers,
+                _redis: None,
+            };
+        }
+        let redis = Redis::start();
+        let url = redis.url();
+        let args = ["--backend", &url, "--persistence", "redis"];
+        let servers: Vec<_> = (0..count).map(|_| start(&args, settings)).collect();
+        for server in &servers {
+            server.publish_when_ready("/api/channels/ready/", &json!({}));
+        }
+        Self {
+            servers,
+            _redis: Some(redis),
+        }
+    }
+}
+
+fn start(args: &[&str], settings: &str) -> Server {
     let config = format!(
-        "[apps.webpubsub]\naccess_key = '{AZURE_KEY}'\n\
-         [apps.emitter]\nmaster_key = '{MASTER}'\n\
+        "{settings}\n[apps.emitter]\nmaster_key = '{MASTER}'\n\
          [[apps.pubnub.key_sets]]\npublish_key = 'demo'\nsubscribe_key = 'demo'\n\
          secret_key = '{SECRET}'\ndelete_history = true\n"
     );
-    ServerOptions::new(args).config(&config).start()
+    ServerOptions::new(args)
+        .env("POLYWIRE_APPS__WEBPUBSUB__ACCESS_KEY", AZURE_KEY)
+        .config(&config)
+        .start()
 }

@@ -23,7 +23,7 @@ pub(super) fn run(scene: &mut Scene) -> String {
             if scene.agents[agent].sdk.protocol != protocol {
                 continue;
             }
-            for node in 0..scene.nodes.len() {
+            for node in 0..scene.servers().len() {
                 let client = scene.open(agent, node, &json!({}));
                 scene.ask(&client, "subscribe", &json!({"channel": pattern}));
                 subscribers.push((client, protocol, pattern));
