@@ -11,6 +11,7 @@ mod inflight;
 mod keys;
 mod poison;
 mod policy;
+mod presence;
 mod proven_ids;
 mod qos2;
 mod retained;
