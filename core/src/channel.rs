@@ -57,6 +57,11 @@ impl Channel {
         self.0.starts_with(SYSTEM)
     }
 
+    /// True when clients that are on it are present there: it is none of the server's own.
+    pub fn is_place(&self) -> bool {
+        !self.is_reserved() && !self.is_system()
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -163,6 +163,11 @@ impl Receiver for Lines {
         self.connection
     }
 
+    /// It is not in histories.
+    fn takes_presence(&self) -> bool {
+        false
+    }
+
     fn deliver(&self, fanout: &mut Fanout<'_>) {
         self.send_live(fanout.publication());
     }

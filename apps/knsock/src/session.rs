@@ -40,6 +40,11 @@ impl Receiver for Subscriber {
         self.connection
     }
 
+    /// The protocol has no words for it.
+    fn takes_presence(&self) -> bool {
+        false
+    }
+
     fn deliver(&self, fanout: &mut Fanout<'_>) {
         self.link.deliver(fanout, &self.encoder);
     }

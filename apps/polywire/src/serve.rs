@@ -70,10 +70,12 @@ async fn wait_for_backend(server: &Server) {
     }
     match server.space().backend_status() {
         BackendStatus::Unusable(why) => {
-            tracing::warn!("{why} Publishes are answered 503 until then");
+            tracing::warn!("{why} Publishes are answered 503 until then.");
         }
         _ => {
-            tracing::warn!("the backend is not reached yet; publishes are answered 503 until it is")
+            tracing::warn!(
+                "the backend is not reached yet; publishes are answered 503 until it is"
+            );
         }
     }
 }

@@ -2,11 +2,14 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use polywire_core::{
-    ClientId, JsonText, Kind, Payload, PresenceAction, PresenceEvent, Publication, Target,
+    Channel, ClientId, JsonText, Kind, Payload, PresenceAction, Publication, Target,
     delivery::{Encoder, Message},
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+/// The channel that every connected client is on.
+pub(crate) const ALL: &str = "all";
 
 /// Writes publications as Seth-Pusher's clients read them.
 #[derive(Debug)]
@@ -20,7 +23,11 @@ impl Encoder for SethEncoder {
     fn encode(&self, publication: &Publication) -> Option<Message> {
         let text = match &publication.kind {
             Kind::Message | Kind::Signal => self.message(publication),
-            Kind::Presence(event) => notice(event, publication.target.channel()?.as_str())?,
+            Kind::Presence(event) => {
+                let is_shown = !self.only_proven || publication.is_proven;
+                let client = event.client.as_ref().filter(|_| is_shown);
+                notice(event.action, client, publication.target.channel()?.as_str())?
+            }
             _ => return None,
         };
         Some(Message::Text(text.into()))
@@ -94,20 +101,31 @@ fn may_name_sender(json: &[u8]) -> bool {
     memchr::memchr(b'\\', json).is_some() || memchr::memmem::find(json, b"\"sender_id\"").is_some()
 }
 
-/// A presence notice.
-fn notice(event: &PresenceEvent, channel: &str) -> Option<String> {
-    let name = event.client.as_ref().map_or("None", ClientId::as_str);
-    let (kind, body) = match event.action {
-        PresenceAction::Connect => ("connect", format!("User: {name} connected.")),
-        PresenceAction::Disconnect => ("disconnect", format!("User: {name} disconnected.")),
-        PresenceAction::Join => ("subscribe", format!("User: {name} subscribed to {channel}")),
-        PresenceAction::Leave | PresenceAction::Timeout => (
+/// What a client is told that has subscribed, also where it is no news to others.
+pub(crate) fn subscribed(client: &ClientId, channel: &Channel) -> Message {
+    let notice = notice(PresenceAction::Join, Some(client), channel.as_str());
+    Message::Text(notice.unwrap_or_default().into())
+}
+
+/// A presence notice. To be connected is to be on [`ALL`].
+fn notice(action: PresenceAction, client: Option<&ClientId>, channel: &str) -> Option<String> {
+    let name = client.map_or("None", ClientId::as_str);
+    let is_all = channel == ALL;
+    let (kind, body) = match action {
+        PresenceAction::Connect if is_all => ("connect", format!("User: {name} connected.")),
+        PresenceAction::Disconnect | PresenceAction::Timeout if is_all => {
+            ("disconnect", format!("User: {name} disconnected."))
+        }
+        PresenceAction::Connect | PresenceAction::Join => {
+            ("subscribe", format!("User: {name} subscribed to {channel}"))
+        }
+        PresenceAction::Disconnect | PresenceAction::Leave | PresenceAction::Timeout => (
             "unsubscribe",
             format!("User: {name} unsubscribed from {channel}"),
         ),
         _ => return None,
     };
-    let (id, body) = (id(event.client.as_ref()), quote(&body));
+    let (id, body) = (id(client), quote(&body));
     Some(format!(
         r#"{{"message":{{"type":"{kind}","subscriber_id":{id},"body":{body}}}}}"#
     ))
@@ -127,7 +145,7 @@ fn quote(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use polywire_core::{Channel, Draft, JsonText, Position};
+    use polywire_core::{Draft, Position, PresenceEvent};
 
     fn json(text: &'static str) -> Payload {
         Payload::json(JsonText::parse(text.into()).unwrap())
@@ -186,33 +204,60 @@ mod tests {
 
     #[test]
     fn notices_keep_the_type_of_an_id_and_its_full_stops() {
-        let notice = |action, client| {
-            let event = PresenceEvent {
-                action,
-                client,
-                occupancy: 1,
-                state: None,
-            };
-            encode(Draft::new(room(), Payload::text("")).kind(Kind::Presence(event)))
+        let all = Channel::new(ALL).unwrap();
+        let notice_on = |channel: &Channel, action, client| {
+            let draft = Draft::new(channel.clone(), Payload::text(""));
+            encode(draft.kind(Kind::Presence(event(action, client))))
         };
+        let notice = |action, client| notice_on(&room(), action, client);
         let seven = Some(ClientId::number(&7.into()));
         assert_eq!(
-            notice(PresenceAction::Connect, seven.clone()).unwrap(),
+            notice_on(&all, PresenceAction::Connect, seven.clone()).unwrap(),
             r#"{"message":{"type":"connect","subscriber_id":7,"body":"User: 7 connected."}}"#
         );
         assert_eq!(
-            notice(PresenceAction::Disconnect, seven.clone()).unwrap(),
+            notice_on(&all, PresenceAction::Disconnect, seven.clone()).unwrap(),
             r#"{"message":{"type":"disconnect","subscriber_id":7,"body":"User: 7 disconnected."}}"#
         );
+        let unsubscribed = r#"{"message":{"type":"unsubscribe","subscriber_id":7,"body":"User: 7 unsubscribed from room"}}"#;
+        for action in [PresenceAction::Disconnect, PresenceAction::Timeout] {
+            assert_eq!(notice(action, seven.clone()).unwrap(), unsubscribed);
+        }
         assert_eq!(
             notice(PresenceAction::Join, None).unwrap(),
             r#"{"message":{"type":"subscribe","subscriber_id":null,"body":"User: None subscribed to room"}}"#
         );
         assert_eq!(
             notice(PresenceAction::Leave, seven.clone()).unwrap(),
-            r#"{"message":{"type":"unsubscribe","subscriber_id":7,"body":"User: 7 unsubscribed from room"}}"#
+            unsubscribed
         );
         assert_eq!(notice(PresenceAction::StateChange, seven), None);
+    }
+
+    #[test]
+    fn where_ids_are_proven_a_claimed_one_is_not_shown() {
+        let ann = ClientId::new("ann").ok();
+        let encoder = SethEncoder { only_proven: true };
+        for (is_proven, shown) in [(false, "null"), (true, "\"ann\"")] {
+            let notice = Draft::new(room(), Payload::text("")).publisher(ann.clone());
+            let joined = event(PresenceAction::Join, ann.clone());
+            let mut notice = notice.kind(Kind::Presence(joined));
+            notice.is_proven = is_proven;
+            let Some(Message::Text(text)) = encoder.encode(&notice.at(Position::default())) else {
+                panic!("it is a notice");
+            };
+            let shown = format!("\"subscriber_id\":{shown}");
+            assert!(text.contains(&shown), "{text}");
+        }
+    }
+
+    fn event(action: PresenceAction, client: Option<ClientId>) -> PresenceEvent {
+        PresenceEvent {
+            action,
+            client,
+            occupancy: 1,
+            state: None,
+        }
     }
 
     proptest::proptest! {
@@ -224,12 +269,7 @@ mod tests {
             let value: serde_json::Value = serde_json::from_str(&message).unwrap();
             proptest::prop_assert_eq!(&value["message"], &serde_json::json!(text));
             proptest::prop_assert_eq!(&value["target_id"], &serde_json::json!(id));
-            let event = PresenceEvent {
-                action: PresenceAction::Join,
-                client: Some(client),
-                occupancy: 1,
-                state: None,
-            };
+            let event = event(PresenceAction::Join, Some(client));
             let notice = Draft::new(Channel::new(&id).unwrap(), Payload::text(""));
             let notice = encode(notice.kind(Kind::Presence(event))).unwrap();
             let value: serde_json::Value = serde_json::from_str(&notice).unwrap();

@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use polywire_core::{
-    Channel, ClientId, ConnectionId, Identity, Origin, PresenceAction, PresenceEvent, Refusal,
-    Space,
+    Channel, ClientId, ConnectionId, Identity, Kind, Origin, PresenceAction, PresenceEvent,
+    Publication, Refusal, Space,
     delivery::{Encoder, EndReason, Fanout, Link, Message, Receiver},
     space::{Action, Attachment, Subscribed},
     transport::{Ending, Endpoint, Handshake, HttpRefusal, SessionHandler},
@@ -14,13 +14,10 @@ use polywire_core::{
 use crate::{
     authentication::{self, Door},
     command::{self, Command},
-    encoder,
+    encoder::{self, ALL},
     error_budget::ErrorBudget,
     reply,
 };
-
-/// The channel that every connected client is on.
-const ALL: &str = "all";
 
 /// The endpoint at `/connect`.
 pub(crate) struct Connect {
@@ -65,7 +62,6 @@ impl Endpoint for Connect {
             subscriber,
             errors: ErrorBudget::new(),
             name_bytes_max: self.name_bytes_max,
-            is_shown: false,
         })
     }
 }
@@ -88,11 +84,25 @@ impl Receiver for Subscriber {
     }
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {
-        self.link.deliver(fanout, &self.encoder);
+        if !self.is_about_itself(fanout.publication()) {
+            self.link.deliver(fanout, &self.encoder);
+        }
     }
 
     fn end(&self, why: &EndReason) {
         self.link.end(why);
+    }
+}
+
+impl Subscriber {
+    /// A client does not see itself come; that it has subscribed is answered to the connection that did.
+    fn is_about_itself(&self, publication: &Publication) -> bool {
+        match &publication.kind {
+            Kind::Presence(event) => {
+                event.client.is_some() && event.client.as_ref() == self.client.get()
+            }
+            _ => false,
+        }
     }
 }
 
@@ -102,8 +112,6 @@ struct Session {
     attachment: Option<Attachment>,
     errors: ErrorBudget,
     name_bytes_max: usize,
-    /// Others are told that it comes and goes.
-    is_shown: bool,
 }
 
 #[async_trait]
@@ -128,14 +136,8 @@ impl SessionHandler for Session {
     }
 
     async fn on_close(&mut self, _: Ending) {
-        let Some(attachment) = self.attachment.take() else {
-            return;
-        };
-        let space = attachment.space().clone();
-        let client = self.subscriber.client.get().cloned();
-        attachment.disconnect().await;
-        if let (Some(client), Ok(all), true) = (client, Channel::new(ALL), self.is_shown) {
-            announce(&space, &all, PresenceAction::Disconnect, Some(client), None).await;
+        if let Some(attachment) = self.attachment.take() {
+            attachment.disconnect().await;
         }
     }
 }
@@ -157,30 +159,36 @@ impl Session {
                     return Ok(());
                 };
                 let all = Channel::new(ALL).map_err(|e| Refusal::invalid(e.to_string()))?;
-                // Announced first and joined afterwards, so that a newcomer does not see itself; over
-                // several nodes the announcement may come back late, so it is excepted by name too.
-                let except = (!attachment.is_on(&all)).then_some(self.subscriber.connection);
-                // Who comes and goes there is shown to those, and said by those, who may see it.
-                self.is_shown = space.may(attachment.origin(), Action::SeePresence(&all));
-                if self.is_shown {
-                    let id = Some(client.clone());
-                    announce(&space, &all, PresenceAction::Connect, id, except).await;
-                }
                 // Nobody else sets it: one session handles one message at a time.
                 let _ = self.subscriber.client.set(client.clone());
                 attachment.connect(client).await;
-                if self.is_shown && space.may(attachment.origin(), Action::Subscribe(&all)) {
-                    attachment.join(all).await;
+                // Who comes and goes there is shown to those, and said by those, who may see it.
+                let origin = attachment.origin();
+                let may_be_shown = space.may(origin, Action::SeePresence(&all))
+                    && space.may(origin, Action::Subscribe(&all));
+                if may_be_shown {
+                    attachment.join_by_connecting(all).await;
+                    space.presence_told().await;
                 }
             }
             Command::Subscribe(channel) => {
-                if attachment.subscribe(channel.clone()).await? != Subscribed::Dropped {
-                    announce(&space, &channel, PresenceAction::Join, client, None).await;
+                let joined = attachment.subscribe(channel.clone()).await?;
+                match client {
+                    _ if joined == Subscribed::Dropped => {}
+                    Some(client) => {
+                        let answer = encoder::subscribed(&client, &channel);
+                        self.subscriber.link.send(&answer);
+                        space.presence_told().await;
+                    }
+                    None => announce_nameless(&space, &channel, PresenceAction::Join).await,
                 }
             }
             Command::Unsubscribe(channel) => {
                 if attachment.unsubscribe(channel.clone()).await? {
-                    announce(&space, &channel, PresenceAction::Leave, client, None).await;
+                    match client {
+                        Some(_) => space.presence_told().await,
+                        None => announce_nameless(&space, &channel, PresenceAction::Leave).await,
+                    }
                 }
             }
             Command::Custom(command) => {
@@ -194,19 +202,13 @@ impl Session {
     }
 }
 
-async fn announce(
-    space: &Space,
-    channel: &Channel,
-    action: PresenceAction,
-    client: Option<ClientId>,
-    except: Option<ConnectionId>,
-) {
-    let occupancy = space.presence().occupancy(channel);
+/// Tells the members of a connection without an id, which is no member that others could know.
+async fn announce_nameless(space: &Space, channel: &Channel, action: PresenceAction) {
     let event = PresenceEvent {
         action,
-        client,
-        occupancy,
+        client: None,
+        occupancy: space.presence().occupancy(channel),
         state: None,
     };
-    space.announce(channel, event, except).await;
+    space.announce(channel, event, None).await;
 }

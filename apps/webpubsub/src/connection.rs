@@ -397,6 +397,11 @@ impl Receiver for Connection {
         self.origin.client.clone()
     }
 
+    /// The protocol has no words for it.
+    fn takes_presence(&self) -> bool {
+        false
+    }
+
     fn deliver(&self, fanout: &mut Fanout<'_>) {
         let meta: Option<&JsonText> = fanout.publication().properties.as_ref();
         if let Some(meta) = meta.and_then(DeliveryMeta::read)

@@ -89,6 +89,10 @@ impl Receiver for HubEnd {
         self.connection
     }
 
+    fn takes_presence(&self) -> bool {
+        false
+    }
+
     fn deliver(&self, fanout: &mut Fanout<'_>) {
         let meta = fanout.publication().properties.as_ref();
         let Some(meta) = meta.and_then(DeliveryMeta::read) else {

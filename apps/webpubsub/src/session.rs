@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use polywire_core::{
-    Draft, Refusal, RefusalKind,
+    Channel, Draft, Refusal, RefusalKind,
     delivery::{Link, Message},
     space::{self, Attachment},
     transport::{CloseReason, Ending, SessionHandler},
@@ -67,9 +67,13 @@ impl SessionHandler for Session {
         };
         let (broker, connection) = (&self.broker, &self.connection);
         broker.hubs.open(&connection.hub).await;
-        let attachment = broker
+        let mut attachment = broker
             .space
             .attach(connection.origin.clone(), connection.clone());
+        // The user is present in its groups, also while a connection waits for its client.
+        if let Some(user) = connection.origin.client.clone() {
+            attachment.appear(user, None, Channel::is_place);
+        }
         *connection.attachment.lock().await = Some(attachment);
         for group in &groups {
             broker.local.join(connection, group).await;

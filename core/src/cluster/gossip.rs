@@ -192,11 +192,6 @@ impl Gossip {
         if to_do.tell_all {
             self.is_behind |= !self.tell_all().await;
         }
-        for (action, (channel, client)) in to_do.announce {
-            let event = self.space.presence_event(action, &channel, &client);
-            // At once: it is this task that others wait for.
-            self.space.announce_at_once(&channel, event, None).await;
-        }
     }
 
     /// Says that this node is there, and looks who is not any more.

@@ -39,7 +39,10 @@ impl GossipMessage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Channel, ClientId, JsonText, presence::ChangeKind};
+    use crate::{
+        Channel, ClientId, JsonText,
+        presence::{ChangeKind, Gone, Here},
+    };
 
     #[test]
     fn a_change_is_read_as_it_was_written() {
@@ -50,12 +53,17 @@ mod tests {
             ClientId::new("42").unwrap(),
             ClientId::new("ann").unwrap(),
         ] {
+            let here = Here {
+                is_attached: true,
+                ..Here::default()
+            };
+            let gone = Gone::to(Some(NodeId(u64::MAX)));
             let message = GossipMessage {
                 from: u64::MAX,
                 number: 7,
                 say: Say::Changes(vec![
-                    PresenceChange::here(&room, &client, Some(&state)),
-                    PresenceChange::gone(&room, &client, true),
+                    PresenceChange::here(&room, &client, Some(&state), here),
+                    PresenceChange::gone(&room, &client, gone),
                 ]),
             };
             let text = serde_json::to_string(&message).unwrap();
@@ -64,12 +72,12 @@ mod tests {
             let Say::Changes(changes) = read.say else {
                 panic!("{text}");
             };
-            assert_eq!(changes[0].what, ChangeKind::Here);
+            assert_eq!(changes[0].what, ChangeKind::Here(here));
             assert_eq!(changes[0].stated(), Some(state.clone()));
             let (channel, read) = changes[0].membership().unwrap();
             assert_eq!((&channel, &read), (&room, &client));
             assert_eq!(read.is_numeric(), client.is_numeric());
-            assert_eq!(changes[1].what, ChangeKind::Gone { is_last: true });
+            assert_eq!(changes[1].what, ChangeKind::Gone(gone));
         }
     }
 }

@@ -11,7 +11,6 @@ use super::{
 use crate::{
     identity::NodeId,
     presence::{Membership, Presence},
-    publication::PresenceAction,
 };
 
 /// How long a node may be silent before it and its clients count as gone.
@@ -34,8 +33,7 @@ struct PeerNode {
     is_torn: bool,
 }
 
-/// What this node has to say by it. A client on a channel goes from the table into it, so it grows no longer than
-/// the table was.
+/// What this node has to say by it.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct ToDo {
     /// Somebody is new, and shall not wait to know this node.
@@ -44,8 +42,6 @@ pub(super) struct ToDo {
     pub(super) ask: BTreeSet<NodeId>,
     /// This one shall.
     pub(super) tell_all: bool,
-    /// Who has gone, where it falls to this node to tell the members.
-    pub(super) announce: Vec<(PresenceAction, Membership)>,
 }
 
 impl Peers {
@@ -65,6 +61,7 @@ impl Peers {
         message: GossipMessage,
     ) -> bool {
         let (own, from) = (self.own, message.from());
+        let tells_for_lost = self.tells_for_lost(from);
         let is_known = self.known.contains_key(&from);
         self.to_do.greet |= !is_known;
         let other = self.known.entry(from).or_insert_with(|| PeerNode {
@@ -93,9 +90,7 @@ impl Peers {
                     {
                         unconfirmed.remove(&place);
                     }
-                    let gone = presence.hear(own, from, change);
-                    let gone = gone.map(|membership| (PresenceAction::Leave, membership));
-                    self.to_do.announce.extend(gone);
+                    presence.hear(from, change, tells_for_lost);
                 }
             }
             Say::Begin(offers) => {
@@ -106,7 +101,7 @@ impl Peers {
             Say::End => {
                 // One that is torn again asks again, and sweeps then.
                 let unconfirmed = other.unconfirmed.take().filter(|_| !other.is_torn);
-                self.forget(presence, from, unconfirmed.unwrap_or_default());
+                presence.forget(from, unconfirmed.unwrap_or_default(), tells_for_lost);
             }
             Say::Ask(whom) => self.to_do.tell_all |= whom.is_none_or(|whom| whom == own.0),
         }
@@ -126,7 +121,8 @@ impl Peers {
             self.known.remove(&node);
             nodes.heard(node, None);
             tracing::info!(node = %format_args!("{:016x}", node.0), "another node is not there any more");
-            self.forget(presence, node, presence.memberships_of(node));
+            let tells_for_lost = self.tells_for_lost(node);
+            presence.forget(node, presence.memberships_of(node), tells_for_lost);
         }
         self.to_do != ToDo::default()
     }
@@ -136,21 +132,20 @@ impl Peers {
         std::mem::take(&mut self.to_do)
     }
 
-    /// A node does not have these any more: one of the others tells the members.
-    fn forget(&mut self, presence: &Presence, node: NodeId, memberships: HashSet<Membership>) {
-        let gone = presence.forget(node, memberships).into_iter();
+    /// True when it falls to this node to tell the members of clients that another one has lost: the first of the others.
+    fn tells_for_lost(&self, node: NodeId) -> bool {
         let others = self.known.keys().filter(|other| **other != node);
-        if others.min().is_none_or(|least| *least >= self.own) {
-            let gone = gone.map(|membership| (PresenceAction::Timeout, membership));
-            self.to_do.announce.extend(gone);
-        }
+        others.min().is_none_or(|least| *least >= self.own)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Channel, ClientId, presence::PresenceChange};
+    use crate::{
+        Channel, ClientId, PresenceAction,
+        presence::{Here, PresenceChange, PresenceNotice},
+    };
 
     /// This node, which is number 5, and what it hears of others.
     struct Listener {
@@ -178,13 +173,29 @@ mod tests {
         }
     }
 
+    impl Listener {
+        /// What the members are told by this node.
+        fn told(&self) -> Vec<(PresenceAction, Membership)> {
+            let (told, _) = self.presence.notices().take(usize::MAX);
+            let told = told.into_iter().map(|notice| {
+                let PresenceNotice { channel, event, .. } = notice;
+                (event.action, (channel, event.client.unwrap()))
+            });
+            told.collect()
+        }
+    }
+
     fn membership() -> Membership {
         (Channel::new("room").unwrap(), ClientId::new("ann").unwrap())
     }
 
     fn here() -> Say {
         let (room, ann) = membership();
-        Say::Changes(vec![PresenceChange::here(&room, &ann, None)])
+        let here = Here {
+            tells: true,
+            ..Here::default()
+        };
+        Say::Changes(vec![PresenceChange::here(&room, &ann, None, here)])
     }
 
     fn alive() -> Say {
@@ -224,10 +235,11 @@ mod tests {
         node.hear(7, 6, Say::Begin(None));
         node.hear(7, 7, here());
         assert_eq!(node.hear(7, 8, Say::End), ToDo::default());
+        assert_eq!(node.told(), []);
         // It is not.
         node.hear(7, 9, Say::Begin(None));
-        let swept = node.hear(7, 10, Say::End).announce;
-        assert_eq!(swept, [(PresenceAction::Timeout, membership())]);
+        node.hear(7, 10, Say::End);
+        assert_eq!(node.told(), [(PresenceAction::Timeout, membership())]);
         assert_eq!(node.presence.occupancy(&membership().0), 0);
     }
 
@@ -240,8 +252,8 @@ mod tests {
             node.hear(third, 1, alive());
             assert!(!node.peers.look(&node.presence, &node.nodes));
             tokio::time::advance(Duration::from_secs(1)).await;
-            assert_eq!(node.peers.look(&node.presence, &node.nodes), tells);
-            assert_eq!(node.peers.take_to_do().announce.len(), usize::from(tells));
+            node.peers.look(&node.presence, &node.nodes);
+            assert_eq!(node.told().len(), usize::from(tells));
             assert_eq!(node.presence.occupancy(&membership().0), 0);
         }
     }

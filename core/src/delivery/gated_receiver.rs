@@ -50,6 +50,10 @@ impl Receiver for GatedReceiver {
         self.receiver.client()
     }
 
+    fn takes_presence(&self) -> bool {
+        self.receiver.takes_presence()
+    }
+
     fn deliver(&self, fanout: &mut Fanout<'_>) {
         match self.gate.decide(fanout.publication()) {
             GateDecision::Deliver => self.receiver.deliver(fanout),

@@ -18,6 +18,12 @@ pub trait Receiver: Send + Sync + 'static {
         None
     }
 
+    /// False when it makes nothing of [notices of presence](crate::Kind::Presence): it is then given none, and where nobody
+    /// takes them nobody is asked. Fixed. Default: it takes them.
+    fn takes_presence(&self) -> bool {
+        true
+    }
+
     /// Takes one publication.
     ///
     /// Called in the order of the channel, while the channel is locked: it puts the publication into a

@@ -14,6 +14,8 @@ pub struct JoinNumber(u64);
 pub(super) struct Members {
     slots: Vec<(JoinNumber, Option<Arc<dyn Receiver>>)>,
     live: usize,
+    /// Those that take notices of presence.
+    presence_takers: usize,
     next: u64,
 }
 
@@ -22,6 +24,7 @@ impl Members {
         let number = JoinNumber(self.next);
         self.next += 1;
         self.live += 1;
+        self.presence_takers += usize::from(receiver.takes_presence());
         if self.slots.capacity() == 0 {
             // Most topics have one receiver; a vector that grows by itself would begin with room for four.
             self.slots.reserve_exact(1);
@@ -38,10 +41,11 @@ impl Members {
         else {
             return false;
         };
-        if self.slots[index].1.take().is_none() {
+        let Some(receiver) = self.slots[index].1.take() else {
             return false;
-        }
+        };
         self.live -= 1;
+        self.presence_takers -= usize::from(receiver.takes_presence());
         if self.live * 2 < self.slots.len() {
             self.slots.retain(|(_, receiver)| receiver.is_some());
             self.slots.shrink_to(self.live * 2);
@@ -51,6 +55,11 @@ impl Members {
 
     pub(super) fn len(&self) -> usize {
         self.live
+    }
+
+    /// True when one of them takes notices of presence.
+    pub(super) fn take_presence(&self) -> bool {
+        self.presence_takers > 0
     }
 
     /// Calls `visit` for every receiver but those of `except`.

@@ -132,7 +132,7 @@ mod tests {
         let client = ClientId::new("ann").unwrap();
         let channel = |n: usize| Channel::new(&format!("{n}")).unwrap();
         for n in 0..3000 {
-            changes.note(PresenceChange::gone(&channel(n), &client, true));
+            changes.note(PresenceChange::left(&channel(n), &client));
         }
         let taken = changes.take();
         assert!(taken.parts.len() > 1 && !taken.overflowed);
@@ -148,7 +148,7 @@ mod tests {
         let changes = Changes::default();
         let (channel, client) = (Channel::new("room").unwrap(), ClientId::new("ann").unwrap());
         for _ in 0..=WAITING_MAX {
-            changes.note(PresenceChange::gone(&channel, &client, true));
+            changes.note(PresenceChange::left(&channel, &client));
         }
         let taken = changes.take();
         assert!(taken.overflowed && taken.parts.is_empty());

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::member_slots::MemberSlot;
+use super::{change::Here, elsewhere::Elsewhere, member_slots::MemberSlot};
 use crate::{
     identity::{ClientId, Identity, NodeId},
     publication::JsonText,
@@ -39,7 +39,10 @@ impl Ord for ClientKey {
 
 #[derive(Debug, Default)]
 pub(super) struct PresenceEntry {
-    pub(super) connections: usize,
+    /// Connections of this node.
+    pub(super) attached: u32,
+    /// Requests that are under way: they are signs of life.
+    pub(super) held: u32,
     /// Signs of life, where it gives any. Boxed: few do.
     pub(super) life: Option<Box<Life>>,
     /// Boxed: few have one, and it is large.
@@ -47,12 +50,39 @@ pub(super) struct PresenceEntry {
     /// Its place among those of its owner. Boxed: it is large, and who is on another node has none.
     pub(super) slot: Option<Box<MemberSlot>>,
     /// Other nodes that the client is on.
-    pub(super) elsewhere: Box<[NodeId]>,
+    pub(super) elsewhere: Elsewhere,
     /// A credential of whoever is here has proven to be this client's, and one of who is on another node.
     pub(super) proven_here: bool,
     pub(super) proven_elsewhere: bool,
-    /// It was on this node and nobody was told that it left, since it was elsewhere.
-    pub(super) gave_way: bool,
+    /// This node tells the members when the client is gone from all.
+    pub(super) tells: bool,
+    /// The node that was to tell them was lost, and which one does is not known yet.
+    pub(super) is_orphan: bool,
+    pub(super) passing: Passing,
+    /// The members were told that it is gone, by a node that did not know of one that it is on.
+    pub(super) told_gone: bool,
+    /// This node has told them that it came.
+    pub(super) told_join: bool,
+}
+
+/// Whether it was passed on who tells the members, and the heir has not said yet that it does.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Passing {
+    #[default]
+    Settled,
+    /// By this node: where the heir is lost it is this one's again.
+    ByThis,
+    ByAnother,
+}
+
+/// How a client is on this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    Away,
+    /// By signs of life.
+    Alive,
+    /// By a connection.
+    Attached,
 }
 
 /// The signs of life of a client without a connection.
@@ -69,9 +99,48 @@ pub(super) struct Life {
 }
 
 impl PresenceEntry {
+    pub(super) fn standing(&self) -> Standing {
+        if self.attached > 0 {
+            Standing::Attached
+        } else if self.gives_signs() {
+            Standing::Alive
+        } else {
+            Standing::Away
+        }
+    }
+
     /// True when the client is on this node.
     pub(super) fn is_here(&self) -> bool {
-        self.connections > 0 || self.expires_at().is_some()
+        self.standing() != Standing::Away
+    }
+
+    /// True when it gives signs of life on this node.
+    pub(super) fn gives_signs(&self) -> bool {
+        self.held > 0 || self.expires_at().is_some()
+    }
+
+    /// Its signs of life end; requests that are under way count no more.
+    pub(super) fn end_signs(&mut self) {
+        self.held = 0;
+        self.life = None;
+    }
+
+    pub(super) fn is_proven(&self) -> bool {
+        self.proven_here || self.proven_elsewhere
+    }
+
+    /// What other nodes are told of it.
+    pub(super) fn here(&self) -> Here {
+        Here {
+            is_attached: self.attached > 0,
+            is_proven: self.proven_here,
+            tells: self.tells,
+        }
+    }
+
+    /// True when this node is the first of those that the client is on.
+    pub(super) fn is_first(&self, own: NodeId) -> bool {
+        self.is_here() && self.elsewhere.first().is_none_or(|first| own < first)
     }
 
     pub(super) fn expires_at(&self) -> Option<Instant> {
@@ -179,21 +248,21 @@ mod tests {
         for (index, id) in ids.iter().enumerate() {
             assert!(present.get_mut(id).is_none() && present.remove(id).is_none());
             for _ in 0..=index {
-                present.entry(id).connections += 1;
+                present.entry(id).attached += 1;
             }
             assert_eq!(present.len(), index + 1);
         }
         let seen: Vec<_> = present
             .iter()
-            .map(|(id, entry)| (id.as_str(), entry.connections))
+            .map(|(id, entry)| (id.as_str(), entry.attached))
             .collect();
         assert_eq!(seen, [("ann", 2), ("mia", 1), ("zoe", 3)]);
-        assert_eq!(present.remove(&ids[0]).unwrap().connections, 1);
-        assert_eq!(present.remove(&ids[1]).unwrap().connections, 2);
-        assert_eq!(present.remove(&ids[2]).unwrap().connections, 3);
+        assert_eq!(present.remove(&ids[0]).unwrap().attached, 1);
+        assert_eq!(present.remove(&ids[1]).unwrap().attached, 2);
+        assert_eq!(present.remove(&ids[2]).unwrap().attached, 3);
         assert_eq!((present.len(), present.iter().count()), (0, 0));
-        present.entry(&ids[0]).connections = 7;
-        assert_eq!(present.get_mut(&ids[0]).unwrap().connections, 7);
+        present.entry(&ids[0]).attached = 7;
+        assert_eq!(present.get_mut(&ids[0]).unwrap().attached, 7);
         assert!(present.get_mut(&ids[1]).is_none());
     }
 }

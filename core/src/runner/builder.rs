@@ -224,6 +224,7 @@ impl Builder {
             runtime.clone(),
         );
         tokio::spawn(space.clone().watch_presence());
+        tokio::spawn(space.clone().tell_presence());
         tokio::spawn(space.clone().watch_rights());
         tokio::spawn(space.hear_controls().await);
         Revocations::start(&space).await;

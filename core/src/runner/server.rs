@@ -98,6 +98,8 @@ impl Server {
         }
         // The policies write out what they hold while nothing new comes in.
         let last = async {
+            // Who was on this node has gone from it.
+            self.space.presence_told().await;
             self.node.settled().await;
             tokio::join!(self.persistence.stop(), self.backend.stop())
         };

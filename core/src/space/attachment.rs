@@ -4,7 +4,7 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 
 use super::{
     Action, Replay, Space,
-    live::{Joined, LiveConnection},
+    live::{Joined, JoinedClient, LiveConnection},
 };
 use crate::{
     channel::Channel,
@@ -14,8 +14,7 @@ use crate::{
     interest::Interest,
     pattern::Pattern,
     persistence::Query,
-    presence::MemberOwner,
-    publication::Draft,
+    publication::{Draft, JsonText, PresenceAction},
     receipt::Receipt,
 };
 
@@ -132,18 +131,14 @@ impl Attachment {
         self.space.leave_client(&self.live);
         let interest = Interest::Client(client.clone());
         let receives = self.space.may(&self.origin, Action::ReceiveAs(&client));
-        let owner = MemberOwner::from(&self.origin);
-        self.live.change(|joined| {
-            let number =
-                receives.then(|| self.space.hub.join(&interest, self.live.receiver().clone()));
-            joined.client = Some((client.clone(), number));
-            for (channel, _) in &joined.channels {
-                self.space.presence.join(channel, &client, &owner);
-                if joined.proves(&client) {
-                    self.space.presence.prove(channel, &client);
-                }
-            }
-        });
+        let number = receives.then(|| self.space.hub.join(&interest, self.live.receiver().clone()));
+        let joined_client = JoinedClient {
+            client: client.clone(),
+            number,
+            state: None,
+            is_place: Channel::is_place,
+        };
+        self.space.be_client(&self.live, joined_client);
         self.origin.client = Some(client.clone());
         if receives {
             self.space.subscribe_elsewhere(&interest).await;
@@ -152,6 +147,39 @@ impl Attachment {
             .dispatcher
             .handle(&self.origin, &Event::Connected(client))
             .await;
+    }
+
+    /// Makes a client present wherever this connection has joined a channel by its name, and joins one from now on, that
+    /// `is_place`, with this state where it has none; until it [disappears](Self::disappear), or the attachment is dropped. Private
+    /// messages do not arrive by it, as they do by [`connect`](Self::connect).
+    pub fn appear(
+        &mut self,
+        client: ClientId,
+        state: Option<JsonText>,
+        is_place: fn(&Channel) -> bool,
+    ) {
+        let is_same = |known: &JoinedClient| {
+            known.client == client && known.state.as_deref() == state.as_ref()
+        };
+        if self
+            .live
+            .look(|joined| joined.client.as_ref().is_some_and(is_same))
+        {
+            return;
+        }
+        self.disappear();
+        let client = JoinedClient {
+            client,
+            number: None,
+            state: state.map(Box::new),
+            is_place,
+        };
+        self.space.be_client(&self.live, client);
+    }
+
+    /// The client is not present by this connection any more, which stays on what it has joined.
+    pub fn disappear(&mut self) {
+        self.space.leave_client(&self.live);
     }
 
     /// Joins a channel.
@@ -181,7 +209,8 @@ impl Attachment {
             return Ok((Subscribed::Dropped, None));
         };
         let held = GatedReceiver::new(self.live.receiver().clone());
-        let joined = self.join_as(channel.clone(), held.clone()).await;
+        let by = PresenceAction::Join;
+        let joined = self.join_as(channel.clone(), held.clone(), by).await;
         let replay = (joined == Subscribed::Joined)
             .then(|| Replay::new(self.space.clone(), channel, held, query));
         Ok((joined, replay))
@@ -204,15 +233,30 @@ impl Attachment {
     /// Joins a channel without asking anybody: for what an app joins on its own account.
     pub async fn join(&mut self, channel: Channel) -> Subscribed {
         let receiver = self.live.receiver().clone();
-        self.join_as(channel, receiver).await
+        self.join_as(channel, receiver, PresenceAction::Join).await
     }
 
-    async fn join_as(&mut self, channel: Channel, receiver: Arc<dyn Receiver>) -> Subscribed {
+    /// The same for a channel that a client joins by connecting, which its members are told in these words.
+    pub async fn join_by_connecting(&mut self, channel: Channel) -> Subscribed {
+        let receiver = self.live.receiver().clone();
+        let by = PresenceAction::Connect;
+        self.join_as(channel, receiver, by).await
+    }
+
+    async fn join_as(
+        &mut self,
+        channel: Channel,
+        receiver: Arc<dyn Receiver>,
+        by: PresenceAction,
+    ) -> Subscribed {
         let interest = Interest::Channel(channel.clone());
-        if !self
-            .space
-            .join(&self.live, Some(&self.origin.identity), &channel, receiver)
-        {
+        if !self.space.join(
+            &self.live,
+            Some(&self.origin.identity),
+            &channel,
+            receiver,
+            by,
+        ) {
             return Subscribed::Again;
         }
         self.space.live.schedule(&self.live);
@@ -333,6 +377,11 @@ impl Attachment {
         Ok(true)
     }
 
+    /// Leaves a pattern without asking anybody; false when it was not joined.
+    pub fn leave_pattern(&mut self, pattern: &Pattern) -> bool {
+        self.space.leave_pattern(&self.live, pattern)
+    }
+
     /// Publishes as this connection; `None` when the dispatcher dropped it.
     ///
     /// # Errors
@@ -361,7 +410,7 @@ impl Attachment {
     pub fn channels(&self) -> Vec<Channel> {
         self.live.look(|joined| {
             let channels = joined.channels.iter();
-            channels.map(|(channel, _)| channel.clone()).collect()
+            channels.map(|joined| joined.channel.clone()).collect()
         })
     }
 

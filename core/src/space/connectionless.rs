@@ -12,8 +12,8 @@ use crate::{
     identity::ClientId,
     interest::Interest,
     pattern::Pattern,
-    presence::{Lease, MemberOwner, TouchOutcome},
-    publication::{JsonText, PresenceAction},
+    presence::{Coming, Lease, MemberOwner, TouchOutcome},
+    publication::JsonText,
 };
 
 /// How often it is looked whether a client's time is over.
@@ -48,10 +48,10 @@ impl Space {
         }
     }
 
-    /// A sign of life of a client without a connection: see [`Presence::touch`](crate::presence::Presence::touch). With
-    /// a state it takes that too. When the client was not present before, or its state is another one now,
-    /// the members are told. True when it was not present before.
-    pub async fn touch(
+    /// A sign of life of a client without a connection: it is present until a time has passed without another, or a request
+    /// that is held by it is [released](crate::space::Presence::release). With a state it takes that too. What follows is
+    /// done by [`touched`](Self::touched).
+    pub fn touch(
         &self,
         origin: &Origin,
         channel: &Channel,
@@ -59,77 +59,50 @@ impl Space {
         lease: Lease,
         owner: &MemberOwner,
         state: Option<JsonText>,
-    ) -> bool {
-        let touched = self.presence.touch(channel, client, lease, owner);
-        self.tell_of_touch(origin, channel, client, touched, state)
-            .await;
-        touched.is_new
-    }
-
-    /// What follows a [sign of life](crate::presence::Presence::touch): the client takes a state, and the members are told of
-    /// what is new.
-    pub async fn tell_of_touch(
-        &self,
-        origin: &Origin,
-        channel: &Channel,
-        client: &ClientId,
-        touched: TouchOutcome,
-        state: Option<JsonText>,
-    ) {
+    ) -> TouchOutcome {
+        let is_proven = origin.identity.client.as_ref() == Some(client);
+        let coming = Coming::of(owner).proven(is_proven).with(state);
+        let touched = self.presence.touch(channel, client, lease, coming);
         if origin.identity.can_be_revoked() {
             self.presence.rests_on(channel, client, &origin.identity);
         }
-        // Boxed, so that the many signs of life that change nothing cost nothing.
+        touched
+    }
+
+    /// What follows a [sign of life](Self::touch): returns when the members were told of what is new, and the dispatcher
+    /// that a client came.
+    pub async fn touched(&self, origin: &Origin, channel: &Channel, touched: TouchOutcome) {
+        if touched.is_told {
+            // Boxed, so that the many signs of life that change nothing cost nothing.
+            Box::pin(self.presence_told()).await;
+        }
         if touched.is_new {
-            Box::pin(self.come(origin, channel, client, state)).await;
-        } else if let Some(state) = state {
-            Box::pin(self.set_state(channel, client, state)).await;
+            let event = Event::Subscribed(channel.clone());
+            Box::pin(self.dispatcher.handle(origin, &event)).await;
         }
     }
 
-    /// Tells the members of a client that was not present before.
-    async fn come(
-        &self,
-        origin: &Origin,
-        channel: &Channel,
-        client: &ClientId,
-        state: Option<JsonText>,
-    ) {
-        if state.is_some() {
-            self.presence.set_state(channel, client, state);
-        }
-        self.tell(PresenceAction::Join, channel, client).await;
-        let event = Event::Subscribed(channel.clone());
-        self.dispatcher.handle(origin, &event).await;
-    }
-
-    /// A present client takes another state, and the members are told if it is one. False when the client
-    /// is not present.
+    /// A present client takes another state; returns when the members were told, if it is one. False when the client is not
+    /// present.
     pub async fn set_state(&self, channel: &Channel, client: &ClientId, state: JsonText) -> bool {
-        let Some(before) = self.presence.state(channel, client) else {
-            return false;
-        };
-        if before.as_ref() != Some(&state) {
-            self.presence.set_state(channel, client, Some(state));
-            self.tell(PresenceAction::StateChange, channel, client)
-                .await;
-        }
-        true
+        let is_present = self.presence.set_state(channel, client, Some(state));
+        self.presence_told().await;
+        is_present
     }
 
-    /// A client without a connection leaves. When it was present, the members are told.
+    /// A client without a connection leaves: its signs of life end on all nodes. Where it is connected it stays. Returns
+    /// when the members were told, if it is present nowhere else. False when it gave no signs of life.
     pub async fn leave(&self, origin: &Origin, channel: &Channel, client: &ClientId) -> bool {
-        let was_present = self.presence.remove(channel, client);
+        let was_present = self.presence.end_signs(channel, client);
         if was_present {
-            self.tell(PresenceAction::Leave, channel, client).await;
+            self.presence_told().await;
             let event = Event::Unsubscribed(channel.clone());
             self.dispatcher.handle(origin, &event).await;
         }
         was_present
     }
 
-    /// Removes clients without a connection whose time is over, and tells the members, until the server
-    /// stops: one task for all of them.
+    /// Ends signs of life whose time is over, until the server stops: one task for all of them.
     pub(crate) async fn watch_presence(self: Arc<Self>) {
         let stop = self.runtime.stopping();
         let mut looks = interval(LOOK);
@@ -139,9 +112,7 @@ impl Space {
                 _ = looks.tick() => {}
                 () = stop.cancelled() => return,
             }
-            for (channel, client) in self.presence.expire(Instant::now().into_std()) {
-                self.tell(PresenceAction::Timeout, &channel, &client).await;
-            }
+            self.presence.expire(Instant::now().into_std());
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     framing::CloseReason,
     identity::{ClientId, ConnectionId, Identity},
     interest::Interest,
-    publication::{Draft, JsonText, Payload, Publication, Retention},
+    publication::{Draft, JsonText, Payload, PresenceAction, Publication, Retention},
 };
 
 /// How often it is looked whose rights have ended.
@@ -153,7 +153,8 @@ impl Space {
     async fn put_onto(&self, live: &Arc<LiveConnection>, channel: &Channel) {
         // Known before anything can come.
         live.receiver().subscribed(channel);
-        if self.join(live, None, channel, live.receiver().clone()) {
+        let by = PresenceAction::Join;
+        if self.join(live, None, channel, live.receiver().clone(), by) {
             let interest = Interest::Channel(channel.clone());
             self.subscribe_elsewhere(&interest).await;
         }

@@ -4,21 +4,29 @@ use std::sync::Arc;
 
 use super::{
     Space,
-    live::{Joined, LiveConnection},
+    live::{Joined, JoinedChannel, JoinedClient, LiveConnection},
 };
 use crate::{
-    channel::Channel, delivery::Receiver, hub::JoinNumber, identity::Identity, interest::Interest,
-    pattern::Pattern, presence::MemberOwner,
+    channel::Channel,
+    delivery::Receiver,
+    hub::JoinNumber,
+    identity::Identity,
+    interest::Interest,
+    pattern::Pattern,
+    presence::{Coming, MemberOwner},
+    publication::PresenceAction,
 };
 
 impl Space {
-    /// Joins a channel by these rights, or by nobody's; false when it was joined already, or the rights have ended.
+    /// Joins a channel by these rights, or by nobody's; false when it was joined already, or the rights have ended. The
+    /// members are told that its client came in this way.
     pub(super) fn join(
         &self,
         live: &LiveConnection,
         identity: Option<&Arc<Identity>>,
         channel: &Channel,
         receiver: Arc<dyn Receiver>,
+        by: PresenceAction,
     ) -> bool {
         live.change(|joined| {
             let Err(place) = joined.find(channel) else {
@@ -31,22 +39,62 @@ impl Space {
             if joined.channels.capacity() == 0 {
                 joined.channels.reserve_exact(1);
             }
-            joined.channels.insert(place, (channel.clone(), number));
             if let Some(identity) = identity {
                 joined.rests_on(identity);
             }
-            if let Some((client, _)) = &joined.client {
-                let owner = MemberOwner {
-                    peer: live.peer(),
-                    ..MemberOwner::default()
-                };
-                self.presence.join(channel, client, &owner);
-                if joined.proves(client) {
-                    self.presence.prove(channel, client);
-                }
-            }
+            let client = joined.client.as_ref();
+            let is_present =
+                client.is_some_and(|client| self.attend(live, joined, client, channel, by));
+            let joined_channel = JoinedChannel {
+                channel: channel.clone(),
+                number,
+                is_present,
+            };
+            joined.channels.insert(place, joined_channel);
             true
         })
+    }
+
+    /// Makes the client of a connection present on a channel. False when it does not count there: there is no room, it is
+    /// no place to be, or somebody else has proven to be that client.
+    fn attend(
+        &self,
+        live: &LiveConnection,
+        joined: &Joined,
+        client: &JoinedClient,
+        channel: &Channel,
+        by: PresenceAction,
+    ) -> bool {
+        if !(client.is_place)(channel) {
+            return false;
+        }
+        let JoinedClient { client, state, .. } = client;
+        let is_proven = joined.proves(client);
+        if !is_proven && self.presence.is_proven(channel, client) {
+            let reason = "not counted as present: somebody else has proven to be the client";
+            self.runtime.counters().of("server", reason).add();
+            return false;
+        }
+        let owner = MemberOwner {
+            peer: live.peer(),
+            ..MemberOwner::default()
+        };
+        let coming = Coming::of(&owner).by(by).proven(is_proven);
+        let coming = coming.with_default(state.as_deref().cloned());
+        self.presence.attach(channel, client, coming).counts
+    }
+
+    /// From now on a connection is this client, where it was none: present on what it has joined and joins.
+    pub(super) fn be_client(&self, live: &LiveConnection, client: JoinedClient) {
+        live.change(|joined| {
+            let mut channels = std::mem::take(&mut joined.channels);
+            for on in &mut channels {
+                let by = PresenceAction::Join;
+                on.is_present |= self.attend(live, joined, &client, &on.channel, by);
+            }
+            joined.channels = channels;
+            joined.client = Some(client);
+        });
     }
 
     /// Joins a pattern; false when it was joined already, or the rights have ended.
@@ -77,8 +125,8 @@ impl Space {
             let Ok(place) = joined.find(channel) else {
                 return false;
             };
-            let (channel, number) = joined.channels.remove(place);
-            self.leave_joined(joined, &channel, number);
+            let left = joined.channels.remove(place);
+            self.leave_joined(joined, &left, PresenceAction::Leave);
             true
         })
     }
@@ -102,8 +150,8 @@ impl Space {
 
     pub(super) fn leave_everything(&self, live: &LiveConnection) {
         live.change(|joined| {
-            for (channel, number) in std::mem::take(&mut joined.channels) {
-                self.leave_joined(joined, &channel, number);
+            for left in std::mem::take(&mut joined.channels) {
+                self.leave_joined(joined, &left, PresenceAction::Disconnect);
             }
             for (pattern, number) in std::mem::take(&mut joined.patterns) {
                 self.leave_interest(&Interest::Pattern(pattern), number);
@@ -113,21 +161,26 @@ impl Space {
     }
 
     fn leave_client_of(&self, joined: &mut Joined) {
-        let Some((client, number)) = joined.client.take() else {
+        let Some(JoinedClient { client, number, .. }) = joined.client.take() else {
             return;
         };
-        for (channel, _) in &joined.channels {
-            self.presence.leave(channel, &client);
+        for on in &mut joined.channels {
+            if std::mem::take(&mut on.is_present) {
+                let by = PresenceAction::Disconnect;
+                self.presence.detach(&on.channel, &client, by);
+            }
         }
         if let Some(number) = number {
             self.leave_interest(&Interest::Client(client), number);
         }
     }
 
-    fn leave_joined(&self, joined: &Joined, channel: &Channel, number: JoinNumber) {
-        self.leave_interest(&Interest::Channel(channel.clone()), number);
-        if let Some((client, _)) = &joined.client {
-            self.presence.leave(channel, client);
+    fn leave_joined(&self, joined: &Joined, left: &JoinedChannel, by: PresenceAction) {
+        self.leave_interest(&Interest::Channel(left.channel.clone()), left.number);
+        if let Some(JoinedClient { client, .. }) = joined.client.as_ref()
+            && left.is_present
+        {
+            self.presence.detach(&left.channel, client, by);
         }
     }
 

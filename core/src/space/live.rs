@@ -17,6 +17,7 @@ use crate::{
     hub::JoinNumber,
     identity::{ClientId, ConnectionId, Grant, Identity, Permissions, Resource},
     pattern::Pattern,
+    publication::JsonText,
 };
 
 /// Parts that have a lock each, so that connections come and go at once.
@@ -33,17 +34,36 @@ pub(crate) struct LiveConnection {
 #[derive(Default)]
 pub(super) struct Joined {
     /// By name. A map would take several times the memory of the one or two that there mostly are.
-    pub(super) channels: Vec<(Channel, JoinNumber)>,
+    pub(super) channels: Vec<JoinedChannel>,
     /// By what they say.
     pub(super) patterns: Vec<(Pattern, JoinNumber)>,
-    /// Who it is, and its place among those who get private messages.
-    pub(super) client: Option<(ClientId, Option<JoinNumber>)>,
+    /// Who it is.
+    pub(super) client: Option<JoinedClient>,
     /// Whose rights what was joined rests on. Nearly always one.
     identities: Vec<Arc<Identity>>,
     /// When the first of these ends, as it was scheduled.
     ends_at: Option<SystemTime>,
     /// Its rights have ended: it joins nothing any more.
     pub(super) has_ended: bool,
+}
+
+/// A channel that a connection has joined.
+pub(super) struct JoinedChannel {
+    pub(super) channel: Channel,
+    pub(super) number: JoinNumber,
+    /// Its client counts as present there, by this connection.
+    pub(super) is_present: bool,
+}
+
+/// The client that a connection is.
+pub(super) struct JoinedClient {
+    pub(super) client: ClientId,
+    /// Its place among those who get private messages.
+    pub(super) number: Option<JoinNumber>,
+    /// What it says about itself where it is present. Boxed: few do.
+    pub(super) state: Option<Box<JsonText>>,
+    /// Where it is present of what it has joined.
+    pub(super) is_place: fn(&Channel) -> bool,
 }
 
 impl Joined {
@@ -70,7 +90,7 @@ impl Joined {
     /// Where a joined channel stands, or would stand.
     pub(super) fn find(&self, channel: &Channel) -> Result<usize, usize> {
         self.channels
-            .binary_search_by(|(joined, _)| joined.cmp(channel))
+            .binary_search_by(|joined| joined.channel.cmp(channel))
     }
 
     /// Refuses a connection that has shown as many credentials as can be kept in mind.
@@ -178,7 +198,8 @@ impl LiveConnection {
     /// True when it is this client, proven or not.
     pub(super) fn is_of(&self, client: &ClientId) -> bool {
         let joined = self.joined.lock();
-        joined.client.as_ref().is_some_and(|(own, _)| own == client)
+        let own = joined.client.as_ref();
+        own.is_some_and(|own| own.client == *client)
             || joined.proves(client)
             || self.receiver.client().as_ref() == Some(client)
     }
@@ -295,7 +316,7 @@ impl LiveConnection {
             .identities
             .iter()
             .any(|identity| identity.is_expired())
-            || channels.any(|(channel, _)| has_lost(Resource::Channel(channel)))
+            || channels.any(|joined| has_lost(Resource::Channel(&joined.channel)))
             || patterns.any(|(pattern, _)| has_lost(Resource::Pattern(pattern)))
     }
 

@@ -92,7 +92,7 @@ impl Space {
         runtime: Arc<Runtime>,
     ) -> Arc<Self> {
         let changes = backend.is_shared().then(Arc::default);
-        let presence = Presence::new(runtime.limits(), runtime.counters(), changes);
+        let presence = Presence::new(hub.node(), runtime.limits(), runtime.counters(), changes);
         let history_reads = HistoryReads::new(runtime.limits(), runtime.counters());
         let nodes = Nodes::new(hub.node(), !backend.is_shared());
         let history = PublicHistory {

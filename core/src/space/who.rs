@@ -51,9 +51,9 @@ impl Space {
 fn view(live: &LiveConnection) -> Option<ConnectionView> {
     let client = live.receiver().client();
     live.look(|joined| {
-        let names = joined.channels.iter().map(|(channel, _)| channel.clone());
+        let names = joined.channels.iter().map(|joined| joined.channel.clone());
         let patterns = joined.patterns.iter().map(|(pattern, _)| pattern.clone());
-        let own = joined.client.as_ref().map(|(client, _)| client.clone());
+        let own = joined.client.as_ref().map(|joined| joined.client.clone());
         (!joined.has_ended).then(|| ConnectionView {
             connection: live.receiver().connection(),
             client: own.or(client),

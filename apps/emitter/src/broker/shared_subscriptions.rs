@@ -94,7 +94,7 @@ impl SharedSubscriptions {
         member: GroupMember,
     ) -> Result<(), Refusal> {
         let channel = presence_channel(name, filter);
-        let is_new = loop {
+        let (members, is_new) = loop {
             let group = self.0.lock().entry(channel.clone()).or_default().clone();
             // Whoever comes meanwhile waits until the group is open.
             let mut state = group.0.lock().await;
@@ -109,7 +109,8 @@ impl SharedSubscriptions {
                 }
             }
             if let GroupState::Open { members, .. } = &*state {
-                break members.here.write().insert(id.clone(), member).is_none();
+                let is_new = members.here.write().insert(id.clone(), member).is_none();
+                break (members.clone(), is_new);
             }
         };
         if is_new {
@@ -118,6 +119,8 @@ impl SharedSubscriptions {
             space
                 .enter(&channel, id, None, &MemberOwner::default())
                 .await;
+            // Who was a member on another node before is no news, nor are those that were there before the group was here.
+            members.refresh_members();
         }
         Ok(())
     }

@@ -602,6 +602,11 @@ impl Receiver for Subscriber {
         Some(self.publisher.id().clone())
     }
 
+    /// MQTT has no words for it; what Emitter clients watch is told in [messages of its own](crate::emitter_mode).
+    fn takes_presence(&self) -> bool {
+        false
+    }
+
     fn end(&self, why: &EndReason) {
         self.has_ended.store(true, Ordering::Release);
         let reason = match why {

@@ -8,7 +8,7 @@ use polywire_core::{Identity, space::Attachment};
 use super::{context::EmitterContext, session::EmitterSession};
 use crate::{
     codec::{connect::Connect, version::Version},
-    delivery::subscriber::Subscriber,
+    delivery::{presence::appear, subscriber::Subscriber},
     settings::Faces,
 };
 
@@ -78,6 +78,7 @@ impl TopicMode {
             subscriber.set_encoders(context.broker.encoders(version));
             let peer = attachment.origin().peer;
             attachment.renew(client.identity.clone(), peer);
+            appear(attachment, subscriber, client.username.as_ref());
             Self::Plain
         };
     }

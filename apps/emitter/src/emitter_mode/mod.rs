@@ -17,4 +17,3 @@ pub(crate) mod session;
 pub(crate) mod stored;
 mod subscribe;
 pub(crate) mod topic;
-mod username;

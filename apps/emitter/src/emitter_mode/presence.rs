@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use bytestring::ByteString;
 use polywire_core::{
-    Channel, ClientId, ConnectionId, Space,
-    space::{MemberOwner, Presence},
+    Channel, ClientId, ConnectionId, Pattern, Space,
+    space::{MemberOwner, Presence, RESERVED},
 };
 use serde::Serialize;
 
-use super::username;
+use crate::delivery::username;
 
 /// Levels of a channel, counted from the first, in whose place a wildcard is looked for.
 const WILD_LEVELS_MAX: usize = 10;
@@ -24,10 +24,30 @@ pub(crate) struct EmitterMember {
     pub(crate) username: Option<ByteString>,
 }
 
-/// Where somebody is present who is subscribed to a path: on the channel of that name. That of a wildcard is the
-/// filter itself.
+/// What the names begin with of the channels on which those are present who are subscribed to wildcards.
+const WILD: &str = "emitter/presence/";
+
+/// Where somebody is present who is subscribed to a path: on the channel of that name. A wildcard is no channel: who is
+/// there is known by a name that no client can use.
 pub(super) fn channel_of(path: &str) -> Option<Channel> {
-    Channel::new(if path.is_empty() { "#" } else { path }).ok()
+    let path = if path.is_empty() { "#" } else { path };
+    let is_wild = path.split('/').any(|level| level == "+" || level == "#");
+    if is_wild {
+        return Some(Channel::reserved(&format!("{WILD}{path}")));
+    }
+    Channel::new(path).ok()
+}
+
+/// The channels of those who are subscribed to wildcards that are a path or below it.
+pub(super) fn wild_pattern(path: &str) -> Option<Pattern> {
+    Pattern::mqtt(&format!("{RESERVED}{WILD}{path}/#")).ok()
+}
+
+/// The channel or filter, as clients know it, that a channel of presence stands for.
+pub(super) fn path_of(channel: &str) -> &str {
+    let wild = channel.strip_prefix(RESERVED);
+    wild.and_then(|rest| rest.strip_prefix(WILD))
+        .unwrap_or(channel)
 }
 
 impl EmitterMember {
@@ -131,6 +151,12 @@ mod tests {
                 .map(|(filter, _)| *filter);
             (on.collect::<Vec<_>>(), reached.contains_key(&bob))
         };
+        // No door leads to where those are present who are subscribed to wildcards.
+        for filter in ["a/+", "+/b", ""] {
+            assert!(channel_of(filter).unwrap().is_reserved());
+        }
+        assert_eq!(path_of(channel_of("a/+").unwrap().as_str()), "a/+");
+        assert_eq!(path_of(channel_of("a/b").unwrap().as_str()), "a/b");
         assert_eq!(reached("a/b").0, ["a/b", "a", "", "a/+", "+/b", "+"]);
         assert_eq!(reached("a/x/y"), (vec!["a", "", "a/+", "+"], false));
         assert_eq!(reached("c"), (vec!["", "+"], false));

@@ -11,10 +11,12 @@ use serde::Serialize;
 
 use super::{
     interest::{pattern, written},
-    presence::EmitterMember,
-    username,
+    presence::{EmitterMember, path_of, wild_pattern},
 };
-use crate::{delivery::subscriber::Subscriber, settings::NAME};
+use crate::{
+    delivery::{subscriber::Subscriber, username},
+    settings::NAME,
+};
 
 /// What a client is told of one who came or went.
 #[derive(Serialize)]
@@ -45,10 +47,11 @@ impl PresenceWatch {
         path: &str,
         identity: &Arc<Identity>,
     ) -> Result<(), Refusal> {
-        if let Some(pattern) = pattern(path) {
+        if let (Some(pattern), Some(wild)) = (pattern(path), wild_pattern(path)) {
             self.0.act_as(identity);
             self.0.rest_on_identity()?;
             self.0.join_pattern(pattern).await?;
+            self.0.join_pattern(wild).await?;
         }
         Ok(())
     }
@@ -56,6 +59,9 @@ impl PresenceWatch {
     pub(crate) async fn stop(&mut self, path: &str) -> Result<(), Refusal> {
         if let (Some(written), Some(pattern)) = (written(path), pattern(path)) {
             self.0.unsubscribe_pattern(written, &pattern).await?;
+        }
+        if let Some(wild) = wild_pattern(path) {
+            self.0.leave_pattern(&wild);
         }
         Ok(())
     }
@@ -100,7 +106,7 @@ impl Receiver for Watch {
         let change = WatchChange {
             time: publication.position().timetoken.0 / 10_000_000,
             event,
-            channel: &format!("{channel}/"),
+            channel: &format!("{}/", path_of(channel.as_str())),
             who: EmitterMember {
                 id,
                 username: username::of_state(presence.state.as_ref()),

@@ -27,6 +27,7 @@ use crate::{
         client_limits::ClientLimits,
         connection_handle::ConnectionHandle,
         inflight_window::InflightWindow,
+        presence::appear,
         publisher::Publisher,
         send_queue::{SESSION_COST, SendQueue},
         subscriber::Subscriber,
@@ -368,6 +369,10 @@ impl Admission<'_> {
             let is_emitter = client.mode == DetectedMode::Emitter;
             let context = &self.sessions.context;
             session.choose_mode(is_emitter, context);
+        }
+        if matches!(session.mode, TopicMode::Plain) {
+            let username = client.connect.username.as_ref();
+            appear(&mut session.attachment, &session.subscriber, username);
         }
     }
 }

@@ -9,6 +9,7 @@ impl Session {
     /// The client is away from now on. Its will is published, or waits with it.
     pub(crate) async fn client_left(&mut self, context: &SessionContext) {
         self.subscriber.disconnected();
+        self.attachment.disappear();
         self.retained_replay
             .pause(&self.subscriber, &context.broker);
         self.topic_aliases.clear();

@@ -12,6 +12,7 @@ mod keys;
 mod other_protocols;
 mod poison;
 mod policy;
+mod presence;
 mod proven_ids;
 mod qos2;
 mod retained;

@@ -36,12 +36,12 @@ pub(super) async fn heartbeat(call: &Call<'_>, channels: &str) -> Result<Answer,
             if let Some(id) = &instance {
                 call.context.instances.touch(&channel, client, id, lease);
             }
-            let touched = call
-                .space()
-                .touch(origin, &channel, client, stay, &owner, state);
-            if touched.await {
+            let space = call.space();
+            let touched = space.touch(origin, &channel, client, stay, &owner, state);
+            if touched.is_new {
                 call.context.joins.note(&channel, client, before);
             }
+            space.touched(origin, &channel, touched).await;
         }
     }
     Ok(reply::ok(

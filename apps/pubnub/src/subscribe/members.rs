@@ -72,7 +72,7 @@ impl<'m> Members<'m> {
                 continue;
             }
             let (space, origin) = (self.call.space(), &self.call.caller.origin);
-            let outcome = space.presence().touch(&channel, client, self.stay, &owner);
+            let outcome = space.touch(origin, &channel, client, self.stay, &owner, state);
             if let Some(id) = self.instance {
                 let (instances, lease) = (&self.call.context.instances, self.lease());
                 if outcome.is_held {
@@ -85,9 +85,7 @@ impl<'m> Members<'m> {
                 self.held.push(channel.clone());
             }
             // What is held is released wherever this ends.
-            space
-                .tell_of_touch(origin, &channel, client, outcome, state)
-                .await;
+            space.touched(origin, &channel, outcome).await;
         }
         self.wanted = later;
     }

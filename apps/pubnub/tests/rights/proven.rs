@@ -66,7 +66,8 @@ fn who_is_connected_and_proven_is_not_sent_away_by_readers() {
     for (proven, left) in [(Some(&ann), 403), (None, 200)] {
         let attachment = connect(proven);
         get(&server, "leave?", &other, left);
-        assert_eq!(members(&server).is_empty(), left == 200);
+        // A leave is about what PubNub knows of her.
+        assert_eq!(members(&server), ["ann"]);
         drop(attachment);
         eventually("she is gone", SOON, || {
             members(&server).is_empty().then_some(())

@@ -157,7 +157,7 @@ fn who_leaves_all_still_gets_private_messages() {
 }
 
 #[test]
-fn closing_is_told_to_all_and_to_no_channel() {
+fn closing_is_told_to_all_and_to_each_channel() {
     let server = debug_server();
     let mut watcher = server.client("watcher");
     let mut member = server.websocket();
@@ -168,6 +168,7 @@ fn closing_is_told_to_all_and_to_no_channel() {
     member.expect_notice("subscribe", "ann", "User: ann subscribed to news");
     ann.close();
     watcher.expect_notice("disconnect", "ann", "User: ann disconnected.");
+    member.expect_notice("unsubscribe", "ann", "User: ann unsubscribed from news");
     eventually_equal(
         &json!({"subscribers": {"all": ["watcher"], "news": [null]}, "subscriber_count": 2}),
         || server.debug(),
@@ -249,18 +250,52 @@ fn numbers_are_channels() {
 
 #[test]
 fn a_user_may_have_several_connections() {
-    let server = server();
+    let server = debug_server();
+    let mut watcher = server.client("watcher");
+    let mut member = server.websocket();
+    member.join("news");
     let mut first = server.client("ann");
+    first.join("news");
+    watcher.expect_notice("connect", "ann", "User: ann connected.");
+    member.expect_notice("subscribe", "ann", "User: ann subscribed to news");
     let mut second = server.client("ann");
-    first.expect_notice("connect", "ann", "User: ann connected.");
+    // It is answered, and no news to the others.
+    second.join("news");
     server.publish("/api/users/ann/", &json!({"n": 1}));
     let private = |n: u32| json!({"message": {"n": n}, "target_id": "ann", "sender_id": null});
     first.expect(&private(1));
     second.expect(&private(1));
     second.close();
-    first.expect_notice("disconnect", "ann", "User: ann disconnected.");
+    eventually_equal(
+        &json!({"subscribers": {"all": ["watcher", "ann"], "news": [null, "ann"]}, "subscriber_count": 4}),
+        || server.debug(),
+    );
     server.publish("/api/users/ann/", &json!({"n": 2}));
     first.expect(&private(2));
+    watcher.expect_silence();
+    member.expect_silence();
+    first.close();
+    watcher.expect_notice("disconnect", "ann", "User: ann disconnected.");
+    member.expect_notice("unsubscribe", "ann", "User: ann unsubscribed from news");
+    watcher.expect_silence();
+    member.expect_silence();
+}
+
+#[test]
+fn who_vanishes_is_told_as_gone_from_each_channel() {
+    let server = server();
+    let mut member = server.websocket();
+    member.join("news");
+    let mut ann = server.client("ann");
+    ann.join("news");
+    member.expect_notice("subscribe", "ann", "User: ann subscribed to news");
+    // No close frame.
+    ann.socket
+        .get_ref()
+        .shutdown(std::net::Shutdown::Both)
+        .unwrap();
+    member.expect_notice("unsubscribe", "ann", "User: ann unsubscribed from news");
+    member.expect_silence();
 }
 
 /// Sends a text and expects this error; the connection and its state stay.

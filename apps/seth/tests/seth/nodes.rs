@@ -23,3 +23,36 @@ fn messages_and_notices_reach_the_members_on_other_nodes() {
     ann.expect(&json!({"message": {"n": 2}, "target_id": "ann", "sender_id": null}));
     bob.expect_silence();
 }
+
+#[test]
+fn a_user_on_two_nodes_comes_once_and_goes_once() {
+    let nodes = Nodes::default();
+    let (here, there) = (nodes.start::<Seth>(""), nodes.start::<Seth>(""));
+    let mut watcher = here.client("watcher");
+    watcher.join("news");
+    let mut first = here.client("ann");
+    first.join("news");
+    watcher.expect_notice("connect", "ann", "User: ann connected.");
+    watcher.expect_notice("subscribe", "ann", "User: ann subscribed to news");
+    let mut second = there.client("ann");
+    second.join("news");
+    first.close();
+    // What comes next is what was told next.
+    let mut bob = here.client("bob");
+    bob.join("news");
+    watcher.expect_notice("connect", "bob", "User: bob connected.");
+    watcher.expect_notice("subscribe", "bob", "User: bob subscribed to news");
+    second.close();
+    let mut told = [watcher.receive(), watcher.receive()];
+    told.sort_by_key(Value::to_string);
+    let gone =
+        |kind, body| json!({"message": {"type": kind, "subscriber_id": "ann", "body": body}});
+    assert_eq!(
+        told,
+        [
+            gone("disconnect", "User: ann disconnected."),
+            gone("unsubscribe", "User: ann unsubscribed from news"),
+        ]
+    );
+    watcher.expect_silence();
+}

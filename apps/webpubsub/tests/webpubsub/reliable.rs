@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use polywire_core::Channel;
 use polywire_testing::{
     SOON, Server, eventually,
     peers::azure::{AZURE_KEY, AzureClient, JSON, RELIABLE_JSON, client_path, service},
@@ -354,4 +355,34 @@ fn messages_have_a_time_to_live() {
     expect(&mut client, 2, 3);
     publish(&server, 4);
     expect(&mut client, 4, 5);
+}
+
+/// Clients of other protocols see a user in its groups.
+#[test]
+fn a_user_is_present_in_its_groups_also_while_a_connection_waits_for_it() {
+    let server = server("recovery_secs = 600");
+    let members = |group: &str| {
+        let channel = Channel::new(group).unwrap();
+        let members = server.space().presence().members(&channel).into_iter();
+        let names = members.map(|member| member.client.to_string());
+        names.collect::<Vec<_>>()
+    };
+    let (client, id, _) = member(&server);
+    let (mut second, _, _) = member(&server);
+    assert_eq!(members("g"), ["ann"]);
+    second.done(&json!({"type": "leaveGroup", "group": "g", "ackId": 2}));
+    assert_eq!(members("g"), ["ann"]);
+    // It is lost, and may come back.
+    drop(client);
+    assert!(exists(&server, &id));
+    assert_eq!(members("g"), ["ann"]);
+    let target = format!("/api/hubs/default/connections/{id}?api-version=2024-01-01");
+    assert_eq!(
+        service(server.address, "DELETE", &target, "", None).status,
+        204
+    );
+    is_gone(&server, &id);
+    eventually("nobody is there", SOON, || {
+        members("g").is_empty().then_some(())
+    });
 }
