@@ -144,6 +144,15 @@ impl Agent {
         }
     }
 
+    /// Everything of what a client was told by now for which `wanted` gives something.
+    pub(super) fn pending<T>(
+        &mut self,
+        client: &str,
+        wanted: impl Fn(&Value) -> Option<T>,
+    ) -> Vec<T> {
+        std::iter::from_fn(|| self.told_within(client, Duration::ZERO, &wanted)).collect()
+    }
+
     /// Forgets what a client was told.
     pub(super) fn forget(&mut self, client: &str) {
         self.told.retain(|told| told["client"] != client);

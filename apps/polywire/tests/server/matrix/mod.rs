@@ -7,6 +7,7 @@ mod history;
 mod messages;
 mod order;
 mod payloads;
+mod presence;
 mod scene;
 mod table;
 mod wildcards;
@@ -53,6 +54,7 @@ fn run(scene: &mut Scene) {
     page::check("payloads.md", "wildcards", &wildcards::run(scene));
     page::check("history.md", "history", &history::run(scene));
     page::check("guarantees.md", "cuts", &cuts::run(scene));
+    page::check("presence.md", "table", &presence::run(scene));
 }
 
 #[test]
@@ -63,7 +65,9 @@ fn on_one_node() {
 #[test]
 fn on_two_nodes() {
     let mut scene = Scene::on_two_nodes();
-    run(&mut scene);
     let moved = cuts::elsewhere(&mut scene);
     page::check("guarantees.md", "cuts on another node", &moved);
+    run(&mut scene);
+    let killed = presence::killed(&mut scene);
+    page::check("presence.md", "killed", &killed);
 }

@@ -1,5 +1,7 @@
 //! A scene: the servers, and the agents with their clients.
 
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -16,6 +18,8 @@ pub(super) struct Scene {
     nodes: Nodes,
     pub(super) agents: Vec<Agent>,
     clients: usize,
+    /// Ids that Emitter gives.
+    ids: HashMap<String, String>,
 }
 
 /// One node, or several with one Redis.
@@ -46,7 +50,13 @@ impl Scene {
             agents: Agent::start_all(&nodes.servers[0].address.to_string()),
             nodes,
             clients: 0,
+            ids: HashMap::new(),
         }
+    }
+
+    /// The same with further settings; clients that are left are of no use any more.
+    pub(super) fn start_anew(&mut self, settings: &str) {
+        self.nodes = Nodes::start(self.nodes.servers.len(), settings);
     }
 
     pub(super) fn server(&self, node: usize) -> &Server {
@@ -115,7 +125,9 @@ impl Scene {
         let mut all = json!({"user": client.name, "key": AZURE_KEY, "master": MASTER});
         let options = options.as_object().unwrap().clone();
         all.as_object_mut().unwrap().extend(options);
-        self.ask(&client, "open", &all);
+        if let Value::String(id) = self.ask(&client, "open", &all) {
+            self.ids.insert(client.name.clone(), id);
+        }
         client
     }
 
@@ -165,6 +177,27 @@ impl Scene {
     #[track_caller]
     pub(super) fn told<T>(&mut self, client: &Client, wanted: impl Fn(&Value) -> Option<T>) -> T {
         self.agents[client.agent].told(&client.name, wanted)
+    }
+
+    /// Everything that a client was told by now for which `wanted` gives something.
+    pub(super) fn pending<T>(
+        &mut self,
+        client: &Client,
+        wanted: impl Fn(&Value) -> Option<T>,
+    ) -> Vec<T> {
+        self.agents[client.agent].pending(&client.name, wanted)
+    }
+
+    /// The id that a client was given, where it cannot choose one.
+    pub(super) fn id_of(&self, client: &Client) -> Option<String> {
+        self.ids.get(&client.name).cloned()
+    }
+
+    /// Closes a client that cannot say goodbye any more.
+    pub(super) fn abandon(&mut self, client: &Client) {
+        // It may fail to: nobody is there.
+        let _ = self.try_ask(client, "close", &json!({"gone": true}));
+        self.agents[client.agent].forget(&client.name);
     }
 
     pub(super) fn close_all(&mut self, clients: &[Client]) {
