@@ -179,11 +179,15 @@ pub enum Attempt {
 
 /// How a backend fares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BackendStatus {
     /// Publications go everywhere.
     Ready,
     /// The backend tries to reach what it needs; publications stay on this node.
     Reconnecting,
+    /// What it needs is reached and cannot be used: a sentence says why, and what to do. It is tried again; publications
+    /// stay on this node.
+    Unusable(&'static str),
 }
 
 /// Why a publication or subscription does not reach other nodes.

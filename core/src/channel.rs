@@ -9,6 +9,10 @@ pub const RESERVED: &str = "$polywire/";
 /// do not publish.
 pub const SYSTEM: &str = "$SYS/";
 
+/// What MQTT's filters of shared subscriptions begin with. Nothing is published or stored there, and nobody is present: a
+/// group is named in SUBSCRIBE alone.
+pub const SHARE: &str = "$share/";
+
 /// The name of a channel, kept byte for byte.
 ///
 /// Two protocols mean the same channel when their names are equal after each protocol's own syntax

@@ -9,7 +9,7 @@ use polywire_core::{
     AppRunner, JsonText, PersistencePolicy, Query, Registry, RegistryError, Rules, Server, Space,
     Span, Target, testkit,
 };
-use polywire_persistence::{DiskHistory, DiskSettings, MemoryHistory};
+use polywire_persistence::{DiskHistory, DiskSettings};
 
 /// What somebody who is told of every change knows.
 type Seen = Arc<Mutex<BTreeMap<String, String>>>;
@@ -79,7 +79,9 @@ async fn superseded_changes_are_cleared_away_and_no_rule_takes_others() {
         entries_max: Some(10),
         ..polywire_core::Rule::default()
     };
-    let policy = Arc::new(MemoryHistory::new(Rules::all(rule), 64 << 20));
+    let folder = tempfile::tempdir().unwrap();
+    let settings = DiskSettings::new(folder.path());
+    let policy = Arc::new(DiskHistory::open(settings, Rules::all(rule)).unwrap());
     let server = server(policy.clone()).await;
     let (registry, _) = open(server.space(), 1 << 20).await;
     for key in 0..50 {

@@ -32,7 +32,7 @@ use crate::{
         encoder::{Encoders, PublishEncoder},
         version::Version,
     },
-    delivery::{budget::Budget, queue_log::QueueLogs},
+    delivery::{budget::Budget, queue_log::QueueLogs, subscriber_rules::SubscriberRules},
     emitter_mode::{
         context::EmitterContext,
         keys::{Keyring, Licence, OwnKeys, Pattern, Permissions},
@@ -62,6 +62,7 @@ pub struct Emitter {
     refused_filters: RefusedFilters,
     session_limits: SessionLimits,
     subscription_bytes_max: usize,
+    other_protocols_qos: u8,
     keep_alive_secs_max: u16,
     sys_interval: Duration,
     /// One for all addresses and transports: a client id is taken over wherever it comes from.
@@ -90,6 +91,7 @@ impl Default for Emitter {
             refused_filters: RefusedFilters::default(),
             session_limits: SessionLimits::default(),
             subscription_bytes_max: settings.subscription_bytes_max,
+            other_protocols_qos: settings.other_protocols_qos,
             keep_alive_secs_max: settings.keep_alive_secs_max,
             sys_interval: Duration::from_secs(settings.sys_interval_secs.into()),
             started: Arc::default(),
@@ -190,6 +192,13 @@ impl Emitter {
         self
     }
 
+    /// Sets [`other_protocols_qos`](EmitterSettings::other_protocols_qos): 0, or 1 for everything else.
+    #[must_use]
+    pub fn other_protocols_qos(mut self, qos: u8) -> Self {
+        self.other_protocols_qos = qos;
+        self
+    }
+
     /// Sets the seconds between two packets that clients of MQTT 5.0 are told to keep to where they would take longer;
     /// 0 for what they say. Others cannot be told. Default 0.
     #[must_use]
@@ -287,6 +296,15 @@ impl Emitter {
         started.clone()
     }
 
+    /// What kept messages of other protocols count as: nothing is where nothing can be read again.
+    fn kept_qos(&self, space: &Space) -> QoS {
+        if self.other_protocols_qos > 0 && space.history().is_some() {
+            QoS::AtLeastOnce
+        } else {
+            QoS::AtMostOnce
+        }
+    }
+
     fn broker(&self, space: &Arc<Space>) -> BrokerContext {
         let (every, limits) = (self.sys_interval, self.session_limits);
         let counters = Arc::new(Counters::default());
@@ -312,7 +330,10 @@ impl Emitter {
             late_packets: counter(space, "packet that did not come in time"),
             slow: counter(space, "closed a slow consumer: too much waited for it"),
             subscriptions_full: counter(space, "subscription beyond those of one connection"),
-            subscription_bytes_max: self.subscription_bytes_max,
+            subscriber_rules: SubscriberRules {
+                subscription_bytes_max: self.subscription_bytes_max,
+                kept_qos: self.kept_qos(space),
+            },
             session_limits: limits,
             budget: Arc::new(Budget::new(limits.bytes_max)),
             queue_logs: QueueLogs::new(space),

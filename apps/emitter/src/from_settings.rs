@@ -25,6 +25,7 @@ impl FromSettings for Emitter {
                 bytes_max: settings.session_bytes_max,
             })
             .subscription_bytes_max(settings.subscription_bytes_max)
+            .other_protocols_qos(settings.other_protocols_qos)
             .keep_alive_secs_max(settings.keep_alive_secs_max)
             .sys_interval(Duration::from_secs(settings.sys_interval_secs.into()))
             .faces(settings.face)

@@ -89,6 +89,9 @@ pub struct EmitterSettings {
     /// Bytes that the subscriptions of one connection may take: each counts its filter and 512, which makes about 15,000
     /// of them in 8 MiB; one more is refused. Default 8 MiB.
     pub subscription_bytes_max: usize,
+    /// The QoS that messages of other protocols count as, where messages are kept: 1, so that they wait for sessions whose
+    /// client is away, or 0. Default 1.
+    pub other_protocols_qos: u8,
     /// Seconds between two packets that clients of MQTT 5.0 are told to keep to where they would take longer; 0 for
     /// what they say. Default 0.
     pub keep_alive_secs_max: u16,
@@ -128,6 +131,7 @@ impl Default for EmitterSettings {
             session_expiry_secs_max: 7 * 24 * 60 * 60,
             session_bytes_max: 256 << 20,
             subscription_bytes_max: 8 << 20,
+            other_protocols_qos: 1,
             keep_alive_secs_max: 0,
             sys_interval_secs: 10,
             channels: None,
@@ -143,6 +147,11 @@ impl Settings for EmitterSettings {
             && let Err(error) = check_master_key(key.reveal())
         {
             problems.push(Problem::new("master_key", error.to_string()));
+        }
+        if self.other_protocols_qos > 1 {
+            let message =
+                "is 0 or 1: other protocols cannot promise that a message comes exactly once";
+            problems.push(Problem::new("other_protocols_qos", message));
         }
         if let Some(license) = &self.license
             && Licence::parse(license.reveal()).is_err()

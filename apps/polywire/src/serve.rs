@@ -65,8 +65,18 @@ async fn wait_for_backend(server: &Server) {
             tokio::time::sleep(BACKEND_LOOK).await;
         }
     };
-    if tokio::time::timeout(BACKEND_PATIENCE, ready).await.is_err() {
-        tracing::warn!("the backend is not reached yet; publishes are answered 503 until it is");
+    if tokio::time::timeout(BACKEND_PATIENCE, ready).await.is_ok() {
+        return;
+    }
+    match server.space().backend_status() {
+        BackendStatus::Unusable(why) => {
+            tracing::warn!("{why} Publishes are answered 503 until then.");
+        }
+        _ => {
+            tracing::warn!(
+                "the backend is not reached yet; publishes are answered 503 until it is"
+            );
+        }
     }
 }
 

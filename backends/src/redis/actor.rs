@@ -1,18 +1,9 @@
 //! The task that owns the connection.
 
-use std::{
-    collections::HashMap,
-    future::Future,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use polywire_core::{LocalNode, LogLimiter, Position, Target};
+use polywire_core::{BackendStatus, LocalNode, LogLimiter, Position, Target};
 use redis::{
     AsyncConnectionConfig, Client, PushInfo, RedisError, RedisResult, Value,
     aio::{ConnectionLike, MultiplexedConnection},
@@ -27,12 +18,15 @@ use super::{
     backoff::Backoff,
     changes::Changes,
     envelope,
-    inbox::{Inbox, inbox},
+    heartbeat::Heartbeat,
+    inbox::{Inbox, Push, inbox},
+    link_state::LinkState,
     names::Names,
     publishing::{Outcome, Publishing, Request, answer},
     script::server_run,
     settings::RedisSettings,
     subscriptions::{Round, Subscriptions},
+    unusable,
 };
 
 /// Messages that are delivered before other work is looked at.
@@ -48,7 +42,7 @@ pub(super) struct Actor {
     pub(super) names: Names,
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) changes: Arc<Changes>,
-    pub(super) ready: Arc<AtomicBool>,
+    pub(super) link: Arc<LinkState>,
     pub(super) publishing: Publishing,
     pub(super) subscriptions: Subscriptions,
     /// Publications are kept, and should go on where they ended.
@@ -76,6 +70,28 @@ async fn syncs_every_write(connection: &mut MultiplexedConnection) -> bool {
     true
 }
 
+/// Asks whether the server is a master still, and publishes to this node itself.
+async fn beat(
+    mut connection: MultiplexedConnection,
+    channel: String,
+    number: u64,
+) -> RedisResult<Vec<Value>> {
+    let mut commands = redis::pipe();
+    commands.cmd("ROLE").cmd("PUBLISH").arg(channel).arg(number);
+    connection.req_packed_commands(&commands, 0, 2).await
+}
+
+/// What the server answered.
+fn judge_beat(replies: &[Value]) -> Result<(), Lost> {
+    if let Some(why) = replies.first().and_then(unusable::by_role) {
+        return Err(Lost::Unusable(why));
+    }
+    match replies.last().cloned().map(Value::extract_error) {
+        Some(Err(error)) => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 enum Lost {
@@ -87,11 +103,33 @@ enum Lost {
     TooSlow,
     #[error("more messages came than this node could deliver")]
     Overflow,
+    #[error("{0}")]
+    Unusable(&'static str),
+}
+
+impl Lost {
+    /// What became of an attempt to connect.
+    fn connecting(error: RedisError) -> Self {
+        match unusable::by_connecting(&error) {
+            Some(why) => Self::Unusable(why),
+            None => error.into(),
+        }
+    }
+
+    fn unusable(&self) -> Option<&'static str> {
+        match self {
+            Self::Unusable(why) => Some(why),
+            _ => None,
+        }
+    }
 }
 
 impl From<RedisError> for Lost {
     fn from(error: RedisError) -> Self {
-        Self::Redis(Arc::new(error))
+        match unusable::by_error(&error) {
+            Some(why) => Self::Unusable(why),
+            None => Self::Redis(Arc::new(error)),
+        }
     }
 }
 
@@ -117,17 +155,14 @@ impl Actor {
         loop {
             let lost = tokio::select! {
                 lost = self.live(&mut backoff) => lost,
-                () = stop.cancelled() => return self.down(None),
+                () = stop.cancelled() => return self.down(&Lost::Closed),
             };
             self.report(&lost, &backoff);
-            self.down(match &lost {
-                Lost::Redis(error) => Some(error),
-                _ => None,
-            });
+            self.down(&lost);
             let pause = backoff.pause();
             tokio::select! {
                 () = self.decline_during(sleep(pause)) => {}
-                () = stop.cancelled() => return self.down(None),
+                () = stop.cancelled() => return self.down(&Lost::Closed),
             }
         }
     }
@@ -135,7 +170,8 @@ impl Actor {
     /// The life of one connection.
     async fn live(&mut self, backoff: &mut Backoff) -> Lost {
         let (client, config) = (self.client.clone(), self.config());
-        let (sender, mut inbox) = inbox();
+        let heartbeat = self.names.heartbeat(self.node.id());
+        let (sender, mut inbox) = inbox(heartbeat.clone());
         let config = config.set_push_sender(move |push: PushInfo| -> Result<(), ()> {
             sender.take(push);
             Ok(())
@@ -149,7 +185,7 @@ impl Actor {
         });
         let connection = match self.decline_during(connecting).await {
             Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => return error.into(),
+            Ok(Err(error)) => return Lost::connecting(error),
             Err(_) => return Lost::TooSlow,
         };
         let (mut asking, keeps) = (connection.clone(), self.keeps);
@@ -159,23 +195,29 @@ impl Actor {
                 .arg("server")
                 .query_async::<String>(&mut asking)
                 .await?;
+            if let Some(why) = unusable::by_info(&info) {
+                return Err(Lost::Unusable(why));
+            }
+            asking.subscribe(heartbeat).await?;
             if keeps && syncs_every_write(&mut asking).await {
                 // What it remembers after a restart is all that it was given.
                 return Ok(SYNCED.to_owned());
             }
-            RedisResult::Ok(server_run(&info).to_owned())
+            Ok(server_run(&info).to_owned())
         });
         match asked.await {
             Ok(run) => self.publishing.begin(run),
-            Err(error) => return error.into(),
+            Err(lost) => return lost,
         }
         // In this order: what changes after the look at all interests is taken in as a change.
         self.changes.open();
         self.subscriptions.begin(self.node.interests());
         let lost = self.serve(connection, &mut inbox, backoff).await;
         // What came before the end counts.
-        while let Some(message) = inbox.next_now() {
-            self.deliver(message);
+        while let Some(push) = inbox.next_now() {
+            if let Push::Message(message) = push {
+                self.deliver(message);
+            }
         }
         lost
     }
@@ -201,7 +243,8 @@ impl Actor {
         let patience = self.settings.response_timeout();
         let mut subscribing: UnderWay<Round> = None;
         let mut placing: UnderWay<Vec<Value>> = None;
-        let mut pinging: UnderWay<()> = None;
+        let mut beating: UnderWay<Vec<Value>> = None;
+        let mut heartbeat = Heartbeat::default();
         let mut keepalive = interval(self.settings.keepalive());
         keepalive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -211,7 +254,8 @@ impl Actor {
                     .next_round(&self.node, &self.names, &self.changes);
                 match round {
                     Some(round) => subscribing = Some(Box::pin(round.run(connection.clone()))),
-                    None => self.begin_to_be_ready(backoff),
+                    None if heartbeat.is_heard() => self.begin_to_be_ready(backoff),
+                    None => {}
                 }
             }
             if placing.is_none() {
@@ -228,14 +272,18 @@ impl Actor {
                 });
             }
             tokio::select! {
-                message = inbox.next() => {
-                    self.deliver(message.ok_or(Lost::Closed)?);
+                push = inbox.next() => {
+                    self.take_in(push.ok_or(Lost::Closed)?, &mut heartbeat);
                     for _ in 0..DELIVER_AT_ONCE {
-                        let Some(message) = inbox.next_now() else { break };
-                        self.deliver(message);
+                        let Some(push) = inbox.next_now() else { break };
+                        self.take_in(push, &mut heartbeat);
                     }
                 }
-                replies = done(&mut placing) => self.publishing.replied(&self.node, replies?),
+                replies = done(&mut placing) => {
+                    if let Some(why) = self.publishing.replied(&self.node, replies?) {
+                        return Err(Lost::Unusable(why));
+                    }
+                }
                 round = done(&mut subscribing) => self.subscriptions.confirmed(round?),
                 request = self.requests.recv(), if !self.publishing.is_full() => {
                     // The other end is kept by the backend, which stops this task before it goes.
@@ -248,14 +296,23 @@ impl Actor {
                     }
                 }
                 () = self.changes.changed(), if subscribing.is_none() => {}
-                pong = done(&mut pinging) => pong?,
+                replies = done(&mut beating) => {
+                    judge_beat(&replies?)?;
+                    heartbeat.answered();
+                }
                 _ = keepalive.tick() => {
                     self.publishing.tidy(patience);
-                    if pinging.is_none() {
-                        let mut connection = connection.clone();
-                        pinging = Some(Box::pin(async move {
-                            redis::cmd("PING").exec_async(&mut connection).await
-                        }));
+                    // What came with the last answer is here by now.
+                    while let Some(push) = inbox.next_now() {
+                        self.take_in(push, &mut heartbeat);
+                    }
+                    if beating.is_none() {
+                        if heartbeat.is_deaf() {
+                            return Err(Lost::Unusable(unusable::DEAF));
+                        }
+                        let channel = self.names.heartbeat(self.node.id());
+                        let beat = beat(connection.clone(), channel, heartbeat.beat());
+                        beating = Some(Box::pin(beat));
                     }
                 }
             }
@@ -266,14 +323,14 @@ impl Actor {
     }
 
     fn begin_to_be_ready(&self, backoff: &mut Backoff) {
-        if !self.ready.swap(true, Ordering::AcqRel) {
+        if self.link.begin() {
             backoff.reset();
             tracing::info!("connected to Redis");
         }
     }
 
     fn take(&mut self, request: Request) {
-        if self.ready.load(Ordering::Acquire) {
+        if self.link.is_ready() {
             self.publishing.push(request);
         } else {
             // Not everything is subscribed to yet, so local members might miss it.
@@ -294,12 +351,23 @@ impl Actor {
         }
     }
 
-    fn down(&mut self, cause: Option<&Arc<RedisError>>) {
-        self.ready.store(false, Ordering::Release);
+    fn down(&mut self, lost: &Lost) {
+        let cause = match lost {
+            Lost::Redis(error) => Some(error),
+            _ => None,
+        };
+        self.link.end(lost.unusable());
         self.changes.close();
         self.subscriptions.begin(Vec::new());
         self.publishing.lost(&self.node, cause);
         self.last = None;
+    }
+
+    fn take_in(&mut self, push: Push, heartbeat: &mut Heartbeat) {
+        match push {
+            Push::Message(message) => self.deliver(message),
+            Push::Heartbeat(number) => heartbeat.heard(number),
+        }
     }
 
     fn deliver(&mut self, message: Bytes) {
@@ -333,7 +401,11 @@ impl Actor {
 
     fn report(&self, lost: &Lost, backoff: &Backoff) {
         let error = lost as &dyn std::error::Error;
-        if self.ready.load(Ordering::Acquire) || backoff.is_fresh() {
+        let is_new = match lost.unusable() {
+            Some(why) => self.link.status() != BackendStatus::Unusable(why),
+            None => self.link.is_ready() || backoff.is_fresh(),
+        };
+        if is_new {
             tracing::warn!(
                 error,
                 "no connection to Redis; local members are served, and it is tried again"

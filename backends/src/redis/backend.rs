@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -28,6 +28,7 @@ use super::{
     changes::Changes,
     envelope::{self, PublishId},
     history::RedisHistory,
+    link_state::LinkState,
     names::Names,
     publishing::{BATCH_MAX, Outcome, Publishing, Request},
     script::Keep,
@@ -56,7 +57,8 @@ const STOP_MAX: Duration = Duration::from_secs(5);
 /// place, while it is delivered. Other nodes have it unless their own connection is broken.
 ///
 /// # When Redis is away
-/// A connection that breaks, or gives no sign of life in time, is made again, in pauses that grow to 3 s,
+/// A connection that breaks, gives no sign of life in time, or does not deliver what this node publishes to itself each
+/// [`keepalive_ms`](RedisSettings::keepalive_ms), is made again, in pauses that grow to 3 s,
 /// and everything that the node wants is subscribed to again. Meanwhile local members are served from
 /// memory: publications get places of an epoch of this node, and publishers hear
 /// [`BackendError::Unreachable`]. What other nodes publish in that time is missed, which shows as a hole
@@ -98,7 +100,7 @@ struct Running {
     bytes: Arc<Semaphore>,
     number: AtomicU64,
     changes: Arc<Changes>,
-    ready: Arc<AtomicBool>,
+    link: Arc<LinkState>,
     stop: CancellationToken,
     task: Mutex<Option<JoinHandle<()>>>,
 }
@@ -151,7 +153,7 @@ impl PubSubBackend for Redis {
             bytes: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)),
             number: AtomicU64::new(0),
             changes: Arc::default(),
-            ready: Arc::default(),
+            link: Arc::default(),
             stop: CancellationToken::new(),
             task: Mutex::default(),
         };
@@ -161,7 +163,7 @@ impl PubSubBackend for Redis {
             settings: self.settings.clone(),
             requests: receiver,
             changes: running.changes.clone(),
-            ready: running.ready.clone(),
+            link: running.link.clone(),
             publishing: Publishing::new(names.timetoken()),
             names,
             subscriptions: Subscriptions::default(),
@@ -218,8 +220,8 @@ impl PubSubBackend for Redis {
 
     fn status(&self) -> BackendStatus {
         match self.running.get() {
-            Some(running) if running.ready.load(Ordering::Acquire) => BackendStatus::Ready,
-            _ => BackendStatus::Reconnecting,
+            Some(running) => running.link.status(),
+            None => BackendStatus::Reconnecting,
         }
     }
 
@@ -262,7 +264,7 @@ impl Running {
         keep: Option<Keep>,
         patience: Duration,
     ) -> Result<Position, Cause> {
-        if !self.ready.load(Ordering::Acquire) {
+        if !self.link.is_ready() {
             return Err(None);
         }
         let id = PublishId {

@@ -18,14 +18,25 @@ const BYTES_MAX: usize = 64 << 20;
 /// so that what was taken has no hole in it.
 #[derive(Debug)]
 pub(super) struct InboxSender {
-    messages: mpsc::Sender<Bytes>,
+    /// The channel of the node's own heartbeat.
+    heartbeat: String,
+    messages: mpsc::Sender<Push>,
     gauge: Arc<Gauge>,
+}
+
+/// What Redis sends.
+#[derive(Debug)]
+pub(super) enum Push {
+    /// The payload of a message.
+    Message(Bytes),
+    /// The number of a heartbeat.
+    Heartbeat(u64),
 }
 
 /// The reading end; ends when the connection does.
 #[derive(Debug)]
 pub(super) struct Inbox {
-    messages: mpsc::Receiver<Bytes>,
+    messages: mpsc::Receiver<Push>,
     gauge: Arc<Gauge>,
 }
 
@@ -35,10 +46,12 @@ struct Gauge {
     overflowed: AtomicBool,
 }
 
-pub(super) fn inbox() -> (InboxSender, Inbox) {
+/// An inbox of a node that hears itself on this channel.
+pub(super) fn inbox(heartbeat: String) -> (InboxSender, Inbox) {
     let (sender, receiver) = mpsc::channel(MESSAGES_MAX);
     let gauge = Arc::new(Gauge::default());
     let sender = InboxSender {
+        heartbeat,
         messages: sender,
         gauge: gauge.clone(),
     };
@@ -55,31 +68,40 @@ impl InboxSender {
         if !matches!(push.kind, PushKind::Message | PushKind::PMessage) {
             return;
         }
+        let is_heartbeat = matches!(push.data.first(), Some(Value::BulkString(channel))
+            if *channel == self.heartbeat.as_bytes());
         let Some(Value::BulkString(payload)) = push.data.into_iter().next_back() else {
             return;
         };
         if self.gauge.overflowed.load(Ordering::Acquire) {
             return;
         }
-        let length = payload.len();
+        // A number needs no room.
+        let length = if is_heartbeat { 0 } else { payload.len() };
         let waiting = self.gauge.bytes.fetch_add(length, Ordering::AcqRel);
-        if waiting + length > BYTES_MAX || self.messages.try_send(payload.into()).is_err() {
+        let push = if is_heartbeat {
+            let number = std::str::from_utf8(&payload).ok();
+            Push::Heartbeat(number.and_then(|number| number.parse().ok()).unwrap_or(0))
+        } else {
+            Push::Message(payload.into())
+        };
+        if waiting + length > BYTES_MAX || self.messages.try_send(push).is_err() {
             self.gauge.overflowed.store(true, Ordering::Release);
         }
     }
 }
 
 impl Inbox {
-    /// The next message; `None` when the connection is lost.
-    pub(super) async fn next(&mut self) -> Option<Bytes> {
-        let message = self.messages.recv().await?;
-        Some(self.taken(message))
+    /// What comes next; `None` when the connection is lost.
+    pub(super) async fn next(&mut self) -> Option<Push> {
+        let push = self.messages.recv().await?;
+        Some(self.taken(push))
     }
 
-    /// The next message that is here already.
-    pub(super) fn next_now(&mut self) -> Option<Bytes> {
-        let message = self.messages.try_recv().ok()?;
-        Some(self.taken(message))
+    /// The next that is here already.
+    pub(super) fn next_now(&mut self) -> Option<Push> {
+        let push = self.messages.try_recv().ok()?;
+        Some(self.taken(push))
     }
 
     /// True when messages were dropped.
@@ -87,9 +109,13 @@ impl Inbox {
         self.gauge.overflowed.load(Ordering::Acquire)
     }
 
-    fn taken(&self, message: Bytes) -> Bytes {
-        self.gauge.bytes.fetch_sub(message.len(), Ordering::AcqRel);
-        message
+    fn taken(&self, push: Push) -> Push {
+        let length = match &push {
+            Push::Message(message) => message.len(),
+            Push::Heartbeat(_) => 0,
+        };
+        self.gauge.bytes.fetch_sub(length, Ordering::AcqRel);
+        push
     }
 }
 
@@ -98,10 +124,14 @@ mod tests {
     use super::*;
 
     fn message(payload: Vec<u8>) -> PushInfo {
+        on("channel", payload)
+    }
+
+    fn on(channel: &str, payload: Vec<u8>) -> PushInfo {
         PushInfo {
             kind: PushKind::Message,
             data: vec![
-                Value::BulkString(b"channel".to_vec()),
+                Value::BulkString(channel.into()),
                 Value::BulkString(payload),
             ],
         }
@@ -109,7 +139,7 @@ mod tests {
 
     #[tokio::test]
     async fn is_bounded_and_has_no_holes() {
-        let (sender, mut inbox) = inbox();
+        let (sender, mut inbox) = inbox("heartbeat".into());
         let mebi = 1 << 20;
         for _ in 0..65 {
             sender.take(message(vec![0; mebi]));
@@ -120,10 +150,20 @@ mod tests {
         sender.take(message(vec![1]));
         drop(sender);
         let mut taken = 1;
-        while let Some(message) = inbox.next().await {
-            assert_eq!(message.len(), mebi);
+        while let Some(push) = inbox.next().await {
+            assert!(matches!(push, Push::Message(message) if message.len() == mebi));
             taken += 1;
         }
         assert_eq!(taken, 64);
+    }
+
+    #[tokio::test]
+    async fn heartbeats_come_in_their_place() {
+        let (sender, mut inbox) = inbox("heartbeat".into());
+        sender.take(message(b"7".to_vec()));
+        sender.take(on("heartbeat", b"7".to_vec()));
+        assert!(matches!(inbox.next().await, Some(Push::Message(_))));
+        assert!(matches!(inbox.next().await, Some(Push::Heartbeat(7))));
+        assert_eq!(inbox.gauge.bytes.load(Ordering::Acquire), 0);
     }
 }

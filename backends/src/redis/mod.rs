@@ -5,14 +5,17 @@ mod backend;
 mod backoff;
 mod changes;
 mod envelope;
+mod heartbeat;
 mod history;
 mod inbox;
+mod link_state;
 mod names;
 mod publishing;
 mod script;
 mod section;
 mod settings;
 mod subscriptions;
+mod unusable;
 
 pub use self::{
     backend::Redis, history::RedisHistory, section::RedisSection, settings::RedisSettings,

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use polywire_core::{Channel, ClientId, Interest, Level, Pattern, Target};
+use polywire_core::{Channel, ClientId, Interest, Level, NodeId, Pattern, Target};
 
 /// Makes Redis names: `{prefix}channel:{name}` and `{prefix}client:{id}` for messages,
-/// `{prefix}place:…` for the place of the last publication, `{prefix}timetoken` for its time, and, where history
+/// `{prefix}heartbeat:{node}` for what a node publishes to itself, `{prefix}place:…` for the place of the last publication, `{prefix}timetoken` for its time, and, where history
 /// is kept, `{prefix}history:…` for a stream of publications and `{prefix}annotations:…` and
 /// `{prefix}annotated:…` for what is attached to them.
 #[derive(Debug, Clone)]
@@ -31,6 +31,11 @@ impl Names {
     pub(super) fn channel(&self, target: &Target) -> String {
         let (sort, name) = parts(target);
         format!("{}{sort}:{name}", self.prefix)
+    }
+
+    /// The Redis channel on which a node hears itself.
+    pub(super) fn heartbeat(&self, node: NodeId) -> String {
+        format!("{}heartbeat:{:016x}", self.prefix, node.0)
     }
 
     /// The key of a target's last place.

@@ -15,6 +15,7 @@ use super::{
     envelope::{self, PublishId},
     script::{Keep, PlaceScript, Run, position},
     subscriptions::Subscriptions,
+    unusable,
 };
 
 /// Publications and bytes that one pipeline carries at most; a single larger publication goes alone.
@@ -180,13 +181,17 @@ impl Publishing {
         (!self.batch.is_empty()).then_some(pipeline)
     }
 
-    /// Takes the replies to the batch.
-    pub(super) fn replied(&mut self, node: &LocalNode, replies: Vec<Value>) {
+    /// Takes the replies to the batch. Returns why the server cannot be used, where one says so.
+    pub(super) fn replied(
+        &mut self,
+        node: &LocalNode,
+        replies: Vec<Value>,
+    ) -> Option<&'static str> {
         let mut replies = replies.into_iter();
         if self.loads {
             self.script_known = matches!(replies.next(), Some(Value::BulkString(_)));
         }
-        let mut again = Vec::new();
+        let (mut again, mut why) = (Vec::new(), None);
         for number in std::mem::take(&mut self.batch) {
             let reply = replies.next().unwrap_or(Value::Nil);
             if let Some(place) = position(&reply) {
@@ -201,6 +206,7 @@ impl Publishing {
                     }
                     other => {
                         let error = other.err().map(Arc::new);
+                        why = why.or(error.as_deref().and_then(unusable::by_error));
                         if let Some(times) = self.refusals.allow() {
                             tracing::warn!(?error, times, "Redis refused publications");
                         }
@@ -212,6 +218,7 @@ impl Publishing {
         for request in again.into_iter().rev() {
             self.queue.push_front(request);
         }
+        why
     }
 
     fn placed(&mut self, node: &LocalNode, number: u64, place: Position) {

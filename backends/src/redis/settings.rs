@@ -46,7 +46,8 @@ pub struct RedisSettings {
     /// Milliseconds in which a command must be answered; after that the connection counts as lost.
     /// Default 2000.
     pub response_timeout_ms: u64,
-    /// Milliseconds between signs of life on a connection. Default 1000.
+    /// Milliseconds between heartbeats, which the node publishes to itself and has to hear: after two that did not come the
+    /// connection is made again. Default 1000.
     pub keepalive_ms: u64,
 }
 
@@ -213,6 +214,13 @@ impl RedisSettings {
         if !(url.starts_with("redis://") || url.starts_with("rediss://")) {
             return Err(wrong(format!("the url is not one of Redis; {how}")));
         }
+        let query = url.split_once('?').map_or("", |(_, query)| query);
+        if query.split('&').any(|option| option == "cluster=true") {
+            return Err(wrong(
+                "Redis Cluster is not supported, since its nodes have a part of the channels each; name a Redis \
+                 that is none",
+            ));
+        }
         url.as_str()
             .into_connection_info()
             .map_err(|_| wrong(format!("the url is not valid; {how}")))
@@ -267,6 +275,8 @@ mod tests {
         assert!(problem(&both).contains("both"));
         let here = RedisSettings::url("rediss://host").ca_file(file!());
         assert!(problem(&here).contains("ca_file"));
+        let cluster = problem(&RedisSettings::url("redis://host?a=1&cluster=true"));
+        assert!(cluster.contains("Cluster"), "{cluster}");
         let hasty = RedisSettings {
             response_timeout_ms: 0,
             ..RedisSettings::default()

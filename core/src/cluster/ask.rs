@@ -194,7 +194,7 @@ impl<H: ClusterHandler> ClusterService<H> {
         if missing.is_empty() {
             return Ok(BTreeMap::new());
         }
-        if self.space.backend_status() == BackendStatus::Reconnecting {
+        if self.space.backend_status() != BackendStatus::Ready {
             return Err(Unanswered::Unreachable);
         }
         let mut roster = self.space.nodes().watch();

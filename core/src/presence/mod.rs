@@ -362,21 +362,25 @@ impl Presence {
         self.with(channel, client, |entry| entry.state.as_deref().cloned())
     }
 
-    /// The channels that somebody is present on, in no order.
+    /// The channels that somebody is present on, in no order, but for those that apps use among themselves.
     pub fn channels(&self) -> Vec<Channel> {
-        let shards = self.shards.iter();
-        shards
-            .flat_map(|shard| shard.lock().keys().cloned().collect::<Vec<_>>())
-            .collect()
+        let mut found = Vec::new();
+        for shard in &self.shards {
+            let channels = shard.lock();
+            let shown = channels.keys().filter(|channel| !channel.is_reserved());
+            found.extend(shown.cloned());
+        }
+        found
     }
 
-    /// The channels that a client is present on, in no order.
+    /// The channels that a client is present on, in no order, but for those that apps use among themselves.
     pub fn channels_of(&self, client: &ClientId) -> Vec<Channel> {
         let mut found = Vec::new();
         for shard in &self.shards {
             let mut channels = shard.lock();
             let with = channels
                 .iter_mut()
+                .filter(|(channel, _)| !channel.is_reserved())
                 .filter_map(|(channel, present)| present.get_mut(client).map(|_| channel));
             found.extend(with.cloned());
         }
@@ -735,6 +739,16 @@ mod tests {
             presence.shards.iter().all(|shard| shard.lock().is_empty()),
             "nothing is kept for empty channels"
         );
+    }
+
+    #[test]
+    fn what_apps_use_among_themselves_is_not_listed() {
+        let (presence, (room, ann)) = (Presence::default(), names());
+        for channel in [&room, &Channel::reserved("mqtt/share/g/a")] {
+            presence.join(channel, &ann, &MemberOwner::default());
+        }
+        assert_eq!(presence.channels(), std::slice::from_ref(&room));
+        assert_eq!(presence.channels_of(&ann), [room]);
     }
 
     #[test]

@@ -83,19 +83,18 @@ pub fn encode_draft(draft: &Draft, to: &mut BytesMut) -> Result<(), BinaryError>
         put_field(to, LABEL, label.as_bytes())?;
     }
     if let Some(except) = draft.except {
-        let mut content = BytesMut::new();
-        content.put_u64(except.node.0);
-        content.put_u64(except.number);
-        put_field(to, EXCEPT, &content)?;
+        put_head(to, EXCEPT, 16)?;
+        to.put_u64(except.node.0);
+        to.put_u64(except.number);
     }
     if draft.retention != Retention::DEFAULT {
-        let mut content = BytesMut::new();
-        content.put_u8(draft.retention.store.into());
-        if let Some(ttl) = draft.retention.ttl {
-            content.put_u64(ttl.as_secs());
-            content.put_u32(ttl.subsec_nanos());
+        let ttl = draft.retention.ttl;
+        put_head(to, RETENTION, if ttl.is_some() { 13 } else { 1 })?;
+        to.put_u8(draft.retention.store.into());
+        if let Some(ttl) = ttl {
+            to.put_u64(ttl.as_secs());
+            to.put_u32(ttl.subsec_nanos());
         }
-        put_field(to, RETENTION, &content)?;
     }
     put_kind(to, &draft.kind)?;
     match &draft.payload {
@@ -125,9 +124,10 @@ fn put_kind(to: &mut BytesMut, kind: &Kind) -> Result<(), BinaryError> {
         Kind::Message => Ok(()),
         Kind::Signal => put_field(to, KIND, b"S"),
         Kind::Action => put_field(to, KIND, b"A"),
+        Kind::Clear => put_field(to, KIND, b"C"),
         Kind::Presence(event) => {
-            let mut content = BytesMut::new();
-            content.put_u8(match event.action {
+            put_head(to, PRESENCE, 9)?;
+            to.put_u8(match event.action {
                 PresenceAction::Connect => b'C',
                 PresenceAction::Disconnect => b'D',
                 PresenceAction::Join => b'J',
@@ -135,8 +135,7 @@ fn put_kind(to: &mut BytesMut, kind: &Kind) -> Result<(), BinaryError> {
                 PresenceAction::Timeout => b'T',
                 PresenceAction::StateChange => b'S',
             });
-            content.put_u64(event.occupancy as u64);
-            put_field(to, PRESENCE, &content)?;
+            to.put_u64(event.occupancy as u64);
             if let Some(client) = &event.client {
                 put_client(to, PRESENT, PRESENT_NUMBER, client)?;
             }
@@ -205,6 +204,7 @@ impl Found {
                 self.kind = match take_u8(&mut content)? {
                     b'S' => Kind::Signal,
                     b'A' => Kind::Action,
+                    b'C' => Kind::Clear,
                     _ => return Err(BinaryError::InvalidField),
                 }
             }
@@ -308,10 +308,15 @@ fn presence(mut content: Bytes) -> Result<PresenceEvent, BinaryError> {
 
 /// Writes fields: one byte that says what it is, four of length, the content.
 fn put_field(to: &mut BytesMut, tag: u8, content: &[u8]) -> Result<(), BinaryError> {
-    let length = u32::try_from(content.len()).map_err(|_| BinaryError::TooLong)?;
-    to.put_u8(tag);
-    to.put_u32(length);
+    put_head(to, tag, content.len())?;
     to.put_slice(content);
+    Ok(())
+}
+
+fn put_head(to: &mut BytesMut, tag: u8, length: usize) -> Result<(), BinaryError> {
+    let length = u32::try_from(length).map_err(|_| BinaryError::TooLong)?;
+    let [a, b, c, d] = length.to_be_bytes();
+    to.put_slice(&[tag, a, b, c, d]);
     Ok(())
 }
 

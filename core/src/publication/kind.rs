@@ -17,6 +17,9 @@ pub enum Kind {
     Presence(PresenceEvent),
     /// Something about an earlier message, such as a reaction.
     Action,
+    /// Takes back what a channel retains, as an empty retained message of MQTT does. To protocols that retain nothing it is no
+    /// message, and it is never stored.
+    Clear,
 }
 
 /// A change in who is present on a channel.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Action, Space, audit};
 use crate::{
-    channel::{Channel, RESERVED, SYSTEM},
+    channel::{Channel, RESERVED, SHARE, SYSTEM},
     dispatcher::{Origin, Refusal, RefusalKind},
     domain::{DOMAIN, Domain},
     identity::{ClientId, Grant, Identity, Resource, Scope},
@@ -209,6 +209,11 @@ impl Space {
                 "Names that begin with {RESERVED} are the server's own."
             )));
         }
+        if name.starts_with(SHARE) {
+            return Err(Refusal::forbidden(format!(
+                "Names that begin with {SHARE} stand for shared subscriptions of MQTT, and for nothing else."
+            )));
+        }
         self.check_name(name, what)
     }
 
@@ -242,7 +247,7 @@ fn is_at_home(identity: &Identity, resource: Resource<'_>) -> bool {
 fn owns_pattern(domain: &Domain, pattern: &Pattern) -> bool {
     // A wildcard directly behind it matches what comes behind a separator.
     let begins = format!("{}{}", pattern.begins(), pattern.separator());
-    if begins.starts_with(RESERVED) {
+    if begins.starts_with(RESERVED) || begins.starts_with(SHARE) {
         return false;
     }
     if !domain.is_common() {
@@ -278,6 +283,9 @@ mod tests {
             mqtt("$domain/pubnub:s3/#"),
             mqtt("$polywire/#"),
             mqtt("$polywire/+"),
+            mqtt("$share/#"),
+            mqtt("$share/g/+"),
+            pubnub("$share/g/a.*"),
             pubnub("$domain/pubnub:s3/a.*"),
             pubnub("$polywire/a.*"),
             Pattern::everything(),

@@ -11,6 +11,7 @@ mod history_reads;
 mod joining;
 mod listen;
 mod live;
+mod pending_writes;
 mod public_history;
 mod replay;
 mod revoked;
@@ -24,6 +25,7 @@ pub use self::{
     ending::Whom,
     history_reads::{HeldBytes, HistoryRead, HistoryReads},
     listen::ChannelListener,
+    pending_writes::{PendingWrite, PendingWrites},
     replay::Replay,
     revoked::Revocation,
     who::ConnectionView,
@@ -34,7 +36,7 @@ pub(crate) use self::{
     rules::GateRules,
 };
 pub use crate::{
-    channel::{RESERVED, SYSTEM},
+    channel::{RESERVED, SHARE, SYSTEM},
     cluster::Nodes,
     presence::{Lease, Member, MemberOwner, Presence, Tenant, TouchOutcome},
 };
@@ -75,6 +77,7 @@ pub struct Space {
     open_door: Arc<Identity>,
     live: LiveConnections,
     revoked: Revoked,
+    pending_writes: PendingWrites,
     runtime: Arc<Runtime>,
 }
 
@@ -112,6 +115,7 @@ impl Space {
             }),
             live: LiveConnections::default(),
             revoked: Revoked::default(),
+            pending_writes: PendingWrites::default(),
             runtime,
         })
     }
@@ -129,6 +133,11 @@ impl Space {
     /// Reads of history that are under way, which whoever reads for a client takes part in.
     pub fn history_reads(&self) -> &Arc<HistoryReads> {
         &self.history_reads
+    }
+
+    /// What apps write because of publications, which their publishers wait for.
+    pub fn pending_writes(&self) -> &PendingWrites {
+        &self.pending_writes
     }
 
     /// What was taken back.
@@ -235,7 +244,8 @@ impl Space {
     /// A [`Refusal`] of the sort
     /// - `Forbidden` when the identity has no right to write there, or the dispatcher says so,
     /// - `LimitExceeded` when name or message are too long,
-    /// - `Unavailable` when only members on this node got it, or nobody because it could not be stored.
+    /// - `Unavailable` when only members on this node got it, nobody because it could not be stored, or when what had to be
+    ///   [written](Self::pending_writes) because of it was not.
     ///
     /// # Cancel safety
     /// A dropped future has published or not, never half. What takes no waiting is done by the call.
@@ -253,10 +263,24 @@ impl Space {
         if !self.dispatcher.is_silent() {
             return Either::Right(self.publish_judged(origin, draft).boxed());
         }
+        let writes = self.pending_writes.begun();
         match self.backend.publish_now(draft) {
-            Attempt::Done(published) => Either::Left(ready(heard(published).map(Some))),
+            Attempt::Done(published) if self.pending_writes.begun() == writes => {
+                Either::Left(ready(heard(published).map(Some)))
+            }
+            Attempt::Done(published) => {
+                let writing = async move {
+                    self.pending_writes.since(writes).await?;
+                    heard(published).map(Some)
+                };
+                Either::Right(writing.boxed())
+            }
             Attempt::Waits(draft) => {
-                let publishing = async { heard(self.backend.publish(draft).await).map(Some) };
+                let publishing = async move {
+                    let receipt = heard(self.backend.publish(draft).await)?;
+                    self.pending_writes.since(writes).await?;
+                    Ok(Some(receipt))
+                };
                 Either::Right(publishing.boxed())
             }
         }
@@ -313,7 +337,9 @@ impl Space {
             Verdict::Refuse(refusal) => return Err(refusal),
         };
         let target = draft.target.clone();
+        let writes = self.pending_writes.begun();
         let receipt = heard(self.backend.publish(draft).await)?;
+        self.pending_writes.since(writes).await?;
         let event = Event::Published(target, receipt.position);
         self.dispatcher.handle(origin, &event).await;
         Ok(Some(receipt))

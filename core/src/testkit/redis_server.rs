@@ -22,6 +22,8 @@ pub struct RedisServerOptions {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// It syncs every write, and has everything again when it is restarted.
     pub synced: bool,
+    /// It is a node of a cluster, of which there is nothing else.
+    pub cluster: bool,
 }
 
 /// A process `redis-server` of its own, on a free port of this machine, with a directory that is removed
@@ -93,6 +95,9 @@ impl RedisServer {
         self.kill();
         let mut command = Command::new("redis-server");
         let port = self.port.to_string();
+        if self.options.cluster {
+            command.args(["--cluster-enabled", "yes"]);
+        }
         match &self.options.tls {
             None => command.args(["--port", &port]),
             Some((certificate, key)) => command

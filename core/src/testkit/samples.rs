@@ -54,6 +54,7 @@ pub fn sample_drafts(target: &Target) -> Vec<Draft> {
             .kind(Kind::Signal)
             .retention(Retention::NONE),
         plain("action").kind(Kind::Action),
+        plain("").kind(Kind::Clear).retention(Retention::NONE),
         plain("ttl").retention(Retention {
             store: true,
             ttl: Some(Duration::from_millis(1500)),

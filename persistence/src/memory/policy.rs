@@ -15,18 +15,23 @@ use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use polywire_core::{
     Annotation, Draw, Durability, Held, History, HistoryError, Page, PersistResult,
-    PersistencePolicy, Position, Publication, Query, Rules, Span, Target, Timetoken,
+    PersistenceError, PersistencePolicy, Position, Publication, Query, Rules, Span, Stored, Target,
+    Timetoken,
 };
 
 use super::{
-    ring::ticks,
-    shard::{Change, Shard},
+    pool::Pool,
+    record,
+    shard::{Channels, Shard, ticks},
 };
 
 const SHARDS: usize = 64;
 
-/// Bytes of room that are given back when they are not used.
-const MORE_ROOM: usize = 1 << 20;
+/// The part of the room that is kept free, so that a segment is used again and none is allocated.
+const RESERVE: usize = 32;
+
+/// The part of the room that may be of no use before records are moved together.
+const DEAD: usize = 8;
 
 /// Keeps publications in the memory of this node, to be read again while it runs.
 ///
@@ -47,17 +52,19 @@ const MORE_ROOM: usize = 1 << 20;
 pub struct MemoryHistory {
     rules: Rules,
     bytes_max: usize,
+    /// Bytes that are used.
     bytes: AtomicUsize,
     /// Bytes that there is room for, as far as they were drawn from the memory budget.
     room: AtomicUsize,
     draw: Mutex<Draw>,
+    pool: Pool,
     shards: Box<[Shard]>,
     hasher: RandomState,
     last: AtomicU64,
 }
 
 impl MemoryHistory {
-    /// Keeps what `rules` say, and not more than `bytes_max` altogether.
+    /// Keeps what `rules` say, in not more than `bytes_max` of memory altogether.
     pub fn new(rules: Rules, bytes_max: usize) -> Self {
         Self {
             rules,
@@ -65,35 +72,70 @@ impl MemoryHistory {
             bytes: AtomicUsize::new(0),
             room: AtomicUsize::new(0),
             draw: Mutex::new(Draw::new(Held::Kept)),
+            pool: Pool::new(bytes_max),
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
             hasher: RandomState::default(),
             last: AtomicU64::new(0),
         }
     }
 
-    /// Bytes that are kept now, roughly.
+    /// Bytes of memory that it has now.
     pub fn bytes(&self) -> usize {
+        self.used() + self.pool.bytes()
+    }
+
+    fn used(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    fn shard(&self, target: &Target) -> &Shard {
-        // The upper bits: the map inside uses the lower ones.
+    /// The shard of a target, and its hash.
+    fn shard(&self, target: &Target) -> (&Shard, u64) {
         let hash = self.hasher.hash_one(target);
-        &self.shards[(hash >> 57) as usize % SHARDS]
+        // Not those bits that the table inside uses.
+        (&self.shards[(hash >> 40) as usize % SHARDS], hash)
     }
 
-    fn changed(&self, change: Change) {
-        let Change { came, went } = change;
-        let bytes = if came >= went {
-            self.bytes.fetch_add(came - went, Ordering::Relaxed) + (came - went)
-        } else {
-            self.bytes.fetch_sub(went - came, Ordering::Relaxed) - (went - came)
-        };
-        let room = self.room.load(Ordering::Relaxed);
-        if bytes > room || bytes + MORE_ROOM < room {
-            self.draw(bytes);
+    /// Looks at what a target has, by its name and its hash.
+    fn look<T>(&self, target: &Target, look: impl FnOnce(&Channels, &[u8], u64) -> T) -> T {
+        let (shard, hash) = self.shard(target);
+        let name = record::name(target);
+        shard.look(|channels| look(channels, &name, hash))
+    }
+
+    /// Changes what a target has, and makes room.
+    fn change<T>(&self, target: &Target, change: impl FnOnce(&mut Channels, u64) -> T) -> T {
+        let (shard, hash) = self.shard(target);
+        let (result, more) = shard.change(&self.pool, |channels| change(channels, hash));
+        if more != 0 {
+            self.changed(more);
+        }
+        result
+    }
+
+    fn changed(&self, more: isize) {
+        self.bytes
+            .fetch_add(more.cast_unsigned(), Ordering::Relaxed);
+        let needed = self.needed();
+        if needed > self.room() {
+            self.draw(needed);
             self.make_room();
         }
+        // What is free is within the room too, and stays: given back it would be of use to some threads only.
+        self.pool.trim(self.room().saturating_sub(self.used()));
+    }
+
+    fn room(&self) -> usize {
+        self.room.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that are kept free beside those that are used.
+    fn reserve(&self) -> usize {
+        let size = self.pool.size();
+        (self.used() / RESERVE + 2 * size).min(self.bytes_max / RESERVE)
+    }
+
+    fn needed(&self) -> usize {
+        self.used() + self.reserve()
     }
 
     /// Draws what so many bytes need, as far as there is room.
@@ -107,13 +149,34 @@ impl MemoryHistory {
 
     /// Takes away what is oldest, until there is room or nothing is left.
     fn make_room(&self) {
-        while self.bytes() > self.room.load(Ordering::Relaxed) {
-            let oldest = self.shards.iter().min_by_key(|shard| shard.oldest());
-            let Some(bytes) = oldest.and_then(|shard| shard.lock().evict()) else {
+        while self.needed() > self.room() {
+            if !self.compact() && !self.evict() {
                 return;
-            };
-            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            }
         }
+    }
+
+    /// Clears a segment where many bytes are of no use. False where they are not.
+    fn compact(&self) -> bool {
+        let dead: usize = self.shards.iter().map(Shard::dead).sum();
+        if dead < self.used() / DEAD {
+            return false;
+        }
+        let shard = self.shards.iter().max_by_key(|shard| shard.dead());
+        shard.is_some_and(|shard| self.relieve(shard, Channels::compact))
+    }
+
+    /// Takes away what is oldest. False when nothing is left.
+    fn evict(&self) -> bool {
+        let shard = self.shards.iter().min_by_key(|shard| shard.oldest());
+        shard.is_some_and(|shard| self.relieve(shard, Channels::evict))
+    }
+
+    fn relieve(&self, shard: &Shard, relieve: impl Fn(&mut Channels, &Pool) -> bool) -> bool {
+        let (done, more) = shard.change(&self.pool, |channels| relieve(channels, &self.pool));
+        self.bytes
+            .fetch_add(more.cast_unsigned(), Ordering::Relaxed);
+        done
     }
 }
 
@@ -134,14 +197,18 @@ impl PersistencePolicy for MemoryHistory {
     }
 
     fn persist_now(&self, publication: &Arc<Publication>) -> PersistResult {
-        let rule = self.rules.of(&publication.target);
-        let change = self
-            .shard(&publication.target)
-            .lock()
-            .push(publication, rule);
+        let target = &publication.target;
+        // What apps remember is in their memory already, and ends with it.
+        if target.is_reserved() {
+            return Ok(Durability::Delivered);
+        }
+        let rule = self.rules.of(target);
+        self.change(target, |channels, hash| {
+            channels.push(publication, hash, rule, &self.pool)
+        })
+        .map_err(PersistenceError::store)?;
         self.last
             .fetch_max(publication.position().timetoken.0, Ordering::Relaxed);
-        self.changed(change);
         Ok(Durability::Memory)
     }
 
@@ -153,11 +220,10 @@ impl PersistencePolicy for MemoryHistory {
 #[async_trait]
 impl History for MemoryHistory {
     async fn last_position(&self, target: &Target) -> Result<Option<Position>, HistoryError> {
-        Ok(self
-            .shard(target)
-            .lock()
-            .ring(target)
-            .map(|ring| ring.last()))
+        Ok(self.look(target, |channels, name, hash| {
+            let ring = channels.ring(name, hash, &self.pool);
+            ring.map(|ring| ring.last())
+        }))
     }
 
     async fn last_timetoken(&self) -> Result<Timetoken, HistoryError> {
@@ -165,29 +231,46 @@ impl History for MemoryHistory {
     }
 
     async fn read(&self, target: &Target, query: &Query) -> Result<Page, HistoryError> {
-        let shard = self.shard(target).lock();
-        let ring = shard.ring(target);
-        Ok(ring.map_or_else(Page::default, |ring| ring.read(query, now())))
+        let (mut page, mut rest, mut bytes) = (Page::default(), *query, 0);
+        loop {
+            let copied = self.look(target, |channels, name, hash| {
+                channels.copy(name, hash, &rest, now(), &self.pool)
+            });
+            for (record, annotations) in copied.records {
+                let publication = record::decode(record);
+                let publication = publication.map_err(|e| HistoryError::Store(Arc::new(e)))?;
+                bytes += publication.bytes();
+                if bytes > Page::BYTES_MAX && !page.entries.is_empty() {
+                    page.more = true;
+                    return Ok(page);
+                }
+                let stored = Stored::new(Arc::new(publication));
+                page.entries.push(stored.annotations(annotations));
+            }
+            page.more = copied.more && query.limit > 0;
+            rest.limit = query.limit - page.entries.len();
+            match page.rest(&rest) {
+                Some(unread) if rest.limit > 0 => rest = unread,
+                _ => return Ok(page),
+            }
+            // Decoding takes its time.
+            tokio::task::yield_now().await;
+        }
     }
 
     async fn count(&self, target: &Target, span: Span) -> Result<u64, HistoryError> {
-        let shard = self.shard(target).lock();
-        let ring = shard.ring(target);
-        Ok(ring.map_or(0, |ring| ring.count(span, now())))
+        let query = Query::new(span, usize::MAX);
+        Ok(self.look(target, |channels, name, hash| {
+            let ring = channels.ring(name, hash, &self.pool);
+            ring.map_or(0, |ring| ring.select(&query, now()).count() as u64)
+        }))
     }
 
     async fn delete(&self, target: &Target, span: Span) -> Result<u64, HistoryError> {
-        let (count, went) = {
-            let mut shard = self.shard(target).lock();
-            let Some(ring) = shard.ring_mut(target) else {
-                return Ok(0);
-            };
-            let (count, bytes) = ring.delete(span);
-            shard.deleted(count);
-            (count, bytes)
-        };
-        self.changed(Change { came: 0, went });
-        Ok(count)
+        let name = record::name(target);
+        Ok(self.change(target, |channels, hash| {
+            channels.delete(&name, hash, span, &self.pool)
+        }))
     }
 
     async fn targets(
@@ -197,11 +280,10 @@ impl History for MemoryHistory {
     ) -> Result<Vec<Target>, HistoryError> {
         let mut targets = Vec::new();
         for shard in &self.shards {
-            let shard = shard.lock();
-            let later = shard
-                .targets()
-                .filter(|&target| after.is_none_or(|a| target > a));
-            targets.extend(later.cloned());
+            shard.look(|channels| {
+                let all = channels.targets(&self.pool);
+                targets.extend(all.filter(|target| after.is_none_or(|after| target > after)));
+            });
         }
         targets.sort_unstable();
         targets.truncate(limit);
@@ -214,13 +296,10 @@ impl History for MemoryHistory {
         publication: Timetoken,
         annotation: Annotation,
     ) -> Result<(), HistoryError> {
-        let came = {
-            let mut shard = self.shard(target).lock();
-            let ring = shard.ring_mut(target).ok_or(HistoryError::NotFound)?;
-            ring.annotate(publication, annotation, now())?
-        };
-        self.changed(Change { came, went: 0 });
-        Ok(())
+        let name = record::name(target);
+        self.change(target, |channels, hash| {
+            channels.annotate(&name, hash, publication, annotation, now(), &self.pool)
+        })
     }
 
     async fn remove_annotation(
@@ -229,16 +308,10 @@ impl History for MemoryHistory {
         publication: Timetoken,
         at: Timetoken,
     ) -> Result<Option<Annotation>, HistoryError> {
-        let removed = {
-            let mut shard = self.shard(target).lock();
-            let ring = shard.ring_mut(target);
-            ring.and_then(|ring| ring.remove_annotation(publication, at, now()))
-        };
-        let Some((annotation, went)) = removed else {
-            return Ok(None);
-        };
-        self.changed(Change { came: 0, went });
-        Ok(Some(annotation))
+        let name = record::name(target);
+        Ok(self.change(target, |channels, hash| {
+            channels.remove_annotation(&name, hash, publication, at, now(), &self.pool)
+        }))
     }
 
     async fn annotations(
@@ -247,9 +320,9 @@ impl History for MemoryHistory {
         attached: Span,
         limit: usize,
     ) -> Result<Vec<(Timetoken, Annotation)>, HistoryError> {
-        let shard = self.shard(target).lock();
-        let ring = shard.ring(target);
-        Ok(ring.map_or_else(Vec::new, |ring| ring.annotations(attached, limit, now())))
+        Ok(self.look(target, |channels, name, hash| {
+            channels.annotations(name, hash, attached, limit, now(), &self.pool)
+        }))
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "what these do their names say")]
 
 pub mod azure;
+mod gate;
 mod history;
 mod http;
 mod lines;
@@ -12,6 +13,7 @@ pub mod pubnub;
 mod websocket;
 
 pub use self::{
+    gate::Gate,
     history::numbers,
     http::{Answer, HttpConnection},
     lines::LineSocket,

@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     codec::{encoder::Encoders, filter::Filter, version::Version},
-    delivery::{budget::Budget, ended_sessions::EndedSessions, queue_log::QueueLogs},
+    delivery::{
+        budget::Budget, ended_sessions::EndedSessions, queue_log::QueueLogs,
+        subscriber_rules::SubscriberRules,
+    },
     settings::SessionLimits,
 };
 
@@ -41,8 +44,7 @@ pub(crate) struct BrokerContext {
     pub(crate) not_taken: Arc<Counter>,
     /// Subscriptions that were refused because a client has as many as it may.
     pub(crate) subscriptions_full: Arc<Counter>,
-    /// Bytes that the subscriptions of a client may take.
-    pub(crate) subscription_bytes_max: usize,
+    pub(crate) subscriber_rules: SubscriberRules,
     pub(crate) session_limits: SessionLimits,
     /// What waits for all clients together.
     pub(crate) budget: Arc<Budget>,

@@ -75,9 +75,9 @@ struct GroupMembers {
     everywhere: RwLock<Vec<ClientId>>,
 }
 
-/// Where the members of a group are present.
-fn presence_channel(name: &str, filter: &Filter) -> Option<Channel> {
-    Channel::new(&format!("$share/{name}/{}", filter.written())).ok()
+/// Where the members of a group are present, and nobody else can be.
+fn presence_channel(name: &str, filter: &Filter) -> Channel {
+    Channel::reserved(&format!("mqtt/share/{name}/{}", filter.written()))
 }
 
 impl SharedSubscriptions {
@@ -93,9 +93,7 @@ impl SharedSubscriptions {
         id: &ClientId,
         member: GroupMember,
     ) -> Result<(), Refusal> {
-        let Some(channel) = presence_channel(name, filter) else {
-            return Ok(());
-        };
+        let channel = presence_channel(name, filter);
         let (members, is_new) = loop {
             let group = self.0.lock().entry(channel.clone()).or_default().clone();
             // Whoever comes meanwhile waits until the group is open.
@@ -135,9 +133,7 @@ impl SharedSubscriptions {
         filter: &Filter,
         id: &ClientId,
     ) {
-        let Some(channel) = presence_channel(name, filter) else {
-            return;
-        };
+        let channel = presence_channel(name, filter);
         let group = self.0.lock().get(&channel).cloned();
         let Some(group) = group else {
             return;

@@ -34,7 +34,8 @@ pub(crate) struct PublishEncoder {
 
 impl Encoder for PublishEncoder {
     fn encode(&self, publication: &Publication) -> Option<Message> {
-        if !matches!(publication.kind, Kind::Message | Kind::Signal) {
+        let is_shown = matches!(publication.kind, Kind::Message | Kind::Signal | Kind::Clear);
+        if !is_shown {
             return None;
         }
         let topic = publication.target.channel()?.as_str();

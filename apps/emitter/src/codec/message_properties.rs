@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, sync::LazyLock, time::Duration};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use bytestring::ByteString;
-use polywire_core::{Draft, JsonText, Publication, Retention};
+use polywire_core::{Draft, JsonText, Kind, Publication, Retention};
 use rmqtt_codec::{
     types::{Publish, QoS},
     v5::{LastWill, PublishProperties},
@@ -18,6 +18,7 @@ use crate::clock::{in_secs, now, secs_until};
 /// In the place of the time at which a message expires: it is for who is there, and waits for nobody.
 pub(crate) const AT_ONCE: u64 = 0;
 
+const ZERO: &str = r#"{"qos":0}"#;
 const ONE: &str = r#"{"qos":1}"#;
 const TWO: &str = r#"{"qos":2}"#;
 /// What each of ours begins with.
@@ -25,7 +26,7 @@ const BEGINNING: &str = r#"{"qos":"#;
 /// What is in those that expire.
 const EXPIRES: &str = r#""expires":"#;
 
-/// What a publication says about itself; nothing at QoS 0 without properties, which is what others publish.
+/// What a publication of MQTT says about itself. Those of other protocols have none.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct MessageProperties {
     // First, so that it is found without reading the rest.
@@ -57,13 +58,15 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-/// The QoS that a publication came with.
-pub(crate) fn qos(publication: &Publication) -> QoS {
+/// The QoS that a publication came with. One of another protocol, which has no word for it, counts as `kept_qos` where it
+/// is kept.
+pub(crate) fn qos(publication: &Publication, kept_qos: QoS) -> QoS {
     let said = publication.properties.as_ref().map(JsonText::as_str);
     let rest = said.and_then(|said| said.strip_prefix(BEGINNING));
     match rest.and_then(|rest| rest.as_bytes().first()) {
         Some(b'1') => QoS::AtLeastOnce,
         Some(b'2') => QoS::ExactlyOnce,
+        None if publication.retention.store => kept_qos,
         _ => QoS::AtMostOnce,
     }
 }
@@ -96,6 +99,16 @@ pub(crate) fn with_properties(
         secs => draft.retention.ttl = secs.map(|secs| Duration::from_secs(secs.into())),
     }
     draft
+}
+
+/// A draft that is to be retained. Without a payload it takes back what is (MQTT 5.0 section 3.3.1.3), which is a message to
+/// clients of MQTT alone.
+pub(crate) fn clearing_if_empty(draft: Draft) -> Draft {
+    if draft.payload.is_empty() {
+        draft.kind(Kind::Clear).retention(Retention::NONE)
+    } else {
+        draft
+    }
 }
 
 impl MessageProperties {
@@ -154,7 +167,7 @@ impl MessageProperties {
     }
 
     fn read(said: &str) -> Option<Self> {
-        if !said.starts_with(BEGINNING) || matches!(said, ONE | TWO) {
+        if !said.starts_with(BEGINNING) || matches!(said, ZERO | ONE | TWO) {
             return None;
         }
         serde_json::from_str(said).ok()
@@ -162,17 +175,15 @@ impl MessageProperties {
 
     /// As the properties of a publication.
     pub(crate) fn write(&self) -> Option<JsonText> {
-        static PLAIN: LazyLock<[Option<JsonText>; 2]> =
-            LazyLock::new(|| [ONE, TWO].map(|text| JsonText::parse(text.into()).ok()));
+        static PLAIN: LazyLock<[Option<JsonText>; 3]> =
+            LazyLock::new(|| [ZERO, ONE, TWO].map(|text| JsonText::parse(text.into()).ok()));
         let plain = Self {
             qos: self.qos,
             ..Self::default()
         };
-        match self.qos {
-            _ if *self != plain => JsonText::of(self).ok(),
-            1 => PLAIN[0].clone(),
-            2 => PLAIN[1].clone(),
-            _ => None,
+        match PLAIN.get(usize::from(self.qos)) {
+            Some(text) if *self == plain => text.clone(),
+            _ => JsonText::of(self).ok(),
         }
     }
 
@@ -253,16 +264,16 @@ mod tests {
     }
 
     #[test]
-    fn a_qos_alone_takes_little_and_none_nothing() {
+    fn a_qos_alone_takes_little() {
         for (of, plain) in [
-            (QoS::AtMostOnce, None),
+            (QoS::AtMostOnce, Some(ZERO)),
             (QoS::AtLeastOnce, Some(ONE)),
             (QoS::ExactlyOnce, Some(TWO)),
         ] {
             let written = MessageProperties::of_qos(of).write();
             assert_eq!(written.as_ref().map(JsonText::as_str), plain);
             let publication = published(written);
-            assert_eq!(qos(&publication), of);
+            assert_eq!(qos(&publication, QoS::AtLeastOnce), of);
             assert_eq!(MessageProperties::of(&publication), None);
         }
     }
@@ -289,7 +300,7 @@ mod tests {
         };
         let message = MessageProperties::of_packet(&packet, Some(60));
         let publication = published(message.write());
-        assert_eq!(qos(&publication), QoS::AtLeastOnce);
+        assert_eq!(qos(&publication, QoS::AtMostOnce), QoS::AtLeastOnce);
         let read = MessageProperties::of(&publication).unwrap();
         assert_eq!(read, message);
         assert!(!read.is_over());
@@ -312,7 +323,9 @@ mod tests {
         let mut publication = Draft::new(Channel::new("a").unwrap(), Payload::text("x"));
         publication = publication.meta(meta).properties(azure);
         let publication = publication.at(Position::default());
-        assert_eq!(qos(&publication), QoS::AtMostOnce);
+        for kept_qos in [QoS::AtMostOnce, QoS::AtLeastOnce] {
+            assert_eq!(qos(&publication, kept_qos), kept_qos);
+        }
         assert_eq!(expires(&publication), None);
         assert_eq!(MessageProperties::of(&publication), None);
     }

@@ -20,12 +20,18 @@ pub(super) struct EffectiveSubscription {
 }
 
 impl EffectiveSubscription {
-    pub(super) fn of(options: SubscriptionOptions, publication: &Publication) -> Self {
+    pub(super) fn of(
+        options: SubscriptionOptions,
+        publication: &Publication,
+        kept_qos: QoS,
+    ) -> Self {
         let is_retained =
             || MessageProperties::of(publication).is_some_and(|properties| properties.retain);
         let retain = options.as_published && is_retained();
         Self {
-            qos: options.qos.less_value(message_properties::qos(publication)),
+            qos: options
+                .qos
+                .less_value(message_properties::qos(publication, kept_qos)),
             ids: options.id.into_iter().collect(),
             retain,
             is_plain: !retain && options.id.is_none(),

@@ -17,5 +17,6 @@ pub(crate) mod redelivery;
 pub(crate) mod route;
 pub(crate) mod send_queue;
 pub(crate) mod subscriber;
+pub(crate) mod subscriber_rules;
 pub(crate) mod subscriptions;
 pub(crate) mod username;

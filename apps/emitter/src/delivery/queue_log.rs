@@ -2,12 +2,11 @@
 //!
 //! Each session has a log, a channel that no client can name. A message is an entry with its number in the session; that
 //! some were completed is an entry too. What is completed is trimmed off the beginning. One that is completed before it
-//! was written never is. A publisher is answered when what it published is [`flushed`](QueueLogs::flushed).
+//! was written never is. A publisher waits until what it published is written: see `Space::pending_writes`.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
     fmt,
-    pin::pin,
     sync::{Arc, OnceLock, Weak},
 };
 
@@ -16,10 +15,9 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 use polywire_core::{
     BackendError, Channel, Draft, Durability, HistoryError, JsonText, Payload, Publication, Query,
-    Receipt, Refusal, RefusalKind, Space, Span, Target, Timetoken,
+    Receipt, Space, Span, Target, Timetoken, space::PendingWrite,
 };
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
 
 use super::queued_publish::QueuedPublish;
 use crate::{clock::now, codec::version::Version};
@@ -42,7 +40,6 @@ pub(crate) struct QueueLogs {
     /// What the store promises; not known while it cannot be reached.
     durability: OnceLock<Durability>,
     state: Mutex<QueueLogState>,
-    written: Notify,
 }
 
 #[derive(Default)]
@@ -50,11 +47,6 @@ struct QueueLogState {
     logs: HashMap<Channel, Log>,
     pending: Vec<Entry>,
     pending_bytes: usize,
-    /// How many entries came, and how many of them were dealt with.
-    enqueued: u64,
-    completed: u64,
-    /// The last one that could not be written.
-    failed: u64,
     is_writing: bool,
 }
 
@@ -62,6 +54,7 @@ struct Entry {
     log: Channel,
     number: u64,
     queued: QueuedPublish,
+    write: PendingWrite,
 }
 
 /// The log of one session.
@@ -141,7 +134,6 @@ impl QueueLogs {
                 None => Durability::Delivered.into(),
             },
             state: Mutex::default(),
-            written: Notify::new(),
         })
     }
 
@@ -236,21 +228,22 @@ impl QueueLogs {
     }
 
     fn append(self: &Arc<Self>, log: &Channel, number: u64, queued: &QueuedPublish) {
+        let Some(space) = self.space.upgrade() else {
+            return;
+        };
         let mut state = self.state.lock();
         if state.pending_bytes > PENDING_BYTES_MAX {
             tracing::debug!(%log, "the store is too slow: a message waits in memory only");
             return;
         }
-        state.enqueued += 1;
         state.pending_bytes += queued.cost();
         state.pending.push(Entry {
             log: log.clone(),
             number,
             queued: queued.clone(),
+            write: space.pending_writes().begin(),
         });
-        if !std::mem::replace(&mut state.is_writing, true)
-            && let Some(space) = self.space.upgrade()
-        {
+        if !std::mem::replace(&mut state.is_writing, true) {
             // A stop waits for it.
             let own = self.clone();
             space
@@ -260,46 +253,10 @@ impl QueueLogs {
         }
     }
 
-    /// How many came so far: to [`flushed`](Self::flushed) what comes from now on.
-    pub(crate) fn checkpoint(&self) -> u64 {
-        if self.is_off() {
-            return 0;
-        }
-        self.state.lock().enqueued
-    }
-
-    /// Waits until all is written that has come since `checkpoint` until now.
-    ///
-    /// # Errors
-    /// When some of it could not be written.
-    pub(crate) async fn flushed(&self, checkpoint: u64) -> Result<(), Refusal> {
-        if self.is_off() {
-            return Ok(());
-        }
-        let until = self.state.lock().enqueued;
-        loop {
-            let mut written = pin!(self.written.notified());
-            written.as_mut().enable();
-            {
-                let state = self.state.lock();
-                if state.completed >= until {
-                    if state.failed <= checkpoint || state.failed > until {
-                        return Ok(());
-                    }
-                    return Err(Refusal::new(
-                        RefusalKind::Unavailable,
-                        "The message could not be kept for a client that is away.",
-                    ));
-                }
-            }
-            written.await;
-        }
-    }
-
     /// Writes until nothing is left.
     async fn write(&self, space: &Space) {
         loop {
-            let mut batch = {
+            let batch = {
                 let mut state = self.state.lock();
                 if state.pending.is_empty() {
                     state.is_writing = false;
@@ -310,20 +267,19 @@ impl QueueLogs {
                 state.pending_bytes -= batch.iter().map(|e| e.queued.cost()).sum::<usize>();
                 batch
             };
-            let count = batch.len() as u64;
-            {
+            // Those that were completed meanwhile, or whose session has ended, need not be written.
+            let (wanted, done): (Vec<_>, Vec<_>) = {
                 let mut state = self.state.lock();
-                batch.retain(|entry| match state.logs.get_mut(&entry.log) {
-                    Some(log) => !log.done.remove(&entry.number),
-                    // The session has ended.
-                    None => false,
-                });
-            }
-            let writes = batch.iter().map(|entry| append(space, entry));
-            let results = join_all(writes).await;
+                batch.into_iter().partition(|entry| {
+                    let log = state.logs.get_mut(&entry.log);
+                    log.is_some_and(|log| !log.done.remove(&entry.number))
+                })
+            };
+            let results = join_all(wanted.iter().map(|entry| append(space, entry))).await;
+            let mut finished: Vec<_> = done.into_iter().map(|entry| (entry.write, true)).collect();
             let mut state = self.state.lock();
-            state.completed += count;
-            for (entry, result) in batch.iter().zip(results) {
+            for (entry, result) in wanted.into_iter().zip(results) {
+                finished.push((entry.write, result.is_ok()));
                 match result {
                     Ok(receipt) => {
                         let _ = self.durability.set(receipt.durability);
@@ -333,14 +289,13 @@ impl QueueLogs {
                         }
                     }
                     Err(error) => {
-                        state.failed = state.completed;
                         let error = &error as &dyn std::error::Error;
                         tracing::warn!(error, log = %entry.log, "a message waits in memory only");
                     }
                 }
             }
             drop(state);
-            self.written.notify_waiters();
+            space.pending_writes().finish(finished);
         }
     }
 
@@ -370,7 +325,7 @@ impl QueueLogs {
         let (Some(space), Some(channel)) = (self.space.upgrade(), log_channel(client)) else {
             return;
         };
-        let _ = self.flushed(u64::MAX).await;
+        space.pending_writes().settled().await;
         let trim = {
             let mut state = self.state.lock();
             state.logs.get_mut(&channel).and_then(|log| log.trim(0))
@@ -395,8 +350,8 @@ impl QueueLogs {
         if self.state.lock().logs.remove(&log).is_none() {
             return;
         }
-        let _ = self.flushed(u64::MAX).await;
         if let Some(space) = self.space.upgrade() {
+            space.pending_writes().settled().await;
             delete_span(&space, &log, Span::ALL).await;
         }
     }

@@ -33,6 +33,7 @@ use super::{
     redelivery::{Redeliver, Redelivery},
     route::{BoundConnection, Route, RouteRef},
     send_queue::{HasToWait, QueueFull, SendQueue},
+    subscriber_rules::SubscriberRules,
     subscriptions::{NoRoom, Subscriptions},
 };
 use crate::codec::{
@@ -77,6 +78,8 @@ pub(crate) struct Subscriber {
     has_ended: AtomicBool,
     /// Told when it ends; none where it ends with its connection.
     ended_sessions: Option<Arc<EndedSessions>>,
+    /// What kept messages of other protocols count as.
+    kept_qos: QoS,
     state: Mutex<SubscriberState>,
 }
 
@@ -89,7 +92,7 @@ impl Subscriber {
         client_limits: ClientLimits,
         send_queue: SendQueue,
         aliases: TopicAliases,
-        subscription_bytes_max: usize,
+        rules: SubscriberRules,
     ) -> Self {
         Self {
             connection,
@@ -102,8 +105,9 @@ impl Subscriber {
             has_no_local: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
             ended_sessions: None,
+            kept_qos: rules.kept_qos,
             state: Mutex::new(SubscriberState {
-                subscriptions: Subscriptions::new(subscription_bytes_max),
+                subscriptions: Subscriptions::new(rules.subscription_bytes_max),
                 send_queue,
                 aliases,
                 confirmed: None,
@@ -119,7 +123,7 @@ impl Subscriber {
         encoders: Encoders,
         send_queue: SendQueue,
         ended_sessions: Arc<EndedSessions>,
-        subscription_bytes_max: usize,
+        rules: SubscriberRules,
     ) -> Self {
         Self {
             connection,
@@ -134,8 +138,9 @@ impl Subscriber {
             has_no_local: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
             ended_sessions: Some(ended_sessions),
+            kept_qos: rules.kept_qos,
             state: Mutex::new(SubscriberState {
-                subscriptions: Subscriptions::new(subscription_bytes_max),
+                subscriptions: Subscriptions::new(rules.subscription_bytes_max),
                 send_queue,
                 aliases: TopicAliases::default(),
                 confirmed: None,
@@ -335,7 +340,7 @@ impl Subscriber {
         if self.has_ended() {
             return;
         }
-        let effective = EffectiveSubscription::of(options, fanout.publication());
+        let effective = EffectiveSubscription::of(options, fanout.publication(), self.kept_qos);
         let state = self.state.lock();
         self.route
             .with(|route| deliver_as(&route, fanout, &effective, state, Some(group)));
@@ -439,7 +444,7 @@ impl Subscriber {
             .filter(|held| !(is_own && held.options.no_local))
             .map(|held| held.options);
         let effective = options
-            .map(|options| EffectiveSubscription::of(options, publication))
+            .map(|options| EffectiveSubscription::of(options, publication, self.kept_qos))
             .reduce(EffectiveSubscription::and);
         if let Some(effective) = effective {
             self.route
@@ -475,7 +480,10 @@ fn send_retained(
     let Some(handle) = route.handle else {
         return RetainedSend::Away;
     };
-    let qos = options.qos.less_value(message_properties::qos(publication));
+    // MQTT alone retains, and says with which QoS.
+    let qos = options
+        .qos
+        .less_value(message_properties::qos(publication, QoS::AtMostOnce));
     let encoder = &route.encoders[usize::from(qos.value())];
     let Some(Message::Binary(packet)) = encoder.encode(publication) else {
         return RetainedSend::Done;

@@ -10,7 +10,7 @@ use super::{
     interest::{Interest, filter, pattern, written},
     session::EmitterSession,
     stored,
-    topic::{BadTopic, Options, Topic, tidy},
+    topic::{BadTopic, Options, Topic},
 };
 use crate::{
     broker::shared_subscriptions::GroupMember,
@@ -30,8 +30,7 @@ impl EmitterSession {
         asked: &SubscribeRequest,
         attachment: &mut Attachment,
     ) -> Result<QoS, SubscribeAckReason> {
-        let filter = tidy(&asked.filter);
-        let subscribed = match Topic::parse(&filter) {
+        let subscribed = match Topic::parse(&asked.filter) {
             Ok(topic) => self.join(&topic, asked, attachment, true).await,
             Err(bad) => Err(bad.into()),
         };
@@ -185,8 +184,7 @@ impl EmitterSession {
         filter: &str,
         attachment: &mut Attachment,
     ) -> bool {
-        let filter = tidy(filter);
-        let left = match Topic::parse(&filter) {
+        let left = match Topic::parse(filter) {
             Ok(topic) => self.leave(&topic, attachment).await,
             Err(bad) => Err(bad.into()),
         };

@@ -1,7 +1,5 @@
 //! Topics of Emitter clients: a key, a channel and options.
 
-use std::borrow::Cow;
-
 use super::keys::Pattern;
 
 /// A topic: `key/channel/?options`.
@@ -77,7 +75,7 @@ pub(crate) fn has_form(text: &str) -> bool {
 }
 
 impl<'t> Topic<'t> {
-    /// Reads the topic of a message, or a filter without several slashes in a row.
+    /// Reads the topic of a message, or a filter.
     pub(crate) fn parse(text: &'t str) -> Result<Self, BadTopic> {
         let (key, rest) = text.split_once('/').ok_or(BadTopic)?;
         if key.is_empty() {
@@ -98,20 +96,6 @@ impl<'t> Topic<'t> {
             options: Options::parse(options)?,
         })
     }
-}
-
-/// A filter as the reference reads it: several slashes are one.
-pub(crate) fn tidy(filter: &str) -> Cow<'_, str> {
-    if !filter.contains("//") {
-        return filter.into();
-    }
-    let mut tidied = String::with_capacity(filter.len());
-    for character in filter.chars() {
-        if character != '/' || !tidied.ends_with('/') {
-            tidied.push(character);
-        }
-    }
-    tidied.into()
 }
 
 impl<'t> Path<'t> {
@@ -260,7 +244,6 @@ mod tests {
         assert_eq!(Address::parse("emitter/me/"), Ok(Address::Request("me")));
         let shared = Topic::parse("k/$share/g/a/").unwrap();
         assert_eq!((shared.group, shared.path.as_str()), (Some("g"), "a"));
-        assert_eq!(tidy("k//a///b/"), "k/a/b/");
     }
 
     #[test]
@@ -296,8 +279,7 @@ mod tests {
         fn any_text_is_a_topic_or_not(text in "\\PC*", near in "[ka/+#?=&0$shre]{0,30}") {
             for text in [text, near] {
                 let _ = has_form(&text);
-                let tidied = tidy(&text);
-                if let Ok(Address::Channel(topic)) = Address::parse(&tidied) {
+                if let Ok(Address::Channel(topic)) = Address::parse(&text) {
                     let path = topic.path.as_str();
                     prop_assert!(!path.starts_with('/') && !path.ends_with('/') && !path.contains("//"));
                     prop_assert!(!path.is_empty() || topic.path.is_wild());

@@ -305,7 +305,7 @@ impl Admission<'_> {
         let broker = self.broker();
         let connection = ConnectionId::next(broker.space.hub().node());
         let bytes_max = broker.space.limits().outbound_bytes_max;
-        let subscription_bytes_max = broker.subscription_bytes_max;
+        let rules = broker.subscriber_rules;
         let (window, limits) = (window(client), client.limits);
         let publisher = client.publisher.clone();
         let not_taken = broker.not_taken.clone();
@@ -319,7 +319,7 @@ impl Admission<'_> {
                 limits,
                 queue,
                 aliases(client),
-                subscription_bytes_max,
+                rules,
             )
         } else {
             let log = broker.queue_logs.begin(&client.session);
@@ -327,15 +327,7 @@ impl Admission<'_> {
             let queue = SendQueue::persistent(window, bytes_max, budget, log, not_taken);
             let encoders = broker.encoders(limits.version);
             let ended = broker.ended_sessions.clone();
-            Subscriber::persistent(
-                connection,
-                publisher,
-                limits,
-                encoders,
-                queue,
-                ended,
-                subscription_bytes_max,
-            )
+            Subscriber::persistent(connection, publisher, limits, encoders, queue, ended, rules)
         }
     }
 

@@ -11,7 +11,7 @@ use rmqtt_codec::{
 use super::{context::SessionContext, qos2_deduplication::Arrival, state::Session};
 use crate::{
     codec::{
-        message_properties::{MessageProperties, with_properties},
+        message_properties::{MessageProperties, clearing_if_empty, with_properties},
         outgoing,
         text::is_topic,
         version::Version,
@@ -43,13 +43,8 @@ impl Session {
             let _ = self.send_on(channel, publish, expiry_secs, context).await;
             return Ok(());
         };
-        let queue_logs = &context.broker.queue_logs;
-        let checkpoint = queue_logs.checkpoint();
-        let published = match self.send_on(channel, publish, expiry_secs, context).await {
-            // Who is away has it before its publisher is told so.
-            Ok(()) => queue_logs.flushed(checkpoint).await,
-            refused => refused,
-        };
+        // Who is away has it then.
+        let published = self.send_on(channel, publish, expiry_secs, context).await;
         self.confirm(qos, id, published)
     }
 
@@ -91,6 +86,11 @@ impl Session {
         let draft = Draft::new(channel, Payload::untyped(publish.payload))
             .publisher(self.subscriber.publisher().id().clone());
         let draft = with_properties(draft, &properties, expiry_secs);
+        let draft = if publish.retain {
+            clearing_if_empty(draft)
+        } else {
+            draft
+        };
         if publish.qos == QoS::AtMostOnce && !publish.retain {
             self.attachment.publish_unheard(draft).await
         } else if publish.retain {

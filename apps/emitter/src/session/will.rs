@@ -4,7 +4,10 @@ use polywire_core::{Channel, Draft, Payload};
 
 use super::{context::SessionContext, state::Session};
 use crate::{
-    codec::{connect::Will, message_properties::with_properties},
+    codec::{
+        connect::Will,
+        message_properties::{clearing_if_empty, with_properties},
+    },
     emitter_mode::detect::TopicMode,
 };
 
@@ -36,6 +39,7 @@ impl Session {
         let draft = with_properties(draft, &properties, will.expiry_secs);
         let broker = &context.broker;
         if properties.retain {
+            let draft = clearing_if_empty(draft);
             let published = broker.publish_retained(&self.attachment, draft);
             return published.await.is_ok();
         }

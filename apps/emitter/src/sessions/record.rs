@@ -175,7 +175,7 @@ impl Record {
             encoders,
             send_queue,
             ended,
-            broker.subscription_bytes_max,
+            broker.subscriber_rules,
         );
         let subscriber = Arc::new(subscriber);
         subscriber.close_gate();

@@ -9,6 +9,7 @@ mod deadlines;
 mod endings;
 mod inflight;
 mod keys;
+mod other_protocols;
 mod poison;
 mod policy;
 mod presence;

@@ -172,6 +172,9 @@ impl StreamTable {
             late().unwrap_or_default().max(self.horizon + 1)
         };
         self.horizon = order;
+        if publication.kind == Kind::Clear {
+            return false;
+        }
         if let Kind::Presence(event) = &publication.kind {
             if event.client.is_none() || entry::action(event.action).is_none() {
                 return false;

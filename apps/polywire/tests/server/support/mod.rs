@@ -2,6 +2,7 @@
 //! `polywire-testing`.
 
 mod example;
+pub(crate) mod page;
 mod process;
 mod redis;
 mod server;
@@ -11,8 +12,8 @@ pub(crate) mod tls;
 pub(crate) use polywire_testing::{
     RECOVERY, SOON, eventually, eventually_equal,
     peers::{
-        CuttingProxy, HttpConnection, LineSocket, MqttClient, WebSocketClient, azure, numbers,
-        pubnub,
+        CuttingProxy, Gate, HttpConnection, LineSocket, MqttClient, WebSocketClient, azure,
+        numbers, pubnub,
     },
 };
 

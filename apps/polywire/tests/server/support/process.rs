@@ -1,9 +1,9 @@
 //! Programs that a test starts and stops.
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Output, Stdio},
+    process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio},
     sync::{
         Arc, Mutex,
         mpsc::{self, Receiver, RecvTimeoutError},
@@ -18,6 +18,7 @@ use super::{SOON, eventually};
 pub(crate) struct Process {
     name: String,
     child: Child,
+    stdin: Option<ChildStdin>,
     lines: Receiver<String>,
     stdout: Vec<String>,
     stderr: Arc<Mutex<Vec<String>>>,
@@ -26,8 +27,16 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(name: &str, command: &mut Command) -> Self {
+        Self::spawn(name, command.stdin(Stdio::null()))
+    }
+
+    /// Starts one that is told what to do line by line.
+    pub(crate) fn start_with_input(name: &str, command: &mut Command) -> Self {
+        Self::spawn(name, command.stdin(Stdio::piped()))
+    }
+
+    fn spawn(name: &str, command: &mut Command) -> Self {
         let mut child = command
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -41,6 +50,7 @@ impl Process {
         let stderr_reader = Some(thread::spawn(reader));
         Self {
             name: name.to_owned(),
+            stdin: child.stdin.take(),
             child,
             lines,
             stdout: Vec::new(),
@@ -76,6 +86,23 @@ impl Process {
                 Err(RecvTimeoutError::Disconnected) => {
                     panic!("{} ended: {:?}", self.name, self.child.wait())
                 }
+            }
+        }
+    }
+
+    /// Writes a line to its stdin.
+    pub(crate) fn say(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().unwrap();
+        stdin.write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+
+    /// The next line of its stdout, which is not kept.
+    pub(crate) fn next_line(&mut self, within: Duration) -> Option<String> {
+        match self.lines.recv_timeout(within) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => {
+                panic!("{} ended: {:?}", self.name, self.child.wait())
             }
         }
     }
