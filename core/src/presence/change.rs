@@ -9,6 +9,9 @@ use crate::{
     publication::JsonText,
 };
 
+/// A client on a channel.
+pub(crate) type Membership = (Channel, ClientId);
+
 /// A client came to the node, or went, or says something else about itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct PresenceChange {
@@ -174,7 +177,7 @@ impl PresenceChange {
         80 + self.channel.len() + client + state
     }
 
-    pub(crate) fn membership(&self) -> Option<(Channel, ClientId)> {
+    pub(crate) fn membership(&self) -> Option<Membership> {
         let client = match &self.client {
             Value::Number(number) => ClientId::number(number),
             Value::String(text) => ClientId::new(text).ok()?,

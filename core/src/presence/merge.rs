@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{
     Channels, Presence,
-    change::{Cause, ChangeKind, Gone, Here, PresenceChange},
+    change::{Cause, ChangeKind, Gone, Here, Membership, PresenceChange},
     present::{Passing, PresenceEntry, Present},
 };
 use crate::{
@@ -12,9 +12,6 @@ use crate::{
     identity::{ClientId, NodeId},
     publication::{JsonText, PresenceAction},
 };
-
-/// A client on a channel.
-pub(crate) type Membership = (Channel, ClientId);
 
 impl Presence {
     /// Takes what another node says. Of a client whose node that was to tell was lost, the members are told where

@@ -17,10 +17,9 @@ mod present;
 pub(crate) use self::change::{ChangeKind, Here};
 pub use self::owner::{MemberOwner, Tenant};
 pub(crate) use self::{
-    change::{Cause, Gone, PresenceChange},
+    change::{Cause, Gone, Membership, PresenceChange},
     changes::{Changes, parts},
     coming::Coming,
-    merge::Membership,
     notices::{PresenceNotice, PresenceNotices},
 };
 

@@ -13,7 +13,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::merge::Membership;
+use super::change::Membership;
 use crate::{
     channel::Channel,
     counters::{Counter, Counters},
