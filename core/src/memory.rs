@@ -9,10 +9,12 @@ use std::{
 /// can be had again is shed first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Held {
+    /// History in memory. The oldest messages go before its own bound is reached, and there is room to read it.
+    History,
     /// Answers to reads of history, until clients have taken them. Refused first.
     Answers,
-    /// Messages that are kept: history in memory, replay windows, what waits for clients that are away. The oldest go
-    /// before their own bounds are reached.
+    /// Other messages that are kept: replay windows, what waits for clients that are away. The oldest go before their own
+    /// bounds are reached.
     Kept,
     /// Requests and messages that are still arriving, polls that wait, and sessions. New ones are refused.
     Requests,
@@ -26,6 +28,7 @@ impl Held {
     /// Percent of the budget up to which this kind may grow.
     fn percent(self) -> usize {
         match self {
+            Self::History => 40,
             Self::Answers => 50,
             Self::Kept => 60,
             Self::Requests => 70,
@@ -218,6 +221,10 @@ mod tests {
     #[test]
     fn what_can_be_had_again_is_refused_first() {
         let memory = budget();
+        let history = draw(memory, Held::History, 400).unwrap();
+        assert!(draw(memory, Held::History, 1).is_none());
+        assert!(draw(memory, Held::Answers, 100).is_some());
+        drop(history);
         let kept = draw(memory, Held::Kept, 600).unwrap();
         assert!(draw(memory, Held::Answers, 1).is_none());
         assert!(draw(memory, Held::Kept, 1).is_none());

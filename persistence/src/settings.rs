@@ -16,7 +16,7 @@ const AGE_MAX_S: u64 = 7 * 24 * 60 * 60;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "struct HistorySection")]
 pub struct HistorySettings {
-    /// Bytes that `persistence = "memory"` keeps of all channels together; then the oldest go first. Default 256 MiB.
+    /// Bytes of memory that `persistence = "memory"` has for all channels together; then the oldest go first. Default 128 MiB.
     pub memory_bytes_max: usize,
     /// How much is kept of which channels, see below: the first whose channels match counts, and the one without
     /// channels is for all others. Default: of every channel 100,000 messages, for 7 days.
@@ -26,7 +26,7 @@ pub struct HistorySettings {
 impl Default for HistorySettings {
     fn default() -> Self {
         Self {
-            memory_bytes_max: 256 << 20,
+            memory_bytes_max: 128 << 20,
             rules: Vec::new(),
         }
     }

@@ -134,7 +134,7 @@ pub struct ServeFlags {
     pub auth: Option<String>,
 
     /// Where messages are kept: none, memory, disk, redis, or the http:// URL they are posted to [default: disk
-    /// with --data-dir, else none]
+    /// with --data-dir, none with a Redis backend, else memory]
     #[arg(long, value_name = "none|memory|disk|redis|URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub persistence: Option<String>,

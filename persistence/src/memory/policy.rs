@@ -71,7 +71,7 @@ impl MemoryHistory {
             bytes_max,
             bytes: AtomicUsize::new(0),
             room: AtomicUsize::new(0),
-            draw: Mutex::new(Draw::new(Held::Kept)),
+            draw: Mutex::new(Draw::new(Held::History)),
             pool: Pool::new(bytes_max),
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
             hasher: RandomState::default(),

@@ -12,7 +12,8 @@ use std::{
 
 use polywire::{
     cli::{ExportFlags, ImportFlags, ServeFlags, StoreFlags},
-    compose, config,
+    compose,
+    config::{self, PersistenceChoice},
 };
 use polywire_core::{
     Channel, History, HistoryError, InvalidChannel, PersistenceError, PersistencePolicy,
@@ -98,6 +99,10 @@ fn with_store(
     };
     runtime.block_on(async {
         let refused = |error: &dyn Error| exit::refused(error);
+        // What a server has in its memory is not here.
+        if config.persistence == PersistenceChoice::Memory {
+            return refused(&NoStore);
+        }
         let store = match compose::store(&config) {
             Ok(store) => store,
             Err(error) => return refused(&StartError::Composition(vec![error.to_string()])),

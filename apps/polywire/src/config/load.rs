@@ -360,7 +360,8 @@ fn backend(
     choice.ok()
 }
 
-/// Where messages are kept: on disk when a data directory is given and nothing else is said.
+/// Where messages are kept when nothing is said: on disk where a data directory is given, else in memory. Not with a
+/// Redis backend: what a node keeps in its memory the others cannot read, and what Redis keeps is for its owner to say.
 fn persistence(
     written: Option<&str>,
     has_data_dir: bool,
@@ -374,6 +375,7 @@ fn persistence(
             return None;
         }
         None if has_data_dir => PersistenceChoice::Disk,
+        None if matches!(backend, Some(BackendChoice::Memory)) => PersistenceChoice::Memory,
         None => PersistenceChoice::None,
     };
     match (&choice, has_data_dir) {
@@ -414,4 +416,23 @@ fn domain(text: &str) -> Result<Domain, InvalidDomain> {
 
 fn parse<T: FromStr>(text: &str, message: impl Fn(&T::Err) -> String) -> Result<T, String> {
     text.parse().map_err(|error| message(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_word_messages_are_kept_where_they_can_be_read() {
+        let memory = BackendChoice::Memory;
+        let redis = BackendChoice::Redis("redis://localhost".into());
+        let choice = |has_data_dir, backend| {
+            persistence(None, has_data_dir, Some(backend), &mut |name, message| {
+                panic!("{name}: {message}")
+            })
+        };
+        assert_eq!(choice(false, &memory), Some(PersistenceChoice::Memory));
+        assert_eq!(choice(true, &memory), Some(PersistenceChoice::Disk));
+        assert_eq!(choice(false, &redis), Some(PersistenceChoice::None));
+    }
 }

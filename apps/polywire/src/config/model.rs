@@ -129,7 +129,7 @@ pub(super) struct Written {
     pub(super) auth: Names,
     /// Where messages are kept: `none`; `memory`; `disk`; `redis` (the backend's, or the one of `[redis]`); a
     /// `redis://` URL; or an `http://` or `https://` URL to post to. See [history](history.md). Default `disk` with
-    /// `data_dir`, else `none`.
+    /// `data_dir`, `none` with a Redis backend, else `memory`.
     pub(super) persistence: Option<String>,
     /// The directory of `disk`; it is made when it is not there. Default none.
     pub(super) data_dir: Option<PathBuf>,

@@ -70,7 +70,7 @@ python_scenarios!(
 
 #[test]
 fn stored_messages_are_replayed() {
-    for args in [&["--persistence", "memory"][..], &["--data-dir"]] {
+    for args in [&[][..], &["--data-dir"]] {
         let folder = tempfile::tempdir().unwrap();
         let mut args = args.to_vec();
         if args == ["--data-dir"] {
@@ -84,7 +84,7 @@ fn stored_messages_are_replayed() {
 
 #[test]
 fn javascript_sdk() {
-    let server = start(&["--persistence", "memory"], "");
+    let server = start(&[], "");
     run_node(
         "emitter-scenario.cjs",
         &[&server.address.to_string(), MASTER],

@@ -41,7 +41,8 @@ fn rules_say_how_much_is_kept() {
 
 #[test]
 fn the_command_prints_history() {
-    let server = Server::start(&["--persistence", "memory"]);
+    // Messages are kept without settings.
+    let server = Server::start(&[]);
     let address = server.address.to_string();
     server.publish(
         "/api/channels/news/",
@@ -76,7 +77,7 @@ fn the_command_prints_history() {
     process.wait_for_line(SOON, |line| (line == "caf\u{e9}").then_some(()));
     run(&["pub", "--server", &address, "news", "live"]);
     process.wait_for_line(SOON, |line| (line == "live").then_some(()));
-    let without = Server::start(&[]);
+    let without = Server::start(&["--persistence", "none"]);
     let output = run(&["history", "--server", &without.address.to_string(), "news"]);
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8(output.stderr).unwrap();

@@ -19,11 +19,11 @@ fn server(scenario: &str) -> Server {
         "access" | "token_replaced" => ServerOptions::new(&["--app", "pubnub"])
             .config(ACCESS)
             .start(),
-        "history" => ServerOptions::new(&["--app", "pubnub", "--persistence", "memory"])
+        "history" => ServerOptions::new(&["--app", "pubnub"])
             .config(DELETES)
             .start(),
-        "actions" => Server::start(&["--app", "pubnub", "--persistence", "memory"]),
-        "catch_up" => ServerOptions::new(&["--app", "pubnub", "--persistence", "memory"])
+        "actions" => Server::start(&["--app", "pubnub"]),
+        "catch_up" => ServerOptions::new(&["--app", "pubnub"])
             .config(SHORT_QUEUES)
             .start(),
         _ => ServerOptions::new(&["--app", "pubnub"]).start(),

@@ -70,7 +70,7 @@ fn crowd(first: usize, count: usize, client: impl Fn(usize) + Sync) {
 
 #[test]
 fn what_a_hundred_thousand_clients_took_is_given_back() {
-    let server = Server::start(&["--debug"]);
+    let server = Server::start(&["--debug", "--persistence", "none"]);
     let address = server.address;
     let lines = |first, count| {
         crowd(first, count, |number| {
