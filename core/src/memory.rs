@@ -28,7 +28,7 @@ impl Held {
     /// Percent of the budget up to which this kind may grow.
     fn percent(self) -> usize {
         match self {
-            Self::History => 40,
+            Self::History => 25,
             Self::Answers => 50,
             Self::Kept => 60,
             Self::Requests => 70,
@@ -221,9 +221,9 @@ mod tests {
     #[test]
     fn what_can_be_had_again_is_refused_first() {
         let memory = budget();
-        let history = draw(memory, Held::History, 400).unwrap();
+        let history = draw(memory, Held::History, 250).unwrap();
         assert!(draw(memory, Held::History, 1).is_none());
-        assert!(draw(memory, Held::Answers, 100).is_some());
+        assert!(draw(memory, Held::Answers, 250).is_some());
         drop(history);
         let kept = draw(memory, Held::Kept, 600).unwrap();
         assert!(draw(memory, Held::Answers, 1).is_none());
