@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use polywire_core::{
-    Channel, ClientId, Space,
-    http::Request,
-    space::{Action, MemberOwner},
-};
+use polywire_core::{Channel, ClientId, Space, http::Request, space::MemberOwner};
 
 use crate::{
     access::Caller,
@@ -77,15 +73,7 @@ impl<'c> Call<'c> {
 
     /// True when its client may be present on a channel, as whoever it says to be.
     pub(crate) fn counts_as(&self, channel: &Channel, client: &ClientId) -> bool {
-        let counts = self
-            .space()
-            .may(&self.caller.origin, Action::ActAs(channel, client));
-        if !counts {
-            let counters = self.space().runtime().counters();
-            let reason = "not counted as present: somebody else has proven to be the client";
-            counters.of("pubnub", reason).add();
-        }
-        counts
+        self.space().counts_as(&self.caller.origin, channel, client)
     }
 
     pub(crate) fn space(&self) -> &Arc<Space> {

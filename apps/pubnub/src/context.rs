@@ -14,6 +14,7 @@ use crate::{
     filter::{Filters, Turns},
     group_registry::GroupRegistry,
     held_polls::HeldPolls,
+    instance_cluster::InstanceCluster,
     instances::Instances,
     keys::{KeySet, KeySets},
     query::Query,
@@ -35,7 +36,8 @@ pub(crate) struct Context {
     pub(crate) leaves: Recent<()>,
     /// Who has just come by a heartbeat, with the cursor from before that.
     pub(crate) joins: Recent<u64>,
-    pub(crate) instances: Instances,
+    pub(crate) instances: Arc<Instances>,
+    pub(crate) instance_cluster: InstanceCluster,
     pub(crate) groups: GroupRegistry,
     /// The filters of polls that are held, and the turns in which they are evaluated.
     pub(crate) filters: Filters,
@@ -76,7 +78,8 @@ impl Context {
             groups: GroupRegistry::default(),
             filters: Filters::default(),
             turns: Turns::default(),
-            instances: Instances::new(counters),
+            instances: Arc::new(Instances::new(counters)),
+            instance_cluster: InstanceCluster::default(),
             held_polls: HeldPolls::new(&settings, counters),
             late_polls: counters.of(
                 "pubnub",
@@ -125,6 +128,9 @@ impl Context {
         ));
         self.groups
             .open(&self.space, &self.keys, &self.streams)
+            .await;
+        self.instance_cluster
+            .serve(&self.space, &self.instances)
             .await;
         self.space.subscribe_all(self.streams.clone()).await;
         // After it: what is stored later arrives.

@@ -28,6 +28,7 @@ mod group_registry;
 mod groups;
 mod held_polls;
 mod history;
+mod instance_cluster;
 mod instances;
 mod jsonp;
 mod keys;

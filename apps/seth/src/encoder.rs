@@ -24,9 +24,8 @@ impl Encoder for SethEncoder {
         let text = match &publication.kind {
             Kind::Message | Kind::Signal => self.message(publication),
             Kind::Presence(event) => {
-                let is_shown = !self.only_proven || publication.is_proven;
-                let client = event.client.as_ref().filter(|_| is_shown);
-                notice(event.action, client, publication.target.channel()?.as_str())?
+                let channel = publication.target.channel()?.as_str();
+                notice(event.action, event.client.as_ref(), channel)?
             }
             _ => return None,
         };
@@ -232,23 +231,6 @@ mod tests {
             unsubscribed
         );
         assert_eq!(notice(PresenceAction::StateChange, seven), None);
-    }
-
-    #[test]
-    fn where_ids_are_proven_a_claimed_one_is_not_shown() {
-        let ann = ClientId::new("ann").ok();
-        let encoder = SethEncoder { only_proven: true };
-        for (is_proven, shown) in [(false, "null"), (true, "\"ann\"")] {
-            let notice = Draft::new(room(), Payload::text("")).publisher(ann.clone());
-            let joined = event(PresenceAction::Join, ann.clone());
-            let mut notice = notice.kind(Kind::Presence(joined));
-            notice.is_proven = is_proven;
-            let Some(Message::Text(text)) = encoder.encode(&notice.at(Position::default())) else {
-                panic!("it is a notice");
-            };
-            let shown = format!("\"subscriber_id\":{shown}");
-            assert!(text.contains(&shown), "{text}");
-        }
     }
 
     fn event(action: PresenceAction, client: Option<ClientId>) -> PresenceEvent {

@@ -279,6 +279,12 @@ impl Presence {
         self.note(note.flatten(), channel, client);
     }
 
+    /// True when a client gives signs of life to other nodes and has no connection there, as far as this node knows.
+    pub fn gives_signs_elsewhere(&self, channel: &Channel, client: &ClientId) -> bool {
+        let gives = |entry: &mut PresenceEntry| entry.elsewhere.gives_signs();
+        self.with(channel, client, gives).unwrap_or_default()
+    }
+
     /// The signs of life of a client end, on all nodes; where it is connected it stays. True when it gave any.
     pub(crate) fn end_signs(&self, channel: &Channel, client: &ClientId) -> bool {
         let mut channels = self.shard(channel).lock();

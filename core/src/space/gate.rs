@@ -11,6 +11,10 @@ use crate::{
     pattern::Pattern,
 };
 
+/// Why somebody is served and does not count.
+pub(super) const NOT_COUNTED: &str =
+    "not counted as present: somebody else has proven to be the client";
+
 impl Space {
     /// Whether somebody may do something: the one place where that is decided. What is asked for must have a name that
     /// clients can use, belong to the [domain](Domain) of who asks or of one that is bridged to it, be among what the app is
@@ -155,6 +159,16 @@ impl Space {
             _ => identity.may(permissions, resource),
         };
         if may { Ok(()) } else { Err(forbidden()) }
+    }
+
+    /// True when somebody counts as this client where it is present: nobody else does whose credential does not prove it.
+    pub fn counts_as(&self, origin: &Origin, channel: &Channel, client: &ClientId) -> bool {
+        let counts = !self.is_proven_of_another(origin, channel, client);
+        if !counts {
+            let counters = self.runtime.counters();
+            counters.of(origin.app, NOT_COUNTED).add();
+        }
+        counts
     }
 
     /// True when a credential of another has proven to be this client's, who is there.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Space,
+    gate::NOT_COUNTED,
     live::{Joined, JoinedChannel, JoinedClient, LiveConnection},
 };
 use crate::{
@@ -71,8 +72,8 @@ impl Space {
         let JoinedClient { client, state, .. } = client;
         let is_proven = joined.proves(client);
         if !is_proven && self.presence.is_proven(channel, client) {
-            let reason = "not counted as present: somebody else has proven to be the client";
-            self.runtime.counters().of("server", reason).add();
+            let counters = self.runtime.counters();
+            counters.of("server", NOT_COUNTED).add();
             return false;
         }
         let owner = MemberOwner {

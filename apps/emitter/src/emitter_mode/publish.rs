@@ -3,7 +3,9 @@
 use std::{num::NonZeroU16, time::Duration};
 
 use bytes::Bytes;
-use polywire_core::{Channel, Draft, Payload, Refusal, RefusalKind, Retention, space::Attachment};
+use polywire_core::{
+    Channel, Draft, JsonText, Payload, Refusal, RefusalKind, Retention, space::Attachment,
+};
 use rmqtt_codec::types::QoS;
 
 use super::{
@@ -130,7 +132,7 @@ impl EmitterSession {
         let own = (!topic.options.wants_echo()).then(|| self.connection());
         Ok(Draft::new(channel, Payload::untyped(message.payload))
             .publisher(self.member.id.clone())
-            .properties(MessageProperties::of_qos(message.qos).write())
+            .properties(qos_properties(message.qos))
             .except(own)
             .retention(retention(&topic.options, message.retain, &shown)))
     }
@@ -157,6 +159,15 @@ impl EmitterSession {
             answer.insert("req".into(), id.get().into());
         }
         self.answer(&format!("{REQUESTS}{name}/"), answer);
+    }
+}
+
+/// The QoS of a message. At QoS 0 there is none: what is to be stored waits for sessions of MQTT like what other protocols
+/// have stored.
+fn qos_properties(qos: QoS) -> Option<JsonText> {
+    match qos {
+        QoS::AtMostOnce => None,
+        qos => MessageProperties::of_qos(qos).write(),
     }
 }
 

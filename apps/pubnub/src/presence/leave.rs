@@ -38,8 +38,11 @@ pub(super) async fn leave(call: &Call<'_>, channels: &str) -> Result<Answer, rep
                 continue;
             }
             call.context.leaves.note(channel, client, ());
-            let instances = &call.context.instances;
-            if instances.leave(channel, client, instance.as_deref()) {
+            let instance = instance.as_deref();
+            let (instances, elsewhere) = (&call.context.instances, &call.context.instance_cluster);
+            if instances.leave(channel, client, instance)
+                && !elsewhere.leave(space, channel, client, instance).await
+            {
                 space.leave(origin, channel, client).await;
             }
         }

@@ -1,6 +1,6 @@
 //! Two tabs of one user: told apart by `instanceid`, the user leaves with the last one.
 
-use polywire_testing::{SOON, Server, eventually, peers::HttpConnection};
+use polywire_testing::{Nodes, SOON, Server, eventually, peers::HttpConnection};
 use serde_json::json;
 
 use crate::start;
@@ -10,7 +10,11 @@ fn here(server: &Server) -> serde_json::Value {
 }
 
 fn leave(server: &Server, instance: &str) {
-    let target = format!("/v2/presence/sub-key/demo/channel/c/leave?uuid=ann{instance}");
+    leave_as(server, "ann", instance);
+}
+
+fn leave_as(server: &Server, user: &str, instance: &str) {
+    let target = format!("/v2/presence/sub-key/demo/channel/c/leave?uuid={user}{instance}");
     assert_eq!(server.get(&target).status, 200);
 }
 
@@ -49,4 +53,39 @@ fn without_ids_a_leave_is_the_users() {
     assert_eq!(here(&server), json!(["ann"]));
     leave(&server, "");
     assert_eq!(here(&server), json!([]));
+}
+
+#[test]
+fn a_user_leaves_with_the_last_tab_whatever_nodes_these_ask() {
+    let nodes = Nodes::default();
+    let nodes = [(); 2].map(|()| nodes.start::<polywire_pubnub::PubNub>(""));
+    let alone = json!([]);
+    let everywhere = |who: &serde_json::Value| {
+        for node in &nodes {
+            eventually("all nodes know", SOON, || {
+                (here(node) == *who).then_some(())
+            });
+        }
+    };
+    // Each has begun, and knows the other.
+    for node in &nodes {
+        node.get("/v2/subscribe/demo/c/0?uuid=bob");
+        everywhere(&json!(["bob"]));
+        leave_as(node, "bob", "");
+        everywhere(&alone);
+    }
+    for (node, tab) in nodes.iter().zip(["one", "two"]) {
+        let tab = format!("uuid=ann&instanceid={tab}");
+        node.get(&format!(
+            "/v2/presence/sub-key/demo/channel/c/heartbeat?{tab}"
+        ));
+        everywhere(&json!(["ann"]));
+    }
+    leave(&nodes[0], "&instanceid=one");
+    // What was told before this is known.
+    nodes[0].get("/v2/subscribe/demo/c/0?uuid=bob");
+    everywhere(&json!(["ann", "bob"]));
+    leave_as(&nodes[0], "bob", "");
+    leave(&nodes[1], "&instanceid=two");
+    everywhere(&alone);
 }
