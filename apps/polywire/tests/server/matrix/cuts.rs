@@ -49,7 +49,7 @@ impl Returning {
         match (self, writer) {
             (Self::History | Self::Session, "PubNub, a signal") => Some("signals are not kept"),
             (Self::History | Self::Session, "Emitter") => Some("without `ttl` nothing is kept"),
-            (Self::Session, "MQTT, QoS 0" | "Emitter, `ttl`") => Some("it is of QoS 0"),
+            (Self::Session, "MQTT, QoS 0") => Some("it is of QoS 0"),
             _ => None,
         }
     }

@@ -258,17 +258,10 @@ fn by_two_protocols(scene: &mut Scene, room: &mut Room, first: Protocol, second:
     let by = first.name();
     room.row(scene, by, "comes by another protocol too", &id, false);
     scene.close_all(&[one]);
-    // Azure's ids are proven. Who merely says the same is not counted as it, but for a client of PubNub that may manage the
-    // channel, as everybody may here.
-    let is_proven = first == Protocol::WebPubSub;
-    let is_counted = !is_proven || second == Protocol::PubNub;
-    let other = if is_proven {
-        second.name()
-    } else {
-        "the other protocol"
-    };
-    let what = format!("goes, and stays by {other}");
-    room.row(scene, by, &what, &id, !is_counted);
+    // Azure's ids are proven. Who merely says the same is not counted as it.
+    let is_counted = first != Protocol::WebPubSub;
+    let what = "goes, and stays by the other protocol";
+    room.row(scene, by, what, &id, !is_counted);
     scene.close_all(&[two]);
     room.told(scene, &id, is_counted);
 }

@@ -212,7 +212,7 @@ impl Scene {
 impl Nodes {
     fn start(count: usize, settings: &str) -> Self {
         if count == 1 {
-            let servers = vec![start(&["--persistence", "memory"], settings)];
+            let servers = vec![start(&[], settings)];
             return Self {
                 servers,
                 _redis: None,
