@@ -273,7 +273,7 @@ mod tests {
             ClientId::number(&7.into()).into(),
         ];
         for (seq, draft) in (1..).zip(targets.iter().flat_map(sample_drafts)) {
-            let presence = matches!(draft.kind, Kind::Presence(_));
+            let is_no_message = matches!(draft.kind, Kind::Presence(_) | Kind::Clear);
             let ttl = draft.retention.ttl;
             let draft = draft.except(None).retention(Retention { store: true, ttl });
             let publication = draft.at(Position {
@@ -289,7 +289,7 @@ mod tests {
             };
             let stored = Stored::new(Arc::new(publication)).annotations(vec![annotation]);
             let Some(line) = Line::write(&stored) else {
-                assert!(presence);
+                assert!(is_no_message);
                 continue;
             };
             assert!(!line.contains(['\n', '\r']));

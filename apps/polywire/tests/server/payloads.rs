@@ -287,9 +287,11 @@ fn the_meta_of_pubnub_is_data_to_mqtt() {
         r#"{"webpubsub":{"audience":{"excluded":["x"]},"isProtobuf":true}}"#,
     ] {
         let encoded: String = meta.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let published = server.get(&format!("/publish/demo/demo/0/t/0/1?meta={encoded}"));
+        let published = server.get(&format!(
+            "/publish/demo/demo/0/t/0/1?store=0&meta={encoded}"
+        ));
         assert_eq!(published.status, 200, "{meta}");
-        // QoS 0, no properties, the payload.
+        // QoS 0, since it is not kept, no properties, the payload.
         assert_eq!(
             packet(&mut mqtt),
             (0x30, b"\0\x01t\x001".to_vec()),

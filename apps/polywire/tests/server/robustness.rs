@@ -46,7 +46,7 @@ impl Bystanders {
 
 #[test]
 fn a_slow_reader_costs_only_itself() {
-    let server = ServerOptions::new(&["--debug"])
+    let server = ServerOptions::new(&["--debug", "--persistence", "none"])
         .config("[limits]\noutbound_bytes_max = 1048576\n")
         .start();
     let mut reader = server.websocket();

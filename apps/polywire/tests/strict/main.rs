@@ -54,7 +54,7 @@ const NAMES: [&str; 20] = [
     "a,b",
     " ",
     "x:y",
-    "$share/g/x",
+    "$shared/g/x",
     "presence-pnpres",
 ];
 
