@@ -43,7 +43,7 @@ pub use crate::{
 
 use std::{fmt, future::ready, sync::Arc};
 
-use futures_util::{FutureExt, future::Either};
+use futures_util::{FutureExt, TryFutureExt, future::Either};
 
 use crate::{
     authentication::{AuthenticationError, AuthenticationPolicy, Credentials, Shown},
@@ -268,20 +268,10 @@ impl Space {
             Attempt::Done(published) if self.pending_writes.begun() == writes => {
                 Either::Left(ready(heard(published).map(Some)))
             }
-            Attempt::Done(published) => {
-                let writing = async move {
-                    self.pending_writes.since(writes).await?;
-                    heard(published).map(Some)
-                };
-                Either::Right(writing.boxed())
-            }
+            Attempt::Done(published) => Either::Right(self.written(published).map_ok(Some).boxed()),
             Attempt::Waits(draft) => {
-                let publishing = async move {
-                    let receipt = heard(self.backend.publish(draft).await)?;
-                    self.pending_writes.since(writes).await?;
-                    Ok(Some(receipt))
-                };
-                Either::Right(publishing.boxed())
+                let publishing = async { self.written(self.backend.publish(draft).await).await };
+                Either::Right(publishing.map_ok(Some).boxed())
             }
         }
     }
@@ -337,12 +327,18 @@ impl Space {
             Verdict::Refuse(refusal) => return Err(refusal),
         };
         let target = draft.target.clone();
-        let writes = self.pending_writes.begun();
-        let receipt = heard(self.backend.publish(draft).await)?;
-        self.pending_writes.since(writes).await?;
+        let receipt = self.written(self.backend.publish(draft).await).await?;
         let event = Event::Published(target, receipt.position);
         self.dispatcher.handle(origin, &event).await;
         Ok(Some(receipt))
+    }
+
+    /// What a publisher hears, when what had to be written because of its publication is.
+    async fn written(&self, published: Result<Receipt, BackendError>) -> Result<Receipt, Refusal> {
+        let receipt = heard(published)?;
+        let at = receipt.position.timetoken;
+        self.pending_writes.written(at).await?;
+        Ok(receipt)
     }
 
     /// Publishes to an app's own channel, whose name begins with [`RESERVED`], without asking anybody.

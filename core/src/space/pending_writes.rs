@@ -14,7 +14,10 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::dispatcher::{Refusal, RefusalKind};
+use crate::{
+    dispatcher::{Refusal, RefusalKind},
+    publication::Timetoken,
+};
 
 /// Failures that are remembered for publishers who have not looked yet.
 const FAILURES_MAX: usize = 1000;
@@ -33,38 +36,39 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    under_way: BTreeSet<u64>,
-    failed: BTreeSet<u64>,
+    /// When what they are about was published, and their numbers.
+    under_way: BTreeSet<(Timetoken, u64)>,
+    failed: BTreeSet<(Timetoken, u64)>,
 }
 
 /// A write that is under way, until it is given back to [`finish`](PendingWrites::finish). Dropped, it has failed.
 #[must_use = "publishers wait until it is finished"]
 pub struct PendingWrite {
-    number: u64,
+    write: (Timetoken, u64),
     /// Taken when it is over.
     of: Option<Arc<Shared>>,
 }
 
 impl fmt::Debug for PendingWrite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PendingWrite({})", self.number)
+        write!(f, "PendingWrite({:?})", self.write)
     }
 }
 
 impl Drop for PendingWrite {
     fn drop(&mut self) {
         if let Some(of) = self.of.take() {
-            of.state.lock().end(self.number, false);
+            of.state.lock().end(self.write, false);
             of.done.notify_waiters();
         }
     }
 }
 
 impl State {
-    fn end(&mut self, number: u64, is_written: bool) {
-        self.under_way.remove(&number);
+    fn end(&mut self, write: (Timetoken, u64), is_written: bool) {
+        self.under_way.remove(&write);
         if !is_written {
-            self.failed.insert(number);
+            self.failed.insert(write);
         }
         while self.failed.len() > FAILURES_MAX {
             self.failed.pop_first();
@@ -73,14 +77,15 @@ impl State {
 }
 
 impl PendingWrites {
-    /// A write begins. Called while a publication is delivered, it is one that its publisher waits for.
-    pub fn begin(&self) -> PendingWrite {
+    /// A write begins because of what was published at this time. Called while that is delivered, it is one that its publisher
+    /// waits for.
+    pub fn begin(&self, at: Timetoken) -> PendingWrite {
         let mut state = self.0.state.lock();
         let number = self.0.begun.load(Ordering::Relaxed) + 1;
-        state.under_way.insert(number);
+        state.under_way.insert((at, number));
         self.0.begun.store(number, Ordering::Release);
         PendingWrite {
-            number,
+            write: (at, number),
             of: Some(self.0.clone()),
         }
     }
@@ -90,43 +95,51 @@ impl PendingWrites {
         let mut state = self.0.state.lock();
         for (mut write, is_written) in writes {
             write.of = None;
-            state.end(write.number, is_written);
+            state.end(write.write, is_written);
         }
         drop(state);
         self.0.done.notify_waiters();
     }
 
-    /// How many have begun so far: to wait for what [has begun since](Self::since).
+    /// How many have begun so far.
     pub(super) fn begun(&self) -> u64 {
         self.0.begun.load(Ordering::Acquire)
     }
 
     /// Waits for all that have begun until now.
     pub async fn settled(&self) {
-        // Who began them hears of failures.
-        let _ = self.since(0).await;
+        let last = self.begun();
+        let is_over = |state: &State| !state.under_way.iter().any(|(_, number)| *number <= last);
+        self.until(is_over).await;
     }
 
-    /// Waits for those that have begun until now, but for the first so many.
+    /// Waits for those that have begun because of what was published at this time.
     ///
     /// # Errors
     /// `Unavailable` when one failed.
-    pub(super) async fn since(&self, first: u64) -> Result<(), Refusal> {
-        let numbers = first + 1..self.begun() + 1;
+    pub(super) async fn written(&self, at: Timetoken) -> Result<(), Refusal> {
+        // Mostly there has been none at all.
+        if self.begun() == 0 {
+            return Ok(());
+        }
+        let of = (at, 0)..=(at, u64::MAX);
+        let is_over = |state: &State| state.under_way.range(of.clone()).next().is_none();
+        self.until(is_over).await;
+        match self.0.state.lock().failed.range(of).next() {
+            None => Ok(()),
+            Some(_) => Err(Refusal::new(
+                RefusalKind::Unavailable,
+                "The message could not be kept for a client that is away.",
+            )),
+        }
+    }
+
+    async fn until(&self, is_over: impl Fn(&State) -> bool) {
         loop {
             let mut done = pin!(self.0.done.notified());
             done.as_mut().enable();
-            {
-                let state = self.0.state.lock();
-                if state.under_way.range(numbers.clone()).next().is_none() {
-                    return match state.failed.range(numbers).next() {
-                        None => Ok(()),
-                        Some(_) => Err(Refusal::new(
-                            RefusalKind::Unavailable,
-                            "The message could not be kept for a client that is away.",
-                        )),
-                    };
-                }
+            if is_over(&self.0.state.lock()) {
+                return;
             }
             done.await;
         }
@@ -151,35 +164,38 @@ mod tests {
     async fn a_publisher_waits_for_what_it_has_brought_about() {
         let writes = PendingWrites::default();
         writes.settled().await;
-        let before = writes.begin();
-        let first = writes.begun();
-        let (one, two) = (writes.begin(), writes.begin());
-        let mut publisher = pin!(writes.since(first));
+        writes.written(Timetoken(2)).await.unwrap();
+        let before = writes.begin(Timetoken(1));
+        let (one, two) = (writes.begin(Timetoken(2)), writes.begin(Timetoken(2)));
+        let mut publisher = pin!(writes.written(Timetoken(2)));
         assert!(publisher.as_mut().now_or_never().is_none());
         writes.finish([(two, true)]);
         assert!(publisher.as_mut().now_or_never().is_none());
         // What began later, and what began before, is not its own.
-        let after = writes.begin();
+        let after = writes.begin(Timetoken(3));
         writes.finish([(one, true)]);
         publisher.await.unwrap();
+        assert!(writes.settled().now_or_never().is_none());
         writes.finish([(before, false), (after, false)]);
         writes.settled().await;
+        writes.written(Timetoken(2)).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_failure_is_told_to_whose_write_it_was() {
         let writes = PendingWrites::default();
-        for fails in [false, true, false] {
-            let first = writes.begun();
-            let write = writes.begin();
+        for (at, fails) in [(1, false), (2, true), (3, false)] {
+            let write = writes.begin(Timetoken(at));
             match fails {
                 true => drop(write),
                 false => writes.finish([(write, true)]),
             }
-            assert_eq!(writes.since(first).await.is_err(), fails);
+        }
+        for (at, fails) in [(1, false), (2, true), (3, false)] {
+            assert_eq!(writes.written(Timetoken(at)).await.is_err(), fails);
         }
         for _ in 0..2 * FAILURES_MAX {
-            let write = writes.begin();
+            let write = writes.begin(Timetoken(4));
             writes.finish([(write, false)]);
         }
         assert_eq!(writes.0.state.lock().failed.len(), FAILURES_MAX);

@@ -241,7 +241,7 @@ impl QueueLogs {
             log: log.clone(),
             number,
             queued: queued.clone(),
-            write: space.pending_writes().begin(),
+            write: space.pending_writes().begin(queued.at),
         });
         if !std::mem::replace(&mut state.is_writing, true) {
             // A stop waits for it.
