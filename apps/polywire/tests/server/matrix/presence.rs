@@ -195,11 +195,7 @@ pub(super) fn run(scene: &mut Scene) -> String {
 
 fn comes_and_goes(scene: &mut Scene, room: &mut Room, protocol: Protocol, agent: usize) {
     let by = protocol.name();
-    // PubNub's tabs are told apart by the node that they poll.
-    let other = match protocol {
-        Protocol::PubNub => 0,
-        _ => scene.servers().len() - 1,
-    };
+    let other = scene.servers().len() - 1;
     let id = format!("{agent}-comes");
     let is_told = protocol != Protocol::KnSock;
     // Every connection of Emitter is somebody.
