@@ -11,10 +11,6 @@ use crate::{
     pattern::Pattern,
 };
 
-/// Why somebody is served and does not count.
-pub(super) const NOT_COUNTED: &str =
-    "not counted as present: somebody else has proven to be the client";
-
 impl Space {
     /// Whether somebody may do something: the one place where that is decided. What is asked for must have a name that
     /// clients can use, belong to the [domain](Domain) of who asks or of one that is bridged to it, be among what the app is
@@ -163,10 +159,22 @@ impl Space {
 
     /// True when somebody counts as this client where it is present: nobody else does whose credential does not prove it.
     pub fn counts_as(&self, origin: &Origin, channel: &Channel, client: &ClientId) -> bool {
-        let counts = !self.is_proven_of_another(origin, channel, client);
+        let proves = origin.identity.client.as_ref() == Some(client);
+        self.counts(origin.app, proves, channel, client)
+    }
+
+    /// The same of somebody whose credential proves it, or not.
+    pub(super) fn counts(
+        &self,
+        app: &'static str,
+        proves: bool,
+        channel: &Channel,
+        client: &ClientId,
+    ) -> bool {
+        let counts = proves || !self.presence.is_proven(channel, client);
         if !counts {
-            let counters = self.runtime.counters();
-            counters.of(origin.app, NOT_COUNTED).add();
+            let reason = "not counted as present: somebody else has proven to be the client";
+            self.runtime.counters().of(app, reason).add();
         }
         counts
     }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{
     Space,
-    gate::NOT_COUNTED,
     live::{Joined, JoinedChannel, JoinedClient, LiveConnection},
 };
 use crate::{
@@ -71,9 +70,7 @@ impl Space {
         }
         let JoinedClient { client, state, .. } = client;
         let is_proven = joined.proves(client);
-        if !is_proven && self.presence.is_proven(channel, client) {
-            let counters = self.runtime.counters();
-            counters.of("server", NOT_COUNTED).add();
+        if !self.counts("server", is_proven, channel, client) {
             return false;
         }
         let owner = MemberOwner {
