@@ -210,5 +210,5 @@ async fn announce_nameless(space: &Space, channel: &Channel, action: PresenceAct
         occupancy: space.presence().occupancy(channel),
         state: None,
     };
-    space.announce(channel, event, None).await;
+    space.announce(channel, event).await;
 }

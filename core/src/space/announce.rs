@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream};
 use super::Space;
 use crate::{
     channel::Channel,
-    identity::{ClientId, ConnectionId},
+    identity::ClientId,
     presence::{Coming, MemberOwner, PresenceNotice},
     publication::{Draft, JsonText, Kind, Payload, PresenceAction, PresenceEvent, Retention},
 };
@@ -54,18 +54,13 @@ impl Space {
     /// Tells the members of a channel something about presence that is not in the [table](crate::space::Presence), which
     /// tells of its changes by itself: of somebody without an id. Where other nodes cannot be reached, members on this
     /// node are told.
-    pub async fn announce(
-        &self,
-        channel: &Channel,
-        event: PresenceEvent,
-        except: Option<ConnectionId>,
-    ) {
+    pub async fn announce(&self, channel: &Channel, event: PresenceEvent) {
         let notice = PresenceNotice {
             channel: channel.clone(),
             event,
             is_proven: false,
         };
-        self.publish_notice(notice, except).await;
+        self.publish_notice(notice).await;
     }
 
     /// Tells the members of all channels who comes and goes, until the server has stopped: one task for all of them. They
@@ -95,7 +90,7 @@ impl Space {
         }
         let publish = |notices: Vec<PresenceNotice>| async {
             for notice in notices {
-                self.publish_notice(notice, None).await;
+                self.publish_notice(notice).await;
             }
         };
         stream::iter(by_channel.into_values())
@@ -103,7 +98,7 @@ impl Space {
             .await;
     }
 
-    async fn publish_notice(&self, notice: PresenceNotice, except: Option<ConnectionId>) {
+    async fn publish_notice(&self, notice: PresenceNotice) {
         let PresenceNotice {
             channel,
             event,
@@ -112,7 +107,6 @@ impl Space {
         let mut draft = Draft::new(channel, Payload::text(""))
             .publisher(event.client.clone())
             .kind(Kind::Presence(event))
-            .except(except)
             .retention(Retention::NONE);
         draft.is_proven = is_proven && draft.publisher.is_some();
         if let Err(error) = self.backend.publish(draft).await {

@@ -52,7 +52,7 @@ pub(super) async fn set_state(
             let change = PresenceAction::StateChange;
             let mut event = call.space().presence_event(change, &channel, &client);
             event.state = Some(state.clone());
-            call.space().announce(&channel, event, None).await;
+            call.space().announce(&channel, event).await;
         }
     }
     let state = state.as_str();
