@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 pub mod attack;
+pub mod checker;
 mod endpoint;
 pub mod peers;
 mod server;
