@@ -12,9 +12,6 @@ use super::{
     order::{node_order, publisher_order},
 };
 
-/// How long a loss may stay untold.
-const TOLD_WITHIN: Duration = Duration::from_secs(5);
-
 /// What a log says.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -45,8 +42,8 @@ impl Report {
     }
 }
 
-/// Reads a log and says which promises it breaks.
-pub fn check(events: &[Event]) -> Report {
+/// Reads a log and says which promises it breaks. A loss that is told later than this is one that is not told.
+pub fn check(events: &[Event], told_within: Duration) -> Report {
     let mut report = Report::default();
     let messages = messages(events, &mut report.violations);
     let subscribers = subscribers(events);
@@ -64,7 +61,14 @@ pub fn check(events: &[Event]) -> Report {
         }
         let seen = sights(*number, subscriber, &messages, &mut report);
         publisher_order(*number, &seen, &messages, &mut report.violations);
-        losses(*number, subscriber, &seen, &messages, &mut report);
+        losses(
+            *number,
+            subscriber,
+            &seen,
+            &messages,
+            told_within,
+            &mut report,
+        );
         firsts.insert(*number, seen);
     }
     node_order(&subscribers, &firsts, &messages, &mut report.violations);
@@ -133,6 +137,7 @@ fn losses(
     subscriber: &Subscriber<'_>,
     seen: &[&Sight<'_>],
     messages: &Messages<'_>,
+    told_within: Duration,
     report: &mut Report,
 ) {
     let seen: HashSet<_> = seen.iter().map(|sight| sight.payload).collect();
@@ -157,7 +162,7 @@ fn losses(
             Some((at, true)) => Some(Duration::from_micros(at - acknowledged)),
             _ => None,
         };
-        match told_after.filter(|after| *after <= TOLD_WITHIN) {
+        match told_after.filter(|after| *after <= told_within) {
             Some(after) => {
                 report.told_losses += 1;
                 report.told_after = report.told_after.max(after);

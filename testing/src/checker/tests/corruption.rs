@@ -1,17 +1,19 @@
 //! What may be wrong with a log.
 
+#![allow(clippy::ptr_arg, reason = "all corruptions have one form")]
+
 use std::collections::HashSet;
 
-use super::{
-    super::{Answer, Event, Violation, What},
-    model::Dice,
-};
+use super::{Answer, Event, Violation, What};
+use crate::dice::Dice;
 
 /// Does something to a log, as a seed decides; nothing where the log has no place for it.
 type Corrupt = fn(&mut Vec<Event>, u64) -> Option<()>;
 
-/// Each with what has to be found.
-pub(super) const CORRUPTIONS: &[(&str, Corrupt, fn(&Violation) -> bool)] = &[
+/// Whether a violation is one that has to be found.
+type Finds = fn(&Violation) -> bool;
+
+pub(super) const CORRUPTIONS: &[(&str, Corrupt, Finds)] = &[
     ("drop one", drop_one, Violation::is_loss),
     ("lose exactly the last", drop_last, Violation::is_loss),
     ("lose on one node only", drop_on_node, Violation::is_loss),
