@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use polywire_core::{
     BackendError, BackendStatus, Draft, Durability, History, Interest, LocalNode, LogLimiter,
-    Position, PubSubBackend, Receipt, Rules,
+    Position, PubSubBackend, Receipt, Rules, Timetoken,
 };
 use redis::Client;
 use tokio::{
@@ -26,9 +26,12 @@ use tokio_util::sync::CancellationToken;
 use super::{
     actor::Actor,
     changes::Changes,
+    connector::Connector,
     envelope::{self, PublishId},
+    gap_repair::Heads,
     history::RedisHistory,
     link_state::LinkState,
+    missing::ReadScripts,
     names::Names,
     publishing::{BATCH_MAX, Outcome, Publishing, Request},
     script::Keep,
@@ -51,18 +54,25 @@ const STOP_MAX: Duration = Duration::from_secs(5);
 /// publication when it comes back from Redis.
 ///
 /// # What an answer means
-/// When `publish` answers with a place, local members have the publication: it has come back, or, where the
-/// connection broke in between, it was delivered from memory. Where the only local members are wildcard
-/// subscribers, they get it before anything later. A persistence policy of the node stores it after it has its
-/// place, while it is delivered. Other nodes have it unless their own connection is broken.
+/// When `publish` answers with a place, Redis has handed the publication to every node that is connected, and local
+/// members have it: it has come back, or, where the connection broke in between, it was delivered from memory. Where the
+/// only local members are wildcard subscribers, they get it before anything later. A node that does not get it misses it,
+/// and reads it.
+///
+/// # What a node misses
+/// Each publication names the one before it on its channel, so that a node sees that one is missing: when the next one
+/// comes, when it connects again, and within three heartbeats when nothing follows. It reads what is missing, from the
+/// *window* that Redis keeps of each channel (1,000 publications, about 1 MiB, a minute) or from the messages that are
+/// kept, and delivers it before what follows; what comes meanwhile is held, 64 MiB at most. What cannot be read is a
+/// *gap*, of which [receivers](polywire_core::delivery::Receiver::gap) are told: Redis has forgotten it, or was started
+/// again without having synced every write, so that nobody knows.
 ///
 /// # When Redis is away
 /// A connection that breaks, gives no sign of life in time, or does not deliver what this node publishes to itself each
 /// [`keepalive_ms`](RedisSettings::keepalive_ms), is made again, in pauses that grow to 3 s,
 /// and everything that the node wants is subscribed to again. Meanwhile local members are served from
 /// memory: publications get places of an epoch of this node, and publishers hear
-/// [`BackendError::Unreachable`]. What other nodes publish in that time is missed, which shows as a hole
-/// in the numbers of the channel.
+/// [`BackendError::Unreachable`]. What other nodes publish in that time comes afterwards, as above.
 ///
 /// A publication that was sent and not answered may have reached the other nodes or not. Its publisher
 /// hears `Unreachable`, and local members get it from memory at once; should it come back later, it is
@@ -70,8 +80,9 @@ const STOP_MAX: Duration = Duration::from_secs(5);
 /// publisher that repeats it may so double it on other nodes.
 ///
 /// # What it keeps in Redis
-/// For each channel a hash with epoch and number, forgotten 24 hours after its last publication, and one
-/// key with the last timetoken. A channel begins a new epoch when that hash is gone, or the server was
+/// For each channel a hash with epoch, number and last publication, forgotten a day after that, and its window, forgotten
+/// after 70 s; one key with the last timetoken, and a list of the channels that were silent for a minute before their last
+/// publication, for wildcard subscribers. A channel begins a new epoch when its hash is gone, or the server was
 /// started again or replaced, whatever it remembers. Timetokens follow the clock of Redis, but never fall behind one that a
 /// publishing node has given or seen.
 ///
@@ -159,17 +170,22 @@ impl PubSubBackend for Redis {
         };
         let actor = Actor {
             node,
-            client: self.client.clone(),
+            connector: Connector::Server(self.client.clone()),
             settings: self.settings.clone(),
             requests: receiver,
             changes: running.changes.clone(),
             link: running.link.clone(),
-            publishing: Publishing::new(names.timetoken()),
+            publishing: Publishing::new(names.timetoken(), names.listed()),
             names,
             subscriptions: Subscriptions::default(),
+            heads: Heads::default(),
+            scripts: ReadScripts::default(),
+            uncompared: Vec::new(),
+            compares_run: false,
+            listed_up_to: Timetoken(0),
             keeps: self.history.is_some(),
-            last: None,
             garbage: LogLimiter::default(),
+            gaps: LogLimiter::default(),
         };
         let stop = running.stop.clone();
         if self.running.set(running).is_err() {
@@ -279,6 +295,8 @@ impl Running {
             let permit = self.bytes.clone().acquire_many_owned(share).await.ok()?;
             let request = Request {
                 id,
+                target: draft.target.clone(),
+                window: self.names.window(&draft.target),
                 place: self.names.place(&draft.target),
                 channel: self.names.channel(&draft.target),
                 body,

@@ -7,7 +7,7 @@ use crate::{
     identity::NodeId,
     interest::Interest,
     persistence::{Durability, PersistResult, PersistenceError, PersistencePolicy},
-    publication::{Clock, Draft, Publication},
+    publication::{Clock, Draft, Publication, Target},
     receipt::Receipt,
 };
 
@@ -75,6 +75,11 @@ impl LocalNode {
     /// the order of the places.
     pub fn deliver(&self, publication: &Publication) {
         self.hub.deliver(publication);
+    }
+
+    /// Tells who receives what goes to `target` that publications are lost, or may be, before what is delivered next.
+    pub fn gap(&self, target: &Target) {
+        self.hub.gap(target);
     }
 
     /// Has a publication that got its place elsewhere stored, if its publisher wants that. Whoever has to
