@@ -168,7 +168,7 @@ fn hang(scene: &mut Scene, time: u64) {
 }
 
 /// One node hears only all but one of so many messages.
-fn drop_of_first(scene: &mut Scene, one_of: usize) {
+fn drop_of_first(scene: &mut Scene, one_of: u64) {
     scene.links[0].set(Weather {
         drops_one_of: one_of,
         ..GOOD
@@ -177,7 +177,7 @@ fn drop_of_first(scene: &mut Scene, one_of: usize) {
     scene.links[0].set(GOOD);
 }
 
-fn drop_of_all(scene: &mut Scene, one_of: usize) {
+fn drop_of_all(scene: &mut Scene, one_of: u64) {
     scene.weather(Weather {
         drops_one_of: one_of,
         ..GOOD

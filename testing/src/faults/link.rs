@@ -1,6 +1,7 @@
 //! The way from a node to Redis, and what may be wrong with it.
 
 use std::{
+    hash::{DefaultHasher, Hash, Hasher},
     io::{BufReader, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
@@ -12,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::resp::{is_message, read_frame};
+use super::resp::{message, read_frame};
 use crate::dice::Dice;
 
 /// What a link does with what goes over it.
@@ -23,7 +24,7 @@ pub struct Weather {
     /// New connections are closed at once.
     pub refuses: bool,
     /// Of so many messages that Redis sends unasked one is left out; all with 1, none with 0.
-    pub drops_one_of: usize,
+    pub drops_one_of: u64,
     /// What passes waits for so long, and up to as long again, in its order.
     pub delay: Duration,
 }
@@ -39,6 +40,7 @@ pub struct Link {
 #[derive(Debug)]
 struct Shared {
     redis: AtomicU16,
+    seed: u64,
     weather: Mutex<Weather>,
     dice: Mutex<Dice>,
     /// Messages that were left out.
@@ -60,6 +62,7 @@ impl Link {
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             redis: AtomicU16::new(redis),
+            seed,
             weather: Mutex::default(),
             dice: Mutex::new(Dice::new(seed)),
             dropped: AtomicU64::new(0),
@@ -160,7 +163,7 @@ impl Shared {
     fn read_answers(&self, redis: TcpStream, to: &Sender<Piece>) {
         let mut redis = BufReader::new(redis);
         while let Ok(frame) = read_frame(&mut redis) {
-            if is_message(&frame) && self.drops() {
+            if message(&frame).is_some_and(|published| self.drops(published)) {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
             } else if to.send((self.due(), frame)).is_err() {
                 return;
@@ -168,9 +171,12 @@ impl Shared {
         }
     }
 
-    fn drops(&self) -> bool {
+    /// Whether a message is left out: with each of its copies, since one comes for every subscription that it matches.
+    fn drops(&self, published: &[u8]) -> bool {
         let one_of = self.weather().drops_one_of;
-        one_of > 0 && self.dice.lock().unwrap().throw(one_of) == 0
+        let mut hasher = DefaultHasher::new();
+        (self.seed, published).hash(&mut hasher);
+        one_of > 0 && hasher.finish().is_multiple_of(one_of)
     }
 
     fn due(&self) -> Instant {

@@ -29,11 +29,32 @@ pub(super) fn read_frame(from: &mut impl BufRead) -> io::Result<Vec<u8>> {
     Ok(frame)
 }
 
-/// Whether a frame is a message that was published, and not an answer or a notice of a subscription.
-pub(super) fn is_message(frame: &[u8]) -> bool {
-    let mut lines = frame.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-    let (sort, name) = (lines.next().unwrap_or_default(), lines.nth(1));
-    sort.starts_with(b">") && matches!(name, Some(b"message" | b"pmessage" | b"smessage"))
+/// What was published, where a frame is a message and not an answer or a notice of a subscription.
+pub(super) fn message(frame: &[u8]) -> Option<&[u8]> {
+    let (head, mut rest) = line(frame)?;
+    let parts: usize = std::str::from_utf8(head.strip_prefix(b">")?)
+        .ok()?
+        .parse()
+        .ok()?;
+    let mut name = None;
+    let mut last = None;
+    for _ in 0..parts {
+        let (length, text) = line(rest)?;
+        let length: usize = std::str::from_utf8(length.strip_prefix(b"$")?)
+            .ok()?
+            .parse()
+            .ok()?;
+        last = text.get(..length);
+        name = name.or(last);
+        rest = text.get(length + 2..)?;
+    }
+    matches!(name?, b"message" | b"pmessage" | b"smessage").then_some(last?)
+}
+
+/// A line without its end, and what follows.
+fn line(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = text.iter().position(|byte| *byte == b'\r')?;
+    Some((&text[..end], text.get(end + 2..)?))
 }
 
 #[cfg(test)]
@@ -58,7 +79,11 @@ mod tests {
             read_frame(&mut from).unwrap_err().kind(),
             io::ErrorKind::UnexpectedEof
         );
-        let messages = frames.map(is_message);
-        assert_eq!(messages, [false, true, false, false, true]);
+        let messages = frames.map(message);
+        let published: [&[u8]; 2] = [b"\r\n\r\n", b"b"];
+        assert_eq!(
+            messages,
+            [None, Some(published[0]), None, None, Some(published[1])]
+        );
     }
 }
