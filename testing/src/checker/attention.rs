@@ -20,8 +20,10 @@ pub(super) struct Sight<'a> {
     pub(super) node: usize,
     pub(super) channel: &'a str,
     pub(super) payload: &'a str,
-    /// Its protocol says that it may have come before.
+    /// Its protocol says that it may have come before the subscriber joined last.
     pub(super) again: bool,
+    /// How often the subscriber had joined.
+    pub(super) joins: usize,
     /// The subscriber was subscribed to this channel just then.
     pub(super) asked: bool,
 }
@@ -35,6 +37,7 @@ pub(super) struct Subscriber<'a> {
     pub(super) gaps: usize,
     pub(super) left: bool,
     node: usize,
+    joins: usize,
 }
 
 impl<'a> Subscriber<'a> {
@@ -59,6 +62,7 @@ pub(super) fn subscribers(events: &[Event]) -> BTreeMap<usize, Subscriber<'_>> {
                 let subscriber = subscribers.entry(*subscriber).or_default();
                 subscriber.protocol = protocol;
                 subscriber.node = *node;
+                subscriber.joins += 1;
                 // Who was told of no gap is owed everything since it joined first.
                 if subscriber.open().is_none() {
                     subscriber.attentions.push(Attention {
@@ -84,6 +88,7 @@ pub(super) fn subscribers(events: &[Event]) -> BTreeMap<usize, Subscriber<'_>> {
                     channel,
                     payload,
                     again: *again,
+                    joins: subscriber.joins,
                     asked,
                 };
                 subscriber.sights.push(sight);

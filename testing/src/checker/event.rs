@@ -42,7 +42,7 @@ pub enum What {
         node: usize,
         channels: Vec<String>,
     },
-    /// A subscriber got a message; `again` when its protocol says that it may have had it.
+    /// A subscriber got a message; `again` when its protocol says that it may have had it before it joined last.
     Seen {
         subscriber: usize,
         channel: String,

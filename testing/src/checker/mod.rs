@@ -4,7 +4,7 @@
 //! again. What is proven:
 //!
 //! - **no loss**: what was acknowledged while a client was subscribed came to it, or it was told of a gap then;
-//! - **no double**: a client sees each message once, but for what its protocol marks as sent again;
+//! - **no double**: a client sees each message once, but for what its protocol may send again when a session goes on;
 //! - **no phantom**: nothing comes that nobody published on that channel before, that was refused, or that the client
 //!   was not subscribed to;
 //! - **order**: all subscribers of a channel on a node see one order, and what a publisher published after an

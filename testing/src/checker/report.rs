@@ -87,46 +87,46 @@ fn sights<'s, 'a>(
     messages: &Messages<'a>,
     report: &mut Report,
 ) -> Vec<&'s Sight<'a>> {
-    let mut seen = HashSet::new();
+    // With how often the subscriber had joined when it came first.
+    let mut seen = HashMap::new();
     let mut firsts = Vec::new();
     for sight in &subscriber.sights {
         let payload = sight.payload.to_owned();
-        let violation = match messages.get(sight.payload) {
-            Some(message) if message.channel == sight.channel && message.sent <= sight.at => {
-                let late = message.acknowledged().map(|at| sight.at.saturating_sub(at));
-                let late = Duration::from_micros(late.unwrap_or_default());
-                if seen.insert(sight.payload) {
-                    report.latest = report.latest.max(late);
-                    firsts.push(sight);
-                    if message.is_refused() {
-                        Some(Violation::Refused {
-                            subscriber: number,
-                            payload,
-                        })
-                    } else if !sight.asked {
-                        Some(Violation::Unasked {
-                            subscriber: number,
-                            payload,
-                        })
-                    } else {
-                        None
-                    }
-                } else if sight.again {
-                    None
-                } else {
-                    Some(Violation::Doubled {
-                        subscriber: number,
-                        payload,
-                    })
-                }
-            }
-            _ => Some(Violation::Invented {
+        let is_published =
+            |message: &&Message<'_>| message.channel == sight.channel && message.sent <= sight.at;
+        let Some(message) = messages.get(sight.payload).filter(is_published) else {
+            report.violations.push(Violation::Invented {
                 subscriber: number,
                 channel: sight.channel.to_owned(),
                 payload,
-            }),
+            });
+            continue;
         };
-        report.violations.extend(violation);
+        if let Some(joins) = seen.get(sight.payload) {
+            if !sight.again || *joins == sight.joins {
+                report.violations.push(Violation::Doubled {
+                    subscriber: number,
+                    payload,
+                });
+            }
+            continue;
+        }
+        seen.insert(sight.payload, sight.joins);
+        firsts.push(sight);
+        let acknowledged = message.acknowledged().unwrap_or(u64::MAX);
+        let late = Duration::from_micros(sight.at.saturating_sub(acknowledged));
+        report.latest = report.latest.max(late);
+        if message.is_refused() {
+            report.violations.push(Violation::Refused {
+                subscriber: number,
+                payload,
+            });
+        } else if !sight.asked {
+            report.violations.push(Violation::Unasked {
+                subscriber: number,
+                payload,
+            });
+        }
     }
     firsts
 }

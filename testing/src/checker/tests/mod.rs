@@ -178,25 +178,25 @@ fn a_session_that_goes_on_is_owed_what_came_meanwhile() {
 }
 
 #[test]
-fn what_is_sent_again_may_come_again() {
-    let twice = |again| {
+fn a_session_that_goes_on_may_send_again_what_it_sent_before() {
+    let twice = |again, between| {
         report([
             (0, joined()),
             (1, sent(0, "x")),
             (2, acknowledged("x")),
             (3, seen("x", false)),
-            (4, seen("x", again)),
-            (5, LEFT),
+            (4, between),
+            (5, seen("x", again)),
+            (6, LEFT),
         ])
     };
-    assert_eq!(twice(true).violations, []);
-    assert_eq!(
-        twice(false).violations,
-        [Violation::Doubled {
-            subscriber: 0,
-            payload: "x".into()
-        }]
-    );
+    let doubled = [Violation::Doubled {
+        subscriber: 0,
+        payload: "x".into(),
+    }];
+    assert_eq!(twice(true, joined()).violations, []);
+    assert_eq!(twice(false, joined()).violations, doubled);
+    assert_eq!(twice(true, What::Mended).violations, doubled);
 }
 
 #[test]

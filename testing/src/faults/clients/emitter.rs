@@ -26,8 +26,8 @@ impl Subscriber {
         loop {
             match connection.message()? {
                 None => watch.joined(),
-                Some((topic, payload, again)) => {
-                    watch.seen(topic.trim_end_matches('/'), payload, again);
+                Some((topic, payload)) => {
+                    watch.seen(topic.trim_end_matches('/'), payload, false);
                 }
             }
         }

@@ -89,8 +89,8 @@ impl Connection {
         Ok((first, body))
     }
 
-    /// The next message, confirmed: its topic, its payload, and whether it is sent again. None for another packet.
-    pub(super) fn message(&mut self) -> io::Result<Option<(String, String, bool)>> {
+    /// The next message, confirmed: its topic and its payload. None for another packet.
+    pub(super) fn message(&mut self) -> io::Result<Option<(String, String)>> {
         let (first, body) = self.packet()?;
         if first >> 4 != 3 {
             return match first {
@@ -105,11 +105,7 @@ impl Connection {
             self.send(0x40, &body[topic..payload])?;
         }
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ok(Some((
-            text(&body[2..topic]),
-            text(&body[payload..]),
-            first & 8 != 0,
-        )))
+        Ok(Some((text(&body[2..topic]), text(&body[payload..]))))
     }
 }
 
@@ -143,7 +139,8 @@ impl Subscriber {
         loop {
             match connection.message()? {
                 None => watch.joined(),
-                Some((topic, payload, again)) => watch.seen(&topic, payload, again),
+                // A session may send again what was on its way, after a crash of the node with another packet id.
+                Some((topic, payload)) => watch.seen(&topic, payload, is_known),
             }
         }
     }
