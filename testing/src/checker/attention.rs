@@ -36,6 +36,8 @@ pub(super) struct Subscriber<'a> {
     pub(super) sights: Vec<Sight<'a>>,
     pub(super) gaps: usize,
     pub(super) left: bool,
+    /// A loss of which it is told nothing is a broken promise.
+    pub(super) promised: bool,
     node: usize,
     joins: usize,
 }
@@ -58,9 +60,11 @@ pub(super) fn subscribers(events: &[Event]) -> BTreeMap<usize, Subscriber<'_>> {
                 protocol,
                 node,
                 channels,
+                promised,
             } => {
                 let subscriber = subscribers.entry(*subscriber).or_default();
                 subscriber.protocol = protocol;
+                subscriber.promised = *promised;
                 subscriber.node = *node;
                 subscriber.joins += 1;
                 // Who was told of no gap is owed everything since it joined first.

@@ -41,6 +41,8 @@ pub enum What {
         protocol: String,
         node: usize,
         channels: Vec<String>,
+        /// It is promised every message, or a notice of a gap. Others may lose some.
+        promised: bool,
     },
     /// A subscriber got a message; `again` when its protocol says that it may have had it before it joined last.
     Seen {
@@ -54,8 +56,8 @@ pub enum What {
     Gap { subscriber: usize, told: String },
     /// A subscriber goes, by its own will.
     Left { subscriber: usize },
-    /// Somebody breaks something.
-    Broken { fault: String },
+    /// Somebody breaks something; with `apart`, so that nodes cannot hear of each other before it is mended.
+    Broken { fault: String, apart: bool },
     /// What was broken is whole again.
     Mended,
 }

@@ -3,7 +3,8 @@
 //! A [`Recorder`] takes [`Event`]s, [`check`] reads them. Each message has a payload of its own, by which it is known
 //! again. What is proven:
 //!
-//! - **no loss**: what was acknowledged while a client was subscribed came to it, or it was told of a gap then;
+//! - **no loss**: what was acknowledged while a client was subscribed came to it, or it was told of a gap in time; where
+//!   nodes could not hear of each other the time begins when they can;
 //! - **no double**: a client sees each message once, but for what its protocol may send again when a session goes on;
 //! - **no phantom**: nothing comes that nobody published on that channel before, that was refused, or that the client
 //!   was not subscribed to;
@@ -16,6 +17,7 @@ mod attention;
 mod event;
 mod messages;
 mod order;
+mod outages;
 mod record;
 mod report;
 #[cfg(test)]

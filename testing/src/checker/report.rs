@@ -10,6 +10,7 @@ use super::{
     attention::{Attention, Sight, Subscriber, subscribers},
     messages::{Message, Messages, messages},
     order::{node_order, publisher_order},
+    outages::Outages,
 };
 
 /// What a log says.
@@ -23,7 +24,10 @@ pub struct Report {
     pub gaps_told: usize,
     /// Messages that subscribers did not get and were told of.
     pub told_losses: usize,
-    /// Of those: the longest time from the acknowledgement to the notice of the gap.
+    /// Messages that subscribers did not get to whom nothing is promised, such as those of MQTT at QoS 0.
+    pub unpromised_losses: usize,
+    /// Of those that were told: the longest time from the acknowledgement, or from when nodes were not apart any more, to
+    /// the notice of the gap.
     pub told_after: Duration,
     /// The longest time from the acknowledgement of a message until a subscriber had it.
     pub latest: Duration,
@@ -50,6 +54,7 @@ pub fn check(events: &[Event], told_within: Duration) -> Report {
     report.published = messages.len();
     report.acknowledged = count(&messages, |message| message.acknowledged().is_some());
     report.refused = count(&messages, |message| message.is_refused());
+    let outages = Outages::of(events);
     let mut firsts = BTreeMap::new();
     for (number, subscriber) in &subscribers {
         report.gaps_told += subscriber.gaps;
@@ -66,7 +71,7 @@ pub fn check(events: &[Event], told_within: Duration) -> Report {
             subscriber,
             &seen,
             &messages,
-            told_within,
+            (&outages, told_within),
             &mut report,
         );
         firsts.insert(*number, seen);
@@ -137,7 +142,7 @@ fn losses(
     subscriber: &Subscriber<'_>,
     seen: &[&Sight<'_>],
     messages: &Messages<'_>,
-    told_within: Duration,
+    (outages, told_within): (&Outages, Duration),
     report: &mut Report,
 ) {
     let seen: HashSet<_> = seen.iter().map(|sight| sight.payload).collect();
@@ -159,7 +164,10 @@ fn losses(
             continue;
         };
         let told_after = match attention.until {
-            Some((at, true)) => Some(Duration::from_micros(at - acknowledged)),
+            Some((at, true)) => {
+                let missed = outages.missed_from(acknowledged);
+                Some(Duration::from_micros(at.saturating_sub(missed)))
+            }
             _ => None,
         };
         match told_after.filter(|after| *after <= told_within) {
@@ -167,6 +175,7 @@ fn losses(
                 report.told_losses += 1;
                 report.told_after = report.told_after.max(after);
             }
+            None if !subscriber.promised => report.unpromised_losses += 1,
             None => {
                 let protocol = subscriber.protocol.to_owned();
                 *report.losses.entry(protocol).or_default() += 1;

@@ -13,8 +13,10 @@ use crate::Redis;
 pub struct Fault {
     /// What it is.
     pub name: &'static str,
-    /// It takes a minute or more.
+    /// It takes long.
     pub is_slow: bool,
+    /// Nodes cannot hear of each other before it is mended.
+    pub(super) parts: bool,
     pub(super) cast: Cast,
     /// Breaks it, and mends it.
     pub(super) act: fn(&mut Scene),
@@ -38,8 +40,17 @@ const fn quick(name: &'static str, cast: Cast, act: fn(&mut Scene)) -> Fault {
     Fault {
         name,
         is_slow: false,
+        parts: true,
         cast,
         act,
+    }
+}
+
+/// One in which Redis can be reached all the time.
+const fn mild(name: &'static str, cast: Cast, act: fn(&mut Scene)) -> Fault {
+    Fault {
+        parts: false,
+        ..quick(name, cast, act)
     }
 }
 
@@ -60,8 +71,8 @@ const GOOD: Weather = Weather {
 
 /// All faults.
 pub const FAULTS: &[Fault] = &[
-    quick("nothing", PLAIN, |scene| scene.wait(secs(3))),
-    quick("nothing, kept", KEPT, |scene| scene.wait(secs(3))),
+    mild("nothing", PLAIN, |scene| scene.wait(secs(3))),
+    mild("nothing, kept", KEPT, |scene| scene.wait(secs(3))),
     quick("killed, keeps nothing", PLAIN, |scene| {
         scene.redis.stop();
         scene.wait(secs(1));
@@ -81,18 +92,18 @@ pub const FAULTS: &[Fault] = &[
     slow("hangs 20 s", PLAIN, |scene| hang(scene, 20)),
     slow("hangs 60 s", PLAIN, |scene| hang(scene, 60)),
     slow("hangs 20 s, kept", KEPT, |scene| hang(scene, 20)),
-    quick("a deaf link", PLAIN, |scene| drop_of_first(scene, 1)),
-    quick("1 of 100 messages dropped", PLAIN, |scene| {
+    mild("a deaf link", PLAIN, |scene| drop_of_first(scene, 1)),
+    mild("1 of 100 messages dropped", PLAIN, |scene| {
         drop_of_all(scene, 100);
     }),
-    quick("1 of 1,000 messages dropped", PLAIN, |scene| {
+    mild("1 of 1,000 messages dropped", PLAIN, |scene| {
         drop_of_all(scene, 1000);
     }),
-    quick("1 of 100 messages dropped, kept", KEPT, |scene| {
+    mild("1 of 100 messages dropped, kept", KEPT, |scene| {
         drop_of_all(scene, 100);
     }),
-    quick("links cut", PLAIN, cut),
-    quick("links cut, kept", KEPT, cut),
+    mild("links cut", PLAIN, cut),
+    mild("links cut, kept", KEPT, cut),
     quick("one link cut and refused 3 s", PLAIN, |scene| {
         let refuses = Weather {
             refuses: true,
@@ -110,12 +121,12 @@ pub const FAULTS: &[Fault] = &[
         scene.wait(secs(4));
         scene.redis.command(&["replicaof", "no", "one"]);
     }),
-    quick("out of memory", PLAIN, |scene| {
+    mild("out of memory", PLAIN, |scene| {
         scene.redis.command(&["config", "set", "maxmemory", "1mb"]);
         scene.wait(secs(3));
         scene.redis.command(&["config", "set", "maxmemory", "0"]);
     }),
-    quick("tiny output buffers", PLAIN, |scene| {
+    mild("tiny output buffers", PLAIN, |scene| {
         let set = |limit: &str| {
             let limit = format!("pubsub {limit} {limit} 1 normal {limit} {limit} 1");
             let redis = &scene.redis;
@@ -143,9 +154,9 @@ pub const FAULTS: &[Fault] = &[
         scene.wait(secs(4));
         scene.links[0].set(GOOD);
     }),
-    quick("a node killed", PLAIN, kill_node),
-    quick("a node killed, kept", KEPT, kill_node),
-    quick("slow links", PLAIN, |scene| {
+    mild("a node killed", PLAIN, kill_node),
+    mild("a node killed, kept", KEPT, kill_node),
+    mild("slow links", PLAIN, |scene| {
         scene.weather(Weather {
             delay: Duration::from_millis(250),
             ..GOOD

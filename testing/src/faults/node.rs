@@ -102,6 +102,9 @@ fn command(program: &Path) -> Command {
     command
         .env("POLYWIRE_APPS__WEBPUBSUB__ACCESS_KEY", AZURE_KEY)
         .env("POLYWIRE_APPS__EMITTER__MASTER_KEY", MASTER_KEY)
+        // Otherwise where messages are kept.
+        .env("POLYWIRE_APPS__SETH__CLOSE_ON_GAP", "always")
+        .env("POLYWIRE_APPS__KNSOCK__CLOSE_ON_GAP", "always")
         .current_dir(std::env::temp_dir());
     command
 }

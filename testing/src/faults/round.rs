@@ -19,8 +19,8 @@ const SETTLE: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(300);
 
 /// Names of what an [`Outcome`] prints.
-pub const HEADER: &str = "| fault | seed | published | acknowledged | delivered | gaps told | losses told | silent losses | other violations | \
-     longest until told, s | latest delivery, s | back after, s |\n|---|---|---|---|---|---|---|---|---|---|---|---|";
+pub const HEADER: &str = "| fault | seed | published | acknowledged | delivered | gaps told | losses told | unpromised losses | silent losses | other violations | \
+     longest until told, s | latest delivery, s | back after, s |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|";
 
 /// Runs rounds with a program, and keeps the logs of those that fail.
 #[derive(Debug, Clone)]
@@ -76,7 +76,7 @@ impl fmt::Display for Outcome {
         let others = report.violations.len() - report.silent_losses();
         write!(
             f,
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {others} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {others} | {} | {} | {} |",
             self.fault,
             self.seed,
             report.published,
@@ -84,6 +84,7 @@ impl fmt::Display for Outcome {
             report.delivered,
             report.gaps_told,
             report.told_losses,
+            report.unpromised_losses,
             report.silent_losses(),
             secs(report.told_after),
             secs(report.latest),
@@ -107,7 +108,7 @@ impl Runner {
         std::fs::create_dir_all(&folder).unwrap();
         let mut scene = Scene::start(&self.program, &folder, &fault.cast, seed);
         scene.wait(AROUND);
-        scene.broken(fault.name);
+        scene.broken(fault.name, fault.parts);
         (fault.act)(&mut scene);
         scene.mended();
         scene.wait(AROUND);

@@ -90,9 +90,10 @@ impl Scene {
     }
 
     /// Writes down that something breaks now.
-    pub(super) fn broken(&self, fault: &str) {
+    pub(super) fn broken(&self, fault: &str, apart: bool) {
         self.log.add(What::Broken {
             fault: fault.to_owned(),
+            apart,
         });
     }
 

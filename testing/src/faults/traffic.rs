@@ -60,10 +60,13 @@ impl Traffic {
             padding: Arc::default(),
         };
         for (node, at) in nodes.iter().copied().enumerate() {
-            for (protocol, many, client) in subscribers(access) {
-                let channels = if many { &CHANNELS[..] } else { &CHANNELS[..1] };
+            for (sort, client) in subscribers(access) {
+                let channels = match sort.names_channels {
+                    true => &CHANNELS[..],
+                    false => &CHANNELS[..1],
+                };
                 let number = traffic.watches.len();
-                let watch = Watch::new(log.clone(), number, protocol, (node, at), channels);
+                let watch = Watch::new(log.clone(), number, sort, (node, at), channels);
                 let watch = Arc::new(watch);
                 traffic.watches.push(watch.clone());
                 traffic

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use super::clients::Sort;
 use crate::checker::{Recorder, What};
 
 /// How long a connection may take to be opened.
@@ -17,7 +18,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub(super) struct Watch {
     log: Arc<Recorder>,
     number: usize,
-    protocol: &'static str,
+    sort: Sort,
     node: usize,
     /// Where its node listens.
     pub(super) at: SocketAddr,
@@ -38,14 +39,14 @@ impl Watch {
     pub(super) fn new(
         log: Arc<Recorder>,
         number: usize,
-        protocol: &'static str,
+        sort: Sort,
         (node, at): (usize, SocketAddr),
         channels: &[&str],
     ) -> Self {
         Self {
             log,
             number,
-            protocol,
+            sort,
             node,
             at,
             channels: channels.iter().map(ToString::to_string).collect(),
@@ -79,9 +80,10 @@ impl Watch {
         state.is_joined = true;
         self.log.add(What::Joined {
             subscriber: self.number,
-            protocol: self.protocol.to_owned(),
+            protocol: self.sort.protocol.to_owned(),
             node: self.node,
             channels: self.channels.clone(),
+            promised: self.sort.promised,
         });
         state.early.drain(..).for_each(|what| self.log.add(what));
     }

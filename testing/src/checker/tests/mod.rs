@@ -72,11 +72,16 @@ proptest! {
 }
 
 fn joined() -> What {
+    joins(true)
+}
+
+fn joins(promised: bool) -> What {
     What::Joined {
         subscriber: 0,
         protocol: "MQTT".into(),
         node: 0,
         channels: vec!["a".into()],
+        promised,
     }
 }
 
@@ -150,6 +155,25 @@ fn a_gap_that_is_told_in_five_seconds_is_no_silent_loss() {
 }
 
 #[test]
+fn what_is_missed_while_nodes_are_apart_is_told_when_they_are_not() {
+    let told_at = |ms, apart| {
+        let fault = String::new();
+        report([
+            (0, joined()),
+            (5, What::Broken { fault, apart }),
+            (10, sent(0, "x")),
+            (20, acknowledged("x")),
+            (30_000, What::Mended),
+            (ms, gap()),
+            (ms + 1, LEFT),
+        ])
+    };
+    assert_eq!(told_at(34_000, true).violations, []);
+    assert_eq!(told_at(36_000, true).violations, [lost("x")]);
+    assert_eq!(told_at(34_000, false).violations, [lost("x")]);
+}
+
+#[test]
 fn a_subscriber_is_owed_what_was_sent_after_it_joined_and_acknowledged_before_it_left() {
     let report = report([
         (0, sent(0, "before")),
@@ -163,6 +187,18 @@ fn a_subscriber_is_owed_what_was_sent_after_it_joined_and_acknowledged_before_it
     ]);
     assert_eq!(report.violations, [lost("within")]);
     assert_eq!(report.losses["MQTT"], 1);
+}
+
+#[test]
+fn who_is_promised_nothing_may_lose_messages() {
+    let report = report([
+        (0, joins(false)),
+        (1, sent(0, "x")),
+        (2, acknowledged("x")),
+        (3, LEFT),
+    ]);
+    assert_eq!(report.violations, []);
+    assert_eq!(report.unpromised_losses, 1);
 }
 
 #[test]

@@ -31,6 +31,7 @@ fn joined(number: usize, node: usize) -> What {
         protocol: "model".into(),
         node,
         channels: CHANNELS.map(String::from).to_vec(),
+        promised: true,
     }
 }
 

@@ -41,30 +41,59 @@ pub(super) struct Access {
     pub(super) keeps: bool,
 }
 
-/// One subscriber of each sort, with the name of its protocol and whether it can tell channels apart.
-pub(super) fn subscribers(access: &Access) -> Vec<(&'static str, bool, Box<dyn Subscribe>)> {
-    let mut all: Vec<(_, _, Box<dyn Subscribe>)> = vec![
-        ("PubNub", true, Box::new(pubnub::Poller::default())),
-        ("Azure, reliable", true, Box::new(azure::Member::default())),
-        ("MQTT, QoS 0", true, Box::new(mqtt::Subscriber::clean())),
+/// What a subscriber is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sort {
+    /// Its protocol, and how it is used.
+    pub(super) protocol: &'static str,
+    /// Its messages name their channel, so that it can have many.
+    pub(super) names_channels: bool,
+    /// It is promised every message, or a notice of a gap, by docs/guarantees.md.
+    pub(super) promised: bool,
+}
+
+/// One subscriber of each sort.
+pub(super) fn subscribers(access: &Access) -> Vec<(Sort, Box<dyn Subscribe>)> {
+    let sort = |protocol| Sort {
+        protocol,
+        names_channels: true,
+        promised: true,
+    };
+    let unpromised = |protocol| Sort {
+        promised: false,
+        ..sort(protocol)
+    };
+    let of_one = |protocol| Sort {
+        names_channels: false,
+        ..sort(protocol)
+    };
+    let key = &access.emitter_key;
+    let pubnub = Sort {
+        // Without a store it has no words for a gap.
+        promised: access.keeps,
+        ..sort("PubNub")
+    };
+    let mut all: Vec<(Sort, Box<dyn Subscribe>)> = vec![
+        (pubnub, Box::new(pubnub::Poller::default())),
+        (sort("Azure, reliable"), Box::new(azure::Member::default())),
         (
-            "MQTT session, QoS 1",
-            true,
+            unpromised("MQTT, QoS 0"),
+            Box::new(mqtt::Subscriber::clean()),
+        ),
+        (
+            sort("MQTT session, QoS 1"),
             Box::new(mqtt::Subscriber::with_session()),
         ),
         (
-            "Emitter",
-            true,
-            Box::new(emitter::Subscriber::new(&access.emitter_key)),
+            unpromised("Emitter"),
+            Box::new(emitter::Subscriber::new(key)),
         ),
-        // Its messages do not name their channel.
-        ("Seth-Pusher", false, Box::new(seth::Subscriber)),
-        ("kn-sock", true, Box::new(knsock::Subscriber)),
+        (of_one("Seth-Pusher"), Box::new(seth::Subscriber)),
+        (sort("kn-sock"), Box::new(knsock::Subscriber)),
     ];
     if access.keeps {
         all.push((
-            "history API, followed",
-            false,
+            of_one("history API, followed"),
             Box::new(history::Follower::default()),
         ));
     }
