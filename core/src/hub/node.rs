@@ -77,6 +77,12 @@ impl LocalNode {
         self.hub.deliver(publication);
     }
 
+    /// What `work` [delivers](Self::deliver) leaves together, in one write for each connection: for what a backend took
+    /// together from where it came.
+    pub fn together<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.hub.flusher().together(work)
+    }
+
     /// Has a publication that got its place elsewhere stored, if its publisher wants that. Whoever has to
     /// see it only when it is stored waits for this before it [delivers](Self::deliver) it.
     ///

@@ -41,6 +41,8 @@ pub(super) struct StoreEntry {
     /// Where it is delivered once it is stored; nowhere when somebody else sees to that.
     topic: Option<Arc<Topic>>,
     hub: Arc<Hub>,
+    /// What became of it, once that is known.
+    kept: Option<PersistResult>,
     answer: Option<oneshot::Sender<PersistResult>>,
     _room: OwnedSemaphorePermit,
 }
@@ -177,6 +179,7 @@ impl Storing {
             publication,
             topic,
             hub: self.hub.clone(),
+            kept: None,
             answer: Some(room.answer),
             _room: room.permit,
         };
@@ -185,7 +188,7 @@ impl Storing {
 
     fn start(&self) -> mpsc::UnboundedSender<StoreEntry> {
         let (line, entries) = mpsc::unbounded_channel();
-        tokio::spawn(serve(self.policy.clone(), entries));
+        tokio::spawn(serve(self.policy.clone(), self.hub.clone(), entries));
         line
     }
 
@@ -199,6 +202,7 @@ impl Storing {
 
 async fn serve(
     policy: Arc<dyn PersistencePolicy>,
+    hub: Arc<Hub>,
     mut entries: mpsc::UnboundedReceiver<StoreEntry>,
 ) {
     let mut batch = Vec::new();
@@ -211,21 +215,20 @@ async fn serve(
         let policy = policy.clone();
         let storing = tokio::spawn(async move { policy.persist_all(&publications).await });
         let mut kept = storing.await.unwrap_or_default().into_iter();
-        for entry in batch.drain(..) {
-            entry.settle(kept.next().unwrap_or(Err(PersistenceError::Closed)));
-        }
+        // What was stored together leaves together.
+        hub.flusher().together(|| {
+            for entry in &mut batch {
+                entry.settle(kept.next().unwrap_or(Err(PersistenceError::Closed)));
+            }
+        });
+        // The publishers hear of it behind that: what they send next does not come between.
+        batch.clear();
     }
 }
 
 impl StoreEntry {
-    fn settle(mut self, kept: PersistResult) {
-        self.finish(kept);
-    }
-
-    fn finish(&mut self, kept: PersistResult) {
-        let Some(answer) = self.answer.take() else {
-            return;
-        };
+    /// It was kept or not: delivers it, and whatever has waited for it.
+    fn settle(&mut self, kept: PersistResult) {
         if let Some(topic) = &self.topic {
             topic.settle(self.publication.position(), kept.is_ok(), &self.hub.sink());
             match &self.publication.target {
@@ -233,13 +236,18 @@ impl StoreEntry {
                 Target::Client(client) => self.hub.clients.retire_if_empty(client, topic),
             }
         }
-        // A publisher that went away is not told.
-        let _ = answer.send(kept);
+        self.kept = Some(kept);
     }
 }
 
 impl Drop for StoreEntry {
     fn drop(&mut self) {
-        self.finish(Err(PersistenceError::Closed));
+        if self.kept.is_none() {
+            self.settle(Err(PersistenceError::Closed));
+        }
+        if let (Some(answer), Some(kept)) = (self.answer.take(), self.kept.take()) {
+            // A publisher that went away is not told.
+            let _ = answer.send(kept);
+        }
     }
 }
