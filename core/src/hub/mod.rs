@@ -9,7 +9,12 @@ mod storing;
 mod topic;
 mod traffic;
 
-pub use self::{members::JoinNumber, node::LocalNode, traffic::Traffic};
+pub use self::{
+    members::JoinNumber,
+    node::LocalNode,
+    storing::{BeingStored, PlacedHere},
+    traffic::Traffic,
+};
 
 use std::{fmt, sync::Arc};
 

@@ -53,12 +53,32 @@ pub(super) struct Room {
     answer: oneshot::Sender<PersistResult>,
 }
 
-/// A publication that has its place.
-pub(super) enum Placed {
+/// A publication that has its place on this node.
+#[derive(Debug)]
+#[must_use]
+pub enum PlacedHere {
     /// It was stored, where it is to be, and delivered.
     Done(Receipt),
-    /// It stands in line.
-    InLine(Position, Told),
+    /// It stands in line to be stored.
+    InLine(BeingStored),
+}
+
+/// A publication that stands in line to be stored. It is stored and delivered, or neither, whether that is waited for or not.
+#[derive(Debug)]
+pub struct BeingStored {
+    position: Position,
+    told: Told,
+}
+
+impl BeingStored {
+    /// Waits until it was stored and delivered.
+    ///
+    /// # Errors
+    /// When it was not stored; then nobody gets it.
+    pub async fn outcome(self) -> Result<Receipt, PersistenceError> {
+        let durability = self.told.await.unwrap_or(Err(PersistenceError::Closed))?;
+        Ok(Receipt::new(self.position, durability))
+    }
 }
 
 /// Tells what became of a publication that stands in line.
@@ -83,17 +103,14 @@ impl Storing {
     /// When it was to be stored and was not; then nobody gets it.
     pub(super) async fn publish(&self, draft: Draft) -> Result<Receipt, PersistenceError> {
         match self.place(draft).await? {
-            Placed::Done(receipt) => Ok(receipt),
-            Placed::InLine(position, told) => {
-                let durability = told.await.unwrap_or(Err(PersistenceError::Closed))?;
-                Ok(Receipt::new(position, durability))
-            }
+            PlacedHere::Done(receipt) => Ok(receipt),
+            PlacedHere::InLine(stored) => stored.outcome().await,
         }
     }
 
     /// Gives a draft its place, and does not wait until it is stored and delivered. Whoever asks again afterwards gets a
     /// later place.
-    pub(super) async fn place(&self, draft: Draft) -> Result<Placed, PersistenceError> {
+    pub(super) async fn place(&self, draft: Draft) -> Result<PlacedHere, PersistenceError> {
         if draft.retention.store && self.policy.stores() {
             return match draft.target.clone() {
                 Target::Channel(channel) => {
@@ -105,7 +122,7 @@ impl Storing {
             };
         }
         let position = self.hub.publish_unstored(draft);
-        Ok(Placed::Done(Receipt::delivered(position)))
+        Ok(PlacedHere::Done(Receipt::delivered(position)))
     }
 
     async fn place_stored<K: Hash + Eq + Clone>(
@@ -113,7 +130,7 @@ impl Storing {
         topics: &Shards<K>,
         name: &K,
         draft: Draft,
-    ) -> Result<Placed, PersistenceError> {
+    ) -> Result<PlacedHere, PersistenceError> {
         let waits = self.policy.waits(&draft.target);
         loop {
             let topic = topics.get_or_make(name, &self.hub.clock);
@@ -127,7 +144,7 @@ impl Storing {
                     None => continue,
                     Some(outcome) => {
                         topics.retire_if_empty(name, &topic);
-                        return outcome.map(Placed::Done);
+                        return outcome.map(PlacedHere::Done);
                     }
                 }
             }
@@ -140,7 +157,7 @@ impl Storing {
                 Ok(taken) => taken,
             };
             drop(refused);
-            return Ok(Placed::InLine(position, told));
+            return Ok(PlacedHere::InLine(BeingStored { position, told }));
         }
     }
 
