@@ -69,10 +69,11 @@ pub use self::{
         Page, PersistResult, PersistenceError, PersistencePolicy, Query, Rule, RuleSettings, Rules,
         Span, Stored, read_after,
     },
+    presence::PresenceSettings,
     publication::{
         BinaryError, Clock, Draft, Epoch, InvalidJson, JsonText, Kind, Payload, Position,
-        PresenceAction, PresenceEvent, Publication, Retention, Seq, Target, Text, Timetoken,
-        decode_draft, encode_draft,
+        PresenceAction, PresenceEvent, PresenceSummary, Publication, Retention, Seq, Target, Text,
+        Timetoken, decode_draft, encode_draft,
     },
     receipt::Receipt,
     registry::{LazyRegistry, OnChange, Registry, RegistryError},

@@ -134,6 +134,12 @@ impl Hub {
         self.channels.get(channel).map_or(0, |topic| topic.len())
     }
 
+    /// Connections on a channel that hear of its members.
+    pub(crate) fn presence_takers(&self, channel: &Channel) -> usize {
+        let topic = self.channels.get(channel);
+        topic.map_or(0, |topic| topic.presence_takers())
+    }
+
     /// Connections of a client.
     pub fn connections(&self, client: &ClientId) -> usize {
         self.clients.get(client).map_or(0, |topic| topic.len())

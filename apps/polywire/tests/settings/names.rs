@@ -153,6 +153,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain("log"),
     plain("log_format"),
     plain("limits"),
+    plain("presence.announce_max"),
     plain("limits.message_bytes_max"),
     plain("limits.name_bytes_max"),
     plain("limits.channels_per_connection_max"),
