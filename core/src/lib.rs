@@ -44,7 +44,7 @@ mod wheel;
 pub use self::{
     app::App,
     authentication::{AuthenticationError, AuthenticationPolicy, Credentials},
-    backend::{Attempt, BackendError, BackendStatus, PubSubBackend},
+    backend::{Attempt, BackendError, BackendStatus, Placed, PubSubBackend},
     channel::{Channel, InvalidChannel},
     cluster::{Asked, Cluster, ClusterHandler, ClusterService, Unanswered},
     counters::{Counter, Counters},
@@ -53,7 +53,7 @@ pub use self::{
         StandardDispatcher, Verdict,
     },
     domain::{DOMAIN, Domain, InvalidDomain},
-    hub::{Hub, JoinNumber, LocalNode, Traffic},
+    hub::{BeingStored, Hub, JoinNumber, LocalNode, PlacedHere, Traffic},
     identity::{
         ClientId, ConnectionId, CredentialId, Grant, Identity, InvalidClientId, InvalidScope,
         NodeId, Permissions, Resource, Rights, Scope, ScopeMatcher,
@@ -69,10 +69,11 @@ pub use self::{
         Page, PersistResult, PersistenceError, PersistencePolicy, Query, Rule, RuleSettings, Rules,
         Span, Stored, read_after,
     },
+    presence::PresenceSettings,
     publication::{
         BinaryError, Clock, Draft, Epoch, InvalidJson, JsonText, Kind, Payload, Position,
-        PresenceAction, PresenceEvent, Publication, Retention, Seq, Target, Text, Timetoken,
-        decode_draft, encode_draft,
+        PresenceAction, PresenceEvent, PresenceSummary, Publication, Retention, Seq, Target, Text,
+        Timetoken, decode_draft, encode_draft,
     },
     receipt::Receipt,
     registry::{LazyRegistry, OnChange, Registry, RegistryError},

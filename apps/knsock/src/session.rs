@@ -8,7 +8,7 @@ use memchr::memmem;
 use polywire_core::{
     ConnectionId, Counter, Draft, Identity, Origin, Refusal, Space, Target, Turn,
     delivery::{Encoder, EndReason, Fanout, Link, Receiver},
-    space::{Attachment, CloseOnGap},
+    space::{Attachment, CloseOnGap, Publishing},
     transport::tcp::StreamHandler,
 };
 
@@ -76,6 +76,8 @@ pub(crate) struct Session {
     subscriber: Arc<Subscriber>,
     /// Made when a line first comes in parts.
     deadline: Option<Arc<LineDeadline>>,
+    /// The last line that was published, where it is still to be stored.
+    publishing: Option<Box<Publishing>>,
 }
 
 impl Session {
@@ -98,6 +100,7 @@ impl Session {
             bad_lines: 0,
             subscriber,
             deadline: None,
+            publishing: None,
         }
     }
 
@@ -151,13 +154,23 @@ impl Session {
                 Action::Replace(other) => command = other,
             }
         }
+        if !matches!(command, Command::Publish(..))
+            && let Some(before) = self.publishing.take()
+        {
+            // A topic that it joins now has not what it published before.
+            let _ = before.outcome().await;
+        }
         match command {
             Command::Subscribe(topic) => attachment.subscribe(topic).await.map(drop),
             Command::Unsubscribe(topic) => attachment.unsubscribe(topic).await.map(drop),
-            Command::Publish(topic, payload) => attachment
-                .publish(Draft::new(topic, payload))
-                .await
-                .map(drop),
+            Command::Publish(topic, payload) => {
+                // The client hears nothing of it, and so its next line does not wait for the store.
+                self.publishing = match attachment.place(Draft::new(topic, payload)).await? {
+                    Publishing::Done(_) => None,
+                    pending => Some(Box::new(pending)),
+                };
+                Ok(())
+            }
         }
     }
 }

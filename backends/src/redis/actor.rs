@@ -34,7 +34,7 @@ use super::{
     listed::{Listed, read_listed},
     missing::{Keys, Missing, Place, ReadScripts},
     names::Names,
-    publishing::{Outcome, Publishing, Request, answer},
+    publishing::{Publishing, Request},
     script::server_run,
     settings::RedisSettings,
     subscriptions::{Confirmed, Subscriptions},
@@ -307,7 +307,9 @@ impl Actor {
             tokio::select! {
                 biased;
                 replies = done(&mut work.publishing) => {
-                    if let Some(why) = self.publishing.replied(&self.node, replies?) {
+                    let why = self.publishing.replied(&self.node, replies?);
+                    self.serve_unheard();
+                    if let Some(why) = why {
                         return Err(Lost::Unusable(why));
                     }
                 }
@@ -362,11 +364,15 @@ impl Actor {
                     }
                 }
                 push = inbox.next() => {
-                    self.take_in(push.ok_or(Lost::Closed)?, &mut heartbeat);
-                    for _ in 0..DELIVER_AT_ONCE {
-                        let Some(push) = inbox.next_now() else { break };
+                    let push = push.ok_or(Lost::Closed)?;
+                    // What came together leaves together.
+                    self.node.clone().together(|| {
                         self.take_in(push, &mut heartbeat);
-                    }
+                        for _ in 0..DELIVER_AT_ONCE {
+                            let Some(push) = inbox.next_now() else { break };
+                            self.take_in(push, &mut heartbeat);
+                        }
+                    });
                 }
                 () = self.changes.changed(), if work.subscribing.is_none() => {}
             }
@@ -495,7 +501,7 @@ impl Actor {
             self.publishing.push(request);
         } else {
             // Not everything is subscribed to yet, so local members might miss it.
-            answer(request, Outcome::Unplaced(None));
+            self.publishing.refuse(request, None);
         }
     }
 
@@ -506,10 +512,27 @@ impl Actor {
             tokio::select! {
                 output = &mut future => return output,
                 Some(request) = self.requests.recv() => {
-                    answer(request, Outcome::Unplaced(None));
+                    self.publishing.refuse(request, None);
+                    self.serve_unheard();
                 }
             }
         }
+    }
+
+    /// Delivers here, from memory, what other nodes may not get and nobody listens to.
+    fn serve_unheard(&mut self) {
+        let unheard = self.publishing.take_unheard();
+        if unheard.is_empty() {
+            return;
+        }
+        let node = self.node.clone();
+        // It may have to be stored first. One task, so that they keep their order.
+        tokio::spawn(async move {
+            for draft in unheard {
+                // Nobody listens.
+                let _ = node.publish(draft).await;
+            }
+        });
     }
 
     fn down(&mut self, lost: &Lost) {
@@ -522,15 +545,18 @@ impl Actor {
         self.subscriptions.begin(Vec::new());
         self.publishing
             .lost(&mut self.heads, cause, &mut &self.node);
+        self.serve_unheard();
         self.heads.lose();
         self.uncompared.clear();
     }
 
     /// Takes everything in that has come.
     fn take_all(&mut self, inbox: &mut Inbox, heartbeat: &mut Heartbeat) {
-        while let Some(push) = inbox.next_now() {
-            self.take_in(push, heartbeat);
-        }
+        self.node.clone().together(|| {
+            while let Some(push) = inbox.next_now() {
+                self.take_in(push, heartbeat);
+            }
+        });
     }
 
     fn take_in(&mut self, push: Push, heartbeat: &mut Heartbeat) {

@@ -10,10 +10,11 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use polywire_core::{
     BackendError, BackendStatus, Draft, Durability, History, Interest, LocalNode, LogLimiter,
-    Position, PubSubBackend, Receipt, Rules, Timetoken,
+    Placed, PubSubBackend, Receipt, Rules, Timetoken,
 };
 use redis::Client;
 use tokio::{
@@ -199,23 +200,30 @@ impl PubSubBackend for Redis {
     /// A publication whose future is dropped before it was sent is not published; later it is published,
     /// but perhaps not stored, and not delivered here if the connection breaks just then.
     async fn publish(&self, draft: Draft) -> Result<Receipt, BackendError> {
-        let running = self.running()?;
-        let timeout = self.settings.response_timeout();
-        let keep = self.keep(&draft);
+        let (running, keep) = (self.running()?, self.keep(&draft));
         let kept = keep.is_some();
-        match running.place(&draft, keep, timeout).await {
-            Ok(place) => {
-                if kept {
-                    return Ok(Receipt::new(place, Durability::Replicated));
-                }
-                let durability = running.node.persist(&Arc::new(draft.at(place))).await?;
-                Ok(Receipt::new(place, durability))
-            }
-            Err(cause) => {
-                running.node.publish(draft).await?;
-                Err(BackendError::Unreachable(cause))
-            }
+        let sent = running.send(&draft, keep, None, self.settings.response_timeout());
+        match sent.await {
+            Ok(told) => outcome_of(draft, kept, told, running.node.clone()).await,
+            Err(cause) => serve_here(draft, cause, &running.node).await,
         }
+    }
+
+    async fn place(&self, draft: Draft) -> Result<Placed, BackendError> {
+        let (running, keep) = (self.running()?, self.keep(&draft));
+        let kept = keep.is_some();
+        let unheard = Some(draft.clone());
+        let sent = running.send(&draft, keep, unheard, self.settings.response_timeout());
+        let node = running.node.clone();
+        match sent.await {
+            Ok(told) => Ok(Placed::Pending(outcome_of(draft, kept, told, node).boxed())),
+            Err(cause) => serve_here(draft, cause, &node).await.map(Placed::Done),
+        }
+    }
+
+    /// The script places and announces in one step.
+    fn stores_first(&self) -> bool {
+        false
     }
 
     async fn subscribe(&self, interest: &Interest) -> Result<(), BackendError> {
@@ -273,13 +281,15 @@ impl Redis {
 }
 
 impl Running {
-    /// Has Redis give the draft its place, keep it and announce it.
-    async fn place(
+    /// Sends a draft, so that Redis gives it its place, keeps it and announces it. Tells later what became of it. Whoever
+    /// does not listen to that gives the draft as `unheard`, to be delivered here where it may be lost.
+    async fn send(
         &self,
         draft: &Draft,
         keep: Option<Keep>,
+        unheard: Option<Draft>,
         patience: Duration,
-    ) -> Result<Position, Cause> {
+    ) -> Result<oneshot::Receiver<Outcome>, Cause> {
         if !self.link.is_ready() {
             return Err(None);
         }
@@ -302,22 +312,45 @@ impl Running {
                 body,
                 counts: draft.retention.store,
                 keep,
+                unheard,
                 since,
                 answer,
                 _permit: permit,
             };
             self.requests.send(request).await.ok()
         });
-        if !matches!(sent.await, Ok(Some(()))) {
-            return Err(None);
-        }
-        match told.await {
-            Ok(Outcome::Placed(place)) => Ok(place),
-            Ok(Outcome::Unplaced(cause)) => Err(cause.map(|error| error.into())),
-            // The backend stops.
-            Err(_) => Err(None),
+        match sent.await {
+            Ok(Some(())) => Ok(told),
+            _ => Err(None),
         }
     }
+}
+
+/// What becomes of a publication that was sent.
+async fn outcome_of(
+    draft: Draft,
+    kept: bool,
+    told: oneshot::Receiver<Outcome>,
+    node: LocalNode,
+) -> Result<Receipt, BackendError> {
+    match told.await {
+        Ok(Outcome::Placed(place)) if kept => Ok(Receipt::new(place, Durability::Replicated)),
+        Ok(Outcome::Placed(place)) => {
+            let durability = node.persist(&Arc::new(draft.at(place))).await?;
+            Ok(Receipt::new(place, durability))
+        }
+        Ok(Outcome::Unplaced(cause)) => {
+            serve_here(draft, cause.map(|error| error.into()), &node).await
+        }
+        // The backend stops.
+        Err(_) => serve_here(draft, None, &node).await,
+    }
+}
+
+/// What becomes of one that other nodes do not get, or may not get: local members do.
+async fn serve_here(draft: Draft, cause: Cause, node: &LocalNode) -> Result<Receipt, BackendError> {
+    node.publish(draft).await?;
+    Err(BackendError::Unreachable(cause))
 }
 
 impl Drop for Running {

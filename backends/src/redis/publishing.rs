@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use polywire_core::{LocalNode, LogLimiter, Position, Target, Timetoken};
+use polywire_core::{Draft, LocalNode, LogLimiter, Position, Target, Timetoken};
 use redis::{Pipeline, RedisError, Value};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -56,6 +56,8 @@ pub(super) struct Request {
     /// It gets a number of its own.
     pub(super) counts: bool,
     pub(super) keep: Option<Keep>,
+    /// It itself, where its publisher does not listen: local members are to get it though other nodes may not.
+    pub(super) unheard: Option<Draft>,
     pub(super) since: Instant,
     pub(super) answer: oneshot::Sender<Outcome>,
     /// The request's part of the bytes that may wait.
@@ -94,6 +96,8 @@ pub(super) struct Publishing {
     awaited: VecDeque<u64>,
     abandoned: HashSet<PublishId>,
     abandoned_order: VecDeque<(Instant, PublishId)>,
+    /// To be delivered here, from memory, though nobody listens to what became of it.
+    unheard: Vec<Draft>,
     refusals: LogLimiter,
 }
 
@@ -113,6 +117,7 @@ impl Publishing {
             awaited: VecDeque::new(),
             abandoned: HashSet::new(),
             abandoned_order: VecDeque::new(),
+            unheard: Vec::new(),
             refusals: LogLimiter::default(),
         }
     }
@@ -150,12 +155,12 @@ impl Publishing {
             let Some((request, tries)) = self.queue.pop_front() else {
                 break;
             };
-            if request.answer.is_closed() {
+            if request.answer.is_closed() && request.unheard.is_none() {
                 // Its publisher went away before it was sent.
                 continue;
             }
             if request.since.elapsed() > patience {
-                answer(request, Outcome::Unplaced(None));
+                self.refuse(request, None);
                 continue;
             }
             bytes += request.body.len();
@@ -243,13 +248,32 @@ impl Publishing {
                 if let Some(times) = self.refusals.allow() {
                     tracing::warn!(?error, times, "Redis refused publications");
                 }
-                answer(flight.request, Outcome::Unplaced(error));
+                self.refuse(flight.request, error);
             }
         }
         for request in again.into_iter().rev() {
             self.queue.push_front(request);
         }
         why
+    }
+
+    /// Tells a publisher that its publication has no place, or none that is known: it delivers it here, from memory. False
+    /// when nobody does.
+    pub(super) fn refuse(&mut self, mut request: Request, cause: Option<Arc<RedisError>>) -> bool {
+        let unheard = request.unheard.take();
+        let is_heard = answer(request, Outcome::Unplaced(cause));
+        match unheard {
+            Some(draft) if !is_heard => {
+                self.unheard.push(draft);
+                true
+            }
+            _ => is_heard,
+        }
+    }
+
+    /// What is to be delivered here though nobody listens to what became of it.
+    pub(super) fn take_unheard(&mut self) -> Vec<Draft> {
+        std::mem::take(&mut self.unheard)
     }
 
     fn placed(&mut self, node: &LocalNode, number: u64, placed: Placed) {
@@ -372,7 +396,7 @@ impl Publishing {
                 }
                 // Something before it is missing here, or it has no place that is known.
                 _ => {
-                    if answer(flight.request, Outcome::Unplaced(cause.cloned())) {
+                    if self.refuse(flight.request, cause.cloned()) {
                         self.abandoned.insert(id);
                         self.abandoned_order.push_back((Instant::now(), id));
                     }
@@ -380,7 +404,7 @@ impl Publishing {
             }
         }
         for (request, _) in std::mem::take(&mut self.queue) {
-            answer(request, Outcome::Unplaced(cause.cloned()));
+            self.refuse(request, cause.cloned());
         }
         self.flights.clear();
         self.forget_abandoned();
@@ -388,14 +412,14 @@ impl Publishing {
 }
 
 /// Tells the publisher; false when it went away.
-pub(super) fn answer(request: Request, outcome: Outcome) -> bool {
+fn answer(request: Request, outcome: Outcome) -> bool {
     request.answer.send(outcome).is_ok()
 }
 
 #[cfg(test)]
 mod tests {
     use polywire_core::{
-        Channel, Draft, Epoch, Interest, LocalNode, Payload, Seq, Target,
+        Channel, Epoch, Interest, LocalNode, Payload, Seq, Target,
         testkit::{LocalBackend, Recorder, RecordingPolicy, TestNode},
     };
     use tokio::sync::Semaphore;
@@ -465,6 +489,7 @@ mod tests {
                 body: envelope::encode(id, &draft).unwrap(),
                 counts: true,
                 keep: None,
+                unheard: None,
                 since: Instant::now(),
                 answer,
                 _permit: permits.try_acquire_owned().unwrap(),

@@ -9,7 +9,12 @@ mod storing;
 mod topic;
 mod traffic;
 
-pub use self::{members::JoinNumber, node::LocalNode, traffic::Traffic};
+pub use self::{
+    members::JoinNumber,
+    node::LocalNode,
+    storing::{BeingStored, PlacedHere},
+    traffic::Traffic,
+};
 
 use std::{fmt, sync::Arc};
 
@@ -127,6 +132,12 @@ impl Hub {
     /// Connections on a channel.
     pub fn count(&self, channel: &Channel) -> usize {
         self.channels.get(channel).map_or(0, |topic| topic.len())
+    }
+
+    /// Connections on a channel that hear of its members.
+    pub(crate) fn presence_takers(&self, channel: &Channel) -> usize {
+        let topic = self.channels.get(channel);
+        topic.map_or(0, |topic| topic.presence_takers())
     }
 
     /// Connections of a client.

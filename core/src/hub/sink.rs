@@ -28,10 +28,10 @@ impl Sink<'_> {
         unmatched: &mut Unmatched,
     ) {
         let except = publication.except;
-        let is_presence = matches!(publication.kind, Kind::Presence(_));
+        let is_presence = publication.kind.is_presence();
         // Thousands may be on a channel and come and go, of whom nobody is told: they are not walked.
         let nobody = Members::default();
-        let members = if is_presence && !members.take_presence() {
+        let members = if is_presence && members.presence_takers() == 0 {
             &nobody
         } else {
             members

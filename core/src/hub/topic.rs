@@ -99,6 +99,10 @@ impl Topic {
         self.state.lock().members.len()
     }
 
+    pub(super) fn presence_takers(&self) -> usize {
+        self.state.lock().members.presence_takers()
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.state.lock().is_idle()
     }

@@ -100,6 +100,7 @@ impl Server {
         let last = async {
             // Who was on this node has gone from it.
             self.space.presence_told().await;
+            self.space.tell_summaries().await;
             self.node.settled().await;
             tokio::join!(self.persistence.stop(), self.backend.stop())
         };
