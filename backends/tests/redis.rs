@@ -373,6 +373,7 @@ async fn a_password_and_a_database_are_used() {
     assert_eq!(
         keys,
         [
+            "polywire:generation",
             "polywire:listed",
             "polywire:place:channel:room",
             "polywire:timetoken",

@@ -7,7 +7,7 @@ use std::sync::{
 
 use bytes::Bytes;
 use polywire_core::{
-    ConnectionId, Page, Publication, Stored, Target,
+    ConnectionId, Interest, Page, Publication, Stored,
     delivery::{EndReason, Fanout, Receiver},
 };
 use tokio::sync::{Notify, mpsc};
@@ -179,7 +179,7 @@ impl Receiver for Lines {
         self.send_live(fanout.publication());
     }
 
-    fn gap(&self, _: &Target) {
+    fn gap(&self, _: &Interest) {
         self.has_gap.store(true, Ordering::Release);
         self.broken.store(true, Ordering::Release);
         self.breaks.notify_one();

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use memchr::memmem;
 use polywire_core::{
-    ConnectionId, Counter, Draft, Identity, Origin, Refusal, Space, Target, Turn,
+    ConnectionId, Counter, Draft, Identity, Interest, Origin, Refusal, Space, Turn,
     delivery::{Encoder, EndReason, Fanout, Link, Receiver},
     space::{Attachment, CloseOnGap, Publishing},
     transport::tcp::StreamHandler,
@@ -51,13 +51,13 @@ impl Receiver for Subscriber {
     }
 
     /// The protocol has no words for it.
-    fn gap(&self, target: &Target) {
+    fn gap(&self, interest: &Interest) {
         let Shared {
             space,
             close_on_gap,
             ..
         } = &*self.shared;
-        if let Some(why) = close_on_gap.reason(space, target) {
+        if let Some(why) = close_on_gap.reason(space, interest) {
             self.link.end(&why);
         }
     }

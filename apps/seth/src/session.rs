@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use polywire_core::{
-    Channel, ClientId, ConnectionId, Identity, Kind, Origin, PresenceAction, PresenceEvent,
-    Publication, Refusal, Space, Target,
+    Channel, ClientId, ConnectionId, Identity, Interest, Kind, Origin, PresenceAction,
+    PresenceEvent, Publication, Refusal, Space,
     delivery::{Encoder, EndReason, Fanout, Link, Message, Receiver},
     space::{Action, Attachment, CloseOnGap, Subscribed},
     transport::{Ending, Endpoint, Handshake, HttpRefusal, SessionHandler},
@@ -95,8 +95,8 @@ impl Receiver for Subscriber {
     }
 
     /// SockJS has no words for it but those with which it closes.
-    fn gap(&self, target: &Target) {
-        if let Some(why) = self.close_on_gap.reason(&self.space, target) {
+    fn gap(&self, interest: &Interest) {
+        if let Some(why) = self.close_on_gap.reason(&self.space, interest) {
             self.link.end(&why);
         }
     }

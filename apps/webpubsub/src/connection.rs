@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 use polywire_core::{
-    Channel, ClientId, ConnectionId, JsonText, Origin, Payload, Target,
+    Channel, ClientId, ConnectionId, Interest, JsonText, Origin, Payload,
     delivery::{DelayLine, Encoder, EndReason, Fanout, Link, Message, Receiver},
     space::Attachment,
     transport::CloseReason,
@@ -421,7 +421,7 @@ impl Receiver for Connection {
     }
 
     /// A reliable client is promised everything: it has to begin anew, which its SDK does.
-    fn gap(&self, _: &Target) {
+    fn gap(&self, _: &Interest) {
         self.end_reliable("Messages were lost");
     }
 

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
 use polywire_core::{
-    ConnectionId, Identity, Origin, Space, Target,
+    ConnectionId, Identity, Interest, Origin, Space,
     delivery::{Fanout, Receiver},
     space::Attachment,
 };
@@ -95,7 +95,7 @@ impl Receiver for HubEnd {
     }
 
     /// What servers say to connections, whoever they are.
-    fn gap(&self, _: &Target) {
+    fn gap(&self, _: &Interest) {
         for connection in self.connections.index.select(&self.hub, &Recipients::All) {
             connection.end_reliable("Messages were lost");
         }

@@ -70,6 +70,8 @@ pub(super) struct Actor {
     pub(super) compares_run: bool,
     /// Up to where the list of channels that were silent was read.
     pub(super) listed_up_to: Timetoken,
+    /// Replicas have what was acknowledged, and one of them may become the master.
+    pub(super) replicates: bool,
     /// Publications are kept, and should go on where they ended.
     pub(super) keeps: bool,
     pub(super) garbage: LogLimiter,
@@ -93,21 +95,41 @@ async fn syncs_every_write(connection: &mut MultiplexedConnection) -> bool {
     true
 }
 
-/// Asks whether the server is a master still, and publishes to this node itself.
+/// Asks whether the server is a master still and was not emptied, and publishes to this node itself.
 async fn beat(
     mut connection: MultiplexedConnection,
+    generation: String,
     channel: String,
     number: u64,
 ) -> RedisResult<Vec<Value>> {
     let mut commands = redis::pipe();
-    commands.cmd("ROLE").cmd("PUBLISH").arg(channel).arg(number);
-    connection.req_packed_commands(&commands, 0, 2).await
+    commands.cmd("ROLE").cmd("GET").arg(generation);
+    commands.cmd("PUBLISH").arg(channel).arg(number);
+    connection.req_packed_commands(&commands, 0, 3).await
+}
+
+/// A number that all nodes share until the server is emptied.
+async fn generation(connection: &mut MultiplexedConnection, key: &str) -> RedisResult<String> {
+    let mut commands = redis::pipe();
+    let new = format!("{:016x}", rand::random::<u64>());
+    commands.cmd("SET").arg(key).arg(new).arg("NX").ignore();
+    commands.cmd("GET").arg(key);
+    let (generation,): (String,) = commands.query_async(connection).await?;
+    Ok(generation)
 }
 
 /// What the server answered.
-fn judge_beat(replies: &[Value]) -> Result<(), Lost> {
+fn judge_beat(replies: &[Value], run: &str) -> Result<(), Lost> {
     if let Some(why) = replies.first().and_then(unusable::by_role) {
         return Err(Lost::Unusable(why));
+    }
+    let generation = match replies.get(1) {
+        Some(Value::BulkString(generation)) => std::str::from_utf8(generation).ok(),
+        Some(Value::Nil) => Some(""),
+        _ => None,
+    };
+    if generation.is_some_and(|generation| generation.is_empty() || !run.ends_with(generation)) {
+        return Err(Lost::Emptied);
     }
     match replies.last().cloned().map(Value::extract_error) {
         Some(Err(error)) => Err(error.into()),
@@ -124,6 +146,8 @@ enum Lost {
     Closed,
     #[error("no connection to Redis came about in time")]
     TooSlow,
+    #[error("Redis was emptied")]
+    Emptied,
     #[error("more messages came than this node could deliver")]
     Overflow,
     #[error("{0}")]
@@ -227,6 +251,7 @@ impl Actor {
             Err(_) => return Lost::TooSlow,
         };
         let (mut asking, keeps) = (connection.clone(), self.keeps);
+        let (replicates, key) = (self.replicates, self.names.generation());
         let asked = self.decline_during(async move {
             let mut info = redis::cmd("INFO");
             let info = info
@@ -237,28 +262,32 @@ impl Actor {
                 return Err(Lost::Unusable(why));
             }
             asking.subscribe(heartbeat).await?;
-            if keeps && syncs_every_write(&mut asking).await {
-                // What it remembers after a restart is all that it was given.
-                return Ok(SYNCED.to_owned());
-            }
-            Ok(server_run(&info).to_owned())
+            let generation = generation(&mut asking, &key).await?;
+            // What a server that syncs remembers after a restart is all that it was given.
+            let forgets_nothing = replicates || (keeps && syncs_every_write(&mut asking).await);
+            let run = if forgets_nothing {
+                SYNCED
+            } else {
+                server_run(&info)
+            };
+            Ok(format!("{run}.{generation}"))
         });
         match asked.await {
-            Ok(run) => self.heads.connected(&run, self.node.clock().tick()),
+            Ok(run) => {
+                // In this order: what changes after the look at all interests is taken in as a change.
+                self.changes.open();
+                self.begin_with(self.node.interests(), run);
+            }
             Err(lost) => return lost,
         }
-        self.publishing.begin(self.heads.run().to_owned());
-        // In this order: what changes after the look at all interests is taken in as a change.
-        self.changes.open();
-        self.begin_with(self.node.interests());
         let lost = self.serve(connection, &mut inbox, backoff).await;
         // What came before the end counts.
         self.take_all(&mut inbox, &mut Heartbeat::default());
         lost
     }
 
-    /// Begins with what the node wants: whatever else was known is forgotten.
-    fn begin_with(&mut self, interests: Vec<Interest>) {
+    /// Begins with what the node wants, in this run of the server: whatever else was known is forgotten.
+    fn begin_with(&mut self, interests: Vec<Interest>, run: String) {
         let mut targets = HashSet::new();
         let mut patterns = HashSet::new();
         for interest in &interests {
@@ -269,7 +298,10 @@ impl Actor {
             }
         }
         // Those that are subscribed to by name are compared when they are.
-        self.uncompared = self.heads.begin(&targets, &patterns);
+        let now = self.node.clock().tick();
+        let mut to = Delivery::new(&self.node, &mut self.publishing, &mut self.gaps);
+        self.uncompared = self.heads.begin(&run, now, &targets, &patterns, &mut to);
+        self.publishing.begin(run);
         self.compares_run = true;
         self.subscriptions.begin(interests);
     }
@@ -336,7 +368,7 @@ impl Actor {
                 }
                 replies = done(&mut work.beating) => {
                     let replies: Vec<Value> = replies?;
-                    judge_beat(&replies)?;
+                    judge_beat(&replies, self.heads.run())?;
                     heartbeat.answered();
                 }
                 _ = keepalive.tick() => {
@@ -348,7 +380,9 @@ impl Actor {
                             return Err(Lost::Unusable(unusable::DEAF));
                         }
                         let channel = self.names.heartbeat(self.node.id());
-                        let beat = beat(connection.clone(), channel, heartbeat.beat());
+                        let generation = self.names.generation();
+                        let number = heartbeat.beat();
+                        let beat = beat(connection.clone(), generation, channel, number);
                         work.beating = Some(Box::pin(beat));
                         self.look_for_gaps(&mut work, &connection);
                     }

@@ -6,7 +6,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -16,11 +16,10 @@ use polywire_core::{
     BackendError, BackendStatus, Draft, Durability, History, Interest, LocalNode, LogLimiter,
     Placed, PubSubBackend, Receipt, Rules, Timetoken,
 };
-use redis::Client;
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     task::JoinHandle,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -34,7 +33,7 @@ use super::{
     link_state::LinkState,
     missing::ReadScripts,
     names::Names,
-    publishing::{BATCH_MAX, Outcome, Publishing, Request},
+    publishing::{BATCH_MAX, Outcome, Publishing, Replication, Request},
     script::Keep,
     settings::RedisSettings,
     subscriptions::Subscriptions,
@@ -55,7 +54,7 @@ const STOP_MAX: Duration = Duration::from_secs(5);
 /// publication when it comes back from Redis.
 ///
 /// # What an answer means
-/// When `publish` answers with a place, Redis has handed the publication to every node that is connected, and local
+/// When `publish` answers with a place, [`replicas_min`](RedisSettings::replicas_min) replicas have the publication, Redis has handed the publication to every node that is connected, and local
 /// members have it: it has come back, or, where the connection broke in between, it was delivered from memory. Where the
 /// only local members are wildcard subscribers, they get it before anything later. A node that does not get it misses it,
 /// and reads it.
@@ -100,7 +99,7 @@ const STOP_MAX: Duration = Duration::from_secs(5);
 /// ```
 pub struct Redis {
     settings: RedisSettings,
-    client: Client,
+    connector: Connector,
     history: Option<Arc<RedisHistory>>,
     running: OnceLock<Running>,
 }
@@ -127,7 +126,7 @@ impl Redis {
     /// [`BackendError::Configuration`] when a setting is wrong.
     pub fn new(settings: RedisSettings) -> Result<Self, BackendError> {
         Ok(Self {
-            client: settings.client()?,
+            connector: settings.connector()?,
             settings,
             history: None,
             running: OnceLock::new(),
@@ -146,6 +145,17 @@ impl Redis {
     pub fn with_history(mut self, rules: Rules) -> Result<Self, BackendError> {
         self.history = Some(Arc::new(RedisHistory::new(&self.settings, rules)?));
         Ok(self)
+    }
+
+    /// A backend on a simulated link.
+    #[cfg(test)]
+    pub(super) fn simulated(link: super::simulation::SimulatedLink) -> Self {
+        Self {
+            connector: Connector::Simulated(link),
+            settings: RedisSettings::default(),
+            history: None,
+            running: OnceLock::new(),
+        }
     }
 
     fn running(&self) -> Result<&Running, BackendError> {
@@ -169,14 +179,15 @@ impl PubSubBackend for Redis {
             stop: CancellationToken::new(),
             task: Mutex::default(),
         };
+        let replication = Replication::of(&self.settings);
         let actor = Actor {
             node,
-            connector: Connector::Server(self.client.clone()),
+            connector: self.connector.clone(),
             settings: self.settings.clone(),
             requests: receiver,
             changes: running.changes.clone(),
             link: running.link.clone(),
-            publishing: Publishing::new(names.timetoken(), names.listed()),
+            publishing: Publishing::new(names.timetoken(), names.listed(), replication),
             names,
             subscriptions: Subscriptions::default(),
             heads: Heads::default(),
@@ -184,6 +195,7 @@ impl PubSubBackend for Redis {
             uncompared: Vec::new(),
             compares_run: false,
             listed_up_to: Timetoken(0),
+            replicates: replication.is_some(),
             keeps: self.history.is_some(),
             garbage: LogLimiter::default(),
             gaps: LogLimiter::default(),
@@ -334,6 +346,7 @@ async fn outcome_of(
     node: LocalNode,
 ) -> Result<Receipt, BackendError> {
     match told.await {
+        Ok(Outcome::Unreplicated) => Err(BackendError::Unreachable(None)),
         Ok(Outcome::Placed(place)) if kept => Ok(Receipt::new(place, Durability::Replicated)),
         Ok(Outcome::Placed(place)) => {
             let durability = node.persist(&Arc::new(draft.at(place))).await?;

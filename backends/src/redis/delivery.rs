@@ -1,6 +1,6 @@
 //! What a node does with publications that come from Redis, in the order of each channel.
 
-use polywire_core::{LocalNode, LogLimiter, Publication, Target};
+use polywire_core::{Interest, LocalNode, LogLimiter, Publication};
 
 use super::{envelope::PublishId, gap_repair::Deliver, publishing::Publishing};
 
@@ -37,15 +37,15 @@ impl Deliver for Delivery<'_> {
         }
     }
 
-    fn gap(&mut self, target: &Target) {
+    fn gap(&mut self, interest: &Interest) {
         if let Some(times) = self.gaps.allow() {
             tracing::warn!(
-                ?target,
+                ?interest,
                 times,
                 "publications are missing here and Redis has forgotten them, or may have; subscribers are told"
             );
         }
-        self.node.gap(target);
+        self.node.gap(interest);
     }
 }
 
@@ -55,7 +55,7 @@ impl Deliver for &LocalNode {
         LocalNode::deliver(self, publication);
     }
 
-    fn gap(&mut self, target: &Target) {
-        LocalNode::gap(self, target);
+    fn gap(&mut self, interest: &Interest) {
+        LocalNode::gap(self, interest);
     }
 }

@@ -1,6 +1,6 @@
 //! Gap repair: what a node missed on a channel is read, and delivered before what follows.
 //!
-//! Each publication names the one before it on its channel, by its timetoken: its *predecessor*. The node keeps the last
+//! Each publication names the one before it on its channel, by its timetoken: its *predecessor*, in whatever epoch. The node keeps the last
 //! one that it has seen of each channel, the *head*, and so sees that something is missing:
 //!
 //! 1. when a publication comes whose predecessor is not the head;
@@ -19,7 +19,7 @@ use std::{
     mem,
 };
 
-use polywire_core::{Epoch, Pattern, Publication, Target, Timetoken};
+use polywire_core::{Interest, Pattern, Publication, Target, Timetoken};
 
 use super::{
     envelope::{Announced, PublishId},
@@ -44,8 +44,8 @@ const SILENT: u64 = 23 * 60 * 60 * SECOND;
 pub(super) trait Deliver {
     /// The next publication of its channel.
     fn deliver(&mut self, id: PublishId, publication: &Publication);
-    /// Publications of a channel are missing here, or may be, and cannot be read.
-    fn gap(&mut self, target: &Target);
+    /// Publications are missing here, or may be, and cannot be read.
+    fn gap(&mut self, interest: &Interest);
 }
 
 /// The heads of all channels of the node.
@@ -69,19 +69,21 @@ pub(super) struct Heads {
 struct Head {
     /// The last publication, or a time up to which nothing is owed.
     last: Timetoken,
+    /// The latest that was delivered, whatever the server has forgotten since.
+    delivered: Timetoken,
     next: Next,
+    /// The subscribers were told that something may be missing before whatever comes next.
+    is_told: bool,
     repair: Option<Box<Repair>>,
 }
 
 /// What comes next on a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
-    /// The successor of the head, in this epoch.
-    Successor(Epoch),
+    /// The successor of the head.
+    Successor,
     /// The first that is later than the head.
     Later,
-    /// Whatever comes: the subscribers were told of a gap.
-    Anything,
 }
 
 /// A read that waits or is under way.
@@ -98,7 +100,9 @@ impl Head {
         match place {
             Some(place) => Self {
                 last: place.last,
-                next: Next::Successor(place.epoch),
+                delivered: place.last,
+                next: Next::Successor,
+                is_told: false,
                 repair: None,
             },
             None => Self::later_than(Timetoken(0)),
@@ -108,7 +112,9 @@ impl Head {
     fn later_than(last: Timetoken) -> Self {
         Self {
             last,
+            delivered: Timetoken(0),
             next: Next::Later,
+            is_told: false,
             repair: None,
         }
     }
@@ -118,20 +124,19 @@ impl Head {
         let Some(previous) = announced.previous else {
             return true;
         };
-        let place = announced.publication.position();
+        let at = announced.publication.position().timetoken;
         match self.next {
-            Next::Anything => true,
             Next::Later => previous <= self.last,
-            Next::Successor(epoch) if epoch == place.epoch => previous == self.last,
-            Next::Successor(_) => {
-                previous == Timetoken(0) && is_older(self.last, place.timetoken, SILENT)
-            }
+            Next::Successor if previous == Timetoken(0) => is_older(self.last, at, SILENT),
+            Next::Successor => previous == self.last,
         }
     }
 
     fn advance(&mut self, announced: &Announced) {
         let place = announced.publication.position();
-        (self.last, self.next) = (place.timetoken, Next::Successor(place.epoch));
+        self.delivered = self.delivered.max(place.timetoken);
+        (self.last, self.next) = (place.timetoken, Next::Successor);
+        self.is_told = false;
     }
 }
 
@@ -178,7 +183,7 @@ impl Heads {
             }
             return;
         };
-        if publication.position().timetoken <= head.last && head.next != Next::Later {
+        if publication.position().timetoken <= head.delivered {
             // A node that is subscribed by name and by pattern gets it several times; or it was read.
             return;
         }
@@ -226,12 +231,7 @@ impl Heads {
         if self.heads.contains_key(target) {
             return;
         }
-        let mut head = Head::new(place);
-        if place.is_some_and(|place| place.run != self.run) {
-            // The next one begins an epoch.
-            head.next = Next::Anything;
-        }
-        self.heads.insert(target.clone(), head);
+        self.heads.insert(target.clone(), Head::new(place));
     }
 
     /// A channel is not subscribed to by name any more.
@@ -330,12 +330,25 @@ impl Heads {
         let Some(mut repair) = head.repair.take() else {
             return;
         };
-        for announced in &missing.entries {
-            if announced.publication.position().timetoken <= head.last {
+        let mut entries = missing.entries;
+        if !missing.has_more {
+            // What was read goes up to the place, and what is held may go back behind it.
+            let last = missing.place.as_ref().map(|place| place.last);
+            while let Some(held) = repair.held.front()
+                && last.is_some_and(|last| held.publication.position().timetoken <= last)
+            {
+                self.held_bytes -= cost(held);
+                entries.extend(repair.held.pop_front());
+            }
+            let at = |announced: &Announced| announced.publication.position().timetoken;
+            entries.sort_by_key(at);
+        }
+        for announced in &entries {
+            if announced.publication.position().timetoken <= head.delivered {
                 continue;
             }
-            if !head.precedes(announced) {
-                to.gap(target);
+            if !head.precedes(announced) && !head.is_told {
+                to.gap(&target.clone().into());
             }
             head.advance(announced);
             to.deliver(announced.id, &announced.publication);
@@ -345,14 +358,14 @@ impl Heads {
             self.unread.push_back(target.clone());
             return;
         }
-        let is_whole = head.meet(missing.place.as_ref(), &self.run, self.run_since, now);
+        let is_whole = head.meet(missing.place.as_ref(), self.run_since, now);
         if !is_whole {
-            to.gap(target);
+            to.gap(&target.clone().into());
         }
         while let Some(announced) = repair.held.pop_front() {
             self.held_bytes -= cost(&announced);
             let place = announced.publication.position();
-            if place.timetoken <= head.last {
+            if place.timetoken <= head.delivered {
                 continue;
             }
             if !head.precedes(&announced) {
@@ -364,7 +377,7 @@ impl Heads {
                     self.unread.push_back(target.clone());
                     return;
                 }
-                to.gap(target);
+                to.gap(&target.clone().into());
             }
             head.advance(&announced);
             to.deliver(announced.id, &announced.publication);
@@ -421,25 +434,21 @@ impl Heads {
         self.held_bytes = 0;
     }
 
-    /// A new connection, to a server with this id of its run.
-    pub(super) fn connected(&mut self, run: &str, now: Timetoken) {
-        if self.run != run {
-            run.clone_into(&mut self.run);
-            self.run_since = now;
-        }
-    }
-
     /// The run of the server.
     pub(super) fn run(&self) -> &str {
         &self.run
     }
 
-    /// A new connection: what is subscribed to by these names and patterns is owed, and nothing else. Gives the channels
-    /// that are known by patterns alone, to be compared.
+    /// A new connection, to a server with this id of its run: what is subscribed to by these names and patterns is owed, and
+    /// nothing else. Another run may have forgotten what was published last, wherever that was, of which the subscribers
+    /// are told. Gives the channels that are known by patterns alone, to be compared.
     pub(super) fn begin(
         &mut self,
+        run: &str,
+        now: Timetoken,
         targets: &HashSet<Target>,
         patterns: &HashSet<Pattern>,
+        to: &mut impl Deliver,
     ) -> Vec<(Target, Timetoken)> {
         self.patterns
             .retain(|pattern, _| patterns.contains(pattern));
@@ -447,6 +456,19 @@ impl Heads {
         heads.retain(|target, _| targets.contains(target) || self.owed_since(target).is_some());
         self.heads = heads;
         self.uncompared.clear();
+        if self.run != run {
+            run.clone_into(&mut self.run);
+            self.run_since = now;
+            for pattern in self.patterns.keys() {
+                to.gap(&pattern.into());
+            }
+            for (target, head) in &mut self.heads {
+                head.is_told = true;
+                if targets.contains(target) {
+                    to.gap(&target.clone().into());
+                }
+            }
+        }
         let known = self.heads.iter();
         let by_pattern = known.filter(|(target, _)| !targets.contains(target));
         by_pattern
@@ -472,48 +494,29 @@ impl Heads {
 }
 
 impl Head {
-    /// Everything that Redis keeps was read; this is the place. False when something is missing, or may be, and the
+    /// Everything that Redis keeps was read; this is the place. False when something is missing, or may be, of which the
     /// subscribers were not told.
-    fn meet(
-        &mut self,
-        place: Option<&Place>,
-        run: &str,
-        run_since: Timetoken,
-        now: Timetoken,
-    ) -> bool {
-        let is_told = self.next == Next::Anything;
-        let Some(place) = place else {
-            let is_silent = self.last > run_since && is_older(self.last, now, SILENT);
-            let is_whole = self.last == Timetoken(0) || is_silent;
-            *self = Self {
-                last: Timetoken(0),
-                next: if is_whole {
-                    Next::Later
-                } else {
-                    Next::Anything
-                },
-                repair: None,
-            };
-            return is_whole || is_told;
+    fn meet(&mut self, place: Option<&Place>, run_since: Timetoken, now: Timetoken) -> bool {
+        let is_told = self.is_told;
+        let is_whole = match (place, self.next) {
+            (None, _) => {
+                let is_silent = self.last > run_since && is_older(self.last, now, SILENT);
+                self.last == Timetoken(0) || is_silent
+            }
+            (Some(place), _) => self.last >= place.last,
         };
-        let is_same_run = place.run == run;
-        let is_whole = match self.next {
-            Next::Successor(epoch) => epoch == place.epoch && self.last >= place.last,
-            Next::Later => self.last >= place.last,
-            Next::Anything => true,
-        };
-        *self = Self::new(Some(place));
-        if !is_same_run {
-            // The next one begins an epoch.
-            self.next = Next::Anything;
-        }
-        is_told || (is_whole && is_same_run)
+        let delivered = self.delivered;
+        *self = Self::new(place);
+        // What the server has forgotten, and may find again, does not come again.
+        self.delivered = self.delivered.max(delivered);
+
+        is_whole || is_told
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use polywire_core::{Channel, Draft, NodeId, Payload, Position, Seq};
+    use polywire_core::{Channel, Draft, Epoch, NodeId, Payload, Position, Seq};
 
     use super::*;
 
@@ -529,7 +532,7 @@ mod tests {
             self.0.push(publication.position().timetoken.0);
         }
 
-        fn gap(&mut self, _: &Target) {
+        fn gap(&mut self, _: &Interest) {
             self.0.push(0);
         }
     }
@@ -573,7 +576,14 @@ mod tests {
     impl Default for Subscriber {
         fn default() -> Self {
             let mut heads = Heads::default();
-            heads.connected(RUN, Timetoken(0));
+            let nothing = (&HashSet::new(), &HashSet::new());
+            heads.begin(
+                RUN,
+                Timetoken(0),
+                nothing.0,
+                nothing.1,
+                &mut Seen::default(),
+            );
             Self {
                 heads,
                 seen: Seen::default(),
@@ -587,6 +597,14 @@ mod tests {
             let mut subscriber = Self::default();
             subscriber.heads.subscribed(&room(), None);
             subscriber
+        }
+
+        fn reconnect(&mut self, run: &str, at: u64) {
+            self.heads.lose();
+            let (targets, at) = (HashSet::from([room()]), Timetoken(at));
+            let patterns = HashSet::new();
+            self.heads
+                .begin(run, at, &targets, &patterns, &mut self.seen);
         }
 
         fn take(&mut self, epoch: u64, timetoken: u64, previous: u64) -> &mut Self {
@@ -684,18 +702,21 @@ mod tests {
     fn another_run_of_the_server_may_have_forgotten_something() {
         let mut subscriber = Subscriber::new();
         subscriber.take(5, 11, 0);
-        subscriber.heads.lose();
+        subscriber.reconnect("another", 12);
+        assert_eq!(subscriber.seen.0, [11, 0]);
         // It has one more of the earlier run, and perhaps had others.
-        subscriber
-            .heads
-            .differs(&room(), Some(&place(5, 12, "earlier")));
-        subscriber.read(&[(5, 12, 11)], Some(place(5, 12, "earlier")));
-        assert_eq!(subscriber.seen.0, [11, 12, 0]);
+        subscriber.heads.differs(&room(), Some(&place(5, 12, RUN)));
+        subscriber.read(&[(5, 12, 11)], Some(place(5, 12, RUN)));
+        assert_eq!(subscriber.seen.0, [11, 0, 12]);
         // Told once.
-        subscriber
-            .take(20, 20, 0)
-            .take(20, 21, 20)
-            .saw(&[11, 12, 0, 20, 21]);
+        subscriber.take(20, 20, 12).take(20, 21, 20);
+        subscriber.saw(&[11, 0, 12, 20, 21]);
+        // What is missed of the new epoch is missed.
+        let mut subscriber = Subscriber::new();
+        subscriber.reconnect("another", 12);
+        subscriber.take(20, 21, 20);
+        subscriber.read(&[(20, 20, 0)], Some(place(20, 21, "another")));
+        subscriber.saw(&[0, 20, 21]);
     }
 
     #[test]
@@ -728,7 +749,7 @@ mod tests {
         let mut subscriber = Subscriber::new();
         subscriber.now = NOW;
         subscriber.take(5, first, 0);
-        subscriber.heads.connected("another", Timetoken(first + 1));
+        subscriber.reconnect("another", first + 1);
         subscriber.heads.differs(&room(), None);
         subscriber.read(&[], None).saw(&[first, 0]);
     }

@@ -19,6 +19,8 @@ mod publishing;
 mod script;
 mod section;
 mod settings;
+#[cfg(test)]
+mod simulation;
 mod subscriptions;
 mod unusable;
 

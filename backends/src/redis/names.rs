@@ -6,7 +6,8 @@ use polywire_core::{Channel, ClientId, Interest, Level, NodeId, Pattern, Target}
 
 /// Makes Redis names: `{prefix}channel:{name}` and `{prefix}client:{id}` for messages,
 /// `{prefix}heartbeat:{node}` for what a node publishes to itself, `{prefix}place:…` for the place of the last publication
-/// of a channel, `{prefix}window:…` for those of the last minute, `{prefix}timetoken` for the last time, `{prefix}listed`
+/// of a channel, `{prefix}window:…` for those of the last minute, `{prefix}timetoken` for the last time,
+/// `{prefix}generation` for a number that is lost when the server is emptied, `{prefix}listed`
 /// for channels that were silent for a minute, and, where history is kept, `{prefix}history:…` for a stream of publications and `{prefix}annotations:…` and
 /// `{prefix}annotated:…` for what is attached to them.
 #[derive(Debug, Clone)]
@@ -26,6 +27,11 @@ impl Names {
         Self {
             prefix: prefix.into(),
         }
+    }
+
+    /// The key of what tells whether the server was emptied.
+    pub(super) fn generation(&self) -> String {
+        format!("{}generation", self.prefix)
     }
 
     /// The Redis channel of a target.

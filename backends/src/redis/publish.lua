@@ -22,7 +22,7 @@ local function publish(key_at, arg, timetoken, id)
   local epoch, seq, previous, last = found[1], found[3], found[4], found[5]
   local is_new = not epoch or found[2] ~= run
   if is_new then
-    epoch, seq, previous = timetoken, 0, '0'
+    epoch, seq = timetoken, 0
   end
   previous = previous or '0'
   seq = string.format('%d', seq + ARGV[arg + 2])

@@ -3,18 +3,22 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use polywire_core::{Draft, LocalNode, LogLimiter, Position, Target, Timetoken};
 use redis::{Pipeline, RedisError, Value};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    time::Instant,
+};
 
 use super::{
     envelope::{self, Announced, Placed, PublishId},
     gap_repair::{Deliver, Heads},
     script::{Common, Keep, PublishScript, Run, placed},
+    settings::RedisSettings,
     subscriptions::Subscriptions,
     unusable,
 };
@@ -36,8 +40,29 @@ const LATE_MAX: Duration = Duration::from_secs(4);
 pub(super) enum Outcome {
     /// It has its place, and the local members have it.
     Placed(Position),
+    /// It has its place, and the local members have it, but too few replicas do.
+    Unreplicated,
     /// It has no place, or none that is known; if it comes back after all, it is not delivered here.
     Unplaced(Option<Arc<RedisError>>),
+}
+
+/// How many replicas must have a publication before it is acknowledged.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Replication {
+    replicas_min: u32,
+    /// How long they are waited for.
+    patience: Duration,
+}
+
+impl Replication {
+    /// `None` where replicas do not matter.
+    pub(super) fn of(settings: &RedisSettings) -> Option<Self> {
+        (settings.replicas_min > 0).then(|| Self {
+            replicas_min: settings.replicas_min,
+            // The answer has to come in time.
+            patience: settings.response_timeout() / 2,
+        })
+    }
 }
 
 /// A publication that is to be placed.
@@ -74,7 +99,20 @@ struct Flight {
     echoed: Option<Position>,
     /// Redis answered.
     placed: Option<Placed>,
+    /// Too few replicas have it.
+    is_unreplicated: bool,
     tries: u32,
+}
+
+impl Flight {
+    /// It has its place, and local members have it.
+    fn answer(self, place: Position) {
+        let outcome = match self.is_unreplicated {
+            true => Outcome::Unreplicated,
+            false => Outcome::Placed(place),
+        };
+        answer(self.request, outcome);
+    }
 }
 
 /// Publications on their way: waiting, sent, placed and not yet come back, and of unknown fate. One batch is
@@ -84,6 +122,9 @@ pub(super) struct Publishing {
     timetoken: String,
     listed: String,
     server_run: String,
+    replication: Option<Replication>,
+    /// The batch does not have enough replicas.
+    is_unreplicated: bool,
     /// Not sent, in order.
     queue: VecDeque<(Request, u32)>,
     /// Sent, in order.
@@ -103,12 +144,14 @@ pub(super) struct Publishing {
 
 impl Publishing {
     /// With the keys of the last timetoken and of the list of channels that were silent.
-    pub(super) fn new(timetoken: String, listed: String) -> Self {
+    pub(super) fn new(timetoken: String, listed: String, replication: Option<Replication>) -> Self {
         Self {
             script: PublishScript::new(),
             timetoken,
             listed,
             server_run: String::new(),
+            replication,
+            is_unreplicated: false,
             queue: VecDeque::new(),
             batch: Vec::new(),
             loads: false,
@@ -170,6 +213,7 @@ impl Publishing {
                 request,
                 echoed: None,
                 placed: None,
+                is_unreplicated: false,
                 tries: tries + 1,
             };
             self.batch.push(number);
@@ -204,6 +248,12 @@ impl Publishing {
             server_run: &self.server_run,
         };
         self.script.run(&mut pipeline, &common, &runs);
+        if let Some(replication) = self.replication {
+            pipeline
+                .cmd("WAIT")
+                .arg(replication.replicas_min)
+                .arg(replication.patience.as_millis());
+        }
         pipeline
     }
 
@@ -218,6 +268,10 @@ impl Publishing {
             self.script_known = matches!(replies.next(), Some(Value::BulkString(_)));
         }
         let reply = replies.next().unwrap_or(Value::Nil);
+        self.is_unreplicated = self.replication.is_some_and(|replication| {
+            let enough = i64::from(replication.replicas_min);
+            !matches!(replies.next(), Some(Value::Int(replicas)) if replicas >= enough)
+        });
         let (mut each, refused) = match reply.extract_error() {
             Ok(Value::Array(each)) => (each.into_iter(), None),
             Ok(_) => (Vec::new().into_iter(), None),
@@ -282,11 +336,12 @@ impl Publishing {
         let Some(flight) = self.flights.get_mut(&number) else {
             return;
         };
+        flight.is_unreplicated = self.is_unreplicated;
         if flight.echoes && flight.echoed.is_none() {
             flight.placed = Some(placed);
             self.awaited.push_back(number);
         } else if let Some(flight) = self.flights.remove(&number) {
-            answer(flight.request, Outcome::Placed(place));
+            flight.answer(place);
         }
     }
 
@@ -305,7 +360,7 @@ impl Publishing {
         if flight.placed.is_some()
             && let Some(flight) = self.flights.remove(&id.number)
         {
-            answer(flight.request, Outcome::Placed(place));
+            flight.answer(place);
         }
         self.forget_answered();
     }
@@ -333,7 +388,7 @@ impl Publishing {
         }
         for (number, place) in late {
             if let Some(flight) = self.flights.remove(&number) {
-                answer(flight.request, Outcome::Placed(place));
+                flight.answer(place);
             }
         }
         self.forget_answered();
@@ -377,7 +432,7 @@ impl Publishing {
             };
             let id = flight.request.id;
             if let Some(place) = flight.echoed {
-                answer(flight.request, Outcome::Placed(place));
+                flight.answer(place);
                 continue;
             }
             let announced = flight.placed.and_then(|placed| {
@@ -392,7 +447,7 @@ impl Publishing {
                 Some(announced) if heads.follows(&announced) => {
                     to.deliver(id, &announced.publication);
                     let place = announced.publication.position();
-                    answer(flight.request, Outcome::Placed(place));
+                    flight.answer(place);
                 }
                 // Something before it is missing here, or it has no place that is known.
                 _ => {
@@ -462,7 +517,7 @@ mod tests {
                 target: room.into(),
                 subscriptions,
                 heads,
-                publishing: Publishing::new("t".into(), "l".into()),
+                publishing: Publishing::new("t".into(), "l".into(), None),
                 number: 0,
             }
         }

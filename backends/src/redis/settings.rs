@@ -1,6 +1,6 @@
 //! Settings of the connection to Redis.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use polywire_core::BackendError;
 use redis::{
@@ -9,6 +9,8 @@ use redis::{
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde::{Deserialize, Serialize};
+
+use super::connector::{Connector, Sentinels};
 
 /// How to reach Redis, and how long to wait for it. Every setting has a default.
 ///
@@ -23,7 +25,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RedisSettings {
-    /// `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS. Takes the place of
+    /// `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS. Where Sentinels name the master:
+    /// `redis+sentinel://[user:password@]NAME@host:port,host:port[/database]`, or `rediss+sentinel://`; user and password
+    /// are those of the Redis servers. Takes the place of
     /// `host` and `port`; the other settings, where they are given, win over what it says.
     pub url: Option<String>,
     /// The host. Default `localhost`.
@@ -36,6 +40,13 @@ pub struct RedisSettings {
     pub username: Option<String>,
     /// The password.
     pub password: Option<String>,
+    /// The user at the Sentinels, where they ask for one.
+    pub sentinel_username: Option<String>,
+    /// The password at the Sentinels, where they ask for one.
+    pub sentinel_password: Option<String>,
+    /// Replicas that must have a publication before its publisher is answered: then nothing that was acknowledged is lost
+    /// when one of them becomes the master. While there are fewer, publishers are answered that it may be lost. Default 0.
+    pub replicas_min: u32,
     /// A PEM file with the certificates to trust instead of those that the system trusts; for TLS.
     pub ca_file: Option<PathBuf>,
     /// What the names of all keys and channels begin with, so that several systems can share one
@@ -60,6 +71,9 @@ impl Default for RedisSettings {
             database: None,
             username: None,
             password: None,
+            sentinel_username: None,
+            sentinel_password: None,
+            replicas_min: 0,
             ca_file: None,
             prefix: "polywire:".into(),
             connect_timeout_ms: 2000,
@@ -128,7 +142,7 @@ impl RedisSettings {
     }
 
     /// Checks the settings; does not connect.
-    pub(super) fn client(&self) -> Result<Client, BackendError> {
+    pub(super) fn connector(&self) -> Result<Connector, BackendError> {
         let waits = [
             ("connect_timeout_ms", self.connect_timeout_ms),
             ("response_timeout_ms", self.response_timeout_ms),
@@ -139,7 +153,7 @@ impl RedisSettings {
                 "{name} is 0, so that nothing would ever be in time; set it to a second or more"
             )));
         }
-        let info = self.address()?;
+        let (info, sentinels) = self.address()?;
         if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
             polywire_core::cryptography::install();
         }
@@ -163,11 +177,24 @@ impl RedisSettings {
         let info = info
             .set_tcp_settings(TcpSettings::default().set_nodelay(true))
             .set_redis_settings(access);
-        let client = match self.trusted()? {
+        let certificates = self.trusted()?;
+        if let Some((master, addresses)) = sentinels {
+            return Ok(Connector::Sentinel(Arc::new(Sentinels {
+                addresses,
+                master,
+                is_tls: matches!(info.addr(), ConnectionAddr::TcpTls { .. }),
+                redis: info,
+                username: self.sentinel_username.clone(),
+                password: self.sentinel_password.clone(),
+                certificates,
+            })));
+        }
+        let client = match certificates {
             Some(certificates) => Client::build_with_tls(info, certificates),
             None => Client::open(info),
         };
-        client.map_err(|error| wrong(format!("{error}")))
+        let client = client.map_err(|error| wrong(format!("{error}")))?;
+        Ok(Connector::Server(client))
     }
 
     /// The certificates of the CA file, where there is one.
@@ -195,13 +222,16 @@ impl RedisSettings {
         }))
     }
 
-    fn address(&self) -> Result<ConnectionInfo, BackendError> {
+    /// How to use the server, and where Sentinels name it the name of the master and their addresses.
+    fn address(
+        &self,
+    ) -> Result<(ConnectionInfo, Option<(String, Vec<ConnectionAddr>)>), BackendError> {
         let Some(url) = &self.url else {
             let host = self.host.clone().unwrap_or_else(|| "localhost".into());
             let port = self.port.unwrap_or(6379);
-            return (host, port)
-                .into_connection_info()
-                .map_err(|error| wrong(format!("{error}")));
+            let info = (host, port).into_connection_info();
+            let info = info.map_err(|error| wrong(format!("{error}")))?;
+            return Ok((info, None));
         };
         if self.host.is_some() || self.port.is_some() {
             return Err(wrong(
@@ -211,7 +241,16 @@ impl RedisSettings {
         // The URL itself is not shown: it may hold a password.
         let how = "write it as redis://[user:password@]host[:port][/database], \
                    or with rediss:// for TLS";
-        if !(url.starts_with("redis://") || url.starts_with("rediss://")) {
+        let (scheme, rest) = url.split_once("://").unwrap_or_default();
+        if let Some(plain) = scheme.strip_suffix("+sentinel")
+            && matches!(plain, "redis" | "rediss")
+        {
+            let how = "write it as redis+sentinel://[user:password@]NAME@host:port,host:port[/database], or with \
+                       rediss+sentinel:// for TLS";
+            return sentinel_address(plain, rest)
+                .ok_or_else(|| wrong(format!("the url is not one of Sentinels; {how}")));
+        }
+        if !matches!(scheme, "redis" | "rediss") {
             return Err(wrong(format!("the url is not one of Redis; {how}")));
         }
         let query = url.split_once('?').map_or("", |(_, query)| query);
@@ -221,10 +260,35 @@ impl RedisSettings {
                  that is none",
             ));
         }
-        url.as_str()
-            .into_connection_info()
-            .map_err(|_| wrong(format!("the url is not valid; {how}")))
+        let info = url.as_str().into_connection_info();
+        let info = info.map_err(|_| wrong(format!("the url is not valid; {how}")))?;
+        Ok((info, None))
     }
+}
+
+/// What stands behind the scheme of a URL of Sentinels.
+fn sentinel_address(
+    scheme: &str,
+    rest: &str,
+) -> Option<(ConnectionInfo, Option<(String, Vec<ConnectionAddr>)>)> {
+    let (rest, database) = rest.split_once('/').unwrap_or((rest, ""));
+    let (before, hosts) = rest.rsplit_once('@')?;
+    let (credentials, name) = match before.rsplit_once('@') {
+        Some((credentials, name)) => (format!("{credentials}@"), name),
+        None => (String::new(), before),
+    };
+    let addresses: Option<Vec<_>> = hosts
+        .split(',')
+        .map(|host| {
+            let port = if host.contains(':') { "" } else { ":26379" };
+            let info = format!("{scheme}://{host}{port}").into_connection_info();
+            Some(info.ok()?.addr().clone())
+        })
+        .collect();
+    // The address is that of a Sentinel, and stands for the master, whose address is not known yet.
+    let first = hosts.split(',').next()?;
+    let info = format!("{scheme}://{credentials}{first}/{database}").into_connection_info();
+    (!name.is_empty()).then_some((info.ok()?, Some((name.to_owned(), addresses?))))
 }
 
 fn wrong(what: impl fmt::Display) -> BackendError {
@@ -252,7 +316,7 @@ mod tests {
     use super::*;
 
     fn problem(settings: &RedisSettings) -> String {
-        match settings.client() {
+        match settings.connector() {
             Err(BackendError::Configuration(text)) => text,
             other => panic!("{other:?}"),
         }
@@ -287,12 +351,50 @@ mod tests {
     #[test]
     fn what_is_given_beside_the_url_wins() {
         let settings = RedisSettings::url("rediss://ann:first@host/3").password("second");
-        let client = settings.client().unwrap();
-        let access = client.get_connection_info().redis_settings().clone();
+        let access = client(&settings)
+            .get_connection_info()
+            .redis_settings()
+            .clone();
         assert_eq!(access.username(), Some("ann"));
         assert_eq!(access.password(), Some("second"));
         assert_eq!(access.db(), 3);
-        let client = settings.database(4).client().unwrap();
+        let client = client(&settings.database(4));
         assert_eq!(client.get_connection_info().redis_settings().db(), 4);
+    }
+
+    fn client(settings: &RedisSettings) -> Client {
+        match settings.connector() {
+            Ok(Connector::Server(client)) => client,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn sentinels_are_named_with_the_master() {
+        let url = "rediss+sentinel://ann:secret@main@one:1,two,[::1]:3/5";
+        let sentinels = match RedisSettings::url(url).connector() {
+            Ok(Connector::Sentinel(sentinels)) => sentinels,
+            other => panic!("{other:?}"),
+        };
+        let addresses: Vec<_> = sentinels
+            .addresses
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(addresses, ["one:1", "two:26379", "::1:3"]);
+        let access = sentinels.redis.redis_settings();
+        assert_eq!((access.username(), access.db()), (Some("ann"), 5));
+        assert_eq!((&*sentinels.master, sentinels.is_tls), ("main", true));
+        for url in [
+            "redis+sentinel://one:1",
+            "redis+sentinel://@one:1",
+            "redis+sentinel://main@",
+            "redis+sentinel://main@one:x",
+            "redis+sentinel://u:hunter2@main@one:1/first",
+        ] {
+            let text = problem(&RedisSettings::url(url));
+            assert!(text.contains("redis+sentinel://[user"), "{text}");
+            assert!(!text.contains("hunter2"));
+        }
     }
 }

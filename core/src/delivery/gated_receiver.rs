@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::{AlreadyRead, Fanout, Flusher, GateDecision, Receiver, ReplayGate};
 use crate::{
     identity::{ClientId, ConnectionId},
-    publication::{Publication, Target, Timetoken},
+    interest::Interest,
+    publication::{Publication, Timetoken},
 };
 
 /// Stands before a receiver while its client is given the history of a channel, and keeps what is published meanwhile.
@@ -55,8 +56,8 @@ impl Receiver for GatedReceiver {
     }
 
     /// Told at once, while history is read, which shows it too.
-    fn gap(&self, target: &Target) {
-        self.receiver.gap(target);
+    fn gap(&self, interest: &Interest) {
+        self.receiver.gap(interest);
     }
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {

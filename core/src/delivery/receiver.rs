@@ -4,7 +4,7 @@ use crate::{
     channel::Channel,
     framing::CloseReason,
     identity::{ClientId, ConnectionId},
-    publication::Target,
+    interest::Interest,
 };
 
 use super::Fanout;
@@ -31,12 +31,13 @@ pub trait Receiver: Send + Sync + 'static {
     /// bounded queue and returns; it must not block, wait, or call the hub.
     fn deliver(&self, fanout: &mut Fanout<'_>);
 
-    /// Publications to `target`, which this receives, are lost, or may be: a gap. What is delivered next comes after it.
+    /// Publications of an interest of this are lost, or may be: a gap. What is delivered next comes after it.
     ///
-    /// Called like [`deliver`](Self::deliver), in its place in the order of the channel. It tells its client in the words of
+    /// Called like [`deliver`](Self::deliver), in its place in the order of the channel; for a pattern where it is not known
+    /// on which channels something is lost. It tells its client in the words of
     /// its protocol, where that has any. It must not block, wait, or call the hub. Default: nothing.
-    fn gap(&self, target: &Target) {
-        let _ = target;
+    fn gap(&self, interest: &Interest) {
+        let _ = interest;
     }
 
     /// The server has ended what this receives: nothing is delivered any more. It tells its client why, in the words

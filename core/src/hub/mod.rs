@@ -190,20 +190,24 @@ impl Hub {
         }
     }
 
-    /// Tells the receivers of a target that publications are lost, or may be.
-    pub(crate) fn gap(&self, target: &Target) {
-        match target {
-            Target::Channel(channel) => {
+    /// Tells the receivers of an interest that publications are lost, or may be.
+    pub(crate) fn gap(&self, interest: &Interest) {
+        match interest {
+            Interest::Channel(channel) => {
                 let has_patterns = self.patterns.any();
                 if let Some(topic) = self.channels.get_or(channel, has_patterns, &self.clock) {
-                    topic.gap(target, &self.sink());
+                    topic.gap(interest, &self.sink());
                     self.channels.retire_if_empty(channel, &topic);
                 }
             }
-            Target::Client(client) => {
+            Interest::Client(client) => {
                 if let Some(topic) = self.clients.get(client) {
-                    topic.gap(target, &self.sink());
+                    topic.gap(interest, &self.sink());
                 }
+            }
+            Interest::Pattern(pattern) => {
+                let gap = |receiver: &Arc<dyn Receiver>| receiver.gap(interest);
+                self.patterns.each_of(pattern, gap);
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::{
     identity::NodeId,
     interest::Interest,
     persistence::{Durability, PersistResult, PersistenceError, PersistencePolicy},
-    publication::{Clock, Draft, Publication, Target},
+    publication::{Clock, Draft, Publication},
     receipt::Receipt,
 };
 
@@ -79,9 +79,10 @@ impl LocalNode {
         self.hub.deliver(publication);
     }
 
-    /// Tells who receives what goes to `target` that publications are lost, or may be, before what is delivered next.
-    pub fn gap(&self, target: &Target) {
-        self.hub.gap(target);
+    /// Tells who wants `interest`, and for a channel wildcard subscribers too, that publications are lost, or may be,
+    /// before what is delivered next.
+    pub fn gap(&self, interest: &Interest) {
+        self.hub.gap(interest);
     }
 
     /// What `work` [delivers](Self::deliver) leaves together, in one write for each connection: for what a backend took

@@ -131,6 +131,15 @@ impl Patterns {
         any
     }
 
+    /// Calls `visit` for all subscribers of one pattern.
+    pub(super) fn each_of(&self, pattern: &Pattern, visit: impl FnMut(&Arc<dyn Receiver>)) {
+        if self.is_occupied(pattern)
+            && let Some(trie) = self.tries.write().get_mut(&pattern.separator())
+        {
+            trie.entry(pattern, Members::default).each(None, visit);
+        }
+    }
+
     /// The wildcard subscribers of a channel, each connection once; `None` when there are none.
     pub(super) fn receivers(&self, channel: &Channel, unmatched: &mut Unmatched) -> Option<Wild> {
         if !self.any() || unmatched.0 == Some(self.joins.load(Ordering::Acquire)) {

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     delivery::{Fanout, Flusher, Receiver},
+    interest::Interest,
     publication::{Kind, Publication, Target},
 };
 
@@ -67,17 +68,19 @@ impl Sink<'_> {
 
 impl Sink<'_> {
     /// Tells the same receivers that publications are lost, each connection once.
-    pub(super) fn gap(&self, target: &Target, members: &Members, unmatched: &mut Unmatched) {
-        let channel = target.channel();
-        let mut wild = channel.and_then(|channel| self.patterns.receivers(channel, unmatched));
+    pub(super) fn gap(&self, interest: &Interest, members: &Members, unmatched: &mut Unmatched) {
+        let mut wild = match interest {
+            Interest::Channel(channel) => self.patterns.receivers(channel, unmatched),
+            _ => None,
+        };
         members.each(None, |receiver| {
             if let Some(wild) = &mut wild {
                 wild.remove(receiver.connection());
             }
-            receiver.gap(target);
+            receiver.gap(interest);
         });
         if let Some(wild) = wild {
-            wild.each(None, |receiver| receiver.gap(target));
+            wild.each(None, |receiver| receiver.gap(interest));
         }
     }
 }
@@ -93,8 +96,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        Channel, ConnectionId, Draft, Hub, Interest, NodeId, Pattern, Payload, PresenceAction,
-        PresenceEvent,
+        Channel, ConnectionId, Draft, Hub, NodeId, Pattern, Payload, PresenceAction, PresenceEvent,
     };
 
     struct Counts {

@@ -11,8 +11,9 @@ use super::{
 };
 use crate::{
     delivery::Receiver,
+    interest::Interest,
     persistence::{PersistenceError, PersistencePolicy},
-    publication::{Clock, Draft, Epoch, Position, Publication, Seq, Target},
+    publication::{Clock, Draft, Epoch, Position, Publication, Seq},
     receipt::Receipt,
 };
 
@@ -242,9 +243,9 @@ impl Topic {
     }
 
     /// Tells the members, and wildcard subscribers, that publications are lost.
-    pub(super) fn gap(&self, target: &Target, sink: &Sink<'_>) {
+    pub(super) fn gap(&self, interest: &Interest, sink: &Sink<'_>) {
         let state = &mut *self.state.lock();
-        sink.gap(target, &state.members, &mut state.unmatched);
+        sink.gap(interest, &state.members, &mut state.unmatched);
     }
 
     /// Delivers a publication that has its place already.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Space;
-use crate::{delivery::EndReason, framing::CloseReason, publication::Target};
+use crate::{delivery::EndReason, framing::CloseReason, interest::Interest};
 
 /// When a client is disconnected because messages of its channels [are lost](crate::delivery::Receiver::gap): so it learns
 /// of it, connects again, and reads what it needs.
@@ -20,8 +20,8 @@ pub enum CloseOnGap {
 }
 
 impl CloseOnGap {
-    /// Why a client is disconnected that has a gap on `target`; `None` where it is not.
-    pub fn reason(self, space: &Space, target: &Target) -> Option<EndReason> {
+    /// Why a client is disconnected that has a gap of `interest`; `None` where it is not.
+    pub fn reason(self, space: &Space, interest: &Interest) -> Option<EndReason> {
         let closes = match self {
             Self::Kept => space.history().is_some(),
             Self::Always => true,
@@ -33,6 +33,7 @@ impl CloseOnGap {
                 "Messages were lost: subscribe again and read the history",
             )
         };
-        (closes && !target.is_reserved()).then(|| EndReason::Disconnected(reason()))
+        let is_reserved = matches!(interest, Interest::Channel(channel) if channel.is_reserved());
+        (closes && !is_reserved).then(|| EndReason::Disconnected(reason()))
     }
 }

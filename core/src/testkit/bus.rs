@@ -57,7 +57,7 @@ impl Bus {
         let missed = self.0.cut.lock().remove(&node).unwrap_or_default();
         for target in &missed.targets {
             if let Some(node) = &missed.node {
-                node.gap(target);
+                node.gap(&target.clone().into());
             }
         }
     }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::until;
 use crate::{
-    ClientId, ConnectionId, NodeId, Payload, Position, Publication, Target, delivery::Fanout,
+    ClientId, ConnectionId, Interest, NodeId, Payload, Position, Publication, delivery::Fanout,
     delivery::Receiver,
 };
 
@@ -17,7 +18,7 @@ pub struct Recorder {
     client: Option<ClientId>,
     publications: Mutex<Vec<Publication>>,
     /// How many publications were delivered before each gap.
-    gaps: Mutex<Vec<usize>>,
+    gaps: Mutex<Vec<(usize, Interest, Instant)>>,
 }
 
 impl Recorder {
@@ -61,6 +62,15 @@ impl Recorder {
 
     /// The gaps that were told so far: how many publications were delivered before each.
     pub fn gaps(&self) -> Vec<usize> {
+        self.gaps
+            .lock()
+            .iter()
+            .map(|(before, ..)| *before)
+            .collect()
+    }
+
+    /// The same with what each is about, and when it was told.
+    pub fn gaps_of(&self) -> Vec<(usize, Interest, Instant)> {
         self.gaps.lock().clone()
     }
 
@@ -101,9 +111,10 @@ impl Receiver for Recorder {
         self.client.clone()
     }
 
-    fn gap(&self, _: &Target) {
+    fn gap(&self, interest: &Interest) {
         let delivered = self.publications.lock().len();
-        self.gaps.lock().push(delivered);
+        let told = (delivered, interest.clone(), Instant::now());
+        self.gaps.lock().push(told);
     }
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use polywire_core::{
-    Channel, ClientId, ConnectionId, Publication, Target, Timetoken,
+    Channel, ClientId, ConnectionId, Interest, Publication, Timetoken,
     delivery::{
         AlreadyRead, EndReason, Fanout, Flusher, GateDecision, Link, Message, Receiver, ReplayGate,
     },
@@ -618,14 +618,15 @@ impl Receiver for Subscriber {
 
     /// Where its session may outlive connections, this one ends and the next one does not find it: MQTT has no other
     /// words for it.
-    fn gap(&self, target: &Target) {
-        let Some(topic) = target.channel() else {
-            return;
-        };
+    fn gap(&self, interest: &Interest) {
         let is_promised = |held: &Subscription| held.options.qos != QoS::AtMostOnce;
         let has_promised = || {
-            let state = self.state.lock();
-            state.subscriptions.matching(topic).any(is_promised)
+            let subscriptions = &self.state.lock().subscriptions;
+            match interest {
+                Interest::Channel(topic) => subscriptions.matching(topic).any(is_promised),
+                Interest::Pattern(_) => subscriptions.all().iter().any(is_promised),
+                Interest::Client(_) => false,
+            }
         };
         if self.ended_sessions.is_none() || !has_promised() {
             return;

@@ -53,7 +53,13 @@ pub enum LogFormat {
 }
 
 fn is_redis(text: &str) -> bool {
-    text.starts_with("redis://") || text.starts_with("rediss://")
+    let schemes = [
+        "redis://",
+        "rediss://",
+        "redis+sentinel://",
+        "rediss+sentinel://",
+    ];
+    schemes.iter().any(|scheme| text.starts_with(scheme))
 }
 
 impl FromStr for BackendChoice {
@@ -63,7 +69,10 @@ impl FromStr for BackendChoice {
         match text {
             "memory" => Ok(Self::Memory),
             url if is_redis(url) => Ok(Self::Redis(url.to_owned())),
-            _ => Err("use memory, or a URL that begins with redis:// or rediss://".into()),
+            _ => Err(
+                "use memory, or a URL that begins with redis://, rediss:// or redis+sentinel://"
+                    .into(),
+            ),
         }
     }
 }

@@ -122,7 +122,7 @@ pub(super) struct Written {
     /// The apps to serve, as a name or a list of names. Default all.
     #[serde(rename = "app")]
     pub(super) app_names: Names,
-    /// `memory`, or the URL of a Redis: `redis://[[user]:password@]host[:port][/database]`, `rediss://…` with TLS;
+    /// `memory`, or the URL of a Redis: `redis://[[user]:password@]host[:port][/database]`, `rediss://…` with TLS, `redis+sentinel://NAME@host:port,host:port[/database]` where Sentinels name the master;
     /// version 6 or later. Default `memory`.
     #[serde(deserialize_with = "text")]
     pub(super) backend: String,

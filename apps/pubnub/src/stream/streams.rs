@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use polywire_core::{
-    Channel, Clock, ConnectionId, Space, Target, Timetoken,
+    Channel, Clock, ConnectionId, Interest, Space, Target, Timetoken,
     delivery::{Fanout, Flush, Receiver},
 };
 
@@ -128,11 +128,13 @@ impl Receiver for Streams {
         self.connection
     }
 
-    fn gap(&self, target: &Target) {
-        if let Target::Channel(channel) = target
-            && !channel.is_reserved()
-        {
-            self.table.lock().lose(channel);
+    fn gap(&self, interest: &Interest) {
+        match interest {
+            Interest::Channel(channel) if !channel.is_reserved() => {
+                self.table.lock().lose(channel);
+            }
+            Interest::Pattern(_) => self.table.lock().lose_some(),
+            _ => {}
         }
     }
 

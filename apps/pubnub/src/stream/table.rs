@@ -34,6 +34,8 @@ pub(super) struct StreamTable {
     horizon: u64,
     /// The greatest order of what was forgotten for its age or for want of space.
     forgotten: u64,
+    /// The same of what is not in history either, on channels that are not known.
+    lost: u64,
     bytes: usize,
     /// The same of the memory budget.
     draw: Draw,
@@ -139,6 +141,7 @@ impl StreamTable {
             bounds,
             horizon: 0,
             forgotten: began,
+            lost: 0,
             bytes: 0,
             draw: Draw::new(Held::Kept),
             streams: HashMap::default(),
@@ -324,7 +327,7 @@ impl StreamTable {
     ) -> Batch {
         let mut found = backfill;
         found.retain(|(entry, _)| entry.order <= self.horizon && !self.is_queued(entry));
-        let (mut gaps, mut is_late) = (Vec::new(), false);
+        let (mut gaps, mut is_late) = (Vec::new(), after < self.lost);
         // What is behind this is for the next answer.
         let mut last = u64::MAX;
         for (index, target) in subscribe_set.targets.iter().enumerate() {
@@ -488,6 +491,13 @@ impl StreamTable {
             }
             None => self.forgotten = self.horizon,
         }
+    }
+
+    /// The same of channels that are not known.
+    pub(super) fn lose_some(&mut self) {
+        self.horizon += 1;
+        self.forgotten = self.horizon;
+        self.lost = self.horizon;
     }
 
     pub(super) fn set_in_group(&mut self, group: &str, channel: &Channel, is_in: bool) {

@@ -3,11 +3,13 @@
 use std::{fmt, time::Duration};
 
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, RedisError, RedisResult,
+    AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, RedisError, RedisResult,
     ScriptInvocation, Value,
     aio::{ConnectionLike, MultiplexedConnection},
 };
 use tokio::{sync::Mutex, time::timeout};
+
+use crate::redis::connector::Connector;
 
 /// Something to ask Redis.
 #[derive(Clone, Copy)]
@@ -33,16 +35,16 @@ impl Ask<'_> {
 
 /// Opened when it is needed, and again after it broke.
 pub(super) struct Connection {
-    client: Client,
+    connector: Connector,
     connect_timeout: Duration,
     response_timeout: Duration,
     open: Mutex<Option<MultiplexedConnection>>,
 }
 
 impl Connection {
-    pub(super) fn new(client: Client, connect: Duration, response: Duration) -> Self {
+    pub(super) fn new(connector: Connector, connect: Duration, response: Duration) -> Self {
         Self {
-            client,
+            connector,
             connect_timeout: connect,
             response_timeout: response,
             open: Mutex::new(None),
@@ -52,7 +54,8 @@ impl Connection {
     /// Asks something. A broken connection is given up, and a new one tried once.
     pub(super) async fn ask<T: FromRedisValue>(&self, what: Ask<'_>) -> RedisResult<T> {
         let answer = match what.of(self.get().await?).await {
-            Err(error) if broken(&error) => {
+            // A master that was demoted is not the one to ask any more.
+            Err(error) if broken(&error) || error.code() == Some("READONLY") => {
                 *self.open.lock().await = None;
                 what.of(self.get().await?).await?
             }
@@ -70,9 +73,7 @@ impl Connection {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.connect_timeout))
             .set_response_timeout(Some(self.response_timeout));
-        let connecting = self
-            .client
-            .get_multiplexed_async_connection_with_config(&config);
+        let connecting = self.connector.connect(config);
         // The library bounds both steps; this also bounds the look-up of the name.
         let patience = self.connect_timeout + self.response_timeout;
         let connection = match timeout(patience, connecting).await {

@@ -77,10 +77,10 @@ impl RedisHistory {
     /// # Errors
     /// [`BackendError::Configuration`] when a setting is wrong.
     pub fn new(settings: &RedisSettings, rules: Rules) -> Result<Self, BackendError> {
-        let client = settings.client()?;
+        let connector = settings.connector()?;
         let (connect, response) = (settings.connect_timeout(), settings.response_timeout());
         Ok(Self {
-            connection: Connection::new(client, connect, response),
+            connection: Connection::new(connector, connect, response),
             names: Names::new(&settings.prefix),
             rules,
             scripts: Scripts::default(),
