@@ -27,11 +27,15 @@ use crate::{
 /// Entries that a read has in its hands before it leaves out those that are for the next answer.
 const FOUND_MAX: usize = 8 * MESSAGES_MAX;
 
+/// Orders that are remembered as made up: more than are given while a publication is on its way.
+const MADE_UP_MAX: usize = 1024;
+
 /// Everything that was published for a while, by channel.
 pub(super) struct StreamTable {
     bounds: Bounds,
     /// The greatest order that was given.
     horizon: u64,
+    made_up: MadeUp,
     /// The greatest order of what was forgotten for its age or for want of space.
     forgotten: u64,
     bytes: usize,
@@ -69,6 +73,24 @@ struct Lane {
     lost: u64,
 }
 
+/// The newest orders that are the timetoken of nothing that had arrived. A publication that is still on its way may have
+/// the very same as its timetoken: publications of a batch have consecutive ones.
+#[derive(Default)]
+struct MadeUp(VecDeque<u64>);
+
+impl MadeUp {
+    fn add(&mut self, order: u64) {
+        if self.0.len() == MADE_UP_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(order);
+    }
+
+    fn has(&self, order: u64) -> bool {
+        self.0.contains(&order)
+    }
+}
+
 /// The channels one level below a name.
 #[derive(Default)]
 struct Level {
@@ -102,11 +124,15 @@ impl Lane {
     }
 
     /// What came after a cursor.
-    fn after(&self, cursor: u64) -> impl Iterator<Item = &Arc<Entry>> {
+    fn after<'a>(
+        &'a self,
+        cursor: u64,
+        made_up: &'a MadeUp,
+    ) -> impl Iterator<Item = &'a Arc<Entry>> {
         let first = self.entries.partition_point(|entry| entry.order <= cursor);
-        // Whoever names the very timetoken of a late one knows it.
+        // Whoever names the very timetoken of a late one knows it: its publisher, who was told of it.
         let entries = self.entries.range(first..);
-        entries.filter(move |entry| entry.timetoken != cursor)
+        entries.filter(move |entry| entry.timetoken != cursor || made_up.has(cursor))
     }
 }
 
@@ -138,6 +164,7 @@ impl StreamTable {
         Self {
             bounds,
             horizon: 0,
+            made_up: MadeUp::default(),
             forgotten: began,
             bytes: 0,
             draw: Draw::new(Held::Kept),
@@ -169,7 +196,9 @@ impl StreamTable {
         let order = if timetoken > self.horizon {
             timetoken
         } else {
-            late().unwrap_or_default().max(self.horizon + 1)
+            let order = late().unwrap_or_default().max(self.horizon + 1);
+            self.made_up.add(order);
+            order
         };
         self.horizon = order;
         if publication.kind == Kind::Clear {
@@ -340,7 +369,7 @@ impl StreamTable {
                 if let Some(kept) = kept {
                     is_late |= after < kept.lost;
                     // One more than an answer holds shows that there are more.
-                    let entries = kept.after(after).take(MESSAGES_MAX + 1);
+                    let entries = kept.after(after, &self.made_up).take(MESSAGES_MAX + 1);
                     let entries = entries.take_while(|entry| entry.order <= last);
                     found.extend(entries.map(|entry| (entry.clone(), index)));
                     if found.len() > FOUND_MAX {
@@ -461,6 +490,7 @@ impl StreamTable {
                 continue;
             };
             self.horizon += 1;
+            self.made_up.add(self.horizon);
             let entry = Entry::interval(
                 self.horizon,
                 &channel,
@@ -481,6 +511,7 @@ impl StreamTable {
     pub(super) fn lose(&mut self, channel: &Channel) {
         // Later than all that was given, which clients have seen that are up to date.
         self.horizon += 1;
+        self.made_up.add(self.horizon);
         match self.streams.get_mut(channel) {
             Some(stream) => {
                 let lane = &mut stream.lanes[0];
@@ -590,6 +621,27 @@ mod tests {
         // Its publisher resumes behind it.
         let batch = table.read(&subscribe_set("a"), 10, &waiter, Vec::new());
         assert!(batch.found.is_empty());
+    }
+
+    #[test]
+    fn a_cursor_that_is_by_chance_the_timetoken_of_what_comes_late_does_not_hide_it() {
+        let clock = &mut 0;
+        let (mut table, both, waiter) = (table(), subscribe_set("a,b"), Waiter::new());
+        // Two of a batch, and a gap on the channel of the second one before it.
+        arrive(&mut table, &publication("b", 1, 11), clock);
+        table.lose(&Channel::new("a").unwrap());
+        let cursor = table.read(&both, 11, &waiter, Vec::new()).cursor;
+        arrive(&mut table, &publication("a", 1, 12), clock);
+        let batch = table.read(&both, cursor, &waiter, Vec::new());
+        assert_eq!(places(&batch), [("a".into(), 1)]);
+        // The same, where the first one is late and the clock behind.
+        let mut cursor = batch.cursor;
+        for (channel, timetoken) in [("b", 5), ("a", cursor + 1)] {
+            arrive(&mut table, &publication(channel, 2, timetoken), clock);
+            let batch = table.read(&both, cursor, &waiter, Vec::new());
+            assert_eq!(places(&batch), [(channel.into(), 2)]);
+            cursor = batch.cursor;
+        }
     }
 
     /// The numbers that come, one answer after the other.
