@@ -71,6 +71,8 @@ struct Lane {
     forgotten: u64,
     /// The same of what is not in history either.
     lost: u64,
+    /// The order of the latest gap: before it others may be missing than the oldest.
+    gap: u64,
 }
 
 /// The newest orders that are the timetoken of nothing that had arrived. A publication that is still on its way may have
@@ -418,11 +420,16 @@ impl StreamTable {
         }
     }
 
-    /// True when the queue of its channel goes back as far.
+    /// True when the queue of its channel goes back as far, or has it.
     fn is_queued(&self, entry: &Entry) -> bool {
-        let stream = self.streams.get(&entry.channel);
-        let oldest = stream.and_then(|stream| stream.lanes[0].entries.front());
-        oldest.is_some_and(|oldest| oldest.timetoken <= entry.timetoken)
+        let Some(stream) = self.streams.get(&entry.channel) else {
+            return false;
+        };
+        let Lane { entries, gap, .. } = &stream.lanes[0];
+        let goes_back = |oldest: &Arc<Entry>| oldest.timetoken <= entry.timetoken;
+        let is_it = |own: &Arc<Entry>| own.timetoken == entry.timetoken;
+        entries.front().is_some_and(goes_back)
+            && (entry.timetoken > *gap || entries.iter().any(is_it))
     }
 
     fn wait(&mut self, subscribe_set: &SubscribeSet, waiter: &Arc<Waiter>) {
@@ -515,7 +522,7 @@ impl StreamTable {
         match self.streams.get_mut(channel) {
             Some(stream) => {
                 let lane = &mut stream.lanes[0];
-                (lane.forgotten, lane.lost) = (self.horizon, self.horizon);
+                (lane.forgotten, lane.lost, lane.gap) = (self.horizon, self.horizon, self.horizon);
             }
             None => self.forgotten = self.horizon,
         }
@@ -642,6 +649,25 @@ mod tests {
             assert_eq!(places(&batch), [(channel.into(), 2)]);
             cursor = batch.cursor;
         }
+    }
+
+    #[test]
+    fn what_the_store_has_of_a_gap_comes_once() {
+        let clock = &mut 0;
+        let (mut table, room, waiter) = (table(), subscribe_set("room"), Waiter::new());
+        arrive(&mut table, &publication("room", 1, 10), clock);
+        arrive(&mut table, &publication("room", 2, 20), clock);
+        table.lose(&Channel::new("room").unwrap());
+        arrive(&mut table, &publication("room", 4, 40), clock);
+        let stored = [(2, 20), (3, 21), (4, 40)].map(|(seq, timetoken)| {
+            let publication = publication("room", seq, timetoken);
+            let channel = publication.target.channel().unwrap();
+            (Arc::new(Entry::stored(channel, &publication)), 0)
+        });
+        assert_eq!(table.read(&room, 10, &waiter, Vec::new()).gaps.len(), 1);
+        let batch = table.read(&room, 10, &waiter, stored.into());
+        let came: Vec<_> = places(&batch).into_iter().map(|(_, seq)| seq).collect();
+        assert_eq!(came, [2, 3, 4]);
     }
 
     /// The numbers that come, one answer after the other.
