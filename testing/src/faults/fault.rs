@@ -27,6 +27,7 @@ const PLAIN: Cast = Cast {
     nodes: 2,
     keeps: false,
     synced: false,
+    lasts: false,
 };
 
 /// Two nodes that keep messages in a Redis that syncs every write.
@@ -34,6 +35,7 @@ const KEPT: Cast = Cast {
     nodes: 2,
     keeps: true,
     synced: true,
+    lasts: true,
 };
 
 const fn quick(name: &'static str, cast: Cast, act: fn(&mut Scene)) -> Fault {
@@ -83,7 +85,7 @@ pub const FAULTS: &[Fault] = &[
         scene.wait(secs(1));
         scene.redis.restart();
     }),
-    quick("killed, comes back empty", KEPT, |scene| {
+    quick("killed, comes back empty", FORGETFUL, |scene| {
         scene.redis.empty();
         scene.wait(secs(1));
         scene.redis.restart();
@@ -92,7 +94,14 @@ pub const FAULTS: &[Fault] = &[
     slow("hangs 20 s", PLAIN, |scene| hang(scene, 20)),
     slow("hangs 60 s", PLAIN, |scene| hang(scene, 60)),
     slow("hangs 20 s, kept", KEPT, |scene| hang(scene, 20)),
-    mild("a deaf link", PLAIN, |scene| drop_of_first(scene, 1)),
+    mild("a deaf link", PLAIN, |scene| {
+        scene.links[0].set(Weather {
+            drops_one_of: 1,
+            ..GOOD
+        });
+        scene.wait(secs(6));
+        scene.links[0].set(GOOD);
+    }),
     mild("1 of 100 messages dropped", PLAIN, |scene| {
         drop_of_all(scene, 100);
     }),
@@ -138,33 +147,27 @@ pub const FAULTS: &[Fault] = &[
         set("0");
         scene.traffic.pad(0);
     }),
-    slow("a node cut off 30 s", THREE, |scene| {
-        scene.links[0].set(Weather {
-            stalls: true,
-            ..GOOD
-        });
-        scene.wait(secs(30));
-        scene.links[0].set(GOOD);
-    }),
-    quick("a node cut off 4 s", THREE, |scene| {
-        scene.links[0].set(Weather {
-            stalls: true,
-            ..GOOD
-        });
-        scene.wait(secs(4));
-        scene.links[0].set(GOOD);
-    }),
+    slow("a node cut off 30 s", THREE, |scene| cut_off(scene, 30)),
+    quick("a node cut off 4 s", THREE, |scene| cut_off(scene, 4)),
     mild("a node killed", PLAIN, kill_node),
     mild("a node killed, kept", KEPT, kill_node),
     mild("slow links", PLAIN, |scene| {
         scene.weather(Weather {
-            delay: Duration::from_millis(250),
+            delay: Duration::from_millis(500),
             ..GOOD
         });
         scene.wait(secs(6));
         scene.weather(GOOD);
     }),
+    quick("everything at once", THREE, storm),
+    quick("everything at once, kept", KEPT, storm),
 ];
+
+/// What is kept is lost.
+const FORGETFUL: Cast = Cast {
+    lasts: false,
+    ..KEPT
+};
 
 const THREE: Cast = Cast { nodes: 3, ..PLAIN };
 
@@ -178,16 +181,17 @@ fn hang(scene: &mut Scene, time: u64) {
     scene.redis.resume();
 }
 
-/// One node hears only all but one of so many messages.
-fn drop_of_first(scene: &mut Scene, one_of: u64) {
+/// Nothing passes to one of the nodes and from it.
+fn cut_off(scene: &mut Scene, time: u64) {
     scene.links[0].set(Weather {
-        drops_one_of: one_of,
+        stalls: true,
         ..GOOD
     });
-    scene.wait(secs(6));
+    scene.wait(secs(time));
     scene.links[0].set(GOOD);
 }
 
+/// All nodes hear all but one of so many messages.
 fn drop_of_all(scene: &mut Scene, one_of: u64) {
     scene.weather(Weather {
         drops_one_of: one_of,
@@ -209,4 +213,37 @@ fn kill_node(scene: &mut Scene) {
     scene.wait(secs(1));
     scene.nodes[0].restart();
     scene.nodes[0].wait_for_redis();
+}
+
+/// Links that are now bad in one way and now in another.
+fn storm(scene: &mut Scene) {
+    for _ in 0..20 {
+        let link = scene.dice.throw(scene.links.len());
+        let weather = match scene.dice.throw(6) {
+            0 => Weather {
+                stalls: true,
+                ..GOOD
+            },
+            1 => Weather {
+                refuses: true,
+                ..GOOD
+            },
+            2 => Weather {
+                drops_one_of: 10,
+                ..GOOD
+            },
+            3 => Weather {
+                delay: Duration::from_millis(100),
+                ..GOOD
+            },
+            _ => GOOD,
+        };
+        scene.links[link].set(weather);
+        if weather.refuses || scene.dice.throw(4) == 0 {
+            scene.links[link].cut();
+        }
+        let pause = scene.dice.throw(600);
+        scene.wait(Duration::from_millis(pause as u64));
+    }
+    scene.weather(GOOD);
 }

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     Redis,
     checker::{Recorder, What, check},
+    dice::Dice,
 };
 
 /// How long the nodes may take to deliver everything again before the round goes on without.
@@ -33,6 +34,8 @@ pub(super) struct Scene {
     pub(super) nodes: Vec<Node>,
     pub(super) traffic: Traffic,
     pub(super) log: Arc<Recorder>,
+    /// What faults leave to chance.
+    pub(super) dice: Dice,
 }
 
 /// What a scene is made of.
@@ -44,6 +47,8 @@ pub(super) struct Cast {
     pub keeps: bool,
     /// Redis syncs every write, and has everything again when it is restarted.
     pub synced: bool,
+    /// What is kept is there when the round ends.
+    pub lasts: bool,
 }
 
 impl Scene {
@@ -68,6 +73,7 @@ impl Scene {
         let access = Access {
             emitter_key: emitter_key(program),
             keeps: cast.keeps,
+            lasts: cast.lasts,
         };
         let log = Arc::new(Recorder::default());
         let addresses: Vec<_> = nodes.iter().map(|node| node.address).collect();
@@ -78,6 +84,7 @@ impl Scene {
             nodes,
             traffic,
             log,
+            dice: Dice::new(seed),
         }
     }
 

@@ -91,14 +91,16 @@ impl Watch {
     /// A message came.
     pub(super) fn seen(&self, channel: &str, payload: String, again: bool) {
         let mut state = self.state();
+        if state.has_left {
+            return;
+        }
         let what = What::Seen {
             subscriber: self.number,
             channel: channel.to_owned(),
             payload,
             again,
         };
-        if state.has_left {
-        } else if state.is_joined {
+        if state.is_joined {
             self.log.add(what);
         } else {
             state.early.push(what);

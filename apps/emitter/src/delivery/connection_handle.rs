@@ -1,6 +1,9 @@
 //! One connection of a client: packets to it, its end, and its keep-alive.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{
+    Arc, OnceLock, Weak,
+    atomic::{AtomicBool, Ordering},
+};
 
 use bytes::Bytes;
 use polywire_core::{
@@ -23,6 +26,8 @@ pub(crate) struct ConnectionHandle {
     /// Known since CONNECT.
     client_limits: OnceLock<ClientLimits>,
     keep_alive: KeepAlive,
+    /// CONNECT has come, and the client waits for its answer.
+    is_admitting: AtomicBool,
     /// Packets that did not come, or did not end, in time.
     late_packets: Arc<Counter>,
     /// Connections for which too much waited.
@@ -44,12 +49,19 @@ impl ConnectionHandle {
             link,
             client_limits: OnceLock::new(),
             keep_alive: KeepAlive::new(now, connect_secs, packet_secs),
+            is_admitting: AtomicBool::new(false),
             late_packets,
             slow,
         }
     }
 
-    /// Its client has said CONNECT.
+    /// Its client has said CONNECT: how long the answer takes, such as where another node has its session, is not the
+    /// client's time.
+    pub(crate) fn admitting(&self) {
+        self.is_admitting.store(true, Ordering::Relaxed);
+    }
+
+    /// Its client has said CONNECT, and is let in.
     pub(crate) fn connected(self: &Arc<Self>, client_limits: ClientLimits, keep_alive_secs: u16) {
         self.keep_alive.set(keep_alive_secs);
         // A client connects once.
@@ -79,6 +91,12 @@ impl ConnectionHandle {
     fn is_late(&self) {
         self.late_packets.add();
         self.disconnect(DisconnectReasonCode::KeepAliveTimeout);
+    }
+
+    /// The answer to CONNECT is on its way.
+    pub(crate) fn admitted(&self, now: u64) {
+        self.heard(now);
+        self.is_admitting.store(false, Ordering::Relaxed);
     }
 
     /// A whole packet of its client has come, in this second of the timer wheel.
@@ -120,6 +138,9 @@ impl ConnectionHandle {
 
 impl Tick for ConnectionHandle {
     fn tick(&self, now: u64) -> Option<u64> {
+        if self.is_admitting.load(Ordering::Relaxed) {
+            return Some(1);
+        }
         match self.keep_alive.silence(now) {
             Silence::Allowed(secs) => Some(secs),
             Silence::TooLong => {

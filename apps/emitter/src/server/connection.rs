@@ -286,6 +286,7 @@ impl Connection {
     async fn connect(&mut self, packet: BytesMut) {
         let admitted = match Connect::decode(packet) {
             Ok(connect) => {
+                self.handle.admitting();
                 let admission = Admission {
                     sessions: &self.sessions,
                     handle: &self.handle,
@@ -293,7 +294,9 @@ impl Connection {
                     faces: self.faces,
                 };
                 let version = connect.version;
-                admission.admit(&connect).await.map(|slot| (version, slot))
+                let admitted = admission.admit(&connect).await;
+                self.handle.admitted(self.now());
+                admitted.map(|slot| (version, slot))
             }
             Err(last) => Err(Refused(last)),
         };

@@ -65,3 +65,8 @@ fn nothing_is_lost_in_silence_when_redis_is_restarted_empty() {
 fn nothing_is_lost_when_redis_is_restarted_and_kept_everything() {
     round("killed, synced");
 }
+
+#[test]
+fn nothing_is_lost_when_links_are_bad_in_changing_ways() {
+    round("everything at once, kept");
+}

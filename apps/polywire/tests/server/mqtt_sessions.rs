@@ -179,6 +179,20 @@ fn sessions_of_a_node_that_stops_wait_on_another() {
     run("after_death", &two);
 }
 
+/// The other one waits for the words of the node that is gone for longer than a client may take to say CONNECT.
+#[test]
+fn a_client_of_a_node_that_is_killed_gets_its_session_on_another() {
+    let redis = Redis::start();
+    let [one, two] = two_nodes(&["--backend", &redis.url(), "--persistence", "redis"]);
+    let (mut client, _) = MqttClient::connect(one.address, "device");
+    client.subscribe("a");
+    one.process.signal("KILL");
+    client.wait_for_end();
+    let (mut client, was_there) = MqttClient::connect(two.address, "device");
+    assert!(was_there);
+    client.publish("b", "x");
+}
+
 /// Users with the password `hunter2`, and who may take back what they have.
 const USERS: &str = "
 auth = 'roles'

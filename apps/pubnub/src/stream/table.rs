@@ -27,11 +27,15 @@ use crate::{
 /// Entries that a read has in its hands before it leaves out those that are for the next answer.
 const FOUND_MAX: usize = 8 * MESSAGES_MAX;
 
+/// Orders that are remembered as made up: more than are given while a publication is on its way.
+const MADE_UP_MAX: usize = 1024;
+
 /// Everything that was published for a while, by channel.
 pub(super) struct StreamTable {
     bounds: Bounds,
     /// The greatest order that was given.
     horizon: u64,
+    made_up: MadeUp,
     /// The greatest order of what was forgotten for its age or for want of space.
     forgotten: u64,
     /// The same of what is not in history either, on channels that are not known.
@@ -69,6 +73,26 @@ struct Lane {
     forgotten: u64,
     /// The same of what is not in history either.
     lost: u64,
+    /// The order of the latest gap: before it others may be missing than the oldest.
+    gap: u64,
+}
+
+/// The newest orders that are the timetoken of nothing that had arrived. A publication that is still on its way may have
+/// the very same as its timetoken: publications of a batch have consecutive ones.
+#[derive(Default)]
+struct MadeUp(VecDeque<u64>);
+
+impl MadeUp {
+    fn add(&mut self, order: u64) {
+        if self.0.len() == MADE_UP_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back(order);
+    }
+
+    fn has(&self, order: u64) -> bool {
+        self.0.contains(&order)
+    }
 }
 
 /// The channels one level below a name.
@@ -104,11 +128,15 @@ impl Lane {
     }
 
     /// What came after a cursor.
-    fn after(&self, cursor: u64) -> impl Iterator<Item = &Arc<Entry>> {
+    fn after<'a>(
+        &'a self,
+        cursor: u64,
+        made_up: &'a MadeUp,
+    ) -> impl Iterator<Item = &'a Arc<Entry>> {
         let first = self.entries.partition_point(|entry| entry.order <= cursor);
-        // Whoever names the very timetoken of a late one knows it.
+        // Whoever names the very timetoken of a late one knows it: its publisher, who was told of it.
         let entries = self.entries.range(first..);
-        entries.filter(move |entry| entry.timetoken != cursor)
+        entries.filter(move |entry| entry.timetoken != cursor || made_up.has(cursor))
     }
 }
 
@@ -140,6 +168,7 @@ impl StreamTable {
         Self {
             bounds,
             horizon: 0,
+            made_up: MadeUp::default(),
             forgotten: began,
             lost: 0,
             bytes: 0,
@@ -172,7 +201,9 @@ impl StreamTable {
         let order = if timetoken > self.horizon {
             timetoken
         } else {
-            late().unwrap_or_default().max(self.horizon + 1)
+            let order = late().unwrap_or_default().max(self.horizon + 1);
+            self.made_up.add(order);
+            order
         };
         self.horizon = order;
         if publication.kind == Kind::Clear {
@@ -343,7 +374,7 @@ impl StreamTable {
                 if let Some(kept) = kept {
                     is_late |= after < kept.lost;
                     // One more than an answer holds shows that there are more.
-                    let entries = kept.after(after).take(MESSAGES_MAX + 1);
+                    let entries = kept.after(after, &self.made_up).take(MESSAGES_MAX + 1);
                     let entries = entries.take_while(|entry| entry.order <= last);
                     found.extend(entries.map(|entry| (entry.clone(), index)));
                     if found.len() > FOUND_MAX {
@@ -392,11 +423,16 @@ impl StreamTable {
         }
     }
 
-    /// True when the queue of its channel goes back as far.
+    /// True when the queue of its channel goes back as far, or has it.
     fn is_queued(&self, entry: &Entry) -> bool {
-        let stream = self.streams.get(&entry.channel);
-        let oldest = stream.and_then(|stream| stream.lanes[0].entries.front());
-        oldest.is_some_and(|oldest| oldest.timetoken <= entry.timetoken)
+        let Some(stream) = self.streams.get(&entry.channel) else {
+            return false;
+        };
+        let Lane { entries, gap, .. } = &stream.lanes[0];
+        let goes_back = |oldest: &Arc<Entry>| oldest.timetoken <= entry.timetoken;
+        let is_it = |own: &Arc<Entry>| own.timetoken == entry.timetoken;
+        entries.front().is_some_and(goes_back)
+            && (entry.timetoken > *gap || entries.iter().any(is_it))
     }
 
     fn wait(&mut self, subscribe_set: &SubscribeSet, waiter: &Arc<Waiter>) {
@@ -464,6 +500,7 @@ impl StreamTable {
                 continue;
             };
             self.horizon += 1;
+            self.made_up.add(self.horizon);
             let entry = Entry::interval(
                 self.horizon,
                 &channel,
@@ -484,10 +521,11 @@ impl StreamTable {
     pub(super) fn lose(&mut self, channel: &Channel) {
         // Later than all that was given, which clients have seen that are up to date.
         self.horizon += 1;
+        self.made_up.add(self.horizon);
         match self.streams.get_mut(channel) {
             Some(stream) => {
                 let lane = &mut stream.lanes[0];
-                (lane.forgotten, lane.lost) = (self.horizon, self.horizon);
+                (lane.forgotten, lane.lost, lane.gap) = (self.horizon, self.horizon, self.horizon);
             }
             None => self.forgotten = self.horizon,
         }
@@ -600,6 +638,46 @@ mod tests {
         // Its publisher resumes behind it.
         let batch = table.read(&subscribe_set("a"), 10, &waiter, Vec::new());
         assert!(batch.found.is_empty());
+    }
+
+    #[test]
+    fn a_cursor_that_is_by_chance_the_timetoken_of_what_comes_late_does_not_hide_it() {
+        let clock = &mut 0;
+        let (mut table, both, waiter) = (table(), subscribe_set("a,b"), Waiter::new());
+        // Two of a batch, and a gap on the channel of the second one before it.
+        arrive(&mut table, &publication("b", 1, 11), clock);
+        table.lose(&Channel::new("a").unwrap());
+        let cursor = table.read(&both, 11, &waiter, Vec::new()).cursor;
+        arrive(&mut table, &publication("a", 1, 12), clock);
+        let batch = table.read(&both, cursor, &waiter, Vec::new());
+        assert_eq!(places(&batch), [("a".into(), 1)]);
+        // The same, where the first one is late and the clock behind.
+        let mut cursor = batch.cursor;
+        for (channel, timetoken) in [("b", 5), ("a", cursor + 1)] {
+            arrive(&mut table, &publication(channel, 2, timetoken), clock);
+            let batch = table.read(&both, cursor, &waiter, Vec::new());
+            assert_eq!(places(&batch), [(channel.into(), 2)]);
+            cursor = batch.cursor;
+        }
+    }
+
+    #[test]
+    fn what_the_store_has_of_a_gap_comes_once() {
+        let clock = &mut 0;
+        let (mut table, room, waiter) = (table(), subscribe_set("room"), Waiter::new());
+        arrive(&mut table, &publication("room", 1, 10), clock);
+        arrive(&mut table, &publication("room", 2, 20), clock);
+        table.lose(&Channel::new("room").unwrap());
+        arrive(&mut table, &publication("room", 4, 40), clock);
+        let stored = [(2, 20), (3, 21), (4, 40)].map(|(seq, timetoken)| {
+            let publication = publication("room", seq, timetoken);
+            let channel = publication.target.channel().unwrap();
+            (Arc::new(Entry::stored(channel, &publication)), 0)
+        });
+        assert_eq!(table.read(&room, 10, &waiter, Vec::new()).gaps.len(), 1);
+        let batch = table.read(&room, 10, &waiter, stored.into());
+        let came: Vec<_> = places(&batch).into_iter().map(|(_, seq)| seq).collect();
+        assert_eq!(came, [2, 3, 4]);
     }
 
     /// The numbers that come, one answer after the other.

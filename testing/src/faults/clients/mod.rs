@@ -39,6 +39,8 @@ pub(super) struct Access {
     pub(super) emitter_key: String,
     /// Messages are kept.
     pub(super) keeps: bool,
+    /// And what is kept is not lost.
+    pub(super) lasts: bool,
 }
 
 /// What a subscriber is.
@@ -69,8 +71,8 @@ pub(super) fn subscribers(access: &Access) -> Vec<(Sort, Box<dyn Subscribe>)> {
     };
     let key = &access.emitter_key;
     let pubnub = Sort {
-        // Without a store it has no words for a gap.
-        promised: access.keeps,
+        // It reads what it missed from the store, and has no words for a gap there.
+        promised: access.lasts,
         ..sort("PubNub")
     };
     let mut all: Vec<(Sort, Box<dyn Subscribe>)> = vec![
