@@ -108,6 +108,13 @@ pub trait PubSubBackend: Send + Sync + 'static {
         true
     }
 
+    /// True when nobody gets a publication before the policy of the node has kept it. False for a backend that places and
+    /// announces it in one step: then it is composed only with a policy that [refuses](crate::PersistencePolicy::refuses)
+    /// nothing, or keeps publications itself. Fixed.
+    fn stores_first(&self) -> bool {
+        true
+    }
+
     /// How the backend fares.
     fn status(&self) -> BackendStatus {
         BackendStatus::Ready
@@ -152,6 +159,10 @@ impl<B: PubSubBackend + ?Sized> PubSubBackend for Arc<B> {
 
     fn is_shared(&self) -> bool {
         (**self).is_shared()
+    }
+
+    fn stores_first(&self) -> bool {
+        (**self).stores_first()
     }
 
     fn status(&self) -> BackendStatus {

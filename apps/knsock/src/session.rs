@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use memchr::memmem;
 use polywire_core::{
-    ConnectionId, Counter, Draft, Identity, Origin, Refusal, Space, Turn,
+    ConnectionId, Counter, Draft, Identity, Origin, Refusal, Space, Target, Turn,
     delivery::{Encoder, EndReason, Fanout, Link, Receiver},
-    space::{Attachment, Publishing},
+    space::{Attachment, CloseOnGap, Publishing},
     transport::tcp::StreamHandler,
 };
 
@@ -24,6 +24,7 @@ pub(crate) struct Shared {
     pub(crate) hook: Option<Arc<dyn Hook>>,
     pub(crate) line_bytes_max: usize,
     pub(crate) topic_bytes_max: usize,
+    pub(crate) close_on_gap: CloseOnGap,
     /// Lines that did not end in time.
     pub(crate) late_lines: Arc<Counter>,
 }
@@ -32,7 +33,7 @@ pub(crate) struct Shared {
 struct Subscriber {
     connection: ConnectionId,
     link: Link,
-    encoder: Arc<dyn Encoder>,
+    shared: Arc<Shared>,
 }
 
 impl Receiver for Subscriber {
@@ -46,7 +47,19 @@ impl Receiver for Subscriber {
     }
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {
-        self.link.deliver(fanout, &self.encoder);
+        self.link.deliver(fanout, &self.shared.encoder);
+    }
+
+    /// The protocol has no words for it.
+    fn gap(&self, target: &Target) {
+        let Shared {
+            space,
+            close_on_gap,
+            ..
+        } = &*self.shared;
+        if let Some(why) = close_on_gap.reason(space, target) {
+            self.link.end(&why);
+        }
     }
 
     /// The protocol has no words for it.
@@ -77,7 +90,7 @@ impl Session {
         let subscriber = Arc::new(Subscriber {
             connection: ConnectionId::next(shared.space.hub().node()),
             link,
-            encoder: shared.encoder.clone(),
+            shared: shared.clone(),
         });
         let origin = Origin::new("knsock", identity).peer(peer);
         Self {

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 use polywire_core::{
-    Channel, ClientId, ConnectionId, JsonText, Origin, Payload,
+    Channel, ClientId, ConnectionId, JsonText, Origin, Payload, Target,
     delivery::{DelayLine, Encoder, EndReason, Fanout, Link, Message, Receiver},
     space::Attachment,
     transport::CloseReason,
@@ -299,6 +299,14 @@ impl Connection {
         }
     }
 
+    /// Ends a connection that is promised everything, and does not get it any more.
+    pub(crate) fn end_reliable(&self, why: &'static str) {
+        if let Wire::Reliable(_) = &self.wire {
+            self.end(Some(why), &CloseReason::new(1008, why));
+            self.ends.notify_one();
+        }
+    }
+
     pub(crate) fn has_ended(&self) -> bool {
         match &self.wire {
             Wire::Plain(_) => false,
@@ -410,6 +418,11 @@ impl Receiver for Connection {
             return;
         }
         self.show(fanout, &self.formats);
+    }
+
+    /// A reliable client is promised everything: it has to begin anew, which its SDK does.
+    fn gap(&self, _: &Target) {
+        self.end_reliable("Messages were lost");
     }
 
     fn end(&self, why: &EndReason) {

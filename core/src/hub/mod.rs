@@ -190,6 +190,24 @@ impl Hub {
         }
     }
 
+    /// Tells the receivers of a target that publications are lost, or may be.
+    pub(crate) fn gap(&self, target: &Target) {
+        match target {
+            Target::Channel(channel) => {
+                let has_patterns = self.patterns.any();
+                if let Some(topic) = self.channels.get_or(channel, has_patterns, &self.clock) {
+                    topic.gap(target, &self.sink());
+                    self.channels.retire_if_empty(channel, &topic);
+                }
+            }
+            Target::Client(client) => {
+                if let Some(topic) = self.clients.get(client) {
+                    topic.gap(target, &self.sink());
+                }
+            }
+        }
+    }
+
     fn sink(&self) -> Sink<'_> {
         Sink {
             patterns: &self.patterns,

@@ -10,7 +10,7 @@ use crate::{
     identity::NodeId,
     interest::Interest,
     persistence::{Durability, PersistResult, PersistenceError, PersistencePolicy},
-    publication::{Clock, Draft, Publication},
+    publication::{Clock, Draft, Publication, Target},
     receipt::Receipt,
 };
 
@@ -77,6 +77,11 @@ impl LocalNode {
     /// the order of the places.
     pub fn deliver(&self, publication: &Publication) {
         self.hub.deliver(publication);
+    }
+
+    /// Tells who receives what goes to `target` that publications are lost, or may be, before what is delivered next.
+    pub fn gap(&self, target: &Target) {
+        self.hub.gap(target);
     }
 
     /// What `work` [delivers](Self::deliver) leaves together, in one write for each connection: for what a backend took

@@ -65,6 +65,23 @@ impl Sink<'_> {
     }
 }
 
+impl Sink<'_> {
+    /// Tells the same receivers that publications are lost, each connection once.
+    pub(super) fn gap(&self, target: &Target, members: &Members, unmatched: &mut Unmatched) {
+        let channel = target.channel();
+        let mut wild = channel.and_then(|channel| self.patterns.receivers(channel, unmatched));
+        members.each(None, |receiver| {
+            if let Some(wild) = &mut wild {
+                wild.remove(receiver.connection());
+            }
+            receiver.gap(target);
+        });
+        if let Some(wild) = wild {
+            wild.each(None, |receiver| receiver.gap(target));
+        }
+    }
+}
+
 /// What clients say to each other.
 fn is_message(publication: &Publication) -> bool {
     matches!(publication.kind, Kind::Message | Kind::Signal) && !publication.target.is_reserved()

@@ -297,6 +297,14 @@ impl Builder {
                 ));
             }
         }
+        let refuses = (self.persistence.as_ref()).is_some_and(|policy| policy.refuses());
+        if refuses && !self.backend.stores_first() {
+            problems.push(
+                "the backend announces a message before this persistence policy has kept it, so that somebody would get what \
+                 its publisher is told was refused: let the backend keep messages itself, or use a policy that refuses nothing"
+                    .to_owned(),
+            );
+        }
         if !self.trust_network {
             problems.extend(self.weaknesses());
         }

@@ -4,6 +4,7 @@ mod action;
 mod announce;
 mod attachment;
 mod audit;
+mod close_on_gap;
 mod connectionless;
 mod ending;
 mod gate;
@@ -23,6 +24,7 @@ mod who;
 pub use self::{
     action::Action,
     attachment::{Attachment, Subscribed},
+    close_on_gap::CloseOnGap,
     ending::Whom,
     history_reads::{HeldBytes, HistoryRead, HistoryReads},
     listen::ChannelListener,

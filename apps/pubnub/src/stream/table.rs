@@ -476,6 +476,20 @@ impl StreamTable {
         self.forgotten = self.forgotten.max(last);
     }
 
+    /// Messages of a channel are lost: whoever asks for what came after an earlier cursor gets what the store has, and is
+    /// counted as late.
+    pub(super) fn lose(&mut self, channel: &Channel) {
+        // Later than all that was given, which clients have seen that are up to date.
+        self.horizon += 1;
+        match self.streams.get_mut(channel) {
+            Some(stream) => {
+                let lane = &mut stream.lanes[0];
+                (lane.forgotten, lane.lost) = (self.horizon, self.horizon);
+            }
+            None => self.forgotten = self.horizon,
+        }
+    }
+
     pub(super) fn set_in_group(&mut self, group: &str, channel: &Channel, is_in: bool) {
         if is_in {
             self.groups.add(group, channel, &mut self.woken);
