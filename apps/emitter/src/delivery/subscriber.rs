@@ -616,16 +616,24 @@ impl Receiver for Subscriber {
         false
     }
 
-    /// Where its session may outlive connections, the next one does not find it: MQTT has no other words for it.
+    /// Where its session may outlive connections, this one ends and the next one does not find it: MQTT has no other
+    /// words for it.
     fn gap(&self, target: &Target) {
         let Some(topic) = target.channel() else {
             return;
         };
         let is_promised = |held: &Subscription| held.options.qos != QoS::AtMostOnce;
-        let state = self.state.lock();
-        if self.ended_sessions.is_some() && state.subscriptions.matching(topic).any(is_promised) {
-            self.has_gap.store(true, Ordering::Release);
+        let has_promised = || {
+            let state = self.state.lock();
+            state.subscriptions.matching(topic).any(is_promised)
+        };
+        if self.ended_sessions.is_none() || !has_promised() {
+            return;
         }
+        self.has_gap.store(true, Ordering::Release);
+        let reason = DisconnectReasonCode::AdministrativeAction;
+        self.route
+            .with_handle(|handle, _| handle.disconnect(reason));
     }
 
     fn end(&self, why: &EndReason) {

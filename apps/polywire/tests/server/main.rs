@@ -15,6 +15,7 @@ mod emitter;
 mod emitter_keys;
 mod examples;
 mod fairness;
+mod faults;
 mod history;
 mod http2;
 mod knsock;
