@@ -409,17 +409,26 @@ impl OutboxState {
         blocked.progress.notify_one();
     }
 
+    /// Puts a piece behind the others. What leaves together is mostly one: a queue that grows by itself begins with room for
+    /// four, and a client that is idle keeps it.
+    #[inline]
+    fn put(&mut self, piece: QueuedBytes) {
+        if self.queue.capacity() == 0 {
+            self.queue.reserve_exact(1);
+        }
+        self.queue.push_back(piece);
+    }
+
     fn append(&mut self, frame: &Bytes, placed: Option<&BatchSlice>) {
         let Some(placed) = placed.filter(|_| self.blocked.is_none()) else {
-            return self.queue.push_back(QueuedBytes::Own(frame.clone()));
+            return self.put(QueuedBytes::Own(frame.clone()));
         };
         if let Some(QueuedBytes::BatchSlice(last)) = self.queue.back_mut()
             && last.extend(placed)
         {
             return;
         }
-        self.queue
-            .push_back(QueuedBytes::BatchSlice(placed.clone()));
+        self.put(QueuedBytes::BatchSlice(placed.clone()));
     }
 
     fn append_numbered(
@@ -429,7 +438,7 @@ impl OutboxState {
         placed: Option<&BatchSlice>,
     ) {
         let Some(placed) = placed.filter(|_| self.blocked.is_none()) else {
-            return self.queue.push_back(QueuedBytes::Own(message.frame()));
+            return self.put(QueuedBytes::Own(message.frame()));
         };
         if let Some(QueuedBytes::Numbered(last)) = self.queue.back_mut()
             && last.extend(message, length, placed)
@@ -437,7 +446,7 @@ impl OutboxState {
             return;
         }
         let run = NumberedRun::new(message, length, placed);
-        self.queue.push_back(QueuedBytes::Numbered(run));
+        self.put(QueuedBytes::Numbered(run));
     }
 
     fn advance(&mut self, mut written: usize) {

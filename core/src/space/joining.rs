@@ -17,6 +17,9 @@ use crate::{
     publication::PresenceAction,
 };
 
+/// Channels of a connection for which there is no more room than they take.
+const CHANNELS_EXACT: usize = 2;
+
 impl Space {
     /// Joins a channel by these rights, or by nobody's; false when it was joined already, or the rights have ended. The
     /// members are told that its client came in this way.
@@ -36,7 +39,8 @@ impl Space {
                 return false;
             }
             let number = self.hub.join(&Interest::Channel(channel.clone()), receiver);
-            if joined.channels.capacity() == 0 {
+            if joined.channels.len() < CHANNELS_EXACT {
+                // Most connections are on one or two; a vector that grows by itself has room for four.
                 joined.channels.reserve_exact(1);
             }
             if let Some(identity) = identity {
