@@ -1,11 +1,17 @@
 //! A composed server.
 
-use std::{fmt, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::{Future, pending},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::sync::Notify;
 use warp::{Filter, Rejection, filters::BoxedFilter};
 
-use super::listeners::BoundListener;
+use super::{Shutdown, listeners::BoundListener};
 use crate::{
     backend::PubSubBackend,
     hub::LocalNode,
@@ -33,6 +39,7 @@ pub struct Server {
     pub(super) routes: BoxedFilter<(Response,)>,
     pub(super) banner: Vec<String>,
     pub(super) grace: Duration,
+    pub(super) shutdown: Shutdown,
 }
 
 impl Server {
@@ -70,9 +77,18 @@ impl Server {
         self.routes.clone()
     }
 
-    /// Serves until `shutdown` is ready, then stops: accepts no more, closes every session with its
-    /// protocol's own code, and waits a bounded time.
+    /// Serves until `shutdown` is ready, or an operator asks for the end, then stops: it is not ready any more, accepts nobody,
+    /// closes every session with its protocol's own code, one after the other as [`Shutdown`] says, and waits a bounded time.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        self.run_unless_hurried(shutdown, pending()).await;
+    }
+
+    /// The same; as soon as `hurry` is ready the times of [`Shutdown`] are not waited for.
+    pub async fn run_unless_hurried(
+        self,
+        shutdown: impl Future<Output = ()>,
+        hurry: impl Future<Output = ()>,
+    ) {
         let slots = Arc::new(Slots::default());
         for bound in self.listeners {
             let serve = bound
@@ -88,8 +104,23 @@ impl Server {
                 stop,
             ));
         }
-        shutdown.await;
-        self.runtime.stop_accepting();
+        tokio::select! {
+            () = shutdown => {}
+            () = self.runtime.drain().requested() => tracing::info!("stopping: an operator asks for it"),
+        }
+        let drained = async {
+            self.runtime.drain().announce();
+            tokio::time::sleep(self.shutdown.ready()).await;
+            self.runtime.send_away(self.shutdown.drain()).await;
+        };
+        tokio::select! {
+            biased;
+            () = hurry => {}
+            () = drained => {}
+        }
+        self.runtime.send_all_away();
+        self.runtime.drain().finish(self.grace).await;
+        self.runtime.stop();
         if tokio::time::timeout(self.grace, self.runtime.drained())
             .await
             .is_err()

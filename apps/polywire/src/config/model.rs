@@ -7,7 +7,7 @@ use std::{
 
 use polywire_auth::{ApiKeySettings, HeaderSettings, HttpSettings, JwtSettings, RolesSettings};
 use polywire_backends::RedisSection;
-use polywire_core::{Domain, Limits, Rights, TlsOptions, TrustedProxies, settings::text};
+use polywire_core::{Domain, Limits, Rights, Shutdown, TlsOptions, TrustedProxies, settings::text};
 use polywire_persistence::{DiskBounds, ExternalApiSection, HistorySettings};
 use serde::Deserialize;
 
@@ -53,6 +53,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Bounds.
     pub limits: Limits,
+    /// How the server stops.
+    pub shutdown: Shutdown,
     /// Settings of the API key policy.
     pub api_key: ApiKeySettings,
     /// Settings of the header policy.
@@ -141,6 +143,8 @@ pub(super) struct Written {
     pub(super) log_format: String,
     /// `[limits]`
     pub(super) limits: Limits,
+    /// `[shutdown]`
+    pub(super) shutdown: Shutdown,
     /// `[api_key]`
     pub(super) api_key: ApiKeySettings,
     /// `[header]`
@@ -254,6 +258,7 @@ impl Default for Written {
             log: None,
             log_format: "text".into(),
             limits: Limits::default(),
+            shutdown: Shutdown::default(),
             api_key: ApiKeySettings::default(),
             header: HeaderSettings::default(),
             jwt: JwtSettings::default(),

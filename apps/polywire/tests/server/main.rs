@@ -11,6 +11,7 @@ mod command_line;
 mod commands;
 mod data_directory;
 mod documentation;
+mod drain;
 mod emitter;
 mod emitter_keys;
 mod examples;
