@@ -160,3 +160,56 @@ fn an_operator_drains_a_node_by_http() {
     assert_eq!(client.expect_close(SOON), (3000, "Go away!".into()));
     assert!(server.process.wait(SOON).success());
 }
+
+/// A node alone, which keeps messages on disk: what was not acknowledged, and what is published before its client comes, comes.
+#[test]
+fn a_reliable_connection_outlives_a_restart_on_a_data_directory() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!("[apps.webpubsub]\naccess_key = \"{AZURE_KEY}\"\n");
+    let start = || {
+        let args = ["--data-dir", folder.path().to_str().unwrap()];
+        ServerOptions::new(&args).config(&config).start()
+    };
+    let publish = |server: &Server, data: &str| {
+        let target = format!("/publish/demo/demo/0/room/0/%22{data}%22");
+        assert_eq!(server.get(&target).status, 200);
+    };
+    let mut server = start();
+    let claims = json!({"sub": "ann", "webpubsub.group": ["room"]});
+    let (mut client, hello) = AzureClient::open(server.address, RELIABLE_JSON, &claims);
+    let text = |name: &str| hello[name].as_str().unwrap().to_owned();
+    let (id, token) = (text("connectionId"), text("reconnectionToken"));
+    client.done(&json!({"type": "joinGroup", "group": "other", "ackId": 7}));
+    for data in ["acknowledged", "kept"] {
+        publish(&server, data);
+        assert_eq!(client.receive()["data"], data);
+    }
+    client.send(&json!({"type": "sequenceAck", "sequenceId": 1}));
+    client.settled();
+    for signal in ["TERM", "INT"] {
+        server.process.signal(signal);
+        assert_eq!(client.closed(), 1012);
+        assert!(server.process.wait(SOON).success());
+        server = start();
+        publish(&server, signal);
+        client = AzureClient::recover(server.address, &id, &token);
+        assert_eq!(client.receive()["connectionId"], id);
+        let mut expected = vec![("kept", 2), ("TERM", 3)];
+        if signal == "INT" {
+            expected.push(("INT", 4));
+        }
+        for (data, number) in expected {
+            let message = client.receive();
+            assert_eq!(message["data"], data, "{message}");
+            assert_eq!(message["sequenceId"], number, "{message}");
+        }
+        let again = json!({"type": "joinGroup", "group": "other", "ackId": 7});
+        assert_eq!(client.fails(&again), "Duplicate");
+    }
+    // It is not there twice: after a crash its client is told.
+    server.process.signal("KILL");
+    server.process.wait(SOON);
+    server = start();
+    let mut refused = AzureClient::recover(server.address, &id, &token);
+    assert_eq!(refused.closed(), 1008);
+}

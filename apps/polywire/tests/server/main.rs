@@ -40,6 +40,7 @@ mod pubnub_versions;
 mod revocation;
 mod rights;
 mod robustness;
+mod rolling_restart;
 mod seth_policies;
 mod seth_redis;
 mod seth_sockjs;

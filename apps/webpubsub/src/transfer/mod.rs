@@ -13,6 +13,9 @@
 //! A node that stops has sent its clients away before that. Whose client has not come to another node yet is
 //! [adopted](question::TransferQuestion::Adopt) by one, in the same steps.
 //!
+//! Where there is one node only, and messages are kept on disk, such connections are [written](written) down instead, and wait for their
+//! clients after the restart.
+//!
 //! A node that is killed takes along what it has kept: the client is told that its connection cannot be recovered, and
 //! connects anew.
 
@@ -20,5 +23,6 @@ mod page;
 mod question;
 mod record;
 mod service;
+mod written;
 
 pub(crate) use self::service::{NewTransfers, Transfers, TryAgain};

@@ -108,6 +108,7 @@ impl ConnectionState {
             hold: Some(around.hold),
             groups_kept: around.groups_kept,
         });
+        *made.acks.lock() = self.changing.acks.clone();
         Some(made)
     }
 }

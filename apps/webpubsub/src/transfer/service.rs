@@ -18,6 +18,7 @@ use super::{
     page::Page,
     question::{TransferAnswer, TransferQuestion},
     record::{ChangingState, ConnectionState, Surroundings},
+    written::{WrittenConnection, WrittenConnections},
 };
 use crate::{
     connection::{Connection, Move},
@@ -26,6 +27,7 @@ use crate::{
     hubs::Hubs,
     local_connections::LocalConnections,
     names::{HubName, NAME},
+    notices::Notice,
     replay_buffer::{BufferLimits, ReplayState},
 };
 
@@ -37,6 +39,9 @@ const MOVE_MAX: Duration = Duration::from_secs(5);
 
 /// Connections that are given away at a time.
 const GIVEN_AWAY_MAX: usize = 64;
+
+/// Why a connection ended whose client did not come back.
+const LOST: &str = "The client was lost";
 
 /// Connections that may be arriving.
 const ARRIVING_MAX: usize = 10_000;
@@ -58,6 +63,7 @@ pub(crate) struct NewTransfers {
 pub(crate) struct Transfers {
     parts: NewTransfers,
     service: OnceCell<ClusterService<TransferHandler>>,
+    written: WrittenConnections,
     /// Connections that are on their way here, by their ids.
     arriving: Mutex<HashSet<String>>,
     /// What was kept of connections that this node has left, until it is read.
@@ -93,6 +99,7 @@ impl Transfers {
         let counters = parts.space.runtime().counters();
         let transfers = Arc::new(Self {
             service: OnceCell::new(),
+            written: WrittenConnections::new(&parts.space),
             arriving: Mutex::default(),
             left: Mutex::default(),
             giving_away: Semaphore::new(GIVEN_AWAY_MAX),
@@ -142,9 +149,18 @@ impl Transfers {
             return Ok(None);
         }
         let service = self.service().await;
+        // Looked at first: whoever has it may become known just now.
+        let are_all_known = self.parts.space.nodes().is_complete();
         let others = service.others();
+        let nobody = || {
+            if are_all_known {
+                Ok(None)
+            } else {
+                Err(TryAgain)
+            }
+        };
         if others.is_empty() {
-            return Ok(None);
+            return nobody();
         }
         let question = TransferQuestion::Claim {
             hub: hub.as_str().to_owned(),
@@ -173,7 +189,7 @@ impl Transfers {
                 told.await.map_err(|_| TryAgain)?
             }
             Some(_) => Err(TryAgain),
-            None => Ok(None),
+            None => nobody(),
         }
     }
 
@@ -206,21 +222,11 @@ impl Transfers {
         if parts.local.index.find(&hub, &state.id).is_some() {
             return Err(TryAgain);
         }
-        let around = Surroundings {
-            formats: parts.hubs.formats(&hub),
-            ack_delay: parts.ack_delay.clone(),
-            hold: parts.space.runtime().drain().hold(),
-            groups_kept: Arc::downgrade(&parts.local) as _,
-        };
+        let around = self.surroundings(&hub);
         let Some(connection) = state.connection(hub, around) else {
             return Ok(None);
         };
         self.attach(&connection, &state.changing).await;
-        // From now on nobody else tells of its end.
-        let handler = parts.handlers.of(&connection.hub);
-        if handler.is_some_and(|handler| handler.is_told_of_ends()) {
-            parts.records.write(&connection).await;
-        }
         let Some(kept) = self.read_kept(from, &connection).await else {
             // It is where it was, or has ended there.
             connection.end(None, &CloseReason::new(1000, ""));
@@ -229,17 +235,101 @@ impl Transfers {
             }
             return Err(TryAgain);
         };
+        // From now on this node tells of its end, or who misses this node.
+        let handler = parts.handlers.of(&connection.hub);
+        if handler.is_some_and(|handler| handler.is_told_of_ends()) {
+            parts.records.write(&connection).await;
+        }
         let is_complete = connection.complete(kept);
         let attachment = connection.attachment.lock().await;
         let has_ended = attachment.as_ref().is_none_or(Attachment::has_ended);
         drop(attachment);
         if !is_complete || has_ended {
             connection.end(None, &CloseReason::new(1000, ""));
-            parts.local.ended(&connection, "The client was lost").await;
+            parts.local.ended(&connection, LOST).await;
             return Ok(None);
         }
         self.wait_for_client(connection.clone(), connection.socket());
         Ok(Some(connection))
+    }
+
+    /// What a connection has of this node.
+    fn surroundings(&self, hub: &HubName) -> Surroundings {
+        let parts = &self.parts;
+        Surroundings {
+            formats: parts.hubs.formats(hub),
+            ack_delay: parts.ack_delay.clone(),
+            hold: parts.space.runtime().drain().hold(),
+            groups_kept: Arc::downgrade(&parts.local) as _,
+        }
+    }
+
+    /// Lets connections that were written down wait for their clients, before anybody is served.
+    pub(crate) async fn restore(self: &Arc<Self>) {
+        if self.parts.space.is_shared() {
+            return;
+        }
+        match self.written.take().await {
+            Ok(written) => {
+                for connection in written {
+                    self.restore_one(connection).await;
+                }
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(
+                    error,
+                    "connections of before the restart cannot be read: their clients connect anew"
+                );
+            }
+        }
+    }
+
+    async fn restore_one(self: &Arc<Self>, written: WrittenConnection) {
+        let WrittenConnection { state, kept, age } = written;
+        let Some(hub) = self.hub(&state.hub) else {
+            return;
+        };
+        let around = self.surroundings(&hub);
+        let Some(connection) = state.connection(hub, around) else {
+            return;
+        };
+        if age >= self.parts.recovery {
+            connection.let_go();
+            let notice = Notice::Disconnected(LOST.to_owned());
+            return self.parts.local.notices.tell(&connection, notice).await;
+        }
+        self.attach(&connection, &state.changing).await;
+        if connection.complete(kept) {
+            self.wait_for_client(connection.clone(), connection.socket());
+        } else {
+            self.parts.local.ended(&connection, LOST).await;
+        }
+    }
+
+    /// Writes a connection down, where that is read after a restart; false where it is not.
+    async fn write_down(&self, connection: &Arc<Connection>) -> bool {
+        if !self.written.outlive().await {
+            return false;
+        }
+        let own = self.parts.space.hub().node();
+        *connection.moving.lock() = Some(Move {
+            to: own,
+            since: Instant::now(),
+        });
+        let turn = connection.turn.lock().await;
+        let state = ConnectionState::of(connection);
+        let (Some(state), Some(kept)) = (state, self.hand_over(connection, own)) else {
+            return false;
+        };
+        drop(turn);
+        let is_written = self.written.write(state, &kept).await;
+        self.parts.local.left(connection).await;
+        if !is_written {
+            let notice = Notice::Disconnected(LOST.to_owned());
+            self.parts.local.notices.tell(connection, notice).await;
+        }
+        true
     }
 
     /// Puts a connection where it was: what is published from then on waits.
@@ -384,9 +474,6 @@ impl Transfers {
         let turn = connection.turn.lock().await;
         let Some(kept) = self.hand_over(connection, to) else {
             // Its client has come back here.
-            if connection.is_recorded() {
-                self.parts.records.write(connection).await;
-            }
             return TransferAnswer::Unknown {};
         };
         let state = ChangingState::of(connection);
@@ -447,21 +534,21 @@ impl Transfers {
             }
             drop(connection.moving.lock());
             connection.end(None, &CloseReason::new(1000, ""));
-            own.parts
-                .local
-                .ended(&connection, "The client was lost")
-                .await;
+            own.parts.local.ended(&connection, LOST).await;
         });
     }
 
     /// Has another node wait for the client of a connection; false when none does.
     async fn give_away(self: &Arc<Self>, connection: &Arc<Connection>) -> bool {
-        if connection.has_ended() || !self.parts.space.is_shared() {
+        if connection.has_ended() {
             return false;
         }
         let Ok(_turn) = self.giving_away.acquire().await else {
             return false;
         };
+        if !self.parts.space.is_shared() {
+            return self.write_down(connection).await;
+        }
         let others: BTreeSet<_> = self.service().await.others();
         let nodes = others.len();
         if nodes == 0 {
