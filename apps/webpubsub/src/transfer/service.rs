@@ -429,12 +429,13 @@ impl Transfers {
             TransferQuestion::Read { connection, from } => self.page(&connection, from),
             TransferQuestion::Adopt(state) => {
                 // This one may stop too.
-                let is_staying = !self.parts.space.runtime().drain().is_announced();
-                match is_staying {
-                    true if matches!(self.take(from, &state).await, Ok(Some(_))) => {
-                        TransferAnswer::Adopted {}
-                    }
-                    _ => TransferAnswer::Unknown {},
+                if self.parts.space.runtime().drain().is_announced() {
+                    return TransferAnswer::Unknown {};
+                }
+                match self.take(from, &state).await {
+                    Ok(Some(_)) => TransferAnswer::Adopted {},
+                    Ok(None) => TransferAnswer::Unknown {},
+                    Err(TryAgain) => TransferAnswer::Busy {},
                 }
             }
         }
@@ -554,29 +555,45 @@ impl Transfers {
         if nodes == 0 {
             return false;
         }
+        let claim = *connection.moving.lock();
+        if let Some(claim) = claim {
+            // Its client has come to another node just now.
+            let left = MOVE_MAX.saturating_sub(claim.since.elapsed());
+            if was_left(connection, left).await {
+                return true;
+            }
+        }
         let first = rand::random_range(0..nodes);
         for node in others.iter().cycle().skip(first).take(nodes) {
-            let moving = Move {
+            *connection.moving.lock() = Some(Move {
                 to: *node,
                 since: Instant::now(),
-            };
-            // Whoever takes it already goes on.
-            let taker = *connection.moving.lock().get_or_insert(moving);
+            });
             let Some(state) = ConnectionState::of(connection) else {
                 return false;
             };
-            if taker.to == *node {
-                let adopt = TransferQuestion::Adopt(Box::new(state));
-                if let Some(TransferAnswer::Adopted {}) = self.ask(*node, adopt).await {
-                    return true;
-                }
-            }
-            if connection.has_ended() {
+            let adopt = TransferQuestion::Adopt(Box::new(state));
+            let is_taken = match self.ask(*node, adopt).await {
+                Some(TransferAnswer::Adopted {}) => true,
+                // It is on its way there already.
+                Some(TransferAnswer::Busy {}) => was_left(connection, MOVE_MAX).await,
+                _ => connection.has_ended(),
+            };
+            if is_taken {
                 return true;
             }
-            *connection.moving.lock() = None;
         }
         self.not_adopted.add();
         false
     }
+}
+
+/// True when another node has a connection within this time.
+async fn was_left(connection: &Connection, within: Duration) -> bool {
+    let left = async {
+        while !connection.has_ended() {
+            connection.ends.notified().await;
+        }
+    };
+    tokio::time::timeout(within, left).await.is_ok()
 }
