@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use async_trait::async_trait;
-use polywire_core::{Attempt, BackendError, Draft, LocalNode, PubSubBackend, Receipt};
+use polywire_core::{Attempt, BackendError, Draft, LocalNode, Placed, PubSubBackend, Receipt};
 
 /// Everything stays in the memory of one node. It is always ready and never fails.
 ///
@@ -30,9 +30,9 @@ impl PubSubBackend for Memory {
         Ok(node.publish(draft).await?)
     }
 
-    async fn publish_unheard(&self, draft: Draft) -> Result<(), BackendError> {
+    async fn place(&self, draft: Draft) -> Result<Placed, BackendError> {
         let node = self.node.get().ok_or(BackendError::NotRunning)?;
-        Ok(node.publish_unheard(draft).await?)
+        Ok(node.place(draft).await?.into())
     }
 
     fn is_shared(&self) -> bool {

@@ -370,7 +370,15 @@ async fn a_password_and_a_database_are_used() {
         .await
         .unwrap();
     keys.sort();
-    assert_eq!(keys, ["polywire:place:channel:room", "polywire:timetoken"]);
+    assert_eq!(
+        keys,
+        [
+            "polywire:listed",
+            "polywire:place:channel:room",
+            "polywire:timetoken",
+            "polywire:window:channel:room"
+        ]
+    );
 
     let wrong = settings(&server).password("hunter3");
     let node = TestNode::start(Redis::new(wrong).unwrap()).await;

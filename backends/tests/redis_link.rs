@@ -5,7 +5,7 @@
     reason = "a test that panics has failed, as it should"
 )]
 
-mod deaf_proxy;
+mod lossy_proxy;
 
 use polywire_backends::{Redis, RedisSettings};
 use polywire_core::{
@@ -13,7 +13,7 @@ use polywire_core::{
     testkit::{RedisServer, RedisServerOptions, TestNode, until},
 };
 
-use self::deaf_proxy::DeafProxy;
+use self::lossy_proxy::{Loss, LossyProxy};
 
 fn settings(url: String) -> RedisSettings {
     RedisSettings {
@@ -47,16 +47,16 @@ async fn command(server: &RedisServer, words: &[&str]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_that_delivers_nothing_is_left() {
     let server = RedisServer::start().await;
-    let proxy = DeafProxy::start(server.port()).await;
+    let proxy = LossyProxy::start(server.port()).await;
     let node = node(settings(proxy.url())).await;
     node.until_ready().await;
     let (room, member) = (Channel::new("room").unwrap(), node.connection());
     node.join(&room, &member).await;
     node.say(&room, "heard").await;
     member.wait_for(1).await;
-    proxy.drop_pushes(true);
+    proxy.lose(Loss::Everything);
     until_unusable(&node, "does not deliver").await;
-    proxy.drop_pushes(false);
+    proxy.lose(Loss::Nothing);
     node.until_ready().await;
     node.say(&room, "heard again").await;
     member.wait_for(2).await;

@@ -1,11 +1,12 @@
 //! The contract of a pub/sub backend.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
+use futures_util::{FutureExt, TryFutureExt, future::BoxFuture};
 
 use crate::{
-    hub::LocalNode,
+    hub::{LocalNode, PlacedHere},
     interest::Interest,
     persistence::{History, PersistenceError},
     publication::Draft,
@@ -78,13 +79,14 @@ pub trait PubSubBackend: Send + Sync + 'static {
         Attempt::Waits(draft)
     }
 
-    /// Publishes like [`publish`](Self::publish) for somebody who does not hear what becomes of it, and may return as soon
-    /// as everything that is published later gets a later place: what is to be stored may still wait for the store.
+    /// Publishes like [`publish`](Self::publish), and may return as soon as everything that is published later gets a later
+    /// place: what is to be stored may still wait for the store, and is stored with what follows. Whoever publishes much
+    /// does not wait each time, or never hears what becomes of it and drops the answer.
     ///
     /// # Errors
     /// When nobody gets it, as far as that is known.
-    async fn publish_unheard(&self, draft: Draft) -> Result<(), BackendError> {
-        self.publish(draft).await.map(drop)
+    async fn place(&self, draft: Draft) -> Result<Placed, BackendError> {
+        self.publish(draft).await.map(Placed::Done)
     }
 
     /// Somebody on this node now wants `interest`.
@@ -103,6 +105,13 @@ pub trait PubSubBackend: Send + Sync + 'static {
 
     /// False when there never are other nodes: then nodes need not tell each other anything. Fixed.
     fn is_shared(&self) -> bool {
+        true
+    }
+
+    /// True when nobody gets a publication before the policy of the node has kept it. False for a backend that places and
+    /// announces it in one step: then it is composed only with a policy that [refuses](crate::PersistencePolicy::refuses)
+    /// nothing, or keeps publications itself. Fixed.
+    fn stores_first(&self) -> bool {
         true
     }
 
@@ -136,8 +145,8 @@ impl<B: PubSubBackend + ?Sized> PubSubBackend for Arc<B> {
         (**self).publish_now(draft)
     }
 
-    async fn publish_unheard(&self, draft: Draft) -> Result<(), BackendError> {
-        (**self).publish_unheard(draft).await
+    async fn place(&self, draft: Draft) -> Result<Placed, BackendError> {
+        (**self).place(draft).await
     }
 
     async fn subscribe(&self, interest: &Interest) -> Result<(), BackendError> {
@@ -150,6 +159,10 @@ impl<B: PubSubBackend + ?Sized> PubSubBackend for Arc<B> {
 
     fn is_shared(&self) -> bool {
         (**self).is_shared()
+    }
+
+    fn stores_first(&self) -> bool {
+        (**self).stores_first()
     }
 
     fn status(&self) -> BackendStatus {
@@ -175,6 +188,34 @@ pub enum Attempt {
     Done(Result<Receipt, BackendError>),
     /// It would have to wait; nothing was done.
     Waits(Draft),
+}
+
+/// A publication that has its place.
+#[must_use]
+pub enum Placed {
+    /// It was published.
+    Done(Receipt),
+    /// It is still to be stored, or to reach other nodes: the future tells what became of it. Dropping that changes
+    /// nothing.
+    Pending(BoxFuture<'static, Result<Receipt, BackendError>>),
+}
+
+impl From<PlacedHere> for Placed {
+    fn from(placed: PlacedHere) -> Self {
+        match placed {
+            PlacedHere::Done(receipt) => Self::Done(receipt),
+            PlacedHere::InLine(stored) => Self::Pending(stored.outcome().err_into().boxed()),
+        }
+    }
+}
+
+impl fmt::Debug for Placed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done(receipt) => f.debug_tuple("Done").field(receipt).finish(),
+            Self::Pending(_) => f.write_str("Pending"),
+        }
+    }
 }
 
 /// How a backend fares.

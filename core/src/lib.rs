@@ -45,7 +45,7 @@ mod wheel;
 pub use self::{
     app::App,
     authentication::{AuthenticationError, AuthenticationPolicy, Credentials},
-    backend::{Attempt, BackendError, BackendStatus, PubSubBackend},
+    backend::{Attempt, BackendError, BackendStatus, Placed, PubSubBackend},
     channel::{Channel, InvalidChannel},
     cluster::{Asked, Cluster, ClusterHandler, ClusterService, Unanswered},
     counters::{Counter, Counters},
@@ -55,7 +55,7 @@ pub use self::{
     },
     domain::{DOMAIN, Domain, InvalidDomain},
     drain::{Drain, DrainHold, DrainPlace},
-    hub::{Hub, JoinNumber, LocalNode, Traffic},
+    hub::{BeingStored, Hub, JoinNumber, LocalNode, PlacedHere, Traffic},
     identity::{
         ClientId, ConnectionId, CredentialId, Grant, Identity, InvalidClientId, InvalidScope,
         NodeId, Permissions, Resource, Rights, Scope, ScopeMatcher,
@@ -71,10 +71,11 @@ pub use self::{
         Page, PersistResult, PersistenceError, PersistencePolicy, Query, Rule, RuleSettings, Rules,
         Span, Stored, read_after,
     },
+    presence::PresenceSettings,
     publication::{
         BinaryError, Clock, Draft, Epoch, InvalidJson, JsonText, Kind, Payload, Position,
-        PresenceAction, PresenceEvent, Publication, Retention, Seq, Target, Text, Timetoken,
-        decode_draft, encode_draft,
+        PresenceAction, PresenceEvent, PresenceSummary, Publication, Retention, Seq, Target, Text,
+        Timetoken, decode_draft, encode_draft,
     },
     receipt::Receipt,
     registry::{LazyRegistry, OnChange, Registry, RegistryError},

@@ -15,9 +15,10 @@ use std::{
 
 use async_trait::async_trait;
 use polywire_core::{
-    BackendError, Channel, Draft, Durability, Hub, Interest, LocalNode, Payload, PersistResult,
-    PersistenceError, PersistencePolicy, PubSubBackend, Publication, Receipt, Retention, Seq,
-    delivery::Flusher,
+    BackendError, Channel, ClientId, ConnectionId, Draft, Durability, Hub, Interest, LocalNode,
+    Payload, PersistResult, PersistenceError, PersistencePolicy, Position, PubSubBackend,
+    Publication, Receipt, Retention, Seq,
+    delivery::{Fanout, Flush, Flusher, Receiver},
     testkit::{LocalBackend, Recorder, until, within},
 };
 use tokio::sync::Semaphore;
@@ -170,6 +171,86 @@ async fn what_comes_in_meanwhile_makes_the_next_batch() {
     let batches = node.gate.batches.lock().unwrap().clone();
     assert_eq!(batches, [vec!["0"], vec!["1", "2", "3", "4"]]);
     assert_eq!(member.texts(), ["0", "1", "2", "3"]);
+}
+
+/// A member that asks for a flush with each delivery, and has whoever may be flushed by then flushed.
+struct Impatient {
+    connection: ConnectionId,
+    flusher: Arc<Flusher>,
+    flushes: Arc<Flushes>,
+    /// How often it was flushed before each delivery.
+    before: Mutex<Vec<usize>>,
+}
+
+#[derive(Default)]
+struct Flushes(AtomicUsize);
+
+impl Flush for Flushes {
+    fn flush(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Receiver for Impatient {
+    fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    fn client(&self) -> Option<ClientId> {
+        None
+    }
+
+    fn deliver(&self, fanout: &mut Fanout<'_>) {
+        self.flusher.flush_now();
+        let flushes = self.flushes.0.load(Ordering::SeqCst);
+        self.before.lock().unwrap().push(flushes);
+        fanout.flush_later(self.flushes.clone());
+    }
+}
+
+impl Node {
+    fn impatient(&self, channel: &str) -> Arc<Impatient> {
+        let member = Arc::new(Impatient {
+            connection: ConnectionId::next(self.hub.node()),
+            flusher: self.hub.flusher().clone(),
+            flushes: Arc::default(),
+            before: Mutex::default(),
+        });
+        let channel = Channel::new(channel).unwrap();
+        self.hub.join(&Interest::Channel(channel), member.clone());
+        member
+    }
+}
+
+#[tokio::test]
+async fn what_was_stored_together_leaves_together() {
+    let node = Node::new().await;
+    let member = node.impatient("room");
+    let first = node.begin("room", "0").await;
+    node.calls(1).await;
+    let mut sayings = vec![first];
+    for text in ["1", "2", "3"] {
+        sayings.push(node.begin("room", text).await);
+    }
+    node.gate.open.add_permits(2);
+    for saying in sayings {
+        within("publish", saying).await.unwrap().unwrap();
+    }
+    let before = member.before.lock().unwrap().clone();
+    assert_eq!(before, [0, 1, 1, 1], "the second batch leaves as one");
+}
+
+#[tokio::test]
+async fn what_a_backend_delivers_together_leaves_together() {
+    let hub = Arc::new(Hub::new(Flusher::new(1)));
+    let local = LocalNode::new(hub.clone(), Arc::new(Gate::default()));
+    let (gate, backend) = (Arc::new(Gate::default()), LocalBackend::default());
+    let member = Node { backend, hub, gate }.impatient("room");
+    let draft = || Draft::new(Channel::new("room").unwrap(), Payload::text("x"));
+    let deliver = || local.deliver(&draft().at(Position::default()));
+    local.together(|| (0..3).for_each(|_| deliver()));
+    deliver();
+    assert_eq!(*member.before.lock().unwrap(), [0, 0, 0, 3]);
 }
 
 #[tokio::test]

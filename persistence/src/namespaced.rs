@@ -121,6 +121,10 @@ impl PersistencePolicy for Namespaced {
         self.policies().any(|policy| policy.stores())
     }
 
+    fn refuses(&self) -> bool {
+        self.policies().any(|policy| policy.refuses())
+    }
+
     fn history(&self) -> Option<&dyn History> {
         let any = self.policies().any(|policy| policy.history().is_some());
         any.then_some(self)

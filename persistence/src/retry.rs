@@ -86,6 +86,10 @@ impl<P: PersistencePolicy> PersistencePolicy for Retry<P> {
         self.policy.stores()
     }
 
+    fn refuses(&self) -> bool {
+        self.policy.refuses()
+    }
+
     fn history(&self) -> Option<&dyn History> {
         self.policy.history()
     }

@@ -83,6 +83,10 @@ impl<A: PersistencePolicy, B: PersistencePolicy> PersistencePolicy for Tee<A, B>
         self.first.stores() || self.second.stores()
     }
 
+    fn refuses(&self) -> bool {
+        self.first.refuses() || self.second.refuses()
+    }
+
     fn history(&self) -> Option<&dyn History> {
         self.first.history().or_else(|| self.second.history())
     }

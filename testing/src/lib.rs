@@ -6,8 +6,12 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 pub mod attack;
+pub mod checker;
+mod dice;
 mod endpoint;
+pub mod faults;
 pub mod peers;
+mod redis;
 mod server;
 mod wait;
 
@@ -16,6 +20,7 @@ pub use polywire_persistence as persistence;
 
 pub use self::{
     endpoint::Endpoint,
+    redis::Redis,
     server::{Nodes, Server},
     wait::{RECOVERY, SOON, eventually, eventually_equal},
 };

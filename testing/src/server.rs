@@ -171,6 +171,14 @@ impl Nodes {
         Server::start(with::<A>(builder, section, &Composition::default()))
     }
 
+    /// Has a node miss a message on a channel, of which it is told: it has a gap.
+    pub fn miss(&self, missing: &Server, publishing: &Server, channel: &str) {
+        let missing = missing.space().hub().node();
+        self.0.cut(missing);
+        publishing.publish_within(channel, &Value::from("missed"));
+        self.0.mend(missing);
+    }
+
     /// The bus, from which nodes can be cut off.
     pub fn bus(&self) -> &Bus {
         &self.0

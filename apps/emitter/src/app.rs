@@ -326,6 +326,7 @@ impl Emitter {
             shared_subscriptions: SharedSubscriptions::default(),
             refused_filters: self.refused_filters.clone(),
             counters,
+            sessions_with_gaps: counter(space, "session begun anew: messages for it were lost"),
             not_taken,
             late_packets: counter(space, "packet that did not come in time"),
             slow: counter(space, "closed a slow consumer: too much waited for it"),

@@ -7,7 +7,7 @@ use std::sync::{
 
 use bytes::Bytes;
 use polywire_core::{
-    ConnectionId, Page, Publication, Stored,
+    ConnectionId, Page, Publication, Stored, Target,
     delivery::{EndReason, Fanout, Receiver},
 };
 use tokio::sync::{Notify, mpsc};
@@ -69,6 +69,8 @@ pub(crate) struct Lines {
     waiting: Arc<Waiting>,
     bytes_max: usize,
     broken: AtomicBool,
+    /// Messages were lost on the way to it.
+    has_gap: AtomicBool,
     breaks: Notify,
 }
 
@@ -82,6 +84,7 @@ impl Lines {
             waiting: Arc::default(),
             bytes_max,
             broken: AtomicBool::new(false),
+            has_gap: AtomicBool::new(false),
             breaks: Notify::new(),
         };
         (Arc::new(lines), Taker(receiver))
@@ -128,6 +131,10 @@ impl Lines {
         }
         Some(match self.waiting.ended.get() {
             Some(why) => format!("{}.", why.close_reason().reason),
+            None if self.has_gap.load(Ordering::Acquire) => {
+                "Messages behind this one were lost; ask again from here for what there is."
+                    .to_owned()
+            }
             None => "You read too slowly; ask again from here.".to_owned(),
         })
     }
@@ -170,6 +177,12 @@ impl Receiver for Lines {
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {
         self.send_live(fanout.publication());
+    }
+
+    fn gap(&self, _: &Target) {
+        self.has_gap.store(true, Ordering::Release);
+        self.broken.store(true, Ordering::Release);
+        self.breaks.notify_one();
     }
 
     fn end(&self, why: &EndReason) {

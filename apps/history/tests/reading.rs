@@ -12,7 +12,7 @@ use polywire_core::{
     AppRunner, AuthenticationError, AuthenticationPolicy, Builder, ClientId, Credentials, Identity,
     Limits, Origin,
     space::Revocation,
-    testkit::{AllowAll, LocalBackend},
+    testkit::{AllowAll, Bus, LocalBackend},
 };
 use polywire_history::HistoryApi;
 use polywire_testing::{
@@ -219,6 +219,34 @@ fn whoever_follows_is_told_when_its_rights_end() {
     let line = lines.find(|line| line.contains("error")).unwrap();
     assert_eq!(line, r#"{"error":"Your rights were taken back."}"#);
     publish(&server, "news", 5..6);
+    let rest: Vec<_> = lines.by_ref().take_while(|line| line != "0").collect();
+    assert_eq!(rest, [""], "the answer ends");
+}
+
+#[test]
+fn whoever_follows_is_told_of_a_gap() {
+    let bus = Bus::default();
+    let start = || {
+        let builder = AppRunner::builder(bus.node()).authentication(AllowAll);
+        Server::start(kept(builder.app(HistoryApi::default())))
+    };
+    let (here, there) = (start(), start());
+    let mut stream = TcpStream::connect(here.address).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    write!(
+        stream,
+        "GET /history/v1/channels/news?since=0&follow=true HTTP/1.1\r\nHost: here\r\n\r\n"
+    )
+    .unwrap();
+    let mut lines = BufReader::new(stream).lines().map(|line| line.unwrap());
+    publish(&there, "news", 0..1);
+    lines.find(|line| line.contains("{\"n\":0}")).unwrap();
+    bus.cut(here.space().hub().node());
+    publish(&there, "news", 1..2);
+    bus.mend(here.space().hub().node());
+    publish(&there, "news", 2..3);
+    let line = lines.find(|line| line.starts_with('{')).unwrap();
+    assert!(line.contains("were lost"), "{line}");
     let rest: Vec<_> = lines.by_ref().take_while(|line| line != "0").collect();
     assert_eq!(rest, [""], "the answer ends");
 }

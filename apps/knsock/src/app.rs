@@ -142,6 +142,7 @@ impl App for KnSock {
                 hook: self.hook.clone(),
                 line_bytes_max: self.settings.line_bytes_max,
                 topic_bytes_max: self.settings.topic_bytes_max,
+                close_on_gap: self.settings.close_on_gap,
                 late_lines: space
                     .runtime()
                     .counters()

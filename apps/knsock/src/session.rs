@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use memchr::memmem;
 use polywire_core::{
-    ConnectionId, Counter, Draft, Identity, Origin, Refusal, Space, Turn,
+    ConnectionId, Counter, Draft, Identity, Origin, Refusal, Space, Target, Turn,
     delivery::{Encoder, EndReason, Fanout, Link, Receiver},
-    space::Attachment,
+    space::{Attachment, CloseOnGap, Publishing},
     transport::tcp::StreamHandler,
 };
 
@@ -24,6 +24,7 @@ pub(crate) struct Shared {
     pub(crate) hook: Option<Arc<dyn Hook>>,
     pub(crate) line_bytes_max: usize,
     pub(crate) topic_bytes_max: usize,
+    pub(crate) close_on_gap: CloseOnGap,
     /// Lines that did not end in time.
     pub(crate) late_lines: Arc<Counter>,
 }
@@ -32,7 +33,7 @@ pub(crate) struct Shared {
 struct Subscriber {
     connection: ConnectionId,
     link: Link,
-    encoder: Arc<dyn Encoder>,
+    shared: Arc<Shared>,
 }
 
 impl Receiver for Subscriber {
@@ -46,7 +47,19 @@ impl Receiver for Subscriber {
     }
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {
-        self.link.deliver(fanout, &self.encoder);
+        self.link.deliver(fanout, &self.shared.encoder);
+    }
+
+    /// The protocol has no words for it.
+    fn gap(&self, target: &Target) {
+        let Shared {
+            space,
+            close_on_gap,
+            ..
+        } = &*self.shared;
+        if let Some(why) = close_on_gap.reason(space, target) {
+            self.link.end(&why);
+        }
     }
 
     /// The protocol has no words for it.
@@ -63,6 +76,8 @@ pub(crate) struct Session {
     subscriber: Arc<Subscriber>,
     /// Made when a line first comes in parts.
     deadline: Option<Arc<LineDeadline>>,
+    /// The last line that was published, where it is still to be stored.
+    publishing: Option<Box<Publishing>>,
 }
 
 impl Session {
@@ -75,7 +90,7 @@ impl Session {
         let subscriber = Arc::new(Subscriber {
             connection: ConnectionId::next(shared.space.hub().node()),
             link,
-            encoder: shared.encoder.clone(),
+            shared: shared.clone(),
         });
         let origin = Origin::new("knsock", identity).peer(peer);
         Self {
@@ -85,6 +100,7 @@ impl Session {
             bad_lines: 0,
             subscriber,
             deadline: None,
+            publishing: None,
         }
     }
 
@@ -138,13 +154,23 @@ impl Session {
                 Action::Replace(other) => command = other,
             }
         }
+        if !matches!(command, Command::Publish(..))
+            && let Some(before) = self.publishing.take()
+        {
+            // A topic that it joins now has not what it published before.
+            let _ = before.outcome().await;
+        }
         match command {
             Command::Subscribe(topic) => attachment.subscribe(topic).await.map(drop),
             Command::Unsubscribe(topic) => attachment.unsubscribe(topic).await.map(drop),
-            Command::Publish(topic, payload) => attachment
-                .publish(Draft::new(topic, payload))
-                .await
-                .map(drop),
+            Command::Publish(topic, payload) => {
+                // The client hears nothing of it, and so its next line does not wait for the store.
+                self.publishing = match attachment.place(Draft::new(topic, payload)).await? {
+                    Publishing::Done(_) => None,
+                    pending => Some(Box::new(pending)),
+                };
+                Ok(())
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use polywire_core::{
     Rights,
     settings::{Problem, Settings},
+    space::CloseOnGap,
 };
 use serde::Deserialize;
 
@@ -17,6 +18,9 @@ pub struct KnSockSettings {
     pub line_bytes_max: usize,
     /// Bytes of a topic; lines with a longer one are ignored. Default 512.
     pub topic_bytes_max: usize,
+    /// When a client is disconnected because [messages of its topics are lost](guarantees.md#redis): `kept` where messages are
+    /// kept, `always`, or `never`. Default `kept`.
+    pub close_on_gap: CloseOnGap,
     /// What its clients can reach at most, whatever is granted to them: lists of channels for each right, see
     /// [rights](rights.md). Default everything.
     pub channels: Option<Rights>,
@@ -28,6 +32,7 @@ impl Default for KnSockSettings {
             authenticate: false,
             line_bytes_max: 1 << 20,
             topic_bytes_max: 512,
+            close_on_gap: CloseOnGap::default(),
             channels: None,
         }
     }

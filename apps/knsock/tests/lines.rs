@@ -12,7 +12,7 @@ use std::{
 use polywire_core::{Counter, Limits};
 use polywire_knsock::KnSock;
 use polywire_testing::{
-    SOON, Server,
+    Nodes, SOON, Server,
     auth::{ApiKey, ApiKeySettings},
     peers::LineSocket,
 };
@@ -244,4 +244,26 @@ fn a_line_that_dribbles_ends_its_connection_and_no_other() {
         std::thread::park_timeout(Duration::from_millis(100));
     }
     watcher.expect_silence();
+}
+
+#[test]
+fn a_client_whose_messages_are_lost_is_disconnected_where_that_is_configured() {
+    for (settings, closes) in [("close_on_gap = \"always\"", true), ("", false)] {
+        let nodes = Nodes::default();
+        let (here, there) = (
+            nodes.start::<KnSock>(settings),
+            nodes.start::<KnSock>(settings),
+        );
+        let mut ann = LineSocket::subscribed(here.address, "t");
+        let mut bob = LineSocket::subscribed(here.address, "other");
+        nodes.miss(&here, &there, "t");
+        if closes {
+            ann.expect_close();
+        } else {
+            there.publish_within("t", &json!(1));
+            ann.expect("t", 1);
+        }
+        there.publish_within("other", &json!(2));
+        bob.expect("other", 2);
+    }
 }

@@ -7,6 +7,7 @@ use polywire_core::{
     App, Composition, FromSettings, Listening, Space,
     http::{AllowedOrigins, Request, Response, request},
     settings::Problem,
+    space::CloseOnGap,
     transport::{
         Endpoint,
         sockjs::{SockJs, SockJsOptions},
@@ -29,6 +30,7 @@ pub struct Seth {
     debug: bool,
     authenticate_connect: bool,
     name_bytes_max: usize,
+    close_on_gap: CloseOnGap,
     prefix: String,
     sockjs: SockJsOptions,
 }
@@ -60,6 +62,7 @@ impl Seth {
             authenticate_connect: settings.authenticate_connect,
             name_bytes_max: settings.name_bytes_max,
             prefix: settings.prefix.clone(),
+            close_on_gap: settings.close_on_gap,
             sockjs,
         }
     }
@@ -82,6 +85,13 @@ impl Seth {
     #[must_use]
     pub fn name_bytes_max(mut self, bytes: usize) -> Self {
         self.name_bytes_max = bytes;
+        self
+    }
+
+    /// Sets [`close_on_gap`](SethSettings::close_on_gap).
+    #[must_use]
+    pub fn close_on_gap(mut self, when: CloseOnGap) -> Self {
+        self.close_on_gap = when;
         self
     }
 
@@ -133,6 +143,7 @@ impl App for Seth {
             }),
             authenticate: self.authenticate_connect,
             name_bytes_max: self.name_bytes_max,
+            close_on_gap: self.close_on_gap,
         });
         let connect = SockJs::new("seth", &self.prefix, endpoint, self.sockjs.clone())
             .routes(space.runtime());

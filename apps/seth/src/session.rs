@@ -5,9 +5,9 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use polywire_core::{
     Channel, ClientId, ConnectionId, Identity, Kind, Origin, PresenceAction, PresenceEvent,
-    Publication, Refusal, Space,
+    Publication, Refusal, Space, Target,
     delivery::{Encoder, EndReason, Fanout, Link, Message, Receiver},
-    space::{Action, Attachment, Subscribed},
+    space::{Action, Attachment, CloseOnGap, Subscribed},
     transport::{Ending, Endpoint, Handshake, HttpRefusal, SessionHandler},
 };
 
@@ -25,6 +25,7 @@ pub(crate) struct Connect {
     pub(crate) encoder: Arc<dyn Encoder>,
     pub(crate) authenticate: bool,
     pub(crate) name_bytes_max: usize,
+    pub(crate) close_on_gap: CloseOnGap,
 }
 
 #[async_trait]
@@ -54,6 +55,8 @@ impl Endpoint for Connect {
             connection: ConnectionId::next(self.space.hub().node()),
             link,
             encoder: self.encoder.clone(),
+            space: self.space.clone(),
+            close_on_gap: self.close_on_gap,
             client: OnceLock::new(),
         });
         let origin = Origin::new("seth", identity).peer(handshake.credentials.peer);
@@ -71,6 +74,8 @@ struct Subscriber {
     connection: ConnectionId,
     link: Link,
     encoder: Arc<dyn Encoder>,
+    space: Arc<Space>,
+    close_on_gap: CloseOnGap,
     client: OnceLock<ClientId>,
 }
 
@@ -86,6 +91,13 @@ impl Receiver for Subscriber {
     fn deliver(&self, fanout: &mut Fanout<'_>) {
         if !self.is_about_itself(fanout.publication()) {
             self.link.deliver(fanout, &self.encoder);
+        }
+    }
+
+    /// SockJS has no words for it but those with which it closes.
+    fn gap(&self, target: &Target) {
+        if let Some(why) = self.close_on_gap.reason(&self.space, target) {
+            self.link.end(&why);
         }
     }
 

@@ -4,6 +4,7 @@ use polywire_core::{
     Rights,
     http::AllowedOrigins,
     settings::{Problem, Settings},
+    space::CloseOnGap,
     transport::sockjs::SameSite,
 };
 use serde::Deserialize;
@@ -45,6 +46,9 @@ pub struct SethSettings {
     /// What that file is checked against, such as `sha384-…` (Subresource Integrity). Default nothing; the server's own is
     /// always checked.
     pub client_integrity: Option<String>,
+    /// When a client is disconnected, with code 4009, because [messages of its channels are lost](guarantees.md#redis): `kept`
+    /// where messages are kept, `always`, or `never`. Default `kept`.
+    pub close_on_gap: CloseOnGap,
     /// What its clients can reach at most, whatever is granted to them: lists of channels for each right, see
     /// [rights](rights.md). Default everything.
     pub channels: Option<Rights>,
@@ -66,6 +70,7 @@ impl Default for SethSettings {
             same_address: false,
             client_url: None,
             client_integrity: None,
+            close_on_gap: CloseOnGap::default(),
             channels: None,
         }
     }

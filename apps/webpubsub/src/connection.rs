@@ -11,7 +11,8 @@ use std::{
 
 use parking_lot::Mutex;
 use polywire_core::{
-    Channel, ClientId, ConnectionId, DrainHold, JsonText, NodeId, Origin, Payload, Timetoken,
+    Channel, ClientId, ConnectionId, DrainHold, JsonText, NodeId, Origin, Payload, Target,
+    Timetoken,
     delivery::{DelayLine, Encoder, EndReason, Fanout, Link, Message, Receiver},
     space::Attachment,
     transport::CloseReason,
@@ -370,6 +371,14 @@ impl Connection {
         }
     }
 
+    /// Ends a connection that is promised everything, and does not get it any more.
+    pub(crate) fn end_reliable(&self, why: &'static str) {
+        if let Wire::Reliable(_) = &self.wire {
+            self.end(Some(why), &CloseReason::new(1008, why));
+            self.ends.notify_one();
+        }
+    }
+
     pub(crate) fn has_ended(&self) -> bool {
         match &self.wire {
             Wire::Plain(_) => false,
@@ -483,6 +492,11 @@ impl Receiver for Connection {
             return;
         }
         self.show(fanout, &self.formats);
+    }
+
+    /// A reliable client is promised everything: it has to begin anew, which its SDK does.
+    fn gap(&self, _: &Target) {
+        self.end_reliable("Messages were lost");
     }
 
     fn end(&self, why: &EndReason) {

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
 use polywire_core::{
-    ConnectionId, Identity, Origin, Space,
+    ConnectionId, Identity, Origin, Space, Target,
     delivery::{Fanout, Receiver},
     space::Attachment,
 };
@@ -15,6 +15,7 @@ use crate::{
     encoder::Formats,
     local_connections::LocalConnections,
     names::{HubName, NAME},
+    recipients::Recipients,
 };
 
 /// This node's ends of all hubs that were used.
@@ -91,6 +92,13 @@ impl Receiver for HubEnd {
 
     fn takes_presence(&self) -> bool {
         false
+    }
+
+    /// What servers say to connections, whoever they are.
+    fn gap(&self, _: &Target) {
+        for connection in self.connections.index.select(&self.hub, &Recipients::All) {
+            connection.end_reliable("Messages were lost");
+        }
     }
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {

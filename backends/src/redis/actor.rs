@@ -1,11 +1,18 @@
 //! The task that owns the connection.
 
-use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
-use polywire_core::{BackendStatus, LocalNode, LogLimiter, Position, Target};
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use polywire_core::{BackendStatus, Interest, LocalNode, LogLimiter, Target, Timetoken};
 use redis::{
-    AsyncConnectionConfig, Client, PushInfo, RedisError, RedisResult, Value,
+    AsyncConnectionConfig, PushInfo, RedisError, RedisResult, Value,
     aio::{ConnectionLike, MultiplexedConnection},
 };
 use tokio::{
@@ -17,27 +24,38 @@ use tokio_util::sync::CancellationToken;
 use super::{
     backoff::Backoff,
     changes::Changes,
+    connector::Connector,
+    delivery::Delivery,
     envelope,
+    gap_repair::Heads,
     heartbeat::Heartbeat,
     inbox::{Inbox, Push, inbox},
     link_state::LinkState,
+    listed::{Listed, read_listed},
+    missing::{Keys, Missing, Place, ReadScripts},
     names::Names,
-    publishing::{Outcome, Publishing, Request, answer},
+    publishing::{Publishing, Request},
     script::server_run,
     settings::RedisSettings,
-    subscriptions::{Round, Subscriptions},
+    subscriptions::{Confirmed, Subscriptions},
     unusable,
 };
 
 /// Messages that are delivered before other work is looked at.
 const DELIVER_AT_ONCE: usize = 256;
+/// Channels that are compared with their places in one step.
+const COMPARE_AT_ONCE: usize = 500;
+/// Channels that are compared with each heartbeat: a third of all, and not fewer than this.
+const COMPARE_MIN: usize = 1000;
+/// Channels that are read at once.
+const READS_MAX: usize = 8;
 
 /// The task that owns the connection, and with it every order: what is sent, what is subscribed to, and what
 /// is delivered. There is one connection for commands and messages alike (RESP3), so that there is one
 /// answer to whether Redis is there.
 pub(super) struct Actor {
     pub(super) node: LocalNode,
-    pub(super) client: Client,
+    pub(super) connector: Connector,
     pub(super) settings: RedisSettings,
     pub(super) names: Names,
     pub(super) requests: mpsc::Receiver<Request>,
@@ -45,12 +63,17 @@ pub(super) struct Actor {
     pub(super) link: Arc<LinkState>,
     pub(super) publishing: Publishing,
     pub(super) subscriptions: Subscriptions,
+    pub(super) heads: Heads,
+    pub(super) scripts: ReadScripts,
+    /// Channels that are to be compared with their places, and whether the run of the server is.
+    pub(super) uncompared: Vec<(Target, Timetoken)>,
+    pub(super) compares_run: bool,
+    /// Up to where the list of channels that were silent was read.
+    pub(super) listed_up_to: Timetoken,
     /// Publications are kept, and should go on where they ended.
     pub(super) keeps: bool,
-    /// The publication that was delivered last: a node with a channel and a matching glob gets each
-    /// publication several times, one right after the other.
-    pub(super) last: Option<(Target, Position)>,
     pub(super) garbage: LogLimiter,
+    pub(super) gaps: LogLimiter,
 }
 
 /// Stands for every run of a server that forgets nothing.
@@ -133,8 +156,10 @@ impl From<RedisError> for Lost {
     }
 }
 
+type Boxed<T> = Pin<Box<dyn Future<Output = RedisResult<T>> + Send>>;
+
 /// Something that is under way on the connection, if anything is.
-type UnderWay<T> = Option<Pin<Box<dyn Future<Output = RedisResult<T>> + Send>>>;
+type UnderWay<T> = Option<Boxed<T>>;
 
 /// Waits for what is under way; forever when nothing is.
 async fn done<T>(under_way: &mut UnderWay<T>) -> RedisResult<T> {
@@ -146,6 +171,23 @@ async fn done<T>(under_way: &mut UnderWay<T>) -> RedisResult<T> {
         }
         None => std::future::pending().await,
     }
+}
+
+/// What is under way on a connection.
+#[derive(Default)]
+struct Work {
+    subscribing: UnderWay<Confirmed>,
+    publishing: UnderWay<Vec<Value>>,
+    beating: UnderWay<Vec<Value>>,
+    comparing: UnderWay<Compared>,
+    listing: UnderWay<Listed>,
+    reading: FuturesUnordered<Boxed<(Target, Missing)>>,
+}
+
+/// Channels, and the places of those that differ.
+struct Compared {
+    targets: Vec<(Target, Timetoken)>,
+    differing: Vec<(usize, Option<Place>)>,
 }
 
 impl Actor {
@@ -169,7 +211,7 @@ impl Actor {
 
     /// The life of one connection.
     async fn live(&mut self, backoff: &mut Backoff) -> Lost {
-        let (client, config) = (self.client.clone(), self.config());
+        let (connector, config) = (self.connector.clone(), self.config());
         let heartbeat = self.names.heartbeat(self.node.id());
         let (sender, mut inbox) = inbox(heartbeat.clone());
         let config = config.set_push_sender(move |push: PushInfo| -> Result<(), ()> {
@@ -178,11 +220,7 @@ impl Actor {
         });
         // The library bounds both steps; this also bounds the look-up of the name.
         let patience = self.settings.connect_timeout() + self.settings.response_timeout();
-        let connecting = timeout(patience, async move {
-            client
-                .get_multiplexed_async_connection_with_config(&config)
-                .await
-        });
+        let connecting = timeout(patience, async move { connector.connect(config).await });
         let connection = match self.decline_during(connecting).await {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => return Lost::connecting(error),
@@ -206,20 +244,34 @@ impl Actor {
             Ok(server_run(&info).to_owned())
         });
         match asked.await {
-            Ok(run) => self.publishing.begin(run),
+            Ok(run) => self.heads.connected(&run, self.node.clock().tick()),
             Err(lost) => return lost,
         }
+        self.publishing.begin(self.heads.run().to_owned());
         // In this order: what changes after the look at all interests is taken in as a change.
         self.changes.open();
-        self.subscriptions.begin(self.node.interests());
+        self.begin_with(self.node.interests());
         let lost = self.serve(connection, &mut inbox, backoff).await;
         // What came before the end counts.
-        while let Some(push) = inbox.next_now() {
-            if let Push::Message(message) = push {
-                self.deliver(message);
+        self.take_all(&mut inbox, &mut Heartbeat::default());
+        lost
+    }
+
+    /// Begins with what the node wants: whatever else was known is forgotten.
+    fn begin_with(&mut self, interests: Vec<Interest>) {
+        let mut targets = HashSet::new();
+        let mut patterns = HashSet::new();
+        for interest in &interests {
+            match interest {
+                Interest::Channel(channel) => drop(targets.insert(Target::from(channel.clone()))),
+                Interest::Client(client) => drop(targets.insert(Target::from(client.clone()))),
+                Interest::Pattern(pattern) => drop(patterns.insert(pattern.clone())),
             }
         }
-        lost
+        // Those that are subscribed to by name are compared when they are.
+        self.uncompared = self.heads.begin(&targets, &patterns);
+        self.compares_run = true;
+        self.subscriptions.begin(interests);
     }
 
     async fn serve(
@@ -241,50 +293,66 @@ impl Actor {
         backoff: &mut Backoff,
     ) -> Result<std::convert::Infallible, Lost> {
         let patience = self.settings.response_timeout();
-        let mut subscribing: UnderWay<Round> = None;
-        let mut placing: UnderWay<Vec<Value>> = None;
-        let mut beating: UnderWay<Vec<Value>> = None;
+        let mut work = Work::default();
         let mut heartbeat = Heartbeat::default();
         let mut keepalive = interval(self.settings.keepalive());
         keepalive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            if subscribing.is_none() {
-                let round = self
-                    .subscriptions
-                    .next_round(&self.node, &self.names, &self.changes);
-                match round {
-                    Some(round) => subscribing = Some(Box::pin(round.run(connection.clone()))),
-                    None if heartbeat.is_heard() => self.begin_to_be_ready(backoff),
-                    None => {}
-                }
+            self.begin_work(&mut work, &connection);
+            if work.subscribing.is_none() && heartbeat.is_heard() {
+                self.begin_to_be_ready(backoff);
             }
-            if placing.is_none() {
-                let floor = self.node.clock().last();
-                let batch = self
-                    .publishing
-                    .next_batch(&self.subscriptions, floor, patience);
-                placing = batch.map(|batch| -> Pin<Box<dyn Future<Output = _> + Send>> {
-                    let mut connection = connection.clone();
-                    Box::pin(async move {
-                        let count = batch.len();
-                        connection.req_packed_commands(&batch, 0, count).await
-                    })
-                });
-            }
+            // In this order, so that the same happens again where it is simulated. What comes last is not starved: replies
+            // and ticks are few, and requests are taken until a batch is full.
             tokio::select! {
-                push = inbox.next() => {
-                    self.take_in(push.ok_or(Lost::Closed)?, &mut heartbeat);
-                    for _ in 0..DELIVER_AT_ONCE {
-                        let Some(push) = inbox.next_now() else { break };
-                        self.take_in(push, &mut heartbeat);
-                    }
-                }
-                replies = done(&mut placing) => {
-                    if let Some(why) = self.publishing.replied(&self.node, replies?) {
+                biased;
+                replies = done(&mut work.publishing) => {
+                    let why = self.publishing.replied(&self.node, replies?);
+                    self.serve_unheard();
+                    if let Some(why) = why {
                         return Err(Lost::Unusable(why));
                     }
                 }
-                round = done(&mut subscribing) => self.subscriptions.confirmed(round?),
+                confirmed = done(&mut work.subscribing) => {
+                    let confirmed = confirmed?;
+                    // What came before the answer is not missing.
+                    self.take_all(inbox, &mut heartbeat);
+                    self.subscriptions.confirmed(confirmed, &mut self.heads);
+                }
+                compared = done(&mut work.comparing) => {
+                    let compared = compared?;
+                    self.take_all(inbox, &mut heartbeat);
+                    self.compared(compared);
+                }
+                Some(read) = work.reading.next() => {
+                    let (target, missing) = read?;
+                    self.take_all(inbox, &mut heartbeat);
+                    self.read(&target, missing);
+                }
+                listed = done(&mut work.listing) => {
+                    let listed = listed?;
+                    self.take_all(inbox, &mut heartbeat);
+                    self.listed(listed);
+                }
+                replies = done(&mut work.beating) => {
+                    let replies: Vec<Value> = replies?;
+                    judge_beat(&replies)?;
+                    heartbeat.answered();
+                }
+                _ = keepalive.tick() => {
+                    self.publishing.tidy(&mut self.heads, patience);
+                    // What came with the last answer is here by now.
+                    self.take_all(inbox, &mut heartbeat);
+                    if work.beating.is_none() {
+                        if heartbeat.is_deaf() {
+                            return Err(Lost::Unusable(unusable::DEAF));
+                        }
+                        let channel = self.names.heartbeat(self.node.id());
+                        let beat = beat(connection.clone(), channel, heartbeat.beat());
+                        work.beating = Some(Box::pin(beat));
+                        self.look_for_gaps(&mut work, &connection);
+                    }
+                }
                 request = self.requests.recv(), if !self.publishing.is_full() => {
                     // The other end is kept by the backend, which stops this task before it goes.
                     let Some(request) = request else { return Err(Lost::Closed) };
@@ -295,31 +363,130 @@ impl Actor {
                         self.take(request);
                     }
                 }
-                () = self.changes.changed(), if subscribing.is_none() => {}
-                replies = done(&mut beating) => {
-                    judge_beat(&replies?)?;
-                    heartbeat.answered();
-                }
-                _ = keepalive.tick() => {
-                    self.publishing.tidy(patience);
-                    // What came with the last answer is here by now.
-                    while let Some(push) = inbox.next_now() {
+                push = inbox.next() => {
+                    let push = push.ok_or(Lost::Closed)?;
+                    // What came together leaves together.
+                    self.node.clone().together(|| {
                         self.take_in(push, &mut heartbeat);
-                    }
-                    if beating.is_none() {
-                        if heartbeat.is_deaf() {
-                            return Err(Lost::Unusable(unusable::DEAF));
+                        for _ in 0..DELIVER_AT_ONCE {
+                            let Some(push) = inbox.next_now() else { break };
+                            self.take_in(push, &mut heartbeat);
                         }
-                        let channel = self.names.heartbeat(self.node.id());
-                        let beat = beat(connection.clone(), channel, heartbeat.beat());
-                        beating = Some(Box::pin(beat));
-                    }
+                    });
                 }
+                () = self.changes.changed(), if work.subscribing.is_none() => {}
             }
             if inbox.overflowed() {
                 return Err(Lost::Overflow);
             }
         }
+    }
+
+    /// Sends what is to be sent, each sort of it once at a time.
+    fn begin_work(&mut self, work: &mut Work, connection: &MultiplexedConnection) {
+        if work.subscribing.is_none() {
+            let round = self.subscriptions.next_round(
+                &self.node,
+                &self.names,
+                &self.changes,
+                &mut self.heads,
+            );
+            if let Some(round) = round {
+                let (scripts, timetoken) = (self.scripts.clone(), self.names.timetoken());
+                let confirmed = round.run(
+                    connection.clone(),
+                    scripts,
+                    timetoken,
+                    self.heads.run().to_owned(),
+                );
+                work.subscribing = Some(Box::pin(confirmed));
+            }
+        }
+        if work.publishing.is_none() {
+            let patience = self.settings.response_timeout();
+            let floor = self.node.clock().last();
+            let batch = self
+                .publishing
+                .next_batch(&self.subscriptions, floor, patience);
+            work.publishing = batch.map(|batch| -> Boxed<_> {
+                let mut connection = connection.clone();
+                Box::pin(async move {
+                    let count = batch.len();
+                    connection.req_packed_commands(&batch, 0, count).await
+                })
+            });
+        }
+        if work.comparing.is_none() && !self.uncompared.is_empty() {
+            let rest = self.uncompared.len().saturating_sub(COMPARE_AT_ONCE);
+            let targets = self.uncompared.split_off(rest);
+            let (scripts, mut connection) = (self.scripts.clone(), connection.clone());
+            let run = self.compares_run.then(|| self.heads.run().to_owned());
+            let places = targets.iter();
+            let places: Vec<_> = places
+                .map(|(target, last)| (self.names.place(target), *last))
+                .collect();
+            work.comparing = Some(Box::pin(async move {
+                let run = run.as_deref();
+                let differing = scripts.differing(&mut connection, &places, run).await?;
+                Ok(Compared { targets, differing })
+            }));
+        }
+        while work.reading.len() < READS_MAX
+            && let Some((target, after)) = self.heads.next_unread()
+        {
+            let keys = Keys {
+                place: self.names.place(&target),
+                window: self.names.window(&target),
+                stream: self.keeps.then(|| self.names.stream(&target)),
+            };
+            let (scripts, mut connection) = (self.scripts.clone(), connection.clone());
+            work.reading.push(Box::pin(async move {
+                let missing = scripts.missing(&mut connection, &keys, after).await?;
+                Ok((target, missing))
+            }));
+        }
+    }
+
+    /// Looks, with each heartbeat, whether something was missed of which nothing has come since.
+    fn look_for_gaps(&mut self, work: &mut Work, connection: &MultiplexedConnection) {
+        if self.uncompared.is_empty() && work.comparing.is_none() {
+            let count = COMPARE_MIN.max(self.heads.len() / 3);
+            let (subscriptions, names) = (&self.subscriptions, &self.names);
+            let is_subscribed = |target: &Target| subscriptions.has(&names.channel(target));
+            let now = self.node.clock().last();
+            self.uncompared = self.heads.next_uncompared(count, now, is_subscribed);
+            self.compares_run = false;
+        }
+        if work.listing.is_none()
+            && let Some(since) = self.heads.patterns_since()
+        {
+            let after = self.listed_up_to.max(since);
+            let listed = read_listed(connection.clone(), self.names.listed(), after);
+            work.listing = Some(Box::pin(listed));
+        }
+    }
+
+    fn compared(&mut self, compared: Compared) {
+        for (number, place) in compared.differing {
+            if let Some((target, _)) = compared.targets.get(number) {
+                self.heads.differs(target, place.as_ref());
+            }
+        }
+    }
+
+    fn listed(&mut self, listed: Listed) {
+        self.listed_up_to = self.listed_up_to.max(listed.up_to);
+        for (channel, at) in listed.channels {
+            if let Some(target) = self.names.target_of(&channel) {
+                self.heads.is_listed(&target, at);
+            }
+        }
+    }
+
+    fn read(&mut self, target: &Target, missing: Missing) {
+        let now = self.node.clock().tick();
+        let mut to = Delivery::new(&self.node, &mut self.publishing, &mut self.gaps);
+        self.heads.read(target, missing, now, &mut to);
     }
 
     fn begin_to_be_ready(&self, backoff: &mut Backoff) {
@@ -334,7 +501,7 @@ impl Actor {
             self.publishing.push(request);
         } else {
             // Not everything is subscribed to yet, so local members might miss it.
-            answer(request, Outcome::Unplaced(None));
+            self.publishing.refuse(request, None);
         }
     }
 
@@ -345,10 +512,27 @@ impl Actor {
             tokio::select! {
                 output = &mut future => return output,
                 Some(request) = self.requests.recv() => {
-                    answer(request, Outcome::Unplaced(None));
+                    self.publishing.refuse(request, None);
+                    self.serve_unheard();
                 }
             }
         }
+    }
+
+    /// Delivers here, from memory, what other nodes may not get and nobody listens to.
+    fn serve_unheard(&mut self) {
+        let unheard = self.publishing.take_unheard();
+        if unheard.is_empty() {
+            return;
+        }
+        let node = self.node.clone();
+        // It may have to be stored first. One task, so that they keep their order.
+        tokio::spawn(async move {
+            for draft in unheard {
+                // Nobody listens.
+                let _ = node.publish(draft).await;
+            }
+        });
     }
 
     fn down(&mut self, lost: &Lost) {
@@ -359,8 +543,20 @@ impl Actor {
         self.link.end(lost.unusable());
         self.changes.close();
         self.subscriptions.begin(Vec::new());
-        self.publishing.lost(&self.node, cause);
-        self.last = None;
+        self.publishing
+            .lost(&mut self.heads, cause, &mut &self.node);
+        self.serve_unheard();
+        self.heads.lose();
+        self.uncompared.clear();
+    }
+
+    /// Takes everything in that has come.
+    fn take_all(&mut self, inbox: &mut Inbox, heartbeat: &mut Heartbeat) {
+        self.node.clone().together(|| {
+            while let Some(push) = inbox.next_now() {
+                self.take_in(push, heartbeat);
+            }
+        });
     }
 
     fn take_in(&mut self, push: Push, heartbeat: &mut Heartbeat) {
@@ -371,8 +567,8 @@ impl Actor {
     }
 
     fn deliver(&mut self, message: Bytes) {
-        let (id, publication) = match envelope::decode(message) {
-            Ok(decoded) => decoded,
+        let announced = match envelope::decode(message) {
+            Ok(announced) => announced,
             Err(error) => {
                 if let Some(times) = self.garbage.allow() {
                     let error = &error as &dyn std::error::Error;
@@ -381,22 +577,11 @@ impl Actor {
                 return;
             }
         };
-        let place = publication.position();
-        let again = self
-            .last
-            .as_ref()
-            .is_some_and(|(target, last)| *last == place && *target == publication.target);
-        if again {
-            return;
-        }
-        self.last = Some((publication.target.clone(), place));
-        self.node.clock().observe(place.timetoken);
-        if id.node != self.node.id() {
-            self.node.deliver(&publication);
-        } else if self.publishing.came_back(id) {
-            self.node.deliver(&publication);
-            self.publishing.delivered(id, place);
-        }
+        let (subscriptions, names) = (&self.subscriptions, &self.names);
+        let target = announced.publication.target.clone();
+        let is_subscribed = || subscriptions.has(&names.channel(&target));
+        let mut to = Delivery::new(&self.node, &mut self.publishing, &mut self.gaps);
+        self.heads.take(announced, is_subscribed, &mut to);
     }
 
     fn report(&self, lost: &Lost, backoff: &Backoff) {

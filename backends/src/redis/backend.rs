@@ -10,10 +10,11 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use polywire_core::{
     BackendError, BackendStatus, Draft, Durability, History, Interest, LocalNode, LogLimiter,
-    Position, PubSubBackend, Receipt, Rules,
+    Placed, PubSubBackend, Receipt, Rules, Timetoken,
 };
 use redis::Client;
 use tokio::{
@@ -26,9 +27,12 @@ use tokio_util::sync::CancellationToken;
 use super::{
     actor::Actor,
     changes::Changes,
+    connector::Connector,
     envelope::{self, PublishId},
+    gap_repair::Heads,
     history::RedisHistory,
     link_state::LinkState,
+    missing::ReadScripts,
     names::Names,
     publishing::{BATCH_MAX, Outcome, Publishing, Request},
     script::Keep,
@@ -51,18 +55,25 @@ const STOP_MAX: Duration = Duration::from_secs(5);
 /// publication when it comes back from Redis.
 ///
 /// # What an answer means
-/// When `publish` answers with a place, local members have the publication: it has come back, or, where the
-/// connection broke in between, it was delivered from memory. Where the only local members are wildcard
-/// subscribers, they get it before anything later. A persistence policy of the node stores it after it has its
-/// place, while it is delivered. Other nodes have it unless their own connection is broken.
+/// When `publish` answers with a place, Redis has handed the publication to every node that is connected, and local
+/// members have it: it has come back, or, where the connection broke in between, it was delivered from memory. Where the
+/// only local members are wildcard subscribers, they get it before anything later. A node that does not get it misses it,
+/// and reads it.
+///
+/// # What a node misses
+/// Each publication names the one before it on its channel, so that a node sees that one is missing: when the next one
+/// comes, when it connects again, and within three heartbeats when nothing follows. It reads what is missing, from the
+/// *window* that Redis keeps of each channel (1,000 publications, about 1 MiB, a minute) or from the messages that are
+/// kept, and delivers it before what follows; what comes meanwhile is held, 64 MiB at most. What cannot be read is a
+/// *gap*, of which [receivers](polywire_core::delivery::Receiver::gap) are told: Redis has forgotten it, or was started
+/// again without having synced every write, so that nobody knows.
 ///
 /// # When Redis is away
 /// A connection that breaks, gives no sign of life in time, or does not deliver what this node publishes to itself each
 /// [`keepalive_ms`](RedisSettings::keepalive_ms), is made again, in pauses that grow to 3 s,
 /// and everything that the node wants is subscribed to again. Meanwhile local members are served from
 /// memory: publications get places of an epoch of this node, and publishers hear
-/// [`BackendError::Unreachable`]. What other nodes publish in that time is missed, which shows as a hole
-/// in the numbers of the channel.
+/// [`BackendError::Unreachable`]. What other nodes publish in that time comes afterwards, as above.
 ///
 /// A publication that was sent and not answered may have reached the other nodes or not. Its publisher
 /// hears `Unreachable`, and local members get it from memory at once; should it come back later, it is
@@ -70,8 +81,9 @@ const STOP_MAX: Duration = Duration::from_secs(5);
 /// publisher that repeats it may so double it on other nodes.
 ///
 /// # What it keeps in Redis
-/// For each channel a hash with epoch and number, forgotten 24 hours after its last publication, and one
-/// key with the last timetoken. A channel begins a new epoch when that hash is gone, or the server was
+/// For each channel a hash with epoch, number and last publication, forgotten a day after that, and its window, forgotten
+/// after 70 s; one key with the last timetoken, and a list of the channels that were silent for a minute before their last
+/// publication, for wildcard subscribers. A channel begins a new epoch when its hash is gone, or the server was
 /// started again or replaced, whatever it remembers. Timetokens follow the clock of Redis, but never fall behind one that a
 /// publishing node has given or seen.
 ///
@@ -159,17 +171,22 @@ impl PubSubBackend for Redis {
         };
         let actor = Actor {
             node,
-            client: self.client.clone(),
+            connector: Connector::Server(self.client.clone()),
             settings: self.settings.clone(),
             requests: receiver,
             changes: running.changes.clone(),
             link: running.link.clone(),
-            publishing: Publishing::new(names.timetoken()),
+            publishing: Publishing::new(names.timetoken(), names.listed()),
             names,
             subscriptions: Subscriptions::default(),
+            heads: Heads::default(),
+            scripts: ReadScripts::default(),
+            uncompared: Vec::new(),
+            compares_run: false,
+            listed_up_to: Timetoken(0),
             keeps: self.history.is_some(),
-            last: None,
             garbage: LogLimiter::default(),
+            gaps: LogLimiter::default(),
         };
         let stop = running.stop.clone();
         if self.running.set(running).is_err() {
@@ -183,23 +200,30 @@ impl PubSubBackend for Redis {
     /// A publication whose future is dropped before it was sent is not published; later it is published,
     /// but perhaps not stored, and not delivered here if the connection breaks just then.
     async fn publish(&self, draft: Draft) -> Result<Receipt, BackendError> {
-        let running = self.running()?;
-        let timeout = self.settings.response_timeout();
-        let keep = self.keep(&draft);
+        let (running, keep) = (self.running()?, self.keep(&draft));
         let kept = keep.is_some();
-        match running.place(&draft, keep, timeout).await {
-            Ok(place) => {
-                if kept {
-                    return Ok(Receipt::new(place, Durability::Replicated));
-                }
-                let durability = running.node.persist(&Arc::new(draft.at(place))).await?;
-                Ok(Receipt::new(place, durability))
-            }
-            Err(cause) => {
-                running.node.publish(draft).await?;
-                Err(BackendError::Unreachable(cause))
-            }
+        let sent = running.send(&draft, keep, None, self.settings.response_timeout());
+        match sent.await {
+            Ok(told) => outcome_of(draft, kept, told, running.node.clone()).await,
+            Err(cause) => serve_here(draft, cause, &running.node).await,
         }
+    }
+
+    async fn place(&self, draft: Draft) -> Result<Placed, BackendError> {
+        let (running, keep) = (self.running()?, self.keep(&draft));
+        let kept = keep.is_some();
+        let unheard = Some(draft.clone());
+        let sent = running.send(&draft, keep, unheard, self.settings.response_timeout());
+        let node = running.node.clone();
+        match sent.await {
+            Ok(told) => Ok(Placed::Pending(outcome_of(draft, kept, told, node).boxed())),
+            Err(cause) => serve_here(draft, cause, &node).await.map(Placed::Done),
+        }
+    }
+
+    /// The script places and announces in one step.
+    fn stores_first(&self) -> bool {
+        false
     }
 
     async fn subscribe(&self, interest: &Interest) -> Result<(), BackendError> {
@@ -257,13 +281,15 @@ impl Redis {
 }
 
 impl Running {
-    /// Has Redis give the draft its place, keep it and announce it.
-    async fn place(
+    /// Sends a draft, so that Redis gives it its place, keeps it and announces it. Tells later what became of it. Whoever
+    /// does not listen to that gives the draft as `unheard`, to be delivered here where it may be lost.
+    async fn send(
         &self,
         draft: &Draft,
         keep: Option<Keep>,
+        unheard: Option<Draft>,
         patience: Duration,
-    ) -> Result<Position, Cause> {
+    ) -> Result<oneshot::Receiver<Outcome>, Cause> {
         if !self.link.is_ready() {
             return Err(None);
         }
@@ -279,27 +305,52 @@ impl Running {
             let permit = self.bytes.clone().acquire_many_owned(share).await.ok()?;
             let request = Request {
                 id,
+                target: draft.target.clone(),
+                window: self.names.window(&draft.target),
                 place: self.names.place(&draft.target),
                 channel: self.names.channel(&draft.target),
                 body,
                 counts: draft.retention.store,
                 keep,
+                unheard,
                 since,
                 answer,
                 _permit: permit,
             };
             self.requests.send(request).await.ok()
         });
-        if !matches!(sent.await, Ok(Some(()))) {
-            return Err(None);
-        }
-        match told.await {
-            Ok(Outcome::Placed(place)) => Ok(place),
-            Ok(Outcome::Unplaced(cause)) => Err(cause.map(|error| error.into())),
-            // The backend stops.
-            Err(_) => Err(None),
+        match sent.await {
+            Ok(Some(())) => Ok(told),
+            _ => Err(None),
         }
     }
+}
+
+/// What becomes of a publication that was sent.
+async fn outcome_of(
+    draft: Draft,
+    kept: bool,
+    told: oneshot::Receiver<Outcome>,
+    node: LocalNode,
+) -> Result<Receipt, BackendError> {
+    match told.await {
+        Ok(Outcome::Placed(place)) if kept => Ok(Receipt::new(place, Durability::Replicated)),
+        Ok(Outcome::Placed(place)) => {
+            let durability = node.persist(&Arc::new(draft.at(place))).await?;
+            Ok(Receipt::new(place, durability))
+        }
+        Ok(Outcome::Unplaced(cause)) => {
+            serve_here(draft, cause.map(|error| error.into()), &node).await
+        }
+        // The backend stops.
+        Err(_) => serve_here(draft, None, &node).await,
+    }
+}
+
+/// What becomes of one that other nodes do not get, or may not get: local members do.
+async fn serve_here(draft: Draft, cause: Cause, node: &LocalNode) -> Result<Receipt, BackendError> {
+    node.publish(draft).await?;
+    Err(BackendError::Unreachable(cause))
 }
 
 impl Drop for Running {

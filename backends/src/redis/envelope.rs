@@ -1,10 +1,13 @@
 //! A publication as it travels through Redis.
 //!
 //! ```text
-//! pw1 <epoch> <seq> <timetoken>\n      written by the script, in decimal
-//! <node: 8 bytes> <number: 8 bytes>    who published it, and its number there
-//! <draft>                              in the bytes that core gives it
+//! pw2 <epoch> <seq> <timetoken> <previous>\n   written by the script, in decimal
+//! <node: 8 bytes> <number: 8 bytes>           who published it, and its number there
+//! <draft>                                     in the bytes that core gives it
 //! ```
+//!
+//! `previous` is the timetoken of the publication before it on its channel, 0 where it is the first of its epoch. What a
+//! node that has another backend keeps in Redis has no predecessor, and begins with `pw1`.
 //!
 //! Decoding is total: whatever comes is a publication or an error.
 
@@ -15,15 +18,26 @@ use polywire_core::{
 };
 
 /// What every envelope begins with; the script writes it.
-const MAGIC: &[u8] = b"pw1 ";
-/// The line of the script is never longer: three numbers of at most 20 digits.
-const LINE_MAX: usize = 80;
+const MAGIC: &[u8] = b"pw2 ";
+/// What one without a predecessor begins with.
+const MAGIC_ALONE: &[u8] = b"pw1 ";
+/// The line of the script is never longer: four numbers of at most 20 digits.
+const LINE_MAX: usize = 100;
 
 /// Who published something: the number is never used twice on a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct PublishId {
     pub(super) node: NodeId,
     pub(super) number: u64,
+}
+
+/// A publication as Redis announces and keeps it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Announced {
+    pub(super) id: PublishId,
+    pub(super) publication: Publication,
+    /// The one before it on its channel; 0 for none.
+    pub(super) previous: Option<Timetoken>,
 }
 
 /// Why bytes are not an envelope, or a draft cannot be put into one.
@@ -47,34 +61,54 @@ pub(super) fn encode(id: PublishId, draft: &Draft) -> Result<Bytes, EnvelopeErro
 }
 
 /// A whole envelope, as it comes from Redis.
-pub(super) fn decode(mut from: Bytes) -> Result<(PublishId, Publication), EnvelopeError> {
-    if !from.starts_with(MAGIC) {
+pub(super) fn decode(mut from: Bytes) -> Result<Announced, EnvelopeError> {
+    let has_previous = from.starts_with(MAGIC);
+    if !has_previous && !from.starts_with(MAGIC_ALONE) {
         return Err(EnvelopeError::NotAnEnvelope);
     }
     from.advance(MAGIC.len());
-    let end = from
-        .iter()
-        .take(LINE_MAX)
+    let mut line = from.iter().take(LINE_MAX);
+    let end = line
         .position(|byte| *byte == b'\n')
         .ok_or(EnvelopeError::NotAnEnvelope)?;
     let line = from.split_to(end);
     from.advance(1);
-    let mut numbers = line.split(|byte| *byte == b' ').map(number);
-    let (Some(Some(epoch)), Some(Some(seq)), Some(Some(timetoken)), None) = (
-        numbers.next(),
-        numbers.next(),
-        numbers.next(),
-        numbers.next(),
-    ) else {
-        return Err(EnvelopeError::NotAnEnvelope);
-    };
+    let line = std::str::from_utf8(&line).map_err(|_| EnvelopeError::NotAnEnvelope)?;
+    let placed = Placed::read(line, has_previous).ok_or(EnvelopeError::NotAnEnvelope)?;
     let (id, draft) = decode_body(from)?;
-    let position = Position {
-        epoch: Epoch(epoch),
-        seq: Seq(seq),
-        timetoken: Timetoken(timetoken),
-    };
-    Ok((id, draft.at(position)))
+    Ok(Announced {
+        id,
+        publication: draft.at(placed.position),
+        previous: placed.previous,
+    })
+}
+
+/// The place of a publication, and the one before it on its channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Placed {
+    pub(super) position: Position,
+    pub(super) previous: Option<Timetoken>,
+}
+
+impl Placed {
+    /// Reads `<epoch> <seq> <timetoken> <previous>`.
+    pub(super) fn read(line: &str, has_previous: bool) -> Option<Self> {
+        let mut numbers = line.split(' ').map(|number| number.parse().ok());
+        let mut next = || numbers.next().flatten();
+        let position = Position {
+            epoch: Epoch(next()?),
+            seq: Seq(next()?),
+            timetoken: Timetoken(next()?),
+        };
+        let previous = match has_previous {
+            true => Some(Timetoken(next()?)),
+            false => None,
+        };
+        numbers
+            .next()
+            .is_none()
+            .then_some(Self { position, previous })
+    }
 }
 
 /// A number in decimal digits.
@@ -105,7 +139,7 @@ mod tests {
     };
 
     fn whole(draft: &Draft) -> Vec<u8> {
-        let mut bytes = b"pw1 17000000000000001 3 17000000000000009\n".to_vec();
+        let mut bytes = b"pw2 17000000000000001 3 17000000000000009 17000000000000005\n".to_vec();
         bytes.extend_from_slice(&encode(ID, draft).unwrap());
         bytes
     }
@@ -125,7 +159,9 @@ mod tests {
     #[test]
     fn every_field_survives() {
         for draft in samples() {
-            let (id, publication) = decode(whole(&draft).into()).unwrap();
+            let announced = decode(whole(&draft).into()).unwrap();
+            let (id, publication) = (announced.id, announced.publication);
+            assert_eq!(announced.previous, Some(Timetoken(17_000_000_000_000_005)));
             assert_eq!(id, ID);
             assert_eq!(*publication, draft);
             assert_eq!(
@@ -141,11 +177,28 @@ mod tests {
     }
 
     #[test]
+    fn what_another_backend_has_published_has_no_predecessor() {
+        let draft = &samples()[0];
+        let whole = [b"pw1 1 2 3\n", &encode(ID, draft).unwrap()[..]].concat();
+        let announced = decode(whole.into()).unwrap();
+        assert_eq!((announced.previous, announced.id), (None, ID));
+        for line in [
+            &b"pw1 1 2 3 4\n"[..],
+            b"pw2 1 2 3\n",
+            b"pw2 1 2 3 -4\n",
+            b"pw3 1 2 3 4\n",
+        ] {
+            let whole = [line, &encode(ID, draft).unwrap()[..]].concat();
+            assert!(decode(whole.into()).is_err());
+        }
+    }
+
+    #[test]
     fn fields_of_a_later_version_are_skipped() {
         let draft = &samples()[0];
         let mut bytes = whole(draft);
         bytes.extend_from_slice(b"?\0\0\0\x03abc");
-        assert_eq!(*decode(bytes.into()).unwrap().1, *draft);
+        assert_eq!(*decode(bytes.into()).unwrap().publication, *draft);
     }
 
     #[test]
@@ -163,6 +216,7 @@ mod tests {
         fn any_bytes_are_an_envelope_or_an_error(bytes: Vec<u8>) {
             let _ = decode(bytes.clone().into());
             let _ = decode([b"pw1 1 2 3\n", &bytes[..]].concat().into());
+            let _ = decode([b"pw2 1 2 3 0\n", &bytes[..]].concat().into());
         }
 
         #[test]

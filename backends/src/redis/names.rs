@@ -5,8 +5,9 @@ use std::sync::Arc;
 use polywire_core::{Channel, ClientId, Interest, Level, NodeId, Pattern, Target};
 
 /// Makes Redis names: `{prefix}channel:{name}` and `{prefix}client:{id}` for messages,
-/// `{prefix}heartbeat:{node}` for what a node publishes to itself, `{prefix}place:…` for the place of the last publication, `{prefix}timetoken` for its time, and, where history
-/// is kept, `{prefix}history:…` for a stream of publications and `{prefix}annotations:…` and
+/// `{prefix}heartbeat:{node}` for what a node publishes to itself, `{prefix}place:…` for the place of the last publication
+/// of a channel, `{prefix}window:…` for those of the last minute, `{prefix}timetoken` for the last time, `{prefix}listed`
+/// for channels that were silent for a minute, and, where history is kept, `{prefix}history:…` for a stream of publications and `{prefix}annotations:…` and
 /// `{prefix}annotated:…` for what is attached to them.
 #[derive(Debug, Clone)]
 pub(super) struct Names {
@@ -44,6 +45,22 @@ impl Names {
         format!("{}place:{sort}:{name}", self.prefix)
     }
 
+    /// The key of what was published to a target in the last minute.
+    pub(super) fn window(&self, target: &Target) -> String {
+        let (sort, name) = parts(target);
+        format!("{}window:{sort}:{name}", self.prefix)
+    }
+
+    /// The key of the list of channels that were silent for a minute before their last publication.
+    pub(super) fn listed(&self) -> String {
+        format!("{}listed", self.prefix)
+    }
+
+    /// The target of which this is the Redis channel.
+    pub(super) fn target_of(&self, channel: &str) -> Option<Target> {
+        target(channel.strip_prefix(&*self.prefix)?)
+    }
+
     /// The key of what is kept of a target.
     pub(super) fn stream(&self, target: &Target) -> String {
         let (sort, name) = parts(target);
@@ -71,14 +88,8 @@ impl Names {
 
     /// The target of which this is the key of the stream.
     pub(super) fn target(&self, stream: &str) -> Option<Target> {
-        let rest = stream
-            .strip_prefix(&*self.prefix)?
-            .strip_prefix("history:")?;
-        match rest.split_once(':')? {
-            ("channel", name) => Some(Channel::new(name).ok()?.into()),
-            ("client", name) => Some(ClientId::new(name).ok()?.into()),
-            _ => None,
-        }
+        let rest = stream.strip_prefix(&*self.prefix)?;
+        target(rest.strip_prefix("history:")?)
     }
 
     /// The key of the last timetoken of all.
@@ -113,6 +124,15 @@ impl Names {
             }
         }
         glob
+    }
+}
+
+/// The target that was written as its sort and its name.
+fn target(written: &str) -> Option<Target> {
+    match written.split_once(':')? {
+        ("channel", name) => Some(Channel::new(name).ok()?.into()),
+        ("client", name) => Some(ClientId::new(name).ok()?.into()),
+        _ => None,
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use polywire_core::{Interest, LocalNode, Pattern};
+use polywire_core::{Interest, LocalNode, Pattern, Target, Timetoken};
 use redis::{RedisResult, aio::MultiplexedConnection};
 
 use super::{
     changes::{Changes, Waiter},
+    gap_repair::Heads,
+    missing::{Place, ReadScripts},
     names::{Names, Subscription},
 };
 
@@ -33,7 +35,20 @@ pub(super) struct Round {
     unsubscribe: Vec<String>,
     subscribe_globs: Vec<String>,
     unsubscribe_globs: Vec<String>,
+    /// What is subscribed to by name, in the order of `subscribe`: the channel, its place, and what the node has seen last.
+    channels: Vec<(Target, String, Timetoken)>,
+    patterns: Vec<Pattern>,
     waiters: Vec<Waiter>,
+}
+
+/// What Redis has confirmed.
+#[derive(Debug)]
+pub(super) struct Confirmed {
+    round: Round,
+    /// Places that differ from what the node has seen last, by their number.
+    differing: Vec<(usize, Option<Place>)>,
+    /// The last timetoken, after patterns were subscribed to.
+    last: Timetoken,
 }
 
 impl Subscriptions {
@@ -48,12 +63,18 @@ impl Subscriptions {
         self.channels.contains(channel) && !self.unconfirmed.contains(channel)
     }
 
+    /// True when a channel is subscribed to by name, or will be.
+    pub(super) fn has(&self, channel: &str) -> bool {
+        self.channels.contains(channel)
+    }
+
     /// Looks at what changed; `None` when there is nothing to do. Only one round may be under way.
     pub(super) fn next_round(
         &mut self,
         node: &LocalNode,
         names: &Names,
         changes: &Changes,
+        heads: &mut Heads,
     ) -> Option<Round> {
         loop {
             self.backlog.extend(changes.take());
@@ -64,12 +85,33 @@ impl Subscriptions {
             let count = self.backlog.len().min(ROUND_MAX);
             for (interest, waiters) in self.backlog.drain(..count).collect::<Vec<_>>() {
                 let wanted = node.is_occupied(&interest);
-                match (names.subscription(&interest), interest) {
-                    (Subscription::Channel(name), _) => self.channel(name, wanted, &mut round),
-                    (Subscription::Glob(glob), Interest::Pattern(pattern)) => {
-                        self.glob(glob, pattern, wanted, &mut round);
+                let subscription = names.subscription(&interest);
+                let target = match interest {
+                    Interest::Channel(channel) => Target::from(channel),
+                    Interest::Client(client) => Target::from(client),
+                    Interest::Pattern(pattern) => {
+                        if let Subscription::Glob(glob) = subscription {
+                            if wanted {
+                                round.patterns.push(pattern.clone());
+                            } else {
+                                heads.pattern_unsubscribed(&pattern);
+                            }
+                            self.glob(glob, pattern, wanted, &mut round);
+                        }
+                        round.waiters.extend(waiters);
+                        continue;
                     }
-                    (Subscription::Glob(_), _) => {}
+                };
+                if let Subscription::Channel(name) = subscription {
+                    let has_changed = self.channel(name, wanted, &mut round);
+                    if has_changed && wanted {
+                        let last = heads.last(&target);
+                        round
+                            .channels
+                            .push((target.clone(), names.place(&target), last));
+                    } else if has_changed {
+                        heads.unsubscribed(&target);
+                    }
                 }
                 round.waiters.extend(waiters);
             }
@@ -82,14 +124,20 @@ impl Subscriptions {
         }
     }
 
-    fn channel(&mut self, name: String, wanted: bool, round: &mut Round) {
+    /// True when it is to be subscribed to and was not, or the other way round.
+    fn channel(&mut self, name: String, wanted: bool, round: &mut Round) -> bool {
         if wanted {
-            if self.channels.insert(name.clone()) {
+            let is_new = self.channels.insert(name.clone());
+            if is_new {
                 round.subscribe.push(name);
             }
-        } else if self.channels.remove(&name) {
+            return is_new;
+        }
+        let was_there = self.channels.remove(&name);
+        if was_there {
             round.unsubscribe.push(name);
         }
+        was_there
     }
 
     fn glob(&mut self, glob: String, pattern: Pattern, wanted: bool, round: &mut Round) {
@@ -118,10 +166,42 @@ impl Subscriptions {
         }
     }
 
-    /// The round is done.
-    pub(super) fn confirmed(&mut self, round: Round) {
+    /// A round is done.
+    pub(super) fn confirmed(&mut self, confirmed: Confirmed, heads: &mut Heads) {
+        let Confirmed {
+            round,
+            differing,
+            last,
+        } = confirmed;
         self.unconfirmed.clear();
+        let mut differing = differing.into_iter().peekable();
+        for (number, (target, _, known)) in round.channels.iter().enumerate() {
+            let place = differing.next_if(|(differs, _)| *differs == number);
+            match place {
+                Some((_, place)) => {
+                    heads.differs(target, place.as_ref());
+                    heads.subscribed(target, place.as_ref());
+                }
+                None if *known == Timetoken(0) => heads.subscribed(target, None),
+                None => {}
+            }
+        }
+        for pattern in &round.patterns {
+            heads.pattern_subscribed(pattern, last);
+        }
         round.confirm();
+    }
+}
+
+#[cfg(test)]
+impl Confirmed {
+    /// Of a round after which nothing differs.
+    pub(super) fn new(round: Round) -> Self {
+        Self {
+            round,
+            differing: Vec::new(),
+            last: Timetoken(0),
+        }
     }
 }
 
@@ -137,7 +217,13 @@ impl Round {
     }
 
     /// Sends the commands and waits until Redis has confirmed them.
-    pub(super) async fn run(self, mut connection: MultiplexedConnection) -> RedisResult<Self> {
+    pub(super) async fn run(
+        self,
+        mut connection: MultiplexedConnection,
+        scripts: ReadScripts,
+        timetoken: String,
+        run: String,
+    ) -> RedisResult<Confirmed> {
         if !self.subscribe.is_empty() {
             connection.subscribe(&self.subscribe).await?;
         }
@@ -150,7 +236,30 @@ impl Round {
         if !self.unsubscribe_globs.is_empty() {
             connection.punsubscribe(&self.unsubscribe_globs).await?;
         }
-        Ok(self)
+        let places = self.channels.iter();
+        let places: Vec<_> = places.map(|(_, place, last)| (place, *last)).collect();
+        let differing = match places.is_empty() {
+            true => Vec::new(),
+            false => {
+                scripts
+                    .differing(&mut connection, &places, Some(&run))
+                    .await?
+            }
+        };
+        let last: Option<u64> = match self.patterns.is_empty() {
+            true => None,
+            false => {
+                redis::cmd("GET")
+                    .arg(timetoken)
+                    .query_async(&mut connection)
+                    .await?
+            }
+        };
+        Ok(Confirmed {
+            round: self,
+            differing,
+            last: Timetoken(last.unwrap_or(0)),
+        })
     }
 
     fn confirm(self) {

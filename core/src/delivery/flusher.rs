@@ -46,6 +46,12 @@ thread_local! {
     /// A list that was used before: growing a new one takes each fan-out several allocations and copies.
     static SPARE: Cell<Vec<Arc<dyn Flush>>> = const { Cell::new(Vec::new()) };
 
+    /// What this thread fans out now belongs together.
+    static IS_TOGETHER: Cell<bool> = const { Cell::new(false) };
+
+    /// Who has to be flushed when all that belongs together was fanned out.
+    static TOGETHER: Cell<Vec<Arc<dyn Flush>>> = const { Cell::new(Vec::new()) };
+
     /// The number of this thread; lanes are picked by it.
     static THREAD: Cell<usize> = const { Cell::new(usize::MAX) };
 }
@@ -107,9 +113,23 @@ impl Flusher {
         keep(dirty);
     }
 
+    /// What `work` fans out leaves together, in one write per subscriber: nobody is flushed before it is done, on whatever
+    /// thread the lane's task runs.
+    pub(crate) fn together<T>(&self, work: impl FnOnce() -> T) -> T {
+        // Inside of another it is part of that.
+        let _whole = (!IS_TOGETHER.replace(true)).then(|| Together(self));
+        work()
+    }
+
     /// Hands over who has to be flushed; empties `dirty`.
     pub fn submit(&self, dirty: &mut Vec<Arc<dyn Flush>>) {
         if dirty.is_empty() {
+            return;
+        }
+        if IS_TOGETHER.get() {
+            let mut together = TOGETHER.take();
+            together.append(dirty);
+            TOGETHER.set(together);
             return;
         }
         let lane = self.lane();
@@ -136,6 +156,11 @@ impl Flusher {
 
     /// Hands over one.
     pub fn submit_one(&self, what: Arc<dyn Flush>) {
+        if IS_TOGETHER.get() {
+            let mut together = TOGETHER.take();
+            together.push(what);
+            return TOGETHER.set(together);
+        }
         let lane = self.lane();
         let was_empty = {
             let mut queue = lane.dirty.lock();
@@ -150,6 +175,20 @@ impl Flusher {
     /// Flushes this thread's lane now: called by whoever knows that its batch is complete.
     pub fn flush_now(&self) {
         self.lane().drain();
+    }
+}
+
+/// Hands over what belonged together when that is complete, also where it ended with a panic.
+struct Together<'f>(&'f Flusher);
+
+impl Drop for Together<'_> {
+    fn drop(&mut self) {
+        IS_TOGETHER.set(false);
+        let mut together = TOGETHER.take();
+        self.0.submit(&mut together);
+        if together.capacity() <= LIST_KEPT {
+            TOGETHER.set(together);
+        }
     }
 }
 
@@ -169,5 +208,55 @@ impl Lane {
 impl fmt::Debug for Flusher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Flusher({} lanes)", self.lanes.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts its flushes.
+    #[derive(Default)]
+    struct Flushes(AtomicUsize);
+
+    impl Flush for Flushes {
+        fn flush(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn what_belongs_together_is_not_flushed_before_all_of_it_is_there() {
+        let flusher = Flusher::new(1);
+        let flushes = Arc::new(Flushes::default());
+        let count = || {
+            flusher.flush_now();
+            flushes.0.load(Ordering::Relaxed)
+        };
+        flusher.together(|| {
+            flusher.collect(|dirty| dirty.push(flushes.clone()));
+            assert_eq!(count(), 0);
+            flusher.together(|| flusher.submit_one(flushes.clone()));
+            assert_eq!(count(), 0, "the inner part is part of the whole");
+        });
+        assert_eq!(count(), 2);
+        flusher.submit_one(flushes.clone());
+        assert_eq!(count(), 3);
+    }
+
+    #[test]
+    fn a_panic_in_the_middle_keeps_nobody_from_being_flushed() {
+        let flusher = Flusher::new(1);
+        let flushes = Arc::new(Flushes::default());
+        let torn = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            flusher.together(|| {
+                flusher.submit_one(flushes.clone());
+                panic!("in the middle");
+            });
+        }));
+        assert!(torn.is_err());
+        flusher.submit_one(flushes.clone());
+        flusher.flush_now();
+        assert_eq!(flushes.0.load(Ordering::Relaxed), 2);
     }
 }

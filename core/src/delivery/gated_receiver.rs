@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{AlreadyRead, Fanout, Flusher, GateDecision, Receiver, ReplayGate};
 use crate::{
     identity::{ClientId, ConnectionId},
-    publication::{Publication, Timetoken},
+    publication::{Publication, Target, Timetoken},
 };
 
 /// Stands before a receiver while its client is given the history of a channel, and keeps what is published meanwhile.
@@ -52,6 +52,11 @@ impl Receiver for GatedReceiver {
 
     fn takes_presence(&self) -> bool {
         self.receiver.takes_presence()
+    }
+
+    /// Told at once, while history is read, which shows it too.
+    fn gap(&self, target: &Target) {
+        self.receiver.gap(target);
     }
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {

@@ -4,6 +4,7 @@ use crate::{
     channel::Channel,
     framing::CloseReason,
     identity::{ClientId, ConnectionId},
+    publication::Target,
 };
 
 use super::Fanout;
@@ -29,6 +30,14 @@ pub trait Receiver: Send + Sync + 'static {
     /// Called in the order of the channel, while the channel is locked: it puts the publication into a
     /// bounded queue and returns; it must not block, wait, or call the hub.
     fn deliver(&self, fanout: &mut Fanout<'_>);
+
+    /// Publications to `target`, which this receives, are lost, or may be: a gap. What is delivered next comes after it.
+    ///
+    /// Called like [`deliver`](Self::deliver), in its place in the order of the channel. It tells its client in the words of
+    /// its protocol, where that has any. It must not block, wait, or call the hub. Default: nothing.
+    fn gap(&self, target: &Target) {
+        let _ = target;
+    }
 
     /// The server has ended what this receives: nothing is delivered any more. It tells its client why, in the words
     /// of its protocol, and closes the connection. Called once; it must not wait. Default: nothing, as for what is no

@@ -57,9 +57,9 @@ impl Members {
         self.live
     }
 
-    /// True when one of them takes notices of presence.
-    pub(super) fn take_presence(&self) -> bool {
-        self.presence_takers > 0
+    /// Those that take notices of presence.
+    pub(super) fn presence_takers(&self) -> usize {
+        self.presence_takers
     }
 
     /// Calls `visit` for every receiver but those of `except`.

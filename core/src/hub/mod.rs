@@ -9,7 +9,12 @@ mod storing;
 mod topic;
 mod traffic;
 
-pub use self::{members::JoinNumber, node::LocalNode, traffic::Traffic};
+pub use self::{
+    members::JoinNumber,
+    node::LocalNode,
+    storing::{BeingStored, PlacedHere},
+    traffic::Traffic,
+};
 
 use std::{fmt, sync::Arc};
 
@@ -129,6 +134,12 @@ impl Hub {
         self.channels.get(channel).map_or(0, |topic| topic.len())
     }
 
+    /// Connections on a channel that hear of its members.
+    pub(crate) fn presence_takers(&self, channel: &Channel) -> usize {
+        let topic = self.channels.get(channel);
+        topic.map_or(0, |topic| topic.presence_takers())
+    }
+
     /// Connections of a client.
     pub fn connections(&self, client: &ClientId) -> usize {
         self.clients.get(client).map_or(0, |topic| topic.len())
@@ -176,6 +187,24 @@ impl Hub {
         topic.deliver(publication, &self.sink());
         if let Target::Channel(channel) = &publication.target {
             self.channels.retire_if_empty(channel, &topic);
+        }
+    }
+
+    /// Tells the receivers of a target that publications are lost, or may be.
+    pub(crate) fn gap(&self, target: &Target) {
+        match target {
+            Target::Channel(channel) => {
+                let has_patterns = self.patterns.any();
+                if let Some(topic) = self.channels.get_or(channel, has_patterns, &self.clock) {
+                    topic.gap(target, &self.sink());
+                    self.channels.retire_if_empty(channel, &topic);
+                }
+            }
+            Target::Client(client) => {
+                if let Some(topic) = self.clients.get(client) {
+                    topic.gap(target, &self.sink());
+                }
+            }
         }
     }
 

@@ -2,12 +2,15 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{Hub, storing::Storing};
+use super::{
+    Hub,
+    storing::{PlacedHere, Storing},
+};
 use crate::{
     identity::NodeId,
     interest::Interest,
     persistence::{Durability, PersistResult, PersistenceError, PersistencePolicy},
-    publication::{Clock, Draft, Publication},
+    publication::{Clock, Draft, Publication, Target},
     receipt::Receipt,
 };
 
@@ -46,16 +49,15 @@ impl LocalNode {
         self.storing.publish(draft).await
     }
 
-    /// Publishes on this node only for somebody who does not hear what becomes of it: returns when it has its place, which
-    /// is before it is stored and delivered.
+    /// Publishes on this node only, and returns when it has its place, which is before it is stored and delivered.
     ///
     /// # Errors
     /// When it has no place: nobody gets it.
     ///
     /// # Cancel safety
     /// A publication whose future is dropped is stored and delivered, or neither.
-    pub async fn publish_unheard(&self, draft: Draft) -> Result<(), PersistenceError> {
-        self.storing.place(draft).await.map(drop)
+    pub async fn place(&self, draft: Draft) -> Result<PlacedHere, PersistenceError> {
+        self.storing.place(draft).await
     }
 
     /// Publishes on this node only, like [`publish`](Self::publish), where nothing has to be stored.
@@ -75,6 +77,17 @@ impl LocalNode {
     /// the order of the places.
     pub fn deliver(&self, publication: &Publication) {
         self.hub.deliver(publication);
+    }
+
+    /// Tells who receives what goes to `target` that publications are lost, or may be, before what is delivered next.
+    pub fn gap(&self, target: &Target) {
+        self.hub.gap(target);
+    }
+
+    /// What `work` [delivers](Self::deliver) leaves together, in one write for each connection: for what a backend took
+    /// together from where it came.
+    pub fn together<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.hub.flusher().together(work)
     }
 
     /// Has a publication that got its place elsewhere stored, if its publisher wants that. Whoever has to

@@ -28,10 +28,10 @@ impl Sink<'_> {
         unmatched: &mut Unmatched,
     ) {
         let except = publication.except;
-        let is_presence = matches!(publication.kind, Kind::Presence(_));
+        let is_presence = publication.kind.is_presence();
         // Thousands may be on a channel and come and go, of whom nobody is told: they are not walked.
         let nobody = Members::default();
-        let members = if is_presence && !members.take_presence() {
+        let members = if is_presence && members.presence_takers() == 0 {
             &nobody
         } else {
             members
@@ -61,6 +61,23 @@ impl Sink<'_> {
         });
         if is_message(publication) {
             self.traffic.add_delivered(deliveries);
+        }
+    }
+}
+
+impl Sink<'_> {
+    /// Tells the same receivers that publications are lost, each connection once.
+    pub(super) fn gap(&self, target: &Target, members: &Members, unmatched: &mut Unmatched) {
+        let channel = target.channel();
+        let mut wild = channel.and_then(|channel| self.patterns.receivers(channel, unmatched));
+        members.each(None, |receiver| {
+            if let Some(wild) = &mut wild {
+                wild.remove(receiver.connection());
+            }
+            receiver.gap(target);
+        });
+        if let Some(wild) = wild {
+            wild.each(None, |receiver| receiver.gap(target));
         }
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct StoreEntry {
     /// Where it is delivered once it is stored; nowhere when somebody else sees to that.
     topic: Option<Arc<Topic>>,
     hub: Arc<Hub>,
+    /// What became of it, once that is known.
+    kept: Option<PersistResult>,
     answer: Option<oneshot::Sender<PersistResult>>,
     _room: OwnedSemaphorePermit,
 }
@@ -51,12 +53,32 @@ pub(super) struct Room {
     answer: oneshot::Sender<PersistResult>,
 }
 
-/// A publication that has its place.
-pub(super) enum Placed {
+/// A publication that has its place on this node.
+#[derive(Debug)]
+#[must_use]
+pub enum PlacedHere {
     /// It was stored, where it is to be, and delivered.
     Done(Receipt),
-    /// It stands in line.
-    InLine(Position, Told),
+    /// It stands in line to be stored.
+    InLine(BeingStored),
+}
+
+/// A publication that stands in line to be stored. It is stored and delivered, or neither, whether that is waited for or not.
+#[derive(Debug)]
+pub struct BeingStored {
+    position: Position,
+    told: Told,
+}
+
+impl BeingStored {
+    /// Waits until it was stored and delivered.
+    ///
+    /// # Errors
+    /// When it was not stored; then nobody gets it.
+    pub async fn outcome(self) -> Result<Receipt, PersistenceError> {
+        let durability = self.told.await.unwrap_or(Err(PersistenceError::Closed))?;
+        Ok(Receipt::new(self.position, durability))
+    }
 }
 
 /// Tells what became of a publication that stands in line.
@@ -81,17 +103,14 @@ impl Storing {
     /// When it was to be stored and was not; then nobody gets it.
     pub(super) async fn publish(&self, draft: Draft) -> Result<Receipt, PersistenceError> {
         match self.place(draft).await? {
-            Placed::Done(receipt) => Ok(receipt),
-            Placed::InLine(position, told) => {
-                let durability = told.await.unwrap_or(Err(PersistenceError::Closed))?;
-                Ok(Receipt::new(position, durability))
-            }
+            PlacedHere::Done(receipt) => Ok(receipt),
+            PlacedHere::InLine(stored) => stored.outcome().await,
         }
     }
 
     /// Gives a draft its place, and does not wait until it is stored and delivered. Whoever asks again afterwards gets a
     /// later place.
-    pub(super) async fn place(&self, draft: Draft) -> Result<Placed, PersistenceError> {
+    pub(super) async fn place(&self, draft: Draft) -> Result<PlacedHere, PersistenceError> {
         if draft.retention.store && self.policy.stores() {
             return match draft.target.clone() {
                 Target::Channel(channel) => {
@@ -103,7 +122,7 @@ impl Storing {
             };
         }
         let position = self.hub.publish_unstored(draft);
-        Ok(Placed::Done(Receipt::delivered(position)))
+        Ok(PlacedHere::Done(Receipt::delivered(position)))
     }
 
     async fn place_stored<K: Hash + Eq + Clone>(
@@ -111,7 +130,7 @@ impl Storing {
         topics: &Shards<K>,
         name: &K,
         draft: Draft,
-    ) -> Result<Placed, PersistenceError> {
+    ) -> Result<PlacedHere, PersistenceError> {
         let waits = self.policy.waits(&draft.target);
         loop {
             let topic = topics.get_or_make(name, &self.hub.clock);
@@ -125,7 +144,7 @@ impl Storing {
                     None => continue,
                     Some(outcome) => {
                         topics.retire_if_empty(name, &topic);
-                        return outcome.map(Placed::Done);
+                        return outcome.map(PlacedHere::Done);
                     }
                 }
             }
@@ -138,7 +157,7 @@ impl Storing {
                 Ok(taken) => taken,
             };
             drop(refused);
-            return Ok(Placed::InLine(position, told));
+            return Ok(PlacedHere::InLine(BeingStored { position, told }));
         }
     }
 
@@ -177,6 +196,7 @@ impl Storing {
             publication,
             topic,
             hub: self.hub.clone(),
+            kept: None,
             answer: Some(room.answer),
             _room: room.permit,
         };
@@ -185,7 +205,7 @@ impl Storing {
 
     fn start(&self) -> mpsc::UnboundedSender<StoreEntry> {
         let (line, entries) = mpsc::unbounded_channel();
-        tokio::spawn(serve(self.policy.clone(), entries));
+        tokio::spawn(serve(self.policy.clone(), self.hub.clone(), entries));
         line
     }
 
@@ -199,6 +219,7 @@ impl Storing {
 
 async fn serve(
     policy: Arc<dyn PersistencePolicy>,
+    hub: Arc<Hub>,
     mut entries: mpsc::UnboundedReceiver<StoreEntry>,
 ) {
     let mut batch = Vec::new();
@@ -211,21 +232,20 @@ async fn serve(
         let policy = policy.clone();
         let storing = tokio::spawn(async move { policy.persist_all(&publications).await });
         let mut kept = storing.await.unwrap_or_default().into_iter();
-        for entry in batch.drain(..) {
-            entry.settle(kept.next().unwrap_or(Err(PersistenceError::Closed)));
-        }
+        // What was stored together leaves together.
+        hub.flusher().together(|| {
+            for entry in &mut batch {
+                entry.settle(kept.next().unwrap_or(Err(PersistenceError::Closed)));
+            }
+        });
+        // The publishers hear of it behind that: what they send next does not come between.
+        batch.clear();
     }
 }
 
 impl StoreEntry {
-    fn settle(mut self, kept: PersistResult) {
-        self.finish(kept);
-    }
-
-    fn finish(&mut self, kept: PersistResult) {
-        let Some(answer) = self.answer.take() else {
-            return;
-        };
+    /// It was kept or not: delivers it, and whatever has waited for it.
+    fn settle(&mut self, kept: PersistResult) {
         if let Some(topic) = &self.topic {
             topic.settle(self.publication.position(), kept.is_ok(), &self.hub.sink());
             match &self.publication.target {
@@ -233,13 +253,18 @@ impl StoreEntry {
                 Target::Client(client) => self.hub.clients.retire_if_empty(client, topic),
             }
         }
-        // A publisher that went away is not told.
-        let _ = answer.send(kept);
+        self.kept = Some(kept);
     }
 }
 
 impl Drop for StoreEntry {
     fn drop(&mut self) {
-        self.finish(Err(PersistenceError::Closed));
+        if self.kept.is_none() {
+            self.settle(Err(PersistenceError::Closed));
+        }
+        if let (Some(answer), Some(kept)) = (self.answer.take(), self.kept.take()) {
+            // A publisher that went away is not told.
+            let _ = answer.send(kept);
+        }
     }
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     delivery::Receiver,
     persistence::{PersistenceError, PersistencePolicy},
-    publication::{Clock, Draft, Epoch, Position, Publication, Seq},
+    publication::{Clock, Draft, Epoch, Position, Publication, Seq, Target},
     receipt::Receipt,
 };
 
@@ -97,6 +97,10 @@ impl Topic {
 
     pub(super) fn len(&self) -> usize {
         self.state.lock().members.len()
+    }
+
+    pub(super) fn presence_takers(&self) -> usize {
+        self.state.lock().members.presence_takers()
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -235,6 +239,12 @@ impl Topic {
             // Nobody has seen the numbers of those that were refused last.
             state.seq = state.delivered;
         }
+    }
+
+    /// Tells the members, and wildcard subscribers, that publications are lost.
+    pub(super) fn gap(&self, target: &Target, sink: &Sink<'_>) {
+        let state = &mut *self.state.lock();
+        sink.gap(target, &state.members, &mut state.unmatched);
     }
 
     /// Delivers a publication that has its place already.

@@ -99,6 +99,13 @@ pub trait PersistencePolicy: Send + Sync + 'static {
         true
     }
 
+    /// False when the policy refuses nothing that it is handed, and never makes anybody wait: an observer. Only such a one
+    /// goes with a backend that announces a publication before a policy [has kept it](crate::PubSubBackend::stores_first).
+    /// Fixed.
+    fn refuses(&self) -> bool {
+        self.stores()
+    }
+
     /// What was kept, to be read again, where the policy can do that.
     fn history(&self) -> Option<&dyn History> {
         None
@@ -130,6 +137,10 @@ impl<P: PersistencePolicy + ?Sized> PersistencePolicy for Arc<P> {
 
     fn stores(&self) -> bool {
         (**self).stores()
+    }
+
+    fn refuses(&self) -> bool {
+        (**self).refuses()
     }
 
     fn history(&self) -> Option<&dyn History> {

@@ -12,15 +12,20 @@ mod model;
 mod notices;
 mod owner;
 mod present;
+mod settings;
+mod summaries;
 
 #[cfg(test)]
 pub(crate) use self::change::{ChangeKind, Here};
-pub use self::owner::{MemberOwner, Tenant};
 pub(crate) use self::{
     change::{Cause, Gone, Membership, PresenceChange},
     changes::{Changes, parts},
     coming::Coming,
     notices::{PresenceNotice, PresenceNotices},
+};
+pub use self::{
+    owner::{MemberOwner, Tenant},
+    settings::PresenceSettings,
 };
 
 use std::{

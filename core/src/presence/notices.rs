@@ -7,13 +7,13 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{
     sync::{Notify, watch},
     time::timeout,
 };
 
-use super::change::Membership;
+use super::{change::Membership, summaries::Summaries};
 use crate::{
     channel::Channel,
     counters::{Counter, Counters},
@@ -45,6 +45,8 @@ pub(crate) struct PresenceNotices {
     /// How many were told.
     told: watch::Sender<u64>,
     not_told: Arc<Counter>,
+    /// Of channels with many members.
+    summaries: Mutex<Summaries>,
 }
 
 #[derive(Debug)]
@@ -66,10 +68,11 @@ impl PresenceNotices {
             wake: Notify::new(),
             told: watch::Sender::new(0),
             not_told: counters.of("server", "came and went untold: too many notices wait"),
+            summaries: Mutex::default(),
         }
     }
 
-    pub(super) fn note(&self, notice: PresenceNotice) {
+    pub(crate) fn note(&self, notice: PresenceNotice) {
         let mut waiting = self.waiting.lock();
         waiting.notices.push_back(notice);
         waiting.noted += 1;
@@ -87,6 +90,11 @@ impl PresenceNotices {
     /// Returns when there may be something to tell.
     pub(crate) async fn noted(&self) {
         self.wake.notified().await;
+    }
+
+    /// What is told of channels with many members, together.
+    pub(crate) fn summaries(&self) -> MutexGuard<'_, Summaries> {
+        self.summaries.lock()
     }
 
     /// Takes the next ones, and how many were noted with the last of them.

@@ -13,7 +13,8 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
 
 use super::{
-    Draft, InvalidJson, JsonText, Kind, Payload, PresenceAction, PresenceEvent, Retention, Target,
+    Draft, InvalidJson, JsonText, Kind, Payload, PresenceAction, PresenceEvent, PresenceSummary,
+    Retention, Target,
 };
 use crate::{
     channel::Channel,
@@ -36,6 +37,13 @@ const PRESENCE: u8 = b'e';
 const PRESENT: u8 = b'w';
 const PRESENT_NUMBER: u8 = b'W';
 const STATE: u8 = b's';
+const OCCUPANCY: u8 = b'o';
+const CAME: u8 = b'+';
+const CAME_NUMBER: u8 = b'1';
+const WENT: u8 = b'-';
+const WENT_NUMBER: u8 = b'2';
+const TIMED_OUT: u8 = b't';
+const TIMED_OUT_NUMBER: u8 = b'3';
 const JSON: u8 = b'J';
 const TEXT: u8 = b'T';
 const BINARY: u8 = b'B';
@@ -144,8 +152,28 @@ fn put_kind(to: &mut BytesMut, kind: &Kind) -> Result<(), BinaryError> {
             }
             Ok(())
         }
+        Kind::PresenceSummary(summary) => {
+            // A version that does not know it takes it for no message.
+            put_field(to, KIND, b"I")?;
+            put_head(to, OCCUPANCY, 9)?;
+            to.put_u8(summary.is_incomplete().into());
+            to.put_u64(summary.occupancy as u64);
+            for (action, text, number) in SUMMED_UP {
+                for client in summary.who(action) {
+                    put_client(to, text, number, client)?;
+                }
+            }
+            Ok(())
+        }
     }
 }
+
+/// The parts of a summary.
+const SUMMED_UP: [(PresenceAction, u8, u8); 3] = [
+    (PresenceAction::Join, CAME, CAME_NUMBER),
+    (PresenceAction::Leave, WENT, WENT_NUMBER),
+    (PresenceAction::Timeout, TIMED_OUT, TIMED_OUT_NUMBER),
+];
 
 /// Reads a draft that takes up all of `from`, and shares its memory.
 ///
@@ -174,6 +202,7 @@ struct Found {
     kind: Kind,
     present: Option<ClientId>,
     state: Option<JsonText>,
+    summary: PresenceSummary,
 }
 
 impl Found {
@@ -205,6 +234,7 @@ impl Found {
                     b'S' => Kind::Signal,
                     b'A' => Kind::Action,
                     b'C' => Kind::Clear,
+                    b'I' => Kind::PresenceSummary(Box::default()),
                     _ => return Err(BinaryError::InvalidField),
                 }
             }
@@ -213,11 +243,27 @@ impl Found {
                 self.present = Some(client(&content, tag == PRESENT_NUMBER)?);
             }
             STATE => self.state = json(content)?,
+            OCCUPANCY => {
+                if take_u8(&mut content)? != 0 {
+                    self.summary.leave_out();
+                }
+                let occupancy = usize::try_from(take_u64(&mut content)?);
+                self.summary.occupancy = occupancy.map_err(|_| BinaryError::InvalidField)?;
+            }
             JSON => {
                 self.payload = Some(match json(content.clone())? {
                     Some(json) => Payload::json(json),
                     None => Payload::text(text(&content)?.to_owned()),
                 });
+            }
+            CAME | CAME_NUMBER => {
+                self.sum_up(PresenceAction::Join, &content, tag == CAME_NUMBER)?;
+            }
+            WENT | WENT_NUMBER => {
+                self.sum_up(PresenceAction::Leave, &content, tag == WENT_NUMBER)?;
+            }
+            TIMED_OUT | TIMED_OUT_NUMBER => {
+                self.sum_up(PresenceAction::Timeout, &content, tag == TIMED_OUT_NUMBER)?;
             }
             TEXT => {
                 let text = ByteString::try_from(content);
@@ -229,6 +275,22 @@ impl Found {
         Ok(())
     }
 
+    fn sum_up(
+        &mut self,
+        action: PresenceAction,
+        content: &[u8],
+        numeric: bool,
+    ) -> Result<(), BinaryError> {
+        let client = Some(client(content, numeric)?);
+        self.summary.note(&PresenceEvent {
+            action,
+            client,
+            occupancy: self.summary.occupancy,
+            state: None,
+        });
+        Ok(())
+    }
+
     fn finish(self) -> Result<Draft, BinaryError> {
         let (Some(target), Some(payload)) = (self.target, self.payload) else {
             return Err(BinaryError::Incomplete);
@@ -237,6 +299,9 @@ impl Found {
         if let Kind::Presence(event) = &mut kind {
             event.client = self.present;
             event.state = self.state;
+        }
+        if let Kind::PresenceSummary(summary) = &mut kind {
+            **summary = self.summary;
         }
         let mut draft = Draft::new(target, payload)
             .publisher(self.publisher)

@@ -2,7 +2,7 @@
 
 use crate::identity::ClientId;
 
-use super::JsonText;
+use super::{JsonText, PresenceSummary};
 
 /// The sort of a publication.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -15,11 +15,20 @@ pub enum Kind {
     Signal,
     /// Somebody came, went, or changed state; the payload is empty.
     Presence(PresenceEvent),
+    /// Who came and went on a channel with too many members to tell them of each; the payload is empty.
+    PresenceSummary(Box<PresenceSummary>),
     /// Something about an earlier message, such as a reaction.
     Action,
     /// Takes back what a channel retains, as an empty retained message of MQTT does. To protocols that retain nothing it is no
     /// message, and it is never stored.
     Clear,
+}
+
+impl Kind {
+    /// True for notices of presence, one by one or summed up.
+    pub fn is_presence(&self) -> bool {
+        matches!(self, Self::Presence(_) | Self::PresenceSummary(_))
+    }
 }
 
 /// A change in who is present on a channel.

@@ -8,6 +8,7 @@ mod kind;
 mod number;
 mod payload;
 mod position;
+mod presence_summary;
 mod surrogate;
 
 pub use self::{
@@ -18,4 +19,5 @@ pub use self::{
     kind::{Kind, PresenceAction, PresenceEvent},
     payload::{Payload, Text},
     position::{Epoch, Position, Seq, Timetoken},
+    presence_summary::PresenceSummary,
 };

@@ -20,6 +20,7 @@ use crate::{
     limits::Limits,
     net::TrustedProxies,
     persistence::PersistencePolicy,
+    presence::PresenceSettings,
     revocations::Revocations,
     runtime::Runtime,
     space::{GateRules, Space},
@@ -61,6 +62,7 @@ impl AppRunner {
             apps: Vec::new(),
             routes: Vec::new(),
             limits: Limits::default(),
+            presence: PresenceSettings::default(),
             trusted_proxies: TrustedProxies::default(),
             listen: Vec::new(),
             grace: GRACE,
@@ -83,6 +85,7 @@ pub struct Builder {
     apps: Vec<Box<dyn App>>,
     routes: Vec<BoxedFilter<(Response,)>>,
     limits: Limits,
+    presence: PresenceSettings,
     trusted_proxies: TrustedProxies,
     listen: Vec<Listen>,
     grace: Duration,
@@ -132,6 +135,12 @@ impl Builder {
     /// Sets the limits.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Sets what clients are told of each other.
+    pub fn presence(mut self, presence: PresenceSettings) -> Self {
+        self.presence = presence;
         self
     }
 
@@ -232,7 +241,7 @@ impl Builder {
             runtime.clone(),
         );
         tokio::spawn(space.clone().watch_presence());
-        tokio::spawn(space.clone().tell_presence());
+        tokio::spawn(space.clone().tell_presence(self.presence));
         tokio::spawn(space.clone().watch_rights());
         tokio::spawn(space.hear_controls().await);
         Revocations::start(&space).await;
@@ -296,6 +305,14 @@ impl Builder {
                     "{address} shall serve no app: name some, or leave the list out"
                 ));
             }
+        }
+        let refuses = (self.persistence.as_ref()).is_some_and(|policy| policy.refuses());
+        if refuses && !self.backend.stores_first() {
+            problems.push(
+                "the backend announces a message before this persistence policy has kept it, so that somebody would get what \
+                 its publisher is told was refused: let the backend keep messages itself, or use a policy that refuses nothing"
+                    .to_owned(),
+            );
         }
         if !self.trust_network {
             problems.extend(self.weaknesses());

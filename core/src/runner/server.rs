@@ -25,6 +25,9 @@ use crate::{
     transport::{Listening, http::Response},
 };
 
+/// How long what outlives connections may take to be handed over: it takes milliseconds where nodes are not overloaded.
+const HAND_OVER: Duration = Duration::from_secs(5);
+
 /// A composed server: its addresses are bound and its backend started.
 #[must_use = "nothing is served until it is run"]
 pub struct Server {
@@ -119,7 +122,7 @@ impl Server {
             () = drained => {}
         }
         self.runtime.send_all_away();
-        self.runtime.drain().finish(self.grace).await;
+        self.runtime.drain().finish(HAND_OVER).await;
         self.runtime.stop();
         if tokio::time::timeout(self.grace, self.runtime.drained())
             .await
@@ -131,6 +134,7 @@ impl Server {
         let last = async {
             // Who was on this node has gone from it.
             self.space.presence_told().await;
+            self.space.tell_summaries().await;
             self.node.settled().await;
             tokio::join!(self.persistence.stop(), self.backend.stop())
         };

@@ -3,7 +3,7 @@
 use std::{fmt, net::SocketAddr, sync::Arc};
 
 use super::{
-    Action, Replay, Space,
+    Action, Publishing, Replay, Space,
     live::{Joined, JoinedClient, LiveConnection},
 };
 use crate::{
@@ -393,12 +393,15 @@ impl Attachment {
         self.space.publish(&self.origin, draft)
     }
 
-    /// Publishes as this connection, which does not hear what becomes of it.
+    /// Publishes as this connection, without waiting for the store.
     ///
     /// # Errors
-    /// See [`Space::publish_unheard`].
-    pub async fn publish_unheard(&self, draft: Draft) -> Result<(), Refusal> {
-        self.space.publish_unheard(&self.origin, draft).await
+    /// See [`Space::place`].
+    pub fn place(
+        &self,
+        draft: Draft,
+    ) -> impl Future<Output = Result<Publishing, Refusal>> + Send + '_ {
+        self.space.place(&self.origin, draft)
     }
 
     /// True when the connection is on the channel.

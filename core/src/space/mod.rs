@@ -4,6 +4,7 @@ mod action;
 mod announce;
 mod attachment;
 mod audit;
+mod close_on_gap;
 mod connectionless;
 mod ending;
 mod gate;
@@ -13,6 +14,7 @@ mod listen;
 mod live;
 mod pending_writes;
 mod public_history;
+mod publishing;
 mod replay;
 mod revoked;
 mod revoking;
@@ -22,15 +24,17 @@ mod who;
 pub use self::{
     action::Action,
     attachment::{Attachment, Subscribed},
+    close_on_gap::CloseOnGap,
     ending::Whom,
     history_reads::{HeldBytes, HistoryRead, HistoryReads},
     listen::ChannelListener,
     pending_writes::{PendingWrite, PendingWrites},
+    publishing::Publishing,
     replay::Replay,
     revoked::Revocation,
     who::ConnectionView,
 };
-use self::{live::LiveConnections, public_history::PublicHistory};
+use self::{live::LiveConnections, public_history::PublicHistory, publishing::heard};
 pub(crate) use self::{
     revoked::{Kept, RevocationKeeper, Revoked},
     rules::GateRules,
@@ -47,8 +51,8 @@ use futures_util::{FutureExt, TryFutureExt, future::Either};
 
 use crate::{
     authentication::{AuthenticationError, AuthenticationPolicy, Credentials, Shown},
-    backend::{Attempt, BackendError, BackendStatus, PubSubBackend},
-    dispatcher::{Command, Dispatcher, Event, Origin, Refusal, RefusalKind, Verdict},
+    backend::{Attempt, BackendError, BackendStatus, Placed, PubSubBackend},
+    dispatcher::{Command, Dispatcher, Event, Origin, Refusal, Verdict},
     hub::Hub,
     identity::{Grant, Identity, Permissions, Scope},
     limits::Limits,
@@ -276,25 +280,51 @@ impl Space {
         }
     }
 
-    /// The same for a publisher that does not hear what becomes of it: one that publishes much does not wait for the store
-    /// each time. What follows gets a later place.
+    /// The same for a publisher that goes on meanwhile: returns as soon as what follows gets a later place, and with what
+    /// [tells](Publishing::outcome) what becomes of it. One that publishes much does not wait for the store each time, and
+    /// what it publishes is stored together.
     ///
     /// # Errors
-    /// See [`publish`](Self::publish); what becomes known later is not among it.
+    /// See [`publish`](Self::publish), as far as it is known then.
     ///
     /// # Cancel safety
     /// A dropped future has published or not, never half.
-    pub async fn publish_unheard(&self, origin: &Origin, mut draft: Draft) -> Result<(), Refusal> {
+    pub fn place<'s>(
+        &'s self,
+        origin: &'s Origin,
+        mut draft: Draft,
+    ) -> impl Future<Output = Result<Publishing, Refusal>> + Send + use<'s> {
         draft.is_proven = draft.publisher.is_some() && draft.publisher == origin.identity.client;
-        self.check_publish(origin, &draft)?;
+        if let Err(refusal) = self.check_publish(origin, &draft) {
+            return Either::Left(ready(Err(refusal)));
+        }
         self.hub.traffic().add_published();
         if !self.dispatcher.is_silent() {
-            return self.publish_judged(origin, draft).boxed().await.map(drop);
+            let published = self.publish_judged(origin, draft);
+            return Either::Right(published.map_ok(Publishing::Done).boxed());
         }
+        let writes = self.pending_writes.begun();
         match self.backend.publish_now(draft) {
-            Attempt::Done(published) => heard(published).map(drop),
-            Attempt::Waits(draft) => heard(self.backend.publish_unheard(draft).await),
+            Attempt::Done(published) if self.pending_writes.begun() == writes => {
+                let done = |receipt| Publishing::Done(Some(receipt));
+                Either::Left(ready(heard(published).map(done)))
+            }
+            Attempt::Done(published) => {
+                let writes = self.pending_writes.clone();
+                Either::Left(ready(Ok(Publishing::pending(writes, ready(published)))))
+            }
+            Attempt::Waits(draft) => Either::Right(self.place_waiting(draft, writes).boxed()),
         }
+    }
+
+    async fn place_waiting(&self, draft: Draft, begun: u64) -> Result<Publishing, Refusal> {
+        let placed = heard(self.backend.place(draft).await)?;
+        let writes = self.pending_writes.clone();
+        Ok(match placed {
+            Placed::Done(receipt) if writes.begun() == begun => Publishing::Done(Some(receipt)),
+            Placed::Done(receipt) => Publishing::pending(writes, ready(Ok(receipt))),
+            Placed::Pending(outcome) => Publishing::pending(writes, outcome),
+        })
     }
 
     /// Limits and rights.
@@ -335,10 +365,7 @@ impl Space {
 
     /// What a publisher hears, when what had to be written because of its publication is.
     async fn written(&self, published: Result<Receipt, BackendError>) -> Result<Receipt, Refusal> {
-        let receipt = heard(published)?;
-        let at = receipt.position.timetoken;
-        self.pending_writes.written(at).await?;
-        Ok(receipt)
+        publishing::written(&self.pending_writes, published).await
     }
 
     /// Publishes to an app's own channel, whose name begins with [`RESERVED`], without asking anybody.
@@ -358,31 +385,6 @@ impl Space {
     pub fn is_shared(&self) -> bool {
         self.backend.is_shared()
     }
-}
-
-/// What a publisher hears of what became of its publication.
-fn heard<T>(published: Result<T, BackendError>) -> Result<T, Refusal> {
-    published.map_err(|error| {
-        tracing::debug!(
-            error = &error as &dyn std::error::Error,
-            "not published everywhere"
-        );
-        Refusal::new(RefusalKind::Unavailable, sentence(&error))
-    })
-}
-
-/// The text of an error as a sentence for a client.
-fn sentence(error: &BackendError) -> String {
-    let text = match error {
-        BackendError::NotStored(cause) => format!("{error}: {cause}"),
-        error => error.to_string(),
-    };
-    let mut chars = text.chars();
-    let first = chars
-        .next()
-        .map(|c| c.to_uppercase().to_string())
-        .unwrap_or_default();
-    format!("{first}{}.", chars.as_str())
 }
 
 impl fmt::Debug for Space {

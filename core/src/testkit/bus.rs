@@ -22,7 +22,14 @@ struct SharedBus {
     clock: Clock,
     /// Also while a publication is being stored: the order on the bus is the order on every node.
     state: Mutex<BusState>,
-    cut: parking_lot::Mutex<HashSet<NodeId>>,
+    /// Nodes that are cut off, and what each has missed.
+    cut: parking_lot::Mutex<HashMap<NodeId, Missed>>,
+}
+
+#[derive(Default)]
+struct Missed {
+    node: Option<LocalNode>,
+    targets: HashSet<Target>,
 }
 
 #[derive(Default)]
@@ -42,16 +49,21 @@ impl Bus {
 
     /// Cuts a node off: nothing that it says arrives, and it hears nothing.
     pub fn cut(&self, node: NodeId) {
-        self.0.cut.lock().insert(node);
+        self.0.cut.lock().entry(node).or_default();
     }
 
-    /// Lets a node that was cut off take part again. What it missed it has missed.
+    /// Lets a node that was cut off take part again. What it missed it has missed: it is told of the gaps.
     pub fn mend(&self, node: NodeId) {
-        self.0.cut.lock().remove(&node);
+        let missed = self.0.cut.lock().remove(&node).unwrap_or_default();
+        for target in &missed.targets {
+            if let Some(node) = &missed.node {
+                node.gap(target);
+            }
+        }
     }
 
     fn is_cut(&self, node: NodeId) -> bool {
-        self.0.cut.lock().contains(&node)
+        self.0.cut.lock().contains_key(&node)
     }
 
     async fn publish(&self, draft: Draft, publisher: &LocalNode) -> Result<Receipt, BackendError> {
@@ -78,6 +90,9 @@ impl Bus {
             if is_own || !(is_cut || self.is_cut(node.id())) {
                 node.clock().observe(timetoken);
                 node.deliver(&publication);
+            } else if let Some(missed) = self.0.cut.lock().get_mut(&node.id()) {
+                missed.node = Some(node.clone());
+                missed.targets.insert(publication.target.clone());
             }
         }
         if is_cut {

@@ -7,7 +7,8 @@ use parking_lot::Mutex;
 
 use crate::{
     AuthenticationError, AuthenticationPolicy, BackendError, Credentials, Draft, Durability,
-    Identity, LocalNode, PersistResult, PersistencePolicy, PubSubBackend, Publication, Receipt,
+    Identity, LocalNode, PersistResult, PersistencePolicy, Placed, PubSubBackend, Publication,
+    Receipt,
 };
 
 /// A backend of one node.
@@ -29,9 +30,9 @@ impl PubSubBackend for LocalBackend {
             .await?)
     }
 
-    async fn publish_unheard(&self, draft: Draft) -> Result<(), BackendError> {
+    async fn place(&self, draft: Draft) -> Result<Placed, BackendError> {
         let node = self.0.get().ok_or(BackendError::NotRunning)?;
-        Ok(node.publish_unheard(draft).await?)
+        Ok(node.place(draft).await?.into())
     }
 
     fn is_shared(&self) -> bool {

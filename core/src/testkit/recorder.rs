@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 use super::until;
 use crate::{
-    ClientId, ConnectionId, NodeId, Payload, Position, Publication, delivery::Fanout,
+    ClientId, ConnectionId, NodeId, Payload, Position, Publication, Target, delivery::Fanout,
     delivery::Receiver,
 };
 
@@ -16,6 +16,8 @@ pub struct Recorder {
     connection: ConnectionId,
     client: Option<ClientId>,
     publications: Mutex<Vec<Publication>>,
+    /// How many publications were delivered before each gap.
+    gaps: Mutex<Vec<usize>>,
 }
 
 impl Recorder {
@@ -30,6 +32,7 @@ impl Recorder {
             connection: ConnectionId::next(node),
             client,
             publications: Mutex::default(),
+            gaps: Mutex::default(),
         })
     }
 
@@ -54,6 +57,11 @@ impl Recorder {
     pub fn positions(&self) -> Vec<Position> {
         let publications = self.publications.lock();
         publications.iter().map(Publication::position).collect()
+    }
+
+    /// The gaps that were told so far: how many publications were delivered before each.
+    pub fn gaps(&self) -> Vec<usize> {
+        self.gaps.lock().clone()
     }
 
     /// How many publications were delivered so far.
@@ -91,6 +99,11 @@ impl Receiver for Recorder {
 
     fn client(&self) -> Option<ClientId> {
         self.client.clone()
+    }
+
+    fn gap(&self, _: &Target) {
+        let delivered = self.publications.lock().len();
+        self.gaps.lock().push(delivered);
     }
 
     fn deliver(&self, fanout: &mut Fanout<'_>) {

@@ -24,7 +24,12 @@ pub struct RedisServerOptions {
     pub synced: bool,
     /// It is a node of a cluster, of which there is nothing else.
     pub cluster: bool,
+    /// More arguments, such as `--maxmemory` and `64mb`.
+    pub arguments: Vec<String>,
 }
+
+/// The variable that names another program than `redis-server`, such as `valkey-server`.
+const PROGRAM: &str = "POLYWIRE_TEST_REDIS_SERVER";
 
 /// A process `redis-server` of its own, on a free port of this machine, with a directory that is removed
 /// in the end. Nothing is kept over a restart unless the options say so. The process ends when this is dropped.
@@ -93,7 +98,8 @@ impl RedisServer {
     /// When the program `redis-server` is not installed, or does not start.
     pub async fn restart(&mut self) {
         self.kill();
-        let mut command = Command::new("redis-server");
+        let program = std::env::var(PROGRAM).unwrap_or_else(|_| "redis-server".to_owned());
+        let mut command = Command::new(program);
         let port = self.port.to_string();
         if self.options.cluster {
             command.args(["--cluster-enabled", "yes"]);
@@ -129,6 +135,7 @@ impl RedisServer {
         if let Some(password) = &self.options.password {
             command.arg("--requirepass").arg(password);
         }
+        command.args(&self.options.arguments);
         let process = command
             .spawn()
             .expect("the program redis-server is installed (Debian: apt-get install redis-server)");
@@ -152,6 +159,16 @@ impl RedisServer {
             let _ = process.kill();
             let _ = process.wait();
         }
+    }
+
+    /// Ends the server and takes away what it kept.
+    ///
+    /// # Panics
+    /// When that cannot be taken away.
+    pub fn empty(&mut self) {
+        self.kill();
+        std::fs::remove_dir_all(&self.directory).expect("what the Redis server kept goes");
+        std::fs::create_dir_all(&self.directory).expect("a directory for the Redis server");
     }
 
     /// Makes the server hang: connections stay open and nothing is answered.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     ClientId, ConnectionId, Draft, JsonText, Kind, NodeId, Payload, PresenceAction, PresenceEvent,
-    Retention, Target,
+    PresenceSummary, Retention, Target,
 };
 
 fn json(text: &'static str) -> JsonText {
@@ -77,5 +77,26 @@ pub fn sample_drafts(target: &Target) -> Vec<Draft> {
         );
     }
     drafts.push(plain("").kind(presence(PresenceAction::Join, None, None)));
+    let mut summary = PresenceSummary::default();
+    for (client, action) in [
+        (text_id, PresenceAction::Join),
+        (number_id, PresenceAction::Leave),
+        (
+            ClientId::new("eve").expect("not empty"),
+            PresenceAction::Timeout,
+        ),
+    ] {
+        summary.note(&PresenceEvent {
+            action,
+            client: Some(client),
+            occupancy: 300,
+            state: None,
+        });
+    }
+    drafts.push(
+        plain("")
+            .kind(Kind::PresenceSummary(Box::new(summary)))
+            .retention(Retention::NONE),
+    );
     drafts
 }

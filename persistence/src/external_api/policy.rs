@@ -103,6 +103,11 @@ impl PersistencePolicy for ExternalApi {
         Ok(Durability::Delivered)
     }
 
+    /// What it loses is counted.
+    fn refuses(&self) -> bool {
+        false
+    }
+
     async fn stop(&self) {
         self.background.stop().await;
     }

@@ -89,6 +89,11 @@ impl PersistencePolicy for RedisStream {
         Ok(Durability::Delivered)
     }
 
+    /// What it loses is counted.
+    fn refuses(&self) -> bool {
+        false
+    }
+
     async fn stop(&self) {
         self.background.stop().await;
     }

@@ -40,6 +40,8 @@ pub(crate) struct BrokerContext {
     pub(crate) late_packets: Arc<Counter>,
     /// Connections for which too much waited.
     pub(crate) slow: Arc<Counter>,
+    /// Sessions that messages were lost for, and that began anew.
+    pub(crate) sessions_with_gaps: Arc<Counter>,
     /// Messages that a client, or no client, can take.
     pub(crate) not_taken: Arc<Counter>,
     /// Subscriptions that were refused because a client has as many as it may.

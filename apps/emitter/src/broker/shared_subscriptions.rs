@@ -12,7 +12,7 @@ use std::{
 use bytes::BytesMut;
 use parking_lot::{Mutex, RwLock};
 use polywire_core::{
-    Channel, ClientId, ConnectionId, Draft, Identity, JsonText, Kind, Origin, Payload, Publication,
+    Channel, ClientId, ConnectionId, Draft, Identity, JsonText, Origin, Payload, Publication,
     Refusal, Retention, Space, decode_draft,
     delivery::{Fanout, Receiver},
     encode_draft,
@@ -263,14 +263,14 @@ impl Receiver for GroupMembers {
     fn deliver(&self, fanout: &mut Fanout<'_>) {
         let publication = fanout.publication();
         if publication.target.channel() == Some(&self.channel) {
-            if let Kind::Presence(_) = publication.kind {
+            if publication.kind.is_presence() {
                 self.refresh_members();
             } else if let Some((message, gone)) = redelivered(publication) {
                 self.deliver_again(&message, &gone);
             }
             return;
         }
-        if let Kind::Presence(_) = publication.kind {
+        if publication.kind.is_presence() {
             return;
         }
         if let Some((subscriber, options)) = self.chosen(publication, None)

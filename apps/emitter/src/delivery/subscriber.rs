@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use polywire_core::{
-    Channel, ClientId, ConnectionId, Publication, Timetoken,
+    Channel, ClientId, ConnectionId, Publication, Target, Timetoken,
     delivery::{
         AlreadyRead, EndReason, Fanout, Flusher, GateDecision, Link, Message, Receiver, ReplayGate,
     },
@@ -76,6 +76,8 @@ pub(crate) struct Subscriber {
     has_no_local: AtomicBool,
     /// The server has ended it: nothing waits for its client any more.
     has_ended: AtomicBool,
+    /// Messages that its session was promised are lost.
+    has_gap: AtomicBool,
     /// Told when it ends; none where it ends with its connection.
     ended_sessions: Option<Arc<EndedSessions>>,
     /// What kept messages of other protocols count as.
@@ -104,6 +106,7 @@ impl Subscriber {
             ),
             has_no_local: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
+            has_gap: AtomicBool::new(false),
             ended_sessions: None,
             kept_qos: rules.kept_qos,
             state: Mutex::new(SubscriberState {
@@ -137,6 +140,7 @@ impl Subscriber {
             needs_own_packet: AtomicBool::new(true),
             has_no_local: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
+            has_gap: AtomicBool::new(false),
             ended_sessions: Some(ended_sessions),
             kept_qos: rules.kept_qos,
             state: Mutex::new(SubscriberState {
@@ -214,6 +218,11 @@ impl Subscriber {
     /// True when the server has ended it: its session is not gone on with.
     pub(crate) fn has_ended(&self) -> bool {
         self.has_ended.load(Ordering::Acquire)
+    }
+
+    /// True when messages that its session was promised are lost: the client is to begin another one.
+    pub(crate) fn has_gap(&self) -> bool {
+        self.has_gap.load(Ordering::Acquire)
     }
 
     /// What is on its way to it.
@@ -605,6 +614,26 @@ impl Receiver for Subscriber {
     /// MQTT has no words for it; what Emitter clients watch is told in [messages of its own](crate::emitter_mode).
     fn takes_presence(&self) -> bool {
         false
+    }
+
+    /// Where its session may outlive connections, this one ends and the next one does not find it: MQTT has no other
+    /// words for it.
+    fn gap(&self, target: &Target) {
+        let Some(topic) = target.channel() else {
+            return;
+        };
+        let is_promised = |held: &Subscription| held.options.qos != QoS::AtMostOnce;
+        let has_promised = || {
+            let state = self.state.lock();
+            state.subscriptions.matching(topic).any(is_promised)
+        };
+        if self.ended_sessions.is_none() || !has_promised() {
+            return;
+        }
+        self.has_gap.store(true, Ordering::Release);
+        let reason = DisconnectReasonCode::AdministrativeAction;
+        self.route
+            .with_handle(|handle, _| handle.disconnect(reason));
     }
 
     fn end(&self, why: &EndReason) {

@@ -245,6 +245,9 @@ impl Admission<'_> {
         let before = match before {
             Some(session) if goes_on(&session, client, self.peer) => Some(session),
             Some(session) => {
+                if session.subscriber.has_gap() {
+                    self.broker().sessions_with_gaps.add();
+                }
                 sessions.end(session).await;
                 None
             }
@@ -414,6 +417,7 @@ fn goes_on(session: &Session, client: &AdmittedClient<'_>, peer: Option<SocketAd
     !client.connect.clean_start
         && client.mode != DetectedMode::Emitter
         && session.is_persistent()
+        && !session.subscriber.has_gap()
         && !session.absence.is_some_and(|absence| absence.is_over())
         // Of somebody whose rights ended meanwhile it does not come back.
         && session.may_be_of(session.attachment.origin())

@@ -21,6 +21,7 @@ use crate::{
     delivery::connection_handle::ConnectionHandle,
     session::{
         dispatch::{Handled, PendingAnswer},
+        publish::Unconfirmed,
         state::Session,
     },
     sessions::{manager::SessionManager, slot::SessionSlot},
@@ -37,16 +38,27 @@ enum Stage {
 /// Answers to SUBSCRIBE and UNSUBSCRIBE that wait until the session was written down, at most.
 const ANSWERS_MAX: usize = 1000;
 
+/// Messages of which it was told together for which room is kept.
+const ANSWERS_KEPT: usize = 16;
+
 /// Whether a connection goes on behind a packet.
 enum Next {
     GoesOn,
     Answers(PendingAnswer),
+    Published(Unconfirmed),
     Ends,
 }
 
 /// True for SUBSCRIBE and UNSUBSCRIBE.
 fn changes_subscriptions(packet: &[u8]) -> bool {
     matches!(packet.first(), Some(0x82 | 0xa2))
+}
+
+/// True for PUBLISH of QoS 0 and 1. One of QoS 2 may be another one sent again, of which it must be known what became of it.
+fn joins_unconfirmed(packet: &[u8]) -> bool {
+    packet
+        .first()
+        .is_some_and(|first| first >> 4 == 3 && first & 4 == 0)
 }
 
 /// One connection.
@@ -59,6 +71,8 @@ pub(crate) struct Connection {
     stage: Stage,
     /// To what came together: a session with thousands of subscriptions is not written down for each.
     answers: Vec<PendingAnswer>,
+    /// Messages that came together, and are stored together.
+    unconfirmed: Vec<Unconfirmed>,
 }
 
 impl Connection {
@@ -86,6 +100,7 @@ impl Connection {
             faces,
             stage: Stage::New,
             answers: Vec::new(),
+            unconfirmed: Vec::new(),
         }
     }
 
@@ -119,17 +134,24 @@ impl Connection {
                     if !changes_subscriptions(&packet) || self.answers.len() >= ANSWERS_MAX {
                         self.answer().await;
                     }
+                    if !joins_unconfirmed(&packet) || self.unconfirmed.len() >= ANSWERS_MAX {
+                        self.confirm().await;
+                    }
+                    if let Stage::Ended = self.stage {
+                        break;
+                    }
                     self.packet(packet).await;
                     turn.give_way().await;
                 }
                 Ok(None) => {
                     self.answer().await;
+                    self.confirm().await;
                     break;
                 }
-                Err(BadLength::TooLong) => self.fail(DisconnectReasonCode::PacketTooLarge).await,
-                Err(BadLength::NoRoom) => self.fail(DisconnectReasonCode::ServerBusy).await,
+                Err(BadLength::TooLong) => self.fault(DisconnectReasonCode::PacketTooLarge).await,
+                Err(BadLength::NoRoom) => self.fault(DisconnectReasonCode::ServerBusy).await,
                 Err(BadLength::Malformed) => {
-                    self.fail(DisconnectReasonCode::MalformedPacket).await;
+                    self.fault(DisconnectReasonCode::MalformedPacket).await;
                 }
             }
         }
@@ -162,7 +184,13 @@ impl Connection {
         let substituted = *version == Version::V3 && zero_packet_id::substitute(&mut packet);
         let outcome = match Incoming::decode(*version, packet) {
             Ok(incoming) => match slot.session.lock().await.as_mut() {
-                Some(session) => self.handle(session, incoming, substituted).await,
+                Some(session) => {
+                    let context = &self.sessions.context;
+                    match session.handle(incoming, substituted, context).await {
+                        Ok(handled) => self.behind(session, handled),
+                        Err(reason) => Err(reason),
+                    }
+                }
                 // Another connection has taken it.
                 None => Ok(Next::Ends),
             },
@@ -171,24 +199,32 @@ impl Connection {
         match outcome {
             Ok(Next::GoesOn) => {}
             Ok(Next::Answers(answer)) => self.answers.push(answer),
+            Ok(Next::Published(unconfirmed)) => self.unconfirmed.push(unconfirmed),
             Ok(Next::Ends) => {
                 self.handle.close();
                 self.end().await;
             }
-            Err(reason) => self.fail(reason).await,
+            Err(reason) => self.fault(reason).await,
         }
     }
 
-    async fn handle(
+    /// How the connection goes on behind a packet.
+    fn behind(
         &self,
         session: &mut Session,
-        incoming: Incoming,
-        substituted: bool,
+        handled: Handled,
     ) -> Result<Next, DisconnectReasonCode> {
-        let context = &self.sessions.context;
-        match session.handle(incoming, substituted, context).await? {
+        match handled {
             Handled::Done => Ok(Next::GoesOn),
             Handled::Disconnected => Ok(Next::Ends),
+            // In the order of the messages: none overtakes one that is being stored.
+            Handled::Published(unconfirmed) if !self.unconfirmed.is_empty() => {
+                Ok(Next::Published(unconfirmed))
+            }
+            Handled::Published(unconfirmed) => match unconfirmed.now() {
+                Ok(confirmation) => session.confirm(confirmation).map(|()| Next::GoesOn),
+                Err(pending) => Ok(Next::Published(pending)),
+            },
             Handled::SubscriptionsChanged(answer) => Ok(Next::Answers(answer)),
         }
     }
@@ -208,7 +244,7 @@ impl Connection {
             return;
         };
         let remembered = match session.is_persistent() {
-            true => Box::pin(self.remember(session)).await,
+            true => Box::pin(remember(&self.sessions, session)).await,
             false => Ok(()),
         };
         match remembered {
@@ -220,14 +256,31 @@ impl Connection {
         }
     }
 
-    /// Writes down what a session is subscribed to now. A client that is not told that it was tries again.
-    async fn remember(&self, session: &mut Session) -> Result<(), DisconnectReasonCode> {
-        let remembered = self.sessions.remember(session).await;
-        remembered.map_err(|error| {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, client = %session.id, "a session cannot be written down");
-            DisconnectReasonCode::UnspecifiedError
-        })
+    /// Tells the client what became of its messages, once that is known.
+    async fn confirm(&mut self) {
+        if self.unconfirmed.is_empty() {
+            return;
+        }
+        let mut confirmations = Vec::with_capacity(self.unconfirmed.len());
+        for unconfirmed in self.unconfirmed.drain(..) {
+            confirmations.push(unconfirmed.outcome().await);
+        }
+        if self.unconfirmed.capacity() > ANSWERS_KEPT {
+            self.unconfirmed = Vec::new();
+        }
+        let Stage::Connected(_, slot) = &self.stage else {
+            return;
+        };
+        let mut held = slot.session.lock().await;
+        // Otherwise another connection has taken it: the client sends again what it was not told of.
+        let Some(session) = held.as_mut() else {
+            return;
+        };
+        let mut confirmed = confirmations.into_iter();
+        if let Err(reason) = confirmed.try_for_each(|one| session.confirm(one)) {
+            drop(held);
+            self.fail(reason).await;
+        }
     }
 
     async fn connect(&mut self, packet: BytesMut) {
@@ -259,7 +312,15 @@ impl Connection {
         }
     }
 
-    /// Ends the connection for a fault of the client.
+    /// Ends the connection for a fault of the client, behind what it is to be told of what it sent before.
+    async fn fault(&mut self, reason: DisconnectReasonCode) {
+        self.confirm().await;
+        if !matches!(self.stage, Stage::Ended) {
+            self.fail(reason).await;
+        }
+    }
+
+    /// Ends the connection.
     async fn fail(&mut self, reason: DisconnectReasonCode) {
         tracing::debug!(peer = ?self.peer, ?reason, "closed a client");
         self.handle.disconnect(reason);
@@ -275,4 +336,17 @@ impl Connection {
             Box::pin(self.sessions.connection_closed(&slot)).await;
         }
     }
+}
+
+/// Writes down what a session is subscribed to now. A client that is not told that it was tries again.
+async fn remember(
+    sessions: &SessionManager,
+    session: &mut Session,
+) -> Result<(), DisconnectReasonCode> {
+    let remembered = sessions.remember(session).await;
+    remembered.map_err(|error| {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, client = %session.id, "a session cannot be written down");
+        DisconnectReasonCode::UnspecifiedError
+    })
 }

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use rmqtt_codec::v5::{DisconnectReasonCode, RetainHandling};
 
-use super::{context::SessionContext, retained_replay::ReplayRequest, state::Session};
+use super::{
+    context::SessionContext, publish::Unconfirmed, retained_replay::ReplayRequest, state::Session,
+};
 use crate::{
     codec::{
         ack::Ack,
@@ -19,6 +21,8 @@ use crate::{
 /// What is left to do behind a packet.
 pub(crate) enum Handled {
     Done,
+    /// The client is to be told what became of a message.
+    Published(Unconfirmed),
     /// The client leaves.
     Disconnected,
     /// Its subscriptions changed: a session that outlives its connection is written down before the client is
@@ -56,7 +60,10 @@ impl Session {
             Incoming::Publish {
                 publish,
                 expiry_secs,
-            } => self.publish(*publish, expiry_secs, context).await?,
+            } => {
+                let published = self.publish(*publish, expiry_secs, context).await?;
+                return Ok(published.map_or(Handled::Done, Handled::Published));
+            }
             Incoming::Ack(ack) => self.acknowledged(ack),
             Incoming::Subscribe(id, requests) => {
                 let mut answer = self.subscribe_all(id, requests, substituted, context).await;

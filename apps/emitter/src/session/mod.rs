@@ -7,7 +7,7 @@ pub(crate) mod dispatch;
 mod lifecycle;
 mod puback;
 mod pubcomp;
-mod publish;
+pub(crate) mod publish;
 mod pubrec;
 mod pubrel;
 pub(crate) mod qos2_deduplication;

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU16;
 
-use polywire_core::{Channel, Draft, Payload, Refusal, RefusalKind};
+use polywire_core::{Channel, Draft, Payload, Refusal, RefusalKind, space::Publishing};
 use rmqtt_codec::{
     types::{Publish, QoS},
     v5::{DisconnectReasonCode, PublishAckReason},
@@ -19,13 +19,50 @@ use crate::{
     emitter_mode::{detect::TopicMode, publish::EmitterPublish},
 };
 
+/// A message of QoS 1 or 2 that has its place, and that the client has not been told of.
+pub(crate) struct Unconfirmed {
+    qos: QoS,
+    id: NonZeroU16,
+    published: Result<Publishing, Refusal>,
+}
+
+/// What the client is told of a message of QoS 1 or 2.
+pub(crate) struct Confirmation {
+    qos: QoS,
+    id: NonZeroU16,
+    refusal: Option<Refusal>,
+}
+
+impl Unconfirmed {
+    /// Waits until it is stored.
+    pub(crate) async fn outcome(self) -> Confirmation {
+        let refusal = match self.published {
+            Ok(publishing) => publishing.outcome().await.err(),
+            Err(refusal) => Some(refusal),
+        };
+        let (qos, id) = (self.qos, self.id);
+        Confirmation { qos, id, refusal }
+    }
+
+    /// What became of it, where that is known.
+    pub(crate) fn now(self) -> Result<Confirmation, Self> {
+        let refusal = match self.published {
+            Ok(Publishing::Pending(_)) => return Err(self),
+            Ok(Publishing::Done(_)) => None,
+            Err(refusal) => Some(refusal),
+        };
+        let (qos, id) = (self.qos, self.id);
+        Ok(Confirmation { qos, id, refusal })
+    }
+}
+
 impl Session {
     pub(super) async fn publish(
         &mut self,
         mut publish: Publish,
         expiry_secs: Option<u32>,
         context: &SessionContext,
-    ) -> Result<(), DisconnectReasonCode> {
+    ) -> Result<Option<Unconfirmed>, DisconnectReasonCode> {
         let channel = self.resolve_topic(&mut publish, context)?;
         let (id, qos) = (publish.packet_id, publish.qos);
         if let (QoS::ExactlyOnce, Some(id)) = (qos, id) {
@@ -33,7 +70,7 @@ impl Session {
                 Arrival::New => {}
                 Arrival::Duplicate => {
                     self.answer_publish(qos, id, PublishAckReason::Success, None);
-                    return Ok(());
+                    return Ok(None);
                 }
                 Arrival::TooMany => return Err(DisconnectReasonCode::ReceiveMaximumExceeded),
             }
@@ -41,11 +78,16 @@ impl Session {
         let Some(id) = id else {
             // Nobody is told at QoS 0 what became of it.
             let _ = self.send_on(channel, publish, expiry_secs, context).await;
-            return Ok(());
+            return Ok(None);
         };
-        // Who is away has it then.
         let published = self.send_on(channel, publish, expiry_secs, context).await;
-        self.confirm(qos, id, published)
+        let unconfirmed = Unconfirmed { qos, id, published };
+        if qos == QoS::ExactlyOnce {
+            // While nobody can take the session over: sent again there, it must be known.
+            self.confirm(unconfirmed.outcome().await)?;
+            return Ok(None);
+        }
+        Ok(Some(unconfirmed))
     }
 
     /// Puts the topic in its place that an alias stands for, and returns the channel that it names; none in the Emitter
@@ -77,9 +119,10 @@ impl Session {
         publish: Publish,
         expiry_secs: Option<u32>,
         context: &SessionContext,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Publishing, Refusal> {
         let Some(channel) = channel else {
-            return Box::pin(self.publish_emitter(publish)).await;
+            let published = Box::pin(self.publish_emitter(publish)).await;
+            return published.map(|()| Publishing::Done(None));
         };
         let mut properties = MessageProperties::of_packet(&publish, expiry_secs);
         properties.client_id = self.subscriber.carried_client_id().map(Into::into);
@@ -91,13 +134,11 @@ impl Session {
         } else {
             draft
         };
-        if publish.qos == QoS::AtMostOnce && !publish.retain {
-            self.attachment.publish_unheard(draft).await
-        } else if publish.retain {
-            Box::pin(context.broker.publish_retained(&self.attachment, draft)).await
-        } else {
-            self.attachment.publish(draft).await.map(drop)
+        if publish.retain {
+            let published = context.broker.publish_retained(&self.attachment, draft);
+            return Box::pin(published).await.map(|()| Publishing::Done(None));
         }
+        self.attachment.place(draft).await
     }
 
     async fn publish_emitter(&mut self, publish: Publish) -> Result<(), Refusal> {
@@ -114,14 +155,11 @@ impl Session {
         emitter.publish(&topic, message, id, attachment).await
     }
 
-    /// Tells the client what became of a message of QoS 1 or 2.
-    fn confirm(
+    /// Tells the client what became of a message of QoS 1 or 2: who is away has it then.
+    pub(crate) fn confirm(
         &mut self,
-        qos: QoS,
-        id: NonZeroU16,
-        published: Result<(), Refusal>,
+        Confirmation { qos, id, refusal }: Confirmation,
     ) -> Result<(), DisconnectReasonCode> {
-        let refusal = published.err();
         // 3.1.1 has no word for it; the client sends it again over another connection.
         let is_lost = |refusal: &Refusal| refusal.kind == RefusalKind::Unavailable;
         if self.version == Version::V3 && refusal.as_ref().is_some_and(is_lost) {

@@ -1,8 +1,14 @@
 //! Take-over: a client id has one connection (MQTT 3.1.1 section 3.1.4).
 
+use polywire_core::{
+    AppRunner, Channel, Draft, Identity, Origin, Payload,
+    testkit::{AllowAll, Bus},
+};
+use polywire_emitter::Emitter;
+
 use crate::{
     client::{Client, Lasting, message},
-    server,
+    server, start,
 };
 
 #[tokio::test]
@@ -48,4 +54,72 @@ async fn the_will_of_who_is_taken_over_is_published() {
     second.send(0xe0, &[]).await;
     second.closed().await;
     watcher.ping().await;
+}
+
+/// MQTT has no other words for it.
+#[tokio::test]
+async fn a_session_that_messages_were_lost_for_is_not_there_any_more() {
+    let bus = Bus::default();
+    let node = || {
+        let builder = AppRunner::builder(bus.node()).authentication(AllowAll);
+        start(builder.app(Emitter::default()))
+    };
+    let ((here, space), (_, there)) = (node().await, node().await);
+    for (id, filter, qos) in [
+        ("lost", "a/#", 1),
+        ("whole", "b/#", 1),
+        ("careless", "a/#", 0),
+    ] {
+        let (mut client, was_there) = Client::connect(here, id, Lasting::Yes).await;
+        assert!(!was_there);
+        client.subscribe(filter, qos).await;
+        client.send(0xe0, &[]).await;
+        client.closed().await;
+    }
+    bus.cut(space.hub().node());
+    let draft = Draft::new(Channel::new("a/b").unwrap(), Payload::text("missed"));
+    let origin = Origin::new("test", Identity::unrestricted());
+    there.publish(&origin, draft).await.unwrap();
+    bus.mend(space.hub().node());
+    for (id, is_there) in [("lost", false), ("whole", true), ("careless", true)] {
+        let (_client, was_there) = Client::connect(here, id, Lasting::Yes).await;
+        assert_eq!(was_there, is_there, "{id}");
+    }
+    let counters = space.runtime().counters().all();
+    let mut anew = counters
+        .iter()
+        .filter(|counter| counter.reason().contains("messages for it were lost"));
+    assert_eq!(anew.next().unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn who_is_there_when_messages_for_its_session_are_lost_is_disconnected_and_finds_no_session()
+{
+    let bus = Bus::default();
+    let node = || {
+        let builder = AppRunner::builder(bus.node()).authentication(AllowAll);
+        start(builder.app(Emitter::default()))
+    };
+    let ((here, space), (_, there)) = (node().await, node().await);
+    let mut clients = Vec::new();
+    for (id, filter, qos) in [
+        ("lost", "a/#", 1),
+        ("whole", "b/#", 1),
+        ("careless", "a/#", 0),
+    ] {
+        let (mut client, _) = Client::connect(here, id, Lasting::Yes).await;
+        client.subscribe(filter, qos).await;
+        clients.push(client);
+    }
+    bus.cut(space.hub().node());
+    let draft = Draft::new(Channel::new("a/b").unwrap(), Payload::text("missed"));
+    let origin = Origin::new("test", Identity::unrestricted());
+    there.publish(&origin, draft).await.unwrap();
+    bus.mend(space.hub().node());
+    clients[0].closed().await;
+    for others in &mut clients[1..] {
+        others.ping().await;
+    }
+    let (_client, was_there) = Client::connect(here, "lost", Lasting::Yes).await;
+    assert!(!was_there);
 }

@@ -7,7 +7,9 @@ use std::{
 
 use polywire_auth::{ApiKeySettings, HeaderSettings, HttpSettings, JwtSettings, RolesSettings};
 use polywire_backends::RedisSection;
-use polywire_core::{Domain, Limits, Rights, Shutdown, TlsOptions, TrustedProxies, settings::text};
+use polywire_core::{
+    Domain, Limits, PresenceSettings, Rights, Shutdown, TlsOptions, TrustedProxies, settings::text,
+};
 use polywire_persistence::{DiskBounds, ExternalApiSection, HistorySettings};
 use serde::Deserialize;
 
@@ -55,6 +57,8 @@ pub struct Config {
     pub limits: Limits,
     /// How the server stops.
     pub shutdown: Shutdown,
+    /// Settings of presence.
+    pub presence: PresenceSettings,
     /// Settings of the API key policy.
     pub api_key: ApiKeySettings,
     /// Settings of the header policy.
@@ -145,6 +149,8 @@ pub(super) struct Written {
     pub(super) limits: Limits,
     /// `[shutdown]`
     pub(super) shutdown: Shutdown,
+    /// `[presence]`
+    pub(super) presence: PresenceSettings,
     /// `[api_key]`
     pub(super) api_key: ApiKeySettings,
     /// `[header]`
@@ -259,6 +265,7 @@ impl Default for Written {
             log_format: "text".into(),
             limits: Limits::default(),
             shutdown: Shutdown::default(),
+            presence: PresenceSettings::default(),
             api_key: ApiKeySettings::default(),
             header: HeaderSettings::default(),
             jwt: JwtSettings::default(),

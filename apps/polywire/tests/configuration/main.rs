@@ -36,6 +36,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("external_api", "persistence/src/external_api/section.rs"),
     ("limits", "core/src/limits.rs"),
     ("shutdown", "core/src/runner/shutdown.rs"),
+    ("presence", "core/src/presence/settings.rs"),
 ];
 
 fn root() -> &'static Path {

@@ -16,6 +16,7 @@ mod emitter;
 mod emitter_keys;
 mod examples;
 mod fairness;
+mod faults;
 mod history;
 mod http2;
 mod knsock;

@@ -32,6 +32,7 @@ pub(crate) fn of(config: &Config, name: &str) -> Option<String> {
         "data_dir" => format!("{:?}", config.data_dir),
         "log" => format!("{:?}", config.log),
         "log_format" => format!("{:?}", config.log_format),
+        "presence.announce_max" => config.presence.announce_max.to_string(),
         "limits.message_bytes_max" => limits.message_bytes_max.to_string(),
         "limits.name_bytes_max" => limits.name_bytes_max.to_string(),
         "limits.channels_per_connection_max" => limits.channels_per_connection_max.to_string(),

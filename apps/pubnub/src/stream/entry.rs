@@ -186,7 +186,7 @@ pub(crate) fn push_payload(text: &mut String, payload: &Payload) {
 }
 
 pub(super) fn is_presence(publication: &Publication) -> bool {
-    matches!(publication.kind, Kind::Presence(_))
+    publication.kind.is_presence()
 }
 
 /// What the protocol calls a change in who is there; none for one that it has no word for.

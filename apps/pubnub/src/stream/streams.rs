@@ -128,6 +128,14 @@ impl Receiver for Streams {
         self.connection
     }
 
+    fn gap(&self, target: &Target) {
+        if let Target::Channel(channel) = target
+            && !channel.is_reserved()
+        {
+            self.table.lock().lose(channel);
+        }
+    }
+
     fn deliver(&self, fanout: &mut Fanout<'_>) {
         let publication = fanout.publication();
         let Target::Channel(channel) = &publication.target else {

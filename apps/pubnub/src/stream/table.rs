@@ -8,7 +8,7 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
-use polywire_core::{Channel, Draw, Held, Kind, Publication};
+use polywire_core::{Channel, Draw, Held, Kind, PresenceSummary, Publication};
 
 use super::{
     arrival::{Arrival, Arrivals},
@@ -16,7 +16,7 @@ use super::{
     bounds::{Bounds, MESSAGES_MAX},
     entry::{self, Entry},
     groups::Groups,
-    intervals::Interval,
+    intervals,
     waiter::{Waiter, Waiters},
 };
 use crate::{
@@ -54,7 +54,7 @@ struct Stream {
     /// Messages, and presence.
     lanes: [Lane; 2],
     /// Boxed: few have one.
-    interval: Option<Box<Interval>>,
+    interval: Option<Box<PresenceSummary>>,
 }
 
 /// The messages of a channel, or its presence.
@@ -180,11 +180,13 @@ impl StreamTable {
                 return false;
             }
             if event.occupancy > self.bounds.announce_max {
-                let stream = self.streams.entry(channel.clone()).or_default();
-                stream.interval.get_or_insert_default().note(event);
-                self.summed_up.insert(channel.clone());
+                self.interval(channel).note(event);
                 return false;
             }
+        }
+        if let Kind::PresenceSummary(summary) = &publication.kind {
+            self.interval(channel).append(summary);
+            return false;
         }
         let presence = entry::is_presence(publication);
         self.keep(
@@ -193,6 +195,13 @@ impl StreamTable {
             Entry::publication(order, channel, publication),
         );
         !self.woken.is_empty()
+    }
+
+    /// What is summed up of the members of a channel.
+    fn interval(&mut self, channel: &Channel) -> &mut PresenceSummary {
+        self.summed_up.insert(channel.clone());
+        let stream = self.streams.entry(channel.clone()).or_default();
+        stream.interval.get_or_insert_default()
     }
 
     fn keep(&mut self, channel: &Channel, presence: bool, entry: Entry) {
@@ -452,7 +461,11 @@ impl StreamTable {
                 continue;
             };
             self.horizon += 1;
-            let entry = Entry::interval(self.horizon, &channel, interval.write(self.horizon));
+            let entry = Entry::interval(
+                self.horizon,
+                &channel,
+                intervals::write(&interval, self.horizon),
+            );
             self.keep(&channel, true, entry);
         }
         self.forget_oldest(Instant::now());
@@ -461,6 +474,20 @@ impl StreamTable {
     pub(super) fn begin_behind(&mut self, last: u64) {
         self.horizon = self.horizon.max(last);
         self.forgotten = self.forgotten.max(last);
+    }
+
+    /// Messages of a channel are lost: whoever asks for what came after an earlier cursor gets what the store has, and is
+    /// counted as late.
+    pub(super) fn lose(&mut self, channel: &Channel) {
+        // Later than all that was given, which clients have seen that are up to date.
+        self.horizon += 1;
+        match self.streams.get_mut(channel) {
+            Some(stream) => {
+                let lane = &mut stream.lanes[0];
+                (lane.forgotten, lane.lost) = (self.horizon, self.horizon);
+            }
+            None => self.forgotten = self.horizon,
+        }
     }
 
     pub(super) fn set_in_group(&mut self, group: &str, channel: &Channel, is_in: bool) {

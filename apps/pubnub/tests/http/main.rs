@@ -10,7 +10,7 @@ mod queues;
 
 use std::time::UNIX_EPOCH;
 
-use polywire_core::Limits;
+use polywire_core::{Limits, PresenceSettings};
 use polywire_pubnub::PubNub;
 use polywire_testing::{
     Server,
@@ -436,7 +436,20 @@ fn tenants_are_apart() {
 
 #[test]
 fn comings_and_goings_of_many_are_summed_up() {
-    let server = Server::of::<PubNub>("presence_announce_max = 3\npresence_interval_secs = 1\n");
+    let section = "presence_announce_max = 3\npresence_interval_secs = 1\n";
+    first_three_are_told_at_once(&Server::of::<PubNub>(section));
+}
+
+/// Whichever bound is lower counts: that of all protocols sums up before this one does.
+#[test]
+fn what_the_server_sums_up_is_in_the_intervals() {
+    let section = "presence_announce_max = 50\npresence_interval_secs = 1\n";
+    let presence = PresenceSettings { announce_max: 3 };
+    let builder = Server::compose::<PubNub>(section).presence(presence);
+    first_three_are_told_at_once(&Server::start(builder));
+}
+
+fn first_three_are_told_at_once(server: &Server) {
     let first = server.get("/v2/subscribe/demo/c-pnpres/0").json();
     let mut cursor = first["t"]["t"].as_str().unwrap().to_owned();
     for number in 0..6 {

@@ -2,7 +2,7 @@
 
 use polywire_pubnub::PubNub;
 use polywire_testing::{
-    Server,
+    Nodes, Server,
     persistence::{HistorySettings, MemoryHistory},
 };
 
@@ -62,4 +62,35 @@ fn what_was_missed_is_counted_where_nothing_has_it() {
     let came = read_late(&server, false);
     assert!(came[0] > 1 && came.iter().copied().eq(came[0]..=250));
     assert_eq!(late_polls(&server), 1);
+}
+
+#[test]
+fn who_polls_from_before_what_its_node_missed_is_counted_and_gets_what_there_is() {
+    let nodes = Nodes::default();
+    let start = || nodes.start::<PubNub>("hold_secs = 1");
+    let (here, there) = (start(), start());
+    let publish = |number: u64| {
+        there
+            .get(&format!("/publish/demo/demo/0/c/0/{number}"))
+            .json()
+    };
+    // From its first request on a node hears what is published.
+    here.get("/v2/subscribe/demo/c/0?tt=0");
+    let cursor = publish(0)[2].as_str().unwrap().to_owned();
+    let poll = |cursor: &str| {
+        here.get(&format!("/v2/subscribe/demo/c/0?tt={cursor}"))
+            .json()
+    };
+    publish(1);
+    let got = poll(&cursor);
+    assert_eq!(got["m"][0]["d"], 1);
+    assert_eq!(late_polls(&here), 0);
+    let cursor = got["t"]["t"].as_str().unwrap();
+    nodes.miss(&here, &there, "c");
+    publish(2);
+    let got = poll(cursor);
+    assert_eq!(got["m"][0]["d"], 2);
+    assert_eq!(late_polls(&here), 1);
+    poll(got["t"]["t"].as_str().unwrap());
+    assert_eq!(late_polls(&here), 1, "told once");
 }

@@ -1,6 +1,6 @@
 //! Seth-Pusher's messages over a raw WebSocket.
 
-use polywire_core::Limits;
+use polywire_core::{Channel, Limits, PresenceSettings};
 use polywire_seth::Seth;
 use polywire_testing::{
     Server, eventually_equal,
@@ -647,4 +647,50 @@ fn all_subscribers_see_one_order() {
         let numbers: Vec<_> = own.map(|message| message["n"].as_u64().unwrap()).collect();
         assert_eq!(numbers, (0..100).collect::<Vec<_>>());
     }
+}
+
+/// The notices of this body that came before `until` did.
+fn notices_before(client: &mut WebSocketClient, until: &Value) -> Vec<String> {
+    let mut bodies = Vec::new();
+    loop {
+        let next = client.receive();
+        if next == *until {
+            return bodies;
+        }
+        bodies.push(next["message"]["body"].as_str().unwrap().to_owned());
+    }
+}
+
+#[test]
+fn where_many_are_nobody_is_told_of_each_and_lists_stay_exact() {
+    let presence = PresenceSettings { announce_max: 3 };
+    let server = Server::start(Server::compose::<Seth>("").presence(presence));
+    let all = Channel::new("all").unwrap();
+    let members = || {
+        let members = server.space().presence().members(&all).into_iter();
+        members.map(|member| member.client.to_string()).collect()
+    };
+    let mut first = server.client("u1");
+    let mut others: Vec<_> = (2..=6).map(|n| server.client(format!("u{n}"))).collect();
+    let mut there: Vec<_> = (1..=6).map(|n| format!("u{n}")).collect();
+    eventually_equal(&there, members);
+    // Nor does anybody hear of a connection without an id where many do.
+    let mut nameless = server.websocket();
+    nameless.subscribe("all");
+    nameless.settle();
+    while let Some(gone) = others.pop_if(|_| there.len() > 2) {
+        gone.close();
+        there.pop();
+        eventually_equal(&there, members);
+    }
+    nameless.close();
+    let message = json!({"n": 1});
+    server.publish("/api/channels/all/", &message);
+    let bodies = notices_before(&mut first, &json!({"message": message, "sender_id": null}));
+    let expected = [
+        "User: u2 connected.",
+        "User: u3 connected.",
+        "User: u3 disconnected.",
+    ];
+    assert_eq!(bodies, expected);
 }

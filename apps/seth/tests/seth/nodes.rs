@@ -1,7 +1,7 @@
 //! Several nodes, which share the channels and who is on them.
 
 use polywire_seth::Seth;
-use polywire_testing::Nodes;
+use polywire_testing::{Nodes, SOON};
 use serde_json::{Value, json};
 
 #[test]
@@ -55,4 +55,35 @@ fn a_user_on_two_nodes_comes_once_and_goes_once() {
         ]
     );
     watcher.expect_silence();
+}
+
+#[test]
+fn a_client_whose_messages_are_lost_is_disconnected_where_that_is_configured() {
+    for (settings, closes) in [
+        ("close_on_gap = \"always\"", true),
+        // Nothing is kept here.
+        ("close_on_gap = \"kept\"", false),
+        ("close_on_gap = \"never\"", false),
+    ] {
+        let nodes = Nodes::default();
+        let (here, there) = (nodes.start::<Seth>(settings), nodes.start::<Seth>(settings));
+        let (mut ann, mut bob) = (here.client("ann"), here.client("bob"));
+        ann.join("news");
+        bob.join("other");
+        nodes.miss(&here, &there, "news");
+        if closes {
+            let (code, reason) = ann.expect_close(SOON);
+            assert_eq!(code, 4009, "{reason}");
+        } else {
+            there.publish("/api/channels/news/", &json!({"n": 1}));
+            ann.expect_message(&json!({"n": 1}), &Value::Null);
+        }
+        there.publish("/api/channels/other/", &json!({"n": 2}));
+        loop {
+            let next = bob.receive();
+            if next["message"] == json!({"n": 2}) {
+                break;
+            }
+        }
+    }
 }

@@ -173,9 +173,9 @@ impl Transfers {
             Ok(answers) => answers,
             Err(Unanswered::Unreachable) => return Err(TryAgain),
             Err(_) => {
-                // A node that was killed, mostly.
+                // One that was killed is not among the others soon.
                 self.unanswered.add();
-                return Ok(None);
+                return Err(TryAgain);
             }
         };
         let known = answers.into_iter().find(|(_, answer)| knows(answer));

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use polywire_core::Channel;
 use polywire_testing::{
-    SOON, Server, eventually,
+    Nodes, SOON, Server, eventually,
     peers::azure::{AZURE_KEY, AzureClient, JSON, RELIABLE_JSON, client_path, service},
 };
 use polywire_webpubsub::WebPubSub;
@@ -57,10 +57,14 @@ fn is_gone(server: &Server, id: &str) {
 }
 
 fn is_refused(server: &Server, id: &str, token: &str) {
-    assert_eq!(
-        AzureClient::recover(server.address, id, token).closed(),
-        1008
-    );
+    let path =
+        format!("/client/hubs/default?awps_connection_id={id}&awps_reconnection_token={token}");
+    // Until a node knows all others it may be on one of them.
+    let mut client = eventually("it is known where it is", SOON, || {
+        let opened = AzureClient::try_open(server.address, &path, RELIABLE_JSON, &[]);
+        opened.map_err(|status| assert_eq!(status, 503)).ok()
+    });
+    assert_eq!(client.closed(), 1008);
 }
 
 fn expect(client: &mut AzureClient, data: u64, id: u64) {
@@ -385,4 +389,35 @@ fn a_user_is_present_in_its_groups_also_while_a_connection_waits_for_it() {
     eventually("nobody is there", SOON, || {
         members("g").is_empty().then_some(())
     });
+}
+
+#[test]
+fn a_reliable_client_whose_messages_are_lost_begins_anew_and_others_go_on() {
+    let settings = format!("access_key = \"{AZURE_KEY}\"");
+    let nodes = Nodes::default();
+    let start = || nodes.start::<WebPubSub>(&settings);
+    let (here, there) = (start(), start());
+    let (mut reliable, id, token) = member(&here);
+    let (mut plain, _) = AzureClient::open(here.address, JSON, &json!({"sub": "bob"}));
+    plain.done(&json!({"type": "joinGroup", "group": "g", "ackId": 1}));
+    nodes.miss(&here, &there, "g");
+    assert_eq!(reliable.receive()["event"], "disconnected");
+    assert_eq!(reliable.closed(), 1008);
+    is_refused(&here, &id, &token);
+    publish(&there, 1);
+    assert_eq!(plain.receive()["data"], 1);
+    // What servers say to whole hubs is on a channel of its own.
+    let (mut reliable, ..) = member(&here);
+    nodes.bus().cut(here.space().hub().node());
+    let target = "/api/hubs/default/:send?api-version=2024-01-01";
+    let sent = service(
+        there.address,
+        "POST",
+        target,
+        "application/json",
+        Some(b"2"),
+    );
+    assert_eq!(sent.status, 202);
+    nodes.bus().mend(here.space().hub().node());
+    assert_eq!(reliable.receive()["event"], "disconnected");
 }

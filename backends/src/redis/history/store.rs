@@ -170,8 +170,7 @@ fn publication(fields: &[Value], now: u64) -> Option<Publication> {
             _ => {}
         }
     }
-    let (_, publication) = envelope::decode(found?).ok()?;
-    Some(publication)
+    Some(envelope::decode(found?).ok()?.publication)
 }
 
 /// The id of an entry, and its fields.

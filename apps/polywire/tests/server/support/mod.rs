@@ -4,13 +4,12 @@
 mod example;
 pub(crate) mod page;
 mod process;
-mod redis;
 mod server;
 mod sink;
 pub(crate) mod tls;
 
 pub(crate) use polywire_testing::{
-    RECOVERY, SOON, eventually, eventually_equal,
+    RECOVERY, Redis, SOON, eventually, eventually_equal,
     peers::{
         CuttingProxy, Gate, HttpConnection, LineSocket, MqttClient, WebSocketClient, azure,
         numbers, pubnub,
@@ -20,7 +19,6 @@ pub(crate) use polywire_testing::{
 pub(crate) use self::{
     example::Example,
     process::{Process, node, python, python_packages, run_node},
-    redis::Redis,
     server::{Server, ServerOptions, config_file, polywire},
     sink::Sink,
 };
