@@ -35,7 +35,7 @@ pub(crate) fn answer(space: &Space, request: &Request) -> Response {
     let unavailable = |why: &str| reply(StatusCode::SERVICE_UNAVAILABLE, "unavailable", Some(why));
     match space.backend_status() {
         BackendStatus::Ready => reply(StatusCode::OK, "ready", None),
-        BackendStatus::Unusable(why) => unavailable(&why),
+        BackendStatus::Unusable(why) => unavailable(why),
         _ => unavailable(RECONNECTING),
     }
 }
