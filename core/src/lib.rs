@@ -19,6 +19,7 @@ mod cluster;
 mod counters;
 mod dispatcher;
 mod domain;
+mod drain;
 mod framing;
 mod hub;
 mod identity;
@@ -53,6 +54,7 @@ pub use self::{
         StandardDispatcher, Verdict,
     },
     domain::{DOMAIN, Domain, InvalidDomain},
+    drain::{Drain, DrainHold, DrainPlace},
     hub::{BeingStored, Hub, JoinNumber, LocalNode, PlacedHere, Traffic},
     identity::{
         ClientId, ConnectionId, CredentialId, Grant, Identity, InvalidClientId, InvalidScope,
@@ -78,7 +80,8 @@ pub use self::{
     receipt::Receipt,
     registry::{LazyRegistry, OnChange, Registry, RegistryError},
     runner::{
-        AppRunner, BindFailure, Builder, Composition, FromSettings, Listen, Server, StartError,
+        AppRunner, BindFailure, Builder, Composition, FromSettings, Listen, Server, Shutdown,
+        StartError,
     },
     runtime::Runtime,
     space::Space,

@@ -10,6 +10,7 @@ use tokio_util::{
 use crate::{
     counters::Counters,
     delivery::{DelayLine, Flusher},
+    drain::Drain,
     limits::Limits,
     memory,
     net::{SilentConnections, TrustedProxies},
@@ -29,6 +30,7 @@ pub struct Runtime {
     /// One permit for each TLS handshake that may be under way.
     handshakes: Semaphore,
     silent: Arc<SilentConnections>,
+    drain: Drain,
     stopping: CancellationToken,
     stopped: CancellationToken,
 }
@@ -50,6 +52,7 @@ impl Runtime {
             flusher: Flusher::new(lanes),
             wheel: Arc::default(),
             tasks: TaskTracker::new(),
+            drain: Drain::default(),
             stopping: CancellationToken::new(),
             stopped: CancellationToken::new(),
         });
@@ -142,7 +145,12 @@ impl Runtime {
         &self.silent
     }
 
-    /// Is cancelled when the server begins to stop.
+    /// How the server sends its clients away before it stops.
+    pub fn drain(&self) -> &Drain {
+        &self.drain
+    }
+
+    /// Is cancelled when the server stops: whoever is still there goes now.
     pub fn stopping(&self) -> CancellationToken {
         self.stopping.clone()
     }
@@ -165,11 +173,22 @@ impl Runtime {
         self.tasks.token()
     }
 
-    /// Begins to stop: nothing is accepted any more and every session is told.
-    pub(crate) fn stop_accepting(&self) {
+    /// Sends clients away one after the other, over so long a time at most. Nobody is accepted any more.
+    pub(crate) async fn send_away(&self, over: Duration) {
+        let over = self.drain.begin(self.tasks.len(), over);
+        self.wheel.stop_in_turn(over).await;
+    }
+
+    /// Tells every session that is left.
+    pub(crate) fn send_all_away(&self) {
+        self.drain.end();
+        self.wheel.stop_all();
+    }
+
+    /// Begins to stop.
+    pub(crate) fn stop(&self) {
         self.stopping.cancel();
         self.tasks.close();
-        self.wheel.stop_all();
     }
 
     /// Waits until every task has ended.

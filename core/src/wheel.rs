@@ -21,6 +21,9 @@ pub trait Tick: Send + Sync + 'static {
     fn stop(&self);
 }
 
+/// Those who are told in turn that the server stops are told in steps of this.
+const STEP: Duration = Duration::from_millis(20);
+
 /// Seconds that the wheel reaches ahead.
 const SLOTS: usize = 64;
 
@@ -88,6 +91,26 @@ impl Wheel {
             };
             if let Some(next) = strong.tick(now) {
                 self.add(weak, next);
+            }
+        }
+    }
+
+    /// Tells everyone who is there that the server stops, one after the other in this time. Whoever comes meanwhile is told by
+    /// [`stop_all`](Self::stop_all).
+    pub async fn stop_in_turn(&self, over: Duration) {
+        let mut waiting: Vec<_> = (self.slots.iter())
+            .flat_map(|slot| slot.lock().clone())
+            .collect();
+        let begun = tokio::time::Instant::now();
+        let steps = (over.as_millis() / STEP.as_millis()) as usize;
+        let count = waiting.len();
+        for step in 1..=steps {
+            tokio::time::sleep_until(begun + STEP * step as u32).await;
+            let left = count - count * step / steps;
+            for what in waiting.drain(left..) {
+                if let Some(what) = what.upgrade() {
+                    what.stop();
+                }
             }
         }
     }
@@ -164,6 +187,26 @@ mod tests {
                 .iter()
                 .all(|counter| counter.ticks.load(Ordering::Relaxed) == 1)
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_are_there_are_told_in_turn() {
+        let wheel = Wheel::default();
+        let all: Vec<_> = (0..10).map(|_| Arc::new(Counter::default())).collect();
+        for (index, counter) in all.iter().enumerate() {
+            let weak: Weak<Counter> = Arc::downgrade(counter);
+            wheel.add(weak, index as u64 + 1);
+        }
+        let told = || {
+            let told = all.iter().map(|one| one.stops.load(Ordering::Relaxed));
+            told.sum::<usize>()
+        };
+        let half = async {
+            tokio::time::sleep(Duration::from_millis(1010)).await;
+            assert_eq!(told(), 5);
+        };
+        tokio::join!(wheel.stop_in_turn(Duration::from_secs(2)), half);
+        assert_eq!(told(), 10);
     }
 
     #[test]

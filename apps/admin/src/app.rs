@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use http::{HeaderValue, Method, StatusCode, header};
 use polywire_core::{
     App, AuthenticationError, BackendError, Composition, FromSettings, Origin, Space,
-    http::{AllowedOrigins, BodyError, Request, Response, request_under},
+    http::{AllowedOrigins, BodyError, Request, Response, request, request_under},
     settings::Problem,
     space::Action,
 };
@@ -15,12 +15,13 @@ use warp::{Filter, filters::BoxedFilter};
 
 use crate::{
     call::{ConnectionCall, RevocationCall},
-    reply,
+    health, reply,
     settings::AdminSettings,
 };
 
 const NAME: &str = "admin";
 const ADDRESS: &str = "/admin/v1/";
+const DRAIN: &str = "/admin/drain";
 
 /// Bytes of a call.
 const BODY_BYTES_MAX: usize = 16 << 10;
@@ -31,7 +32,10 @@ const BODY_BYTES_MAX: usize = 16 << 10;
 /// - `/admin/v1/revocations` with one of `client`, `credential` and `issued_before` takes rights back, and with `lift` gives
 ///   them back,
 /// - `/admin/v1/disconnect` with `client` or `connection` sends away, with a `code` and a `reason`,
+/// - `/admin/drain`, without a body, sends the clients of this node away one after the other and stops it, as SIGTERM does,
 /// - `/admin/v1/subscribe` and `/admin/v1/unsubscribe` with a `channel` put onto it and take off it.
+///
+/// `GET /health/live` and `GET /health/ready` need no right.
 #[derive(Debug, Clone)]
 pub struct AdminApi {
     origins: AllowedOrigins,
@@ -64,8 +68,13 @@ impl App for AdminApi {
 
     fn routes(&self, space: &Arc<Space>) -> BoxedFilter<(Response,)> {
         let (space, origins) = (space.clone(), Arc::new(self.origins.clone()));
+        let asked = space.clone();
+        let health = request(health::is_health)
+            .map(move |request: Request| health::answer(&asked, &request));
         request_under("/admin")
             .then(move |request: Request| answer(space.clone(), origins.clone(), request))
+            .or(health)
+            .unify()
             .boxed()
     }
 }
@@ -82,9 +91,10 @@ async fn call(space: &Arc<Space>, request: &mut Request) -> Result<Response, Res
     let path = std::mem::take(&mut request.path);
     let name = path.strip_prefix(ADDRESS).unwrap_or_default();
     let known = ["revocations", "disconnect", "subscribe", "unsubscribe"];
-    if !known.contains(&name) {
+    let is_drain = &*path == DRAIN;
+    if !is_drain && !known.contains(&name) {
         let message = format!(
-            "There is nothing here; calls are {ADDRESS}{}.",
+            "There is nothing here; calls are {DRAIN}, {ADDRESS}{}.",
             known.join(", ")
         );
         return Err(reply::error(StatusCode::NOT_FOUND, &message));
@@ -99,6 +109,11 @@ async fn call(space: &Arc<Space>, request: &mut Request) -> Result<Response, Res
     space
         .authorize(&origin, Action::Administer)
         .map_err(|refusal| reply::refused(&refusal))?;
+    if is_drain {
+        space.audit_call(&origin, "drain", "");
+        space.runtime().drain().request();
+        return Ok(reply::done());
+    }
     // No page of another site can send this without asking first, which is answered no.
     let content_type = request.header("content-type").unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();

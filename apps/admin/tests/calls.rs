@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use polywire_admin::AdminApi;
-use polywire_core::testkit;
+use polywire_core::{AppRunner, testkit};
 use polywire_testing::Server;
 use serde_json::json;
 
@@ -68,4 +68,30 @@ fn calls_are_checked() {
     assert_eq!(server.get("/admin/v1/revocations").status, 405);
     let by_a_page = server.post("/admin/v1/revocations", "{\"client\": \"ann\"}");
     assert_eq!(by_a_page.status, 415, "a form of any site can send texts");
+}
+
+#[test]
+fn health_is_told_everybody_and_draining_is_for_operators() {
+    let server = Server::of::<AdminApi>("");
+    let health = |name: &str| {
+        let answer = server.get(&format!("/health/{name}"));
+        let json = answer.json();
+        (answer.status, json["status"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(health("live"), (200, "live".into()));
+    assert_eq!(health("ready"), (200, "ready".into()));
+    assert_eq!(server.post("/health/ready", "").status, 405);
+    assert_eq!(server.get("/admin/drain").status, 405);
+    let foreign = [("Origin", "http://elsewhere.example")];
+    let refused = server.request("POST", "/admin/drain", &foreign, None);
+    assert_eq!(refused.status, 403);
+}
+
+#[test]
+fn who_may_not_manage_everything_drains_nothing() {
+    let builder = AppRunner::builder(testkit::LocalBackend::default());
+    let server = Server::start(builder.app(AdminApi::default()));
+    let refused = server.request("POST", "/admin/drain", &[], None);
+    assert_eq!(refused.status, 401);
+    assert_eq!(server.get("/health/ready").status, 200);
 }

@@ -135,11 +135,11 @@ async fn read(space: &Arc<Space>, request: &Request) -> Result<Response, Respons
         let subscribed = attachment.subscribe_with_history(channel, query).await;
         let (_, replay) = subscribed.map_err(|refusal| refused(&refusal))?;
         let (runtime, stall) = (space.runtime().clone(), space.limits().outbound_stall_secs);
-        let stopping = runtime.stopping();
-        runtime.spawn(async move {
+        let place = request.place;
+        runtime.clone().spawn(async move {
             let ended = tokio::select! {
                 ended = follow(replay, attachment.origin(), &lines) => ended,
-                () = stopping.cancelled() => Some("The server stops; ask again from here.".to_owned()),
+                () = runtime.drain().turn(place) => Some("The server stops; ask again from here.".to_owned()),
             };
             if let Some(why) = ended {
                 let patience = Duration::from_secs(stall);

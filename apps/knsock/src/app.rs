@@ -223,7 +223,7 @@ impl TcpProtocol for Lines {
         let shared = self.shared.clone();
         let options = StreamOptions {
             outbox: self.outbox.clone(),
-            go_away: Bytes::new(),
+            go_away: Some(Bytes::new()),
         };
         let runtime = shared.space.runtime().clone();
         serve_stream(runtime, socket, read_ahead, options, |link| {

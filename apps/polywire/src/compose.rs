@@ -22,6 +22,7 @@ pub fn builder(config: &Config) -> Result<Builder, StartError> {
     let mut problems = Vec::new();
     let mut builder = backend(config, &mut problems)
         .limits(config.limits)
+        .shutdown(config.shutdown)
         .presence(config.presence)
         .trusted_proxies(config.trusted_proxies.clone())
         .trust_network(config.trust_network);

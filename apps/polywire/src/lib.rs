@@ -32,7 +32,7 @@ pub use polywire_backends as backends;
 pub use polywire_core as core;
 pub use polywire_persistence as persistence;
 
-pub use self::signal::{on_hangup, stop_signal, survive_file_size_limit};
+pub use self::signal::{on_hangup, stop_signal, stop_signals, survive_file_size_limit};
 
 /// The code in the guide, as tests.
 #[cfg(doctest)]

@@ -36,8 +36,9 @@ pub use polywire_core::{
     ClientId, Command, Credentials, Dispatcher, Draft, Durability, Event, Grant, Handler, Handlers,
     History, HistoryError, Identity, JsonText, Kind, Limits, Listen, Listening, LocalNode, Origin,
     Pattern, Payload, Permissions, PersistResult, PersistenceError, PersistencePolicy, Position,
-    PubSubBackend, Publication, Receipt, Refusal, Rights, Rule, Rules, Scope, Server, Space,
-    StandardDispatcher, StartError, Target, TlsOptions, Verdict, transport::sockjs::SockJsOptions,
+    PubSubBackend, Publication, Receipt, Refusal, Rights, Rule, Rules, Scope, Server, Shutdown,
+    Space, StandardDispatcher, StartError, Target, TlsOptions, Verdict,
+    transport::sockjs::SockJsOptions,
 };
 pub use polywire_emitter::{Faces, InvalidSetting, PlainMqtt, SessionLimits};
 pub use polywire_knsock::{Action, Hook};

@@ -2,7 +2,7 @@
 
 use std::{io::Write, process::ExitCode, time::Duration};
 
-use polywire::{cli::ServeFlags, compose, config, logging, on_hangup, stop_signal};
+use polywire::{cli::ServeFlags, compose, config, logging, on_hangup, stop_signals};
 use polywire_core::{BackendStatus, Server};
 
 use crate::exit::refused;
@@ -46,13 +46,13 @@ pub(crate) fn serve(flags: &ServeFlags) -> ExitCode {
             Err(error) => return refused(&error),
         };
         // Caught before anybody is told that there is a server to stop.
-        let stop = stop_signal();
+        let (stop, hurry) = stop_signals();
         wait_for_backend(&server).await;
         greet(&server);
         if let Some(certificates) = server.certificates() {
             tokio::spawn(on_hangup(move || certificates.notify_one()));
         }
-        server.run(stop).await;
+        server.run_unless_hurried(stop, hurry).await;
         ExitCode::SUCCESS
     })
 }

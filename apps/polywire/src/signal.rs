@@ -28,6 +28,34 @@ pub fn stop_signal() -> impl Future<Output = ()> + Send {
     }
 }
 
+/// Waits as [`stop_signal`] does, and then for a reason not to take long over it: a second signal, or that the first was SIGINT, for
+/// somebody waits at a terminal.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub fn stop_signals() -> (
+    impl Future<Output = ()> + Send,
+    impl Future<Output = ()> + Send,
+) {
+    let signals = signal(SignalKind::interrupt())
+        .and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
+    let hurry = async move {
+        let Ok((mut interrupt, mut terminate)) = signals else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => return,
+            _ = terminate.recv() => {}
+        }
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("stopping at once: it was asked for again");
+    };
+    (stop_signal(), hurry)
+}
+
 /// Has a write beyond the limit of file sizes (`ulimit -f`) fail like one to a full disk, instead of ending the program: SIGXFSZ
 /// does that where nobody catches it. Called at the start of the program, before there is a runtime.
 ///

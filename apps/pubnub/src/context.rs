@@ -148,13 +148,22 @@ impl Context {
 
 /// Tells of what was summed up, and sends everybody home when the server stops.
 async fn look_after(streams: Arc<Streams>, space: Arc<Space>, interval: Duration) {
-    let stop = space.runtime().stopping();
+    let (begun, stop) = (
+        space.runtime().drain().begun().clone(),
+        space.runtime().stopping(),
+    );
     drop(space);
+    let mut is_draining = false;
     let mut intervals = tokio::time::interval(interval.max(Duration::from_millis(100)));
     intervals.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = intervals.tick() => streams.end_interval(),
+            // Each looks when its turn is.
+            () = begun.cancelled(), if !is_draining => {
+                is_draining = true;
+                streams.wake_all();
+            }
             () = stop.cancelled() => return streams.wake_all(),
         }
     }

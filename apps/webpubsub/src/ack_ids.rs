@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 /// Spans of ids that are remembered. An SDK counts, so that one span holds all; ids that jump take one each.
 const SPANS_MAX: usize = 10_000;
 
 /// The ids of requests that were executed, as spans. When there are too many spans the lowest is forgotten.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct AckIds {
     /// The last id of each span by the first.
     spans: BTreeMap<u64, u64>,

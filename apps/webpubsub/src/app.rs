@@ -3,11 +3,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    sync::Arc,
+    sync::{Arc, Weak},
     time::Duration,
 };
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use polywire_core::{
     App, Composition, FromSettings, Listening, Space,
     http::{Request, Response, request},
@@ -40,6 +41,8 @@ pub struct WebPubSub {
     webhook_origin: String,
     buffer: BufferLimits,
     recovery: Duration,
+    /// Those of the servers that serve it.
+    brokers: Arc<Mutex<Vec<Weak<Broker>>>>,
 }
 
 /// What is behind a hub.
@@ -88,6 +91,7 @@ impl WebPubSub {
                 bytes_max: settings.buffer_bytes_max,
             },
             recovery: Duration::from_secs(settings.recovery_secs),
+            brokers: Arc::default(),
         }
     }
 
@@ -266,6 +270,7 @@ impl App for WebPubSub {
             buffer: self.buffer,
             recovery: self.recovery,
         });
+        self.brokers.lock().push(Arc::downgrade(&broker));
         let sockets = Arc::new(Sockets::new(&broker, self.allowed_origins.as_deref()));
         request(|path| endpoint::is_client(path) || rest::is_rest(path))
             .then(move |request: Request| {
@@ -279,6 +284,16 @@ impl App for WebPubSub {
                 }
             })
             .boxed()
+    }
+
+    async fn start(&self, space: &Arc<Space>) {
+        let mut brokers = std::mem::take(&mut *self.brokers.lock()).into_iter();
+        let is_its = |broker: &Arc<Broker>| Arc::ptr_eq(&broker.space, space);
+        let broker = brokers.find_map(|broker| broker.upgrade().filter(is_its));
+        self.brokers.lock().extend(brokers);
+        if let Some(broker) = broker {
+            broker.transfers.restore().await;
+        }
     }
 
     fn banner(&self, at: Listening) -> Vec<String> {

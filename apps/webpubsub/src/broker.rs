@@ -27,6 +27,7 @@ use crate::{
     operation::{Member, Operation, Outcome},
     recipients::{Audience, Recipients},
     replay_buffer::BufferLimits,
+    transfer::{NewTransfers, Transfers},
 };
 
 /// What somebody is told whose address is throttled.
@@ -40,10 +41,10 @@ pub(crate) struct Broker {
     pub(crate) handlers: Arc<EventHandlers>,
     pub(crate) records: Arc<ConnectionRecords>,
     pub(crate) buffer: BufferLimits,
-    /// How long a connection waits for its client to come back.
-    pub(crate) recovery: Duration,
     pub(crate) local: Arc<LocalConnections>,
-    pub(crate) hubs: Hubs,
+    pub(crate) hubs: Arc<Hubs>,
+    /// By which connections change nodes.
+    pub(crate) transfers: Arc<Transfers>,
     /// For clients that lose answers which come too fast.
     pub(crate) ack_delay: Arc<DelayLine>,
     pub(crate) unanswered: Unanswerable,
@@ -99,16 +100,31 @@ impl Broker {
         };
         let nodes = Nodes::new(&space, handler);
         let runtime = space.runtime();
+        let (hubs, ack_delay) = (
+            Arc::new(Hubs::new(&space, &local)),
+            runtime.delay_line(ACK_DELAY),
+        );
+        let transfers = Transfers::new(NewTransfers {
+            space: space.clone(),
+            local: local.clone(),
+            hubs: hubs.clone(),
+            handlers: handlers.clone(),
+            records: records.clone(),
+            ack_delay: ack_delay.clone(),
+            buffer: new.buffer,
+            recovery: new.recovery,
+            default_hub: new.default_hub.clone(),
+        });
         Arc::new(Self {
-            ack_delay: runtime.delay_line(ACK_DELAY),
+            ack_delay,
             unanswered: Unanswerable::new(runtime.counters()),
-            hubs: Hubs::new(&space, &local),
+            hubs,
+            transfers,
             space,
             keys: new.keys,
             handlers,
             records,
             buffer: new.buffer,
-            recovery: new.recovery,
             local,
             default_hub: new.default_hub,
             nodes,

@@ -6,13 +6,13 @@ use std::{
         Arc, OnceLock, Weak,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use polywire_core::{
-    Channel, ClientId, ConnectionId, Interest, JsonText, Origin, Payload,
+    Channel, ClientId, ConnectionId, DrainHold, Interest, JsonText, NodeId, Origin, Payload,
+    Timetoken,
     delivery::{DelayLine, Encoder, EndReason, Fanout, Link, Message, Receiver},
     space::Attachment,
     transport::CloseReason,
@@ -29,7 +29,7 @@ use crate::{
     names::HubName,
     protocol::Protocol,
     recipients::Audience,
-    replay_buffer::{BufferLimits, Delivered, ReplayBuffer},
+    replay_buffer::{BufferLimits, Delivered, KeptMessage, ReplayBuffer, ReplayState},
     rights::Rights,
 };
 
@@ -58,9 +58,20 @@ pub(crate) struct Connection {
     pub(crate) ends: Notify,
     /// Other nodes know of it.
     is_recorded: AtomicBool,
+    /// Where it is going, if it is.
+    pub(crate) moving: Mutex<Option<Move>>,
+    /// A stop waits until it has ended, or another node has it.
+    hold: Mutex<Option<DrainHold>>,
     groups_kept: Weak<dyn Groups>,
     formats: Arc<Formats>,
     wire: Wire,
+}
+
+/// A connection that another node is taking.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Move {
+    pub(crate) to: NodeId,
+    pub(crate) since: Instant,
 }
 
 /// Where it is kept who is in which group.
@@ -118,6 +129,7 @@ pub(crate) struct NewConnection {
     pub(crate) rights: Arc<Mutex<Rights>>,
     pub(crate) state: Option<String>,
     pub(crate) ack_delay: Option<Arc<DelayLine>>,
+    pub(crate) hold: Option<DrainHold>,
     pub(crate) groups_kept: Weak<dyn Groups>,
     pub(crate) formats: Arc<Formats>,
 }
@@ -145,6 +157,8 @@ impl Connection {
             turn: Arc::default(),
             ack_delay: new.ack_delay,
             is_recorded: AtomicBool::new(false),
+            moving: Mutex::default(),
+            hold: Mutex::new(new.hold),
             ends: Notify::new(),
             groups_kept: new.groups_kept,
             formats: new.formats,
@@ -172,6 +186,58 @@ impl Connection {
         }
     }
 
+    /// Begins to wait for what another node has kept of it.
+    pub(crate) fn arrive(&self, limits: BufferLimits) {
+        if let (Wire::Reliable(buffer), Some(dialect)) = (&self.wire, self.protocol.dialect()) {
+            *buffer.lock() = Some(ReplayBuffer::arriving(dialect, limits));
+        }
+    }
+
+    /// Goes on with what the other node has kept; false when it has ended.
+    pub(crate) fn complete(&self, state: ReplayState) -> bool {
+        self.with_buffer(|buffer| buffer.complete(state)) == Some(Delivered::Kept)
+    }
+
+    /// Gives up all that is kept of it for another node; `None` where there is nothing to give.
+    pub(crate) fn hand_over(&self) -> Option<ReplayState> {
+        self.with_buffer(ReplayBuffer::hand_over)?
+    }
+
+    /// Its client has gone elsewhere. The number of the socket that is missed now; `None` where none was there.
+    pub(crate) fn detach(&self) -> Option<u64> {
+        self.with_buffer(ReplayBuffer::detach)?
+    }
+
+    /// True while it waits for what another node has kept of it.
+    pub(crate) fn is_arriving(&self) -> bool {
+        self.with_buffer(|buffer| buffer.is_arriving()) == Some(true)
+    }
+
+    fn with_buffer<T>(&self, act: impl FnOnce(&mut ReplayBuffer) -> T) -> Option<T> {
+        match &self.wire {
+            Wire::Plain(_) => None,
+            Wire::Reliable(buffer) => buffer.lock().as_mut().map(act),
+        }
+    }
+
+    /// A stop need not wait for it any more.
+    pub(crate) fn let_go(&self) {
+        drop(self.hold.lock().take());
+    }
+
+    /// True for what its client showed when it connected.
+    pub(crate) fn is_of(&self, token: &str, subprotocol: Option<&str>) -> bool {
+        let is_same: bool =
+            subtle::ConstantTimeEq::ct_eq(self.reconnection_token.as_bytes(), token.as_bytes())
+                .into();
+        is_same && self.protocol.subprotocol() == subprotocol
+    }
+
+    /// True for a client that loses answers which come too fast.
+    pub(crate) fn delays_answers(&self) -> bool {
+        self.ack_delay.is_some()
+    }
+
     fn hello(&self) -> Option<Message> {
         let hello = ServerFrame::Connected {
             connection: &self.id,
@@ -190,6 +256,8 @@ impl Connection {
         let (Wire::Reliable(buffer), Some(hello)) = (&self.wire, self.hello()) else {
             return None;
         };
+        // Whoever was taking it does not get it. First this: its client may go elsewhere as soon as it hears from here.
+        *self.moving.lock() = None;
         buffer.lock().as_mut()?.recover(link, &hello)
     }
 
@@ -273,7 +341,11 @@ impl Connection {
         match (&self.wire, self.protocol.dialect()) {
             (Wire::Reliable(buffer), Some(dialect)) => {
                 let body = Arc::new(encoder::server_body(dialect, payload));
-                self.deliver_reliably(buffer, body, None, None);
+                let message = KeptMessage {
+                    body,
+                    at: Timetoken::default(),
+                };
+                self.deliver_reliably(buffer, message, None, None);
             }
             (_, Some(dialect)) => self.send(&encoder::server_message(dialect, payload)),
             (_, None) => self.send(&encoder::plain(payload)),
@@ -334,8 +406,10 @@ impl Connection {
                 let Some(body) = fanout.kept(encoder) else {
                     return;
                 };
-                let ttl = fanout.publication().retention.ttl;
-                self.deliver_reliably(buffer, body, ttl, Some((fanout, encoder)));
+                let publication = fanout.publication();
+                let (ttl, at) = (publication.retention.ttl, publication.position().timetoken);
+                let message = KeptMessage { body, at };
+                self.deliver_reliably(buffer, message, ttl, Some((fanout, encoder)));
             }
         }
     }
@@ -343,12 +417,12 @@ impl Connection {
     fn deliver_reliably(
         &self,
         buffer: &Mutex<Option<ReplayBuffer>>,
-        body: Arc<Bytes>,
+        message: KeptMessage,
         ttl: Option<Duration>,
         fanout: Option<(&mut Fanout<'_>, &Arc<dyn Encoder>)>,
     ) {
         if let Some(buffer) = buffer.lock().as_mut()
-            && buffer.deliver(body, ttl, fanout) == Delivered::Overflown
+            && buffer.deliver(message, ttl, fanout) == Delivered::Overflown
         {
             self.ends.notify_one();
         }

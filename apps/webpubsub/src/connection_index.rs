@@ -29,6 +29,14 @@ struct Hub {
     groups: HashMap<String, BTreeSet<ById>>,
 }
 
+impl Hub {
+    /// True for a connection that is here: one that has changed nodes and come back is another one of the same id.
+    fn has(&self, connection: &Connection) -> bool {
+        let found = self.all.get(connection.id.as_str());
+        found.is_some_and(|ById(found)| std::ptr::eq(&**found, connection))
+    }
+}
+
 /// A connection, known by its id.
 #[derive(Clone)]
 struct ById(Arc<Connection>);
@@ -53,9 +61,10 @@ impl ConnectionIndex {
         let Some(hub) = hubs.get_mut(&connection.hub) else {
             return false;
         };
-        if !hub.all.remove(connection.id.as_str()) {
+        if !hub.has(connection) {
             return false;
         }
+        hub.all.remove(connection.id.as_str());
         if let Some(user) = &connection.user {
             take(&mut hub.users, user, connection);
         }
@@ -72,7 +81,9 @@ impl ConnectionIndex {
     pub(crate) fn join(&self, connection: &Connection, group: &str) {
         let mut hubs = self.hubs.lock();
         connection.groups.lock().insert(group.to_owned());
-        if let Some(hub) = hubs.get_mut(&connection.hub)
+        if let Some(hub) = hubs
+            .get_mut(&connection.hub)
+            .filter(|hub| hub.has(connection))
             && let Some(ById(connection)) = hub.all.get(connection.id.as_str())
         {
             add(&mut hub.groups, group, connection);
@@ -83,7 +94,10 @@ impl ConnectionIndex {
     pub(crate) fn leave(&self, connection: &Connection, group: &str) {
         let mut hubs = self.hubs.lock();
         connection.groups.lock().remove(group);
-        if let Some(hub) = hubs.get_mut(&connection.hub) {
+        if let Some(hub) = hubs
+            .get_mut(&connection.hub)
+            .filter(|hub| hub.has(connection))
+        {
             take(&mut hub.groups, group, connection);
         }
     }
@@ -198,6 +212,7 @@ mod tests {
             rights: Arc::default(),
             state: None,
             ack_delay: None,
+            hold: None,
             groups_kept: Weak::<Nowhere>::new(),
             formats: Arc::new(Formats::of_server()),
         })

@@ -118,6 +118,7 @@ pub(crate) async fn create_connection(
         let may = broker.space.authorize(&origin, Action::Publish(&channel));
         may.map_err(|_| refused())?;
     }
+    let is_reliable = protocol.is_reliable();
     let connection = Connection::new(NewConnection {
         id,
         formats: broker.hubs.formats(&hub),
@@ -130,6 +131,7 @@ pub(crate) async fn create_connection(
         rights,
         state: kept,
         ack_delay: loses_fast_answers(request).then(|| broker.ack_delay.clone()),
+        hold: is_reliable.then(|| broker.space.runtime().drain().hold()),
         groups_kept: Arc::downgrade(&broker.local) as _,
     });
     Ok((connection, groups))

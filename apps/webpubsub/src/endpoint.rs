@@ -20,9 +20,10 @@ use crate::{
     connection::Connection,
     create_connection::{create_connection, loses_fast_answers},
     keys::Claims,
-    names::NAME,
+    names::{HubName, NAME},
     protocol::Protocol,
     session::{Refused, Session},
+    transfer::TryAgain,
 };
 
 const CLIENT: &str = "/client";
@@ -45,7 +46,7 @@ impl Sockets {
         let mut options = WebSocketOptions::new(runtime, "webpubsub", Framing::WebSocket);
         options.allowed_origins = AllowedOrigins::any().or_listed(origins);
         options.heartbeat_secs = PING_SECS;
-        options.go_away = CloseReason::new(1012, "The server stops");
+        options.go_away = Some(CloseReason::new(1012, "The server stops"));
         let plain = Arc::new(options.clone());
         // What was kept for a client is sent to it at once.
         let own = &options.outbox;
@@ -167,16 +168,13 @@ async fn open(
         query("awps_reconnection_token"),
     ) {
         (Some(id), Some(token)) => {
-            let found = broker.find(&hub, &id).filter(|connection| {
-                let same: bool = subtle::ConstantTimeEq::ct_eq(
-                    connection.reconnection_token.as_bytes(),
-                    token.as_bytes(),
-                )
-                .into();
-                // The token of the first time is not looked at any more.
-                same && protocol.as_ref() == Some(&connection.protocol) && !connection.has_ended()
-            });
-            Opening::Recovery(found)
+            // The access token of the first time is not looked at any more.
+            let subprotocol = protocol.as_ref().and_then(Protocol::subprotocol);
+            let found = recoverable(broker, &hub, &id, &token, subprotocol).await;
+            Opening::Recovery(found.map_err(|TryAgain| {
+                let message = "The connection is on its way to this node; come again.";
+                refuse(StatusCode::SERVICE_UNAVAILABLE, message)
+            })?)
         }
         // Whoever names a connection wants no other one.
         (Some(_), None) => Opening::Recovery(None),
@@ -230,6 +228,24 @@ async fn open(
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, spoken);
     }
     Ok(response)
+}
+
+/// The connection that a client has come back to, if that can go on; from another node where it is there.
+async fn recoverable(
+    broker: &Broker,
+    hub: &HubName,
+    id: &str,
+    token: &str,
+    subprotocol: Option<&str>,
+) -> Result<Option<Arc<Connection>>, TryAgain> {
+    match broker.find(hub, id) {
+        Some(connection) if connection.is_arriving() => Err(TryAgain),
+        Some(connection) => {
+            let is_it = connection.is_of(token, subprotocol) && !connection.has_ended();
+            Ok(is_it.then_some(connection))
+        }
+        None => broker.transfers.fetch(hub, id, token, subprotocol).await,
+    }
 }
 
 fn offers(request: &Request) -> Vec<String> {

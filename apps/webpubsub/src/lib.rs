@@ -34,6 +34,7 @@ mod rest;
 mod rights;
 mod session;
 mod settings;
+mod transfer;
 mod webhook;
 mod wildcard;
 

@@ -99,13 +99,19 @@ impl LocalConnections {
         if !self.index.remove(connection) {
             return;
         }
+        self.left(connection).await;
+        let notice = Notice::Disconnected(reason.to_owned());
+        self.notices.tell(connection, notice).await;
+    }
+
+    /// A connection is not here any more: it leaves everything, and nobody is told of an end.
+    pub(crate) async fn left(&self, connection: &Connection) {
         let attachment = connection.attachment.lock().await.take();
         if let Some(attachment) = attachment {
             attachment.disconnect().await;
         }
         connection.groups.lock().clear();
-        let notice = Notice::Disconnected(reason.to_owned());
-        self.notices.tell(connection, notice).await;
+        connection.let_go();
     }
 }
 

@@ -1,19 +1,56 @@
 //! Replay buffer of a reliable connection: what went out, kept until the client has acknowledged it.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use polywire_core::{
-    Draw, Held,
+    Draw, Held, Timetoken,
     delivery::{Encoder, Fanout, Link, Message},
     transport::CloseReason,
 };
 
 use crate::dialect::Dialect;
+
+/// A message without its sequence id: shared by all connections that got it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeptMessage {
+    pub(crate) body: Arc<Bytes>,
+    /// When it was published, by which other nodes know it; 0 for what was for this connection alone.
+    pub(crate) at: Timetoken,
+}
+
+/// A message that has no sequence id yet.
+struct ArrivingMessage {
+    message: KeptMessage,
+    expires: Option<Instant>,
+}
+
+/// All that a connection has kept, on its way to another node.
+pub(crate) struct ReplayState {
+    /// The sequence id of the first message, or of the next one where there is none.
+    pub(crate) first: u64,
+    pub(crate) kept: VecDeque<KeptMessage>,
+    /// When messages expire, by their sequence ids.
+    pub(crate) expiring: BTreeMap<u64, Instant>,
+    /// The bytes of them, of the memory budget.
+    _draw: Draw,
+}
+
+impl ReplayState {
+    /// Messages that another node has kept, from this sequence id on.
+    pub(crate) fn new(first: u64) -> Self {
+        Self {
+            first,
+            kept: VecDeque::new(),
+            expiring: BTreeMap::new(),
+            _draw: Draw::new(Held::Kept),
+        }
+    }
+}
 
 /// What is kept for a client that was cut off.
 #[derive(Debug, Clone, Copy)]
@@ -52,8 +89,10 @@ pub(crate) struct ReplayBuffer {
     socket: u64,
     /// The sequence id of the first that is kept, or of the next message where none is.
     first: u64,
-    /// Messages without their sequence ids, which are dense: shared by all connections that got them.
-    kept: VecDeque<Arc<Bytes>>,
+    /// Messages whose sequence ids are dense.
+    kept: VecDeque<KeptMessage>,
+    /// While what another node has kept is on its way: what was published since this node knows of the connection.
+    arriving: Option<Vec<ArrivingMessage>>,
     bytes: usize,
     /// Those bytes, of the memory budget.
     draw: Draw,
@@ -71,12 +110,75 @@ impl ReplayBuffer {
             socket: 1,
             first: 1,
             kept: VecDeque::new(),
+            arriving: None,
             bytes: 0,
             draw: Draw::new(Held::Kept),
             expiring: BTreeMap::new(),
             limits,
             ended: false,
         }
+    }
+
+    /// That of a connection which comes from another node: its client is away, and what is published waits for what was
+    /// kept there.
+    pub(crate) fn arriving(dialect: Dialect, limits: BufferLimits) -> Self {
+        Self {
+            link: None,
+            dialect,
+            socket: 1,
+            first: 1,
+            kept: VecDeque::new(),
+            arriving: Some(Vec::new()),
+            bytes: 0,
+            draw: Draw::new(Held::Kept),
+            expiring: BTreeMap::new(),
+            limits,
+            ended: false,
+        }
+    }
+
+    pub(crate) fn is_arriving(&self) -> bool {
+        self.arriving.is_some()
+    }
+
+    /// Takes what the other node has kept, and then what came meanwhile and is not among it.
+    pub(crate) fn complete(&mut self, state: ReplayState) -> Delivered {
+        let Some(arriving) = self.arriving.take().filter(|_| !self.ended) else {
+            return Delivered::Ended;
+        };
+        let known: BTreeSet<_> = state.kept.iter().map(|kept| kept.at).collect();
+        self.bytes = state.kept.iter().map(cost).sum();
+        (self.first, self.kept, self.expiring) = (state.first, state.kept, state.expiring);
+        for ArrivingMessage { message, expires } in arriving {
+            if message.at == Timetoken::default() || !known.contains(&message.at) {
+                self.keep(message, expires);
+            }
+        }
+        self.bounded()
+    }
+
+    /// Gives up all that is kept: the connection goes on at another node, and has ended here.
+    pub(crate) fn hand_over(&mut self) -> Option<ReplayState> {
+        if self.ended || self.arriving.is_some() {
+            return None;
+        }
+        let state = ReplayState {
+            first: self.first,
+            kept: std::mem::take(&mut self.kept),
+            expiring: std::mem::take(&mut self.expiring),
+            _draw: std::mem::replace(&mut self.draw, Draw::new(Held::Kept)),
+        };
+        self.end(&TAKEN_OVER);
+        Some(state)
+    }
+
+    /// Its client has gone to another node. The number of the socket that it has lost; `None` where it had none.
+    pub(crate) fn detach(&mut self) -> Option<u64> {
+        let link = self.link.take()?;
+        link.close(&TAKEN_OVER);
+        // The end of that socket says nothing any more.
+        self.socket += 1;
+        Some(self.socket)
     }
 
     /// The number of the socket that it has now.
@@ -98,27 +200,43 @@ impl ReplayBuffer {
     /// wrote the body.
     pub(crate) fn deliver(
         &mut self,
-        body: Arc<Bytes>,
+        message: KeptMessage,
         ttl: Option<Duration>,
         fanout: Option<(&mut Fanout<'_>, &Arc<dyn Encoder>)>,
     ) -> Delivered {
         if self.ended {
             return Delivered::Ended;
         }
-        let id = self.next();
+        let expires = ttl.map(|ttl| Instant::now() + ttl);
+        if let Some(arriving) = &mut self.arriving {
+            self.bytes += cost(&message);
+            arriving.push(ArrivingMessage { message, expires });
+            return self.bounded();
+        }
         if let Some(link) = &self.link {
-            let numbering = self.dialect.numbering();
+            let (id, numbering) = (self.next(), self.dialect.numbering());
             match fanout {
                 Some((fanout, encoder)) => link.deliver_numbered(fanout, encoder, numbering, id),
-                None => link.send_numbered(&body, numbering, id),
+                None => link.send_numbered(&message.body, numbering, id),
             }
         }
-        self.bytes += body.len() + OVERHEAD;
-        self.kept.push_back(body);
-        if let Some(ttl) = ttl {
-            self.expiring.insert(id, Instant::now() + ttl);
+        self.keep(message, expires);
+        self.bounded()
+    }
+
+    fn keep(&mut self, message: KeptMessage, expires: Option<Instant>) {
+        let id = self.next();
+        self.bytes += cost(&message);
+        self.kept.push_back(message);
+        if let Some(expires) = expires {
+            self.expiring.insert(id, expires);
         }
-        if self.kept.len() > self.limits.messages_max
+    }
+
+    /// Ends the connection where more is kept than may be.
+    fn bounded(&mut self) -> Delivered {
+        let arriving = self.arriving.as_ref().map_or(0, Vec::len);
+        if self.kept.len() + arriving > self.limits.messages_max
             || self.bytes > self.limits.bytes_max
             || !self.draw()
         {
@@ -141,8 +259,8 @@ impl ReplayBuffer {
         }
         // Not more than are kept.
         let count = (id - self.first + 1) as usize;
-        for body in self.kept.drain(..count) {
-            self.bytes -= body.len() + OVERHEAD;
+        for message in self.kept.drain(..count) {
+            self.bytes -= cost(&message);
         }
         self.first = id + 1;
         // Less can always be held.
@@ -158,15 +276,15 @@ impl ReplayBuffer {
     /// Goes on with another socket: first `hello`, then what was not acknowledged and has not expired. The number
     /// of the socket; `None` when the connection has ended.
     pub(crate) fn recover(&mut self, link: Link, hello: &Message) -> Option<u64> {
-        if self.ended {
+        if self.ended || self.arriving.is_some() {
             return None;
         }
         let now = Instant::now();
         link.send(hello);
-        for (id, body) in (self.first..).zip(&self.kept) {
+        for (id, message) in (self.first..).zip(&self.kept) {
             let expires = self.expiring.get(&id);
             if expires.is_none_or(|expires| *expires > now) {
-                link.send_numbered(body, self.dialect.numbering(), id);
+                link.send_numbered(&message.body, self.dialect.numbering(), id);
             }
         }
         self.socket += 1;
@@ -194,6 +312,7 @@ impl ReplayBuffer {
     pub(crate) fn end(&mut self, reason: &CloseReason) {
         self.ended = true;
         self.kept = VecDeque::new();
+        self.arriving = None;
         self.expiring.clear();
         self.bytes = 0;
         self.draw = Draw::new(Held::Kept);
@@ -205,6 +324,11 @@ impl ReplayBuffer {
     pub(crate) fn has_ended(&self) -> bool {
         self.ended
     }
+}
+
+/// Bytes that a message takes.
+fn cost(message: &KeptMessage) -> usize {
+    message.body.len() + OVERHEAD
 }
 
 #[cfg(test)]
@@ -271,7 +395,11 @@ mod tests {
     }
 
     fn send(buffer: &mut ReplayBuffer, text: &str, ttl: Option<Duration>) -> Delivered {
-        buffer.deliver(Arc::new(format!("{{{text}").into()), ttl, None)
+        let message = KeptMessage {
+            body: Arc::new(format!("{{{text}").into()),
+            at: Timetoken::default(),
+        };
+        buffer.deliver(message, ttl, None)
     }
 
     fn numbered(text: &str, id: u64) -> String {

@@ -17,7 +17,7 @@ pub(crate) enum Right {
 }
 
 /// On which groups a connection has a right.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Groups {
     all: bool,
     groups: BTreeSet<String>,
@@ -39,7 +39,7 @@ impl Groups {
 }
 
 /// What a connection may do: from its roles, and from what was granted and revoked since.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Rights {
     join_leave: Groups,
     send: Groups,

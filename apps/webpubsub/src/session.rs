@@ -149,32 +149,15 @@ impl SessionHandler for Session {
                 Ending::Closed(code) => !DONE.contains(&code),
             };
             if may_return && connection.lost(self.socket) {
-                return wait_for_client(broker.clone(), connection.clone(), self.socket);
+                return broker
+                    .transfers
+                    .wait_for_client(connection.clone(), self.socket);
             }
             // Whoever comes back to it is told that it is over.
             connection.end(None, &CloseReason::new(1000, ""));
         }
         broker.local.ended(connection, "The client has left").await;
     }
-}
-
-/// Ends a connection whose client does not come back in time.
-fn wait_for_client(broker: Arc<Broker>, connection: Arc<Connection>, socket: u64) {
-    let runtime = broker.space.runtime().clone();
-    let stopping = runtime.stopping();
-    runtime.spawn(async move {
-        tokio::select! {
-            () = tokio::time::sleep(broker.recovery) => {}
-            // More waits for it than is kept.
-            () = connection.ends.notified() => {}
-            // It cannot come back to this process.
-            () = stopping.cancelled() => {}
-        }
-        if connection.has_ended() || connection.is_lost_since(socket) {
-            connection.end(None, &CloseReason::new(1000, ""));
-            broker.local.ended(&connection, "The client was lost").await;
-        }
-    });
 }
 
 impl Session {
@@ -403,6 +386,7 @@ mod tests {
             rights: Arc::default(),
             state: None,
             ack_delay: None,
+            hold: None,
             groups_kept: Arc::downgrade(&broker.local) as _,
         });
         let session = || Session {

@@ -1,5 +1,6 @@
 //! Wildcard patterns of group names, as roles have them.
 
+use serde::{Deserialize, Serialize};
 use smallvec::{SmallVec, smallvec};
 
 /// Characters `*` that a pattern may have, those of `**` counted one by one.
@@ -10,10 +11,10 @@ const CHARS_MAX: usize = 1024;
 
 /// A pattern of group names: `?` is one character, `*` any number of them and `**` the same with dots, which are in neither
 /// of the others. A backslash before one of them, or before another backslash, takes it as it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Wildcard(Vec<Part>);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Part {
     Literal(char),
     /// `?`

@@ -12,7 +12,7 @@ use redis::{
 #[derive(Clone)]
 pub(super) enum Connector {
     /// Always the same one.
-    Server(Client),
+    Server(Arc<Client>),
     /// The master of a name, as Sentinels say it is now.
     Sentinel(Arc<Sentinels>),
     /// One that is simulated.
@@ -44,7 +44,7 @@ impl Connector {
     /// It changes nothing.
     pub(super) async fn client(&self) -> RedisResult<Client> {
         match self {
-            Self::Server(client) => Ok(client.clone()),
+            Self::Server(client) => Ok((**client).clone()),
             Self::Sentinel(sentinels) => sentinels.master().await,
             #[cfg(test)]
             Self::Simulated(_) => Err((redis::ErrorKind::InvalidClientConfig, "simulated").into()),

@@ -194,7 +194,7 @@ impl RedisSettings {
             None => Client::open(info),
         };
         let client = client.map_err(|error| wrong(format!("{error}")))?;
-        Ok(Connector::Server(client))
+        Ok(Connector::Server(Arc::new(client)))
     }
 
     /// The certificates of the CA file, where there is one.
@@ -222,10 +222,7 @@ impl RedisSettings {
         }))
     }
 
-    /// How to use the server, and where Sentinels name it the name of the master and their addresses.
-    fn address(
-        &self,
-    ) -> Result<(ConnectionInfo, Option<(String, Vec<ConnectionAddr>)>), BackendError> {
+    fn address(&self) -> Result<Address, BackendError> {
         let Some(url) = &self.url else {
             let host = self.host.clone().unwrap_or_else(|| "localhost".into());
             let port = self.port.unwrap_or(6379);
@@ -266,11 +263,11 @@ impl RedisSettings {
     }
 }
 
+/// How to use the server, and where Sentinels name it the name of the master and their addresses.
+type Address = (ConnectionInfo, Option<(String, Vec<ConnectionAddr>)>);
+
 /// What stands behind the scheme of a URL of Sentinels.
-fn sentinel_address(
-    scheme: &str,
-    rest: &str,
-) -> Option<(ConnectionInfo, Option<(String, Vec<ConnectionAddr>)>)> {
+fn sentinel_address(scheme: &str, rest: &str) -> Option<Address> {
     let (rest, database) = rest.split_once('/').unwrap_or((rest, ""));
     let (before, hosts) = rest.rsplit_once('@')?;
     let (credentials, name) = match before.rsplit_once('@') {
@@ -364,7 +361,7 @@ mod tests {
 
     fn client(settings: &RedisSettings) -> Client {
         match settings.connector() {
-            Ok(Connector::Server(client)) => client,
+            Ok(Connector::Server(client)) => (*client).clone(),
             other => panic!("{other:?}"),
         }
     }

@@ -92,6 +92,11 @@ impl Nodes {
             .max_by_key(|node| weight(*node, key))
     }
 
+    /// True when all nodes that can be reached are known: see [`complete`](Self::complete).
+    pub fn is_complete(&self) -> bool {
+        self.roster.lock().is_complete
+    }
+
     /// Waits until all nodes that can be reached are known. That is a few seconds after the start and after the
     /// backend could not be reached; where there are no other nodes it is at once.
     ///

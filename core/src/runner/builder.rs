@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 use warp::{Filter, filters::BoxedFilter};
 
 use super::{
-    Listen, Server, StartError,
+    Listen, Server, Shutdown, StartError,
     listeners::{AppParts, address_of, any_of, bind, bind_apps, load_certificates},
 };
 use crate::{
@@ -66,6 +66,7 @@ impl AppRunner {
             trusted_proxies: TrustedProxies::default(),
             listen: Vec::new(),
             grace: GRACE,
+            shutdown: Shutdown::AT_ONCE,
             trust_network: false,
             anonymous: None,
             confinements: Vec::new(),
@@ -88,6 +89,7 @@ pub struct Builder {
     trusted_proxies: TrustedProxies,
     listen: Vec<Listen>,
     grace: Duration,
+    shutdown: Shutdown,
     trust_network: bool,
     anonymous: Option<Rights>,
     confinements: Vec<(String, Rights)>,
@@ -157,6 +159,12 @@ impl Builder {
     /// Adds an address to listen on, with what is served there.
     pub fn listen_on(mut self, listen: Listen) -> Self {
         self.listen.push(listen);
+        self
+    }
+
+    /// Sets how clients are sent away before the server stops. Default [`Shutdown::AT_ONCE`].
+    pub fn shutdown(mut self, shutdown: Shutdown) -> Self {
+        self.shutdown = shutdown;
         self
     }
 
@@ -272,6 +280,7 @@ impl Builder {
             routes,
             banner,
             grace: self.grace,
+            shutdown: self.shutdown,
         })
     }
 

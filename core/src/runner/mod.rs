@@ -6,6 +6,7 @@ mod from_settings;
 mod listen;
 mod listeners;
 mod server;
+mod shutdown;
 
 pub use self::{
     builder::{AppRunner, Builder},
@@ -13,4 +14,5 @@ pub use self::{
     from_settings::{Composition, FromSettings},
     listen::Listen,
     server::Server,
+    shutdown::Shutdown,
 };

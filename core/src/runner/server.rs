@@ -1,11 +1,17 @@
 //! A composed server.
 
-use std::{fmt, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::{Future, pending},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::sync::Notify;
 use warp::{Filter, Rejection, filters::BoxedFilter};
 
-use super::listeners::BoundListener;
+use super::{Shutdown, listeners::BoundListener};
 use crate::{
     backend::PubSubBackend,
     hub::LocalNode,
@@ -18,6 +24,9 @@ use crate::{
     space::Space,
     transport::{Listening, http::Response},
 };
+
+/// How long what outlives connections may take to be handed over: it takes milliseconds where nodes are not overloaded.
+const HAND_OVER: Duration = Duration::from_secs(5);
 
 /// A composed server: its addresses are bound and its backend started.
 #[must_use = "nothing is served until it is run"]
@@ -33,6 +42,7 @@ pub struct Server {
     pub(super) routes: BoxedFilter<(Response,)>,
     pub(super) banner: Vec<String>,
     pub(super) grace: Duration,
+    pub(super) shutdown: Shutdown,
 }
 
 impl Server {
@@ -70,9 +80,18 @@ impl Server {
         self.routes.clone()
     }
 
-    /// Serves until `shutdown` is ready, then stops: accepts no more, closes every session with its
-    /// protocol's own code, and waits a bounded time.
+    /// Serves until `shutdown` is ready, or an operator asks for the end, then stops: it is not ready any more, accepts nobody,
+    /// closes every session with its protocol's own code, one after the other as [`Shutdown`] says, and waits a bounded time.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        self.run_unless_hurried(shutdown, pending()).await;
+    }
+
+    /// The same; as soon as `hurry` is ready the times of [`Shutdown`] are not waited for.
+    pub async fn run_unless_hurried(
+        self,
+        shutdown: impl Future<Output = ()>,
+        hurry: impl Future<Output = ()>,
+    ) {
         let slots = Arc::new(Slots::default());
         for bound in self.listeners {
             let serve = bound
@@ -88,8 +107,23 @@ impl Server {
                 stop,
             ));
         }
-        shutdown.await;
-        self.runtime.stop_accepting();
+        tokio::select! {
+            () = shutdown => {}
+            () = self.runtime.drain().requested() => tracing::info!("stopping: an operator asks for it"),
+        }
+        let drained = async {
+            self.runtime.drain().announce();
+            tokio::time::sleep(self.shutdown.ready()).await;
+            self.runtime.send_away(self.shutdown.drain()).await;
+        };
+        tokio::select! {
+            biased;
+            () = hurry => {}
+            () = drained => {}
+        }
+        self.runtime.send_all_away();
+        self.runtime.drain().finish(HAND_OVER).await;
+        self.runtime.stop();
         if tokio::time::timeout(self.grace, self.runtime.drained())
             .await
             .is_err()

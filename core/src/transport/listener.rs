@@ -56,16 +56,20 @@ impl Listener {
         self.address
     }
 
-    /// Serves `speakers` until the runtime stops.
+    /// Serves `speakers` until the server begins to send its clients away. Those whom the system has let in by then are served
+    /// too, and told.
     pub(crate) async fn serve(self, runtime: Arc<Runtime>, slots: Arc<Slots>, speakers: Speakers) {
-        let stop = runtime.stopping();
+        let stop = runtime.drain().begun();
         let reserve = ReserveDescriptor::take();
         let mut turn = Turn::begin();
         loop {
             turn.give_way().await;
             let accepted = tokio::select! {
                 accepted = turn.wait(self.tcp.accept()) => accepted,
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => match self.tcp.accept().now_or_never() {
+                    Some(Ok(accepted)) => Ok(accepted),
+                    _ => return,
+                },
             };
             match accepted {
                 Ok((tcp, peer)) => {

@@ -57,7 +57,7 @@ impl TcpProtocol for TcpEndpoint {
         let sessions = self.sessions.clone();
         let options = StreamOptions {
             outbox: self.outbox.clone(),
-            go_away: Bytes::new(),
+            go_away: None,
         };
         let runtime = sessions.context.broker.space.runtime().clone();
         let faces = self.faces;

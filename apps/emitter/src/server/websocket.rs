@@ -42,6 +42,8 @@ impl WebSocketEndpoint {
     pub(crate) fn options(broker: &BrokerContext) -> WebSocketOptions {
         let runtime = broker.space.runtime();
         let mut options = WebSocketOptions::new(runtime, "emitter", Framing::WebSocket);
+        // A client is told in a packet, by its connection handle.
+        options.go_away = None;
         options.subprotocols = vec!["mqtt", "mqttv3.1", "mqttv3", "mqttv5"];
         options.message_bytes_max = broker.packet_bytes_max + FRAME_BYTES_MORE;
         options

@@ -162,6 +162,7 @@ fn problems_of_parts(written: &Written) -> impl Iterator<Item = settings::Proble
     };
     let anonymous = written.anonymous.iter().flat_map(rights_problems);
     within("limits", written.limits.problems())
+        .chain(within("shutdown", written.shutdown.problems()))
         .chain(within("presence", written.presence.problems()))
         .chain(within("api_key", written.api_key.problems()))
         .chain(within("header", written.header.problems()))
@@ -296,6 +297,7 @@ fn check(written: Written, figment: &Figment, problems: &mut Vec<Problem>) -> Op
         log: written.log,
         log_format: log_format?,
         limits: written.limits,
+        shutdown: written.shutdown,
         presence: written.presence,
         api_key: written.api_key,
         header: written.header,

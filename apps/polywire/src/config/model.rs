@@ -8,7 +8,7 @@ use std::{
 use polywire_auth::{ApiKeySettings, HeaderSettings, HttpSettings, JwtSettings, RolesSettings};
 use polywire_backends::RedisSection;
 use polywire_core::{
-    Domain, Limits, PresenceSettings, Rights, TlsOptions, TrustedProxies, settings::text,
+    Domain, Limits, PresenceSettings, Rights, Shutdown, TlsOptions, TrustedProxies, settings::text,
 };
 use polywire_persistence::{DiskBounds, ExternalApiSection, HistorySettings};
 use serde::Deserialize;
@@ -55,6 +55,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Bounds.
     pub limits: Limits,
+    /// How the server stops.
+    pub shutdown: Shutdown,
     /// Settings of presence.
     pub presence: PresenceSettings,
     /// Settings of the API key policy.
@@ -145,6 +147,8 @@ pub(super) struct Written {
     pub(super) log_format: String,
     /// `[limits]`
     pub(super) limits: Limits,
+    /// `[shutdown]`
+    pub(super) shutdown: Shutdown,
     /// `[presence]`
     pub(super) presence: PresenceSettings,
     /// `[api_key]`
@@ -260,6 +264,7 @@ impl Default for Written {
             log: None,
             log_format: "text".into(),
             limits: Limits::default(),
+            shutdown: Shutdown::default(),
             presence: PresenceSettings::default(),
             api_key: ApiKeySettings::default(),
             header: HeaderSettings::default(),

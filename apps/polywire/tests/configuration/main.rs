@@ -35,6 +35,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("disk", "persistence/src/disk/settings.rs"),
     ("external_api", "persistence/src/external_api/section.rs"),
     ("limits", "core/src/limits.rs"),
+    ("shutdown", "core/src/runner/shutdown.rs"),
     ("presence", "core/src/presence/settings.rs"),
 ];
 

@@ -561,7 +561,7 @@ fn connections_are_known_on_two_nodes() {
 }
 
 #[test]
-fn a_client_that_is_led_to_another_node_begins_anew() {
+fn a_client_that_is_led_to_another_node_goes_on_there() {
     run_on_two_nodes("recovery_on_another_node");
 }
 

@@ -58,6 +58,8 @@ pub(crate) fn of(config: &Config, name: &str) -> Option<String> {
         "limits.tls_handshakes_max" => limits.tls_handshakes_max.to_string(),
         "limits.body_secs" => limits.body_secs.to_string(),
         "limits.keep_alive_secs" => limits.keep_alive_secs.to_string(),
+        "shutdown.ready_secs" => config.shutdown.ready_secs.to_string(),
+        "shutdown.drain_secs" => config.shutdown.drain_secs.to_string(),
         "api_key.key_name" => config.api_key.key_name.clone(),
         "api_key.key_secret_value" => config.api_key.key_secret_value.reveal().to_owned(),
         "header.secret_header" => config.header.secret_header.clone(),

@@ -63,9 +63,14 @@ impl Poll<'_> {
                 // Boxed, so that a poll that is held does not carry room for it.
                 Box::pin(keep_wanted(filter, &context.turns, &mut batch.found)).await;
             }
-            let is_over = is_last || context.is_stopping();
-            if !batch.found.is_empty() || is_over {
+            let drain = call.space().runtime().drain();
+            let turn = drain.turn_of(call.request.place);
+            if !batch.found.is_empty() || is_last {
                 return Ok(answer(batch.cursor, &batch.found));
+            }
+            if context.is_stopping() || drain.is_turn_of(call.request.place) {
+                // It goes on from where it was, on another node.
+                return Ok(answer(self.after, &[]));
             }
             after = batch.cursor;
             if came {
@@ -73,7 +78,10 @@ impl Poll<'_> {
                 tokio::task::yield_now().await;
                 continue;
             }
-            let until = members.later().map_or(end, |later| later.min(end));
+            let until = [members.later(), turn]
+                .into_iter()
+                .flatten()
+                .fold(end, Instant::min);
             if timeout_at(until, waiting.waiter.woken()).await.is_err() {
                 is_last = Instant::now() >= end;
                 Box::pin(members.join()).await;

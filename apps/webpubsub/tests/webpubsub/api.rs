@@ -2,7 +2,7 @@
 
 use polywire_core::{Channel, ClientId, Rights, space::Whom};
 use polywire_testing::{
-    Server,
+    SOON, Server, eventually,
     peers::{
         Answer,
         azure::{AZURE_KEY, AzureClient, JSON, RELIABLE_JSON, in_secs, service, token},
@@ -712,5 +712,9 @@ fn a_connection_that_the_server_puts_onto_a_channel_is_in_the_group() {
         (&json!("disconnected"), &json!("Go and rest"))
     );
     assert_eq!(client.closed(), 1008);
-    api.is(&format!("HEAD /connections/{id}"), 404);
+    let target = format!("/api/hubs/default/connections/{id}?api-version=2024-01-01");
+    eventually("the connection is gone", SOON, || {
+        let found = service(api.0.address, "HEAD", &target, "", None);
+        (found.status == 404).then_some(())
+    });
 }

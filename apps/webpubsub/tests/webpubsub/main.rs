@@ -6,6 +6,7 @@ mod api;
 mod frames;
 mod reliable;
 mod tokens;
+mod transfer;
 
 use polywire_testing::{Server, peers::azure::AZURE_KEY};
 use polywire_webpubsub::WebPubSub;

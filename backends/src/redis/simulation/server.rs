@@ -184,7 +184,7 @@ impl Server {
                 state.is_script_known = true;
                 vec![self.publish.as_str().into()]
             }
-            "EVALSHA" => vec![self.run_script(&mut *state, arguments)],
+            "EVALSHA" => vec![self.run_script(&mut state, arguments)],
             "XRANGE" => vec![state.listed(&arguments[1])],
             "CLIENT" | "SELECT" => vec![Reply::Ok],
             other => panic!("the simulation does not know {other}"),

@@ -276,7 +276,7 @@ impl ForeignOrigin {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{limits::Limits, transport::http::Body};
+    use crate::{drain::DrainPlace, limits::Limits, transport::http::Body};
 
     const HERE: &str = "127.0.0.1:4000";
     const ELSEWHERE: &str = "192.0.2.1:4000";
@@ -295,6 +295,7 @@ mod tests {
             is_cut: false,
             headers: map,
             peer: Some(peer.parse().unwrap()),
+            place: DrainPlace::FIRST,
             on_upgrade: None,
             body: Body::empty(),
         }

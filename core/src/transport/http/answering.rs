@@ -12,7 +12,9 @@ use super::{
     request::{Cut, HeadOnly},
     text,
 };
-use crate::{net::ConnectionSlot, runtime::Runtime, transport::guarded::Oddities};
+use crate::{
+    drain::DrainPlace, net::ConnectionSlot, runtime::Runtime, transport::guarded::Oddities,
+};
 
 /// The routes of an address, and the connection that asks them.
 pub(super) struct Answering<R> {
@@ -20,6 +22,8 @@ pub(super) struct Answering<R> {
     pub(super) runtime: Arc<Runtime>,
     /// The other end of the connection, which may be a proxy.
     pub(super) peer: SocketAddr,
+    /// When the connection goes while the server drains.
+    pub(super) place: DrainPlace,
     /// What counts the connection against the limits.
     pub(super) slot: Option<Arc<ConnectionSlot>>,
 }
@@ -56,7 +60,7 @@ impl<R> Answering<R> {
             .trusted_proxies()
             .client(self.peer, request.headers());
         let refusal = refusal.or_else(|| self.refuse_one_more(client));
-        let mut routes = self.routes.clone();
+        let (mut routes, place) = (self.routes.clone(), self.place);
         async move {
             // CONNECT has no path, which warp 0.4.3 takes badly.
             if let Some(refusal) = refusal {
@@ -67,6 +71,7 @@ impl<R> Answering<R> {
                 return text(StatusCode::METHOD_NOT_ALLOWED, sentence);
             }
             request.extensions_mut().insert(Peer(client));
+            request.extensions_mut().insert(place);
             if is_cut {
                 request.extensions_mut().insert(Cut);
             }

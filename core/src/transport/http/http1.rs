@@ -7,7 +7,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use warp::filters::BoxedFilter;
 
 use super::{Response, answering::Answering, watched_body::WatchedBody};
-use crate::{runtime::Runtime, transport::guarded::GuardedSocket};
+use crate::{drain::DrainPlace, runtime::Runtime, transport::guarded::GuardedSocket};
 
 /// Bytes of a request head: PubNub puts messages of 32 KiB, percent-encoded, into the request line.
 const HEAD_BYTES_MAX: usize = 160 << 10;
@@ -19,11 +19,12 @@ pub(super) async fn serve(
     io: GuardedSocket,
     peer: SocketAddr,
 ) {
-    let head = io.head();
+    let (head, place) = (io.head(), DrainPlace::next());
     let answering = Answering {
         routes: warp::service(routes),
         runtime: runtime.clone(),
         peer,
+        place,
         slot: io.slot(),
     };
     let service = service_fn(move |request: http::Request<Incoming>| {
@@ -45,10 +46,10 @@ pub(super) async fn serve(
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades();
     tokio::pin!(connection);
-    let stop = runtime.stopping();
+    let drain = runtime.drain();
     let result = tokio::select! {
         result = connection.as_mut() => result,
-        () = stop.cancelled() => {
+        () = drain.turn(place) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -11,6 +11,7 @@ use warp::{Filter, Rejection};
 
 use crate::{
     authentication::Credentials,
+    drain::DrainPlace,
     memory::{Draw, Held},
 };
 
@@ -48,6 +49,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The address of the peer, where it is known.
     pub peer: Option<SocketAddr>,
+    /// When its connection goes while the server [drains](crate::Drain): whatever holds the request answers it then.
+    pub place: DrainPlace,
     /// The way to the socket, if the client wants another protocol.
     pub on_upgrade: Option<OnUpgrade>,
     /// What follows the head.
@@ -211,6 +214,7 @@ fn request_where(
         .and(warp::ext::optional::<HeadOnly>())
         .and(warp::ext::optional::<Peer>())
         .and(warp::filters::addr::remote())
+        .and(warp::ext::optional::<DrainPlace>())
         .and(warp::ext::optional::<OnUpgrade>())
         .and(warp::body::stream())
         .map(
@@ -222,6 +226,7 @@ fn request_where(
              head_only: Option<HeadOnly>,
              peer: Option<Peer>,
              remote: Option<SocketAddr>,
+             place: Option<DrainPlace>,
              on_upgrade,
              body| {
                 let length = length(&headers);
@@ -235,6 +240,7 @@ fn request_where(
                     headers,
                     // `remote` is known inside somebody else's `warp::serve`, `peer` inside our own listener.
                     peer: peer.map(|Peer(peer)| peer).or(remote),
+                    place: place.unwrap_or(DrainPlace::FIRST),
                     on_upgrade,
                     body: boxed(body, length, is_asked),
                 }

@@ -138,7 +138,7 @@ impl Service {
                     bytes_max: outbound_bytes_max,
                     ..OutboxOptions::clone(&standard.outbox)
                 }),
-                go_away: options.go_away.clone(),
+                go_away: Some(options.go_away.clone()),
                 allowed_origins: options.allowed_origins.clone(),
                 ..standard
             })

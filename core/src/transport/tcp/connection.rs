@@ -30,8 +30,8 @@ const LOOK_SECS: u64 = 5;
 pub struct StreamOptions {
     /// Bounds of the outgoing queue.
     pub outbox: Arc<OutboxOptions>,
-    /// What clients are sent last when the server stops; empty for nothing.
-    pub go_away: Bytes,
+    /// What clients are sent last when the server stops; empty for nothing, and `None` where the app closes them then.
+    pub go_away: Option<Bytes>,
 }
 
 /// One connection of an app. Calls come one after another.
@@ -116,7 +116,7 @@ struct TcpConnection {
     socket: Arc<Socket>,
     outbox: Arc<Outbox>,
     link: Link,
-    go_away: Bytes,
+    go_away: Option<Bytes>,
     /// Seconds that a slow peer has to take what waits when the connection closes.
     stall_secs: u64,
     /// When it was first seen closing; 0 where it was not.
@@ -162,7 +162,9 @@ impl Tick for TcpConnection {
     }
 
     fn stop(&self) {
-        self.link.close_with(self.go_away.clone());
+        if let Some(last) = &self.go_away {
+            self.link.close_with(last.clone());
+        }
     }
 }
 
@@ -193,7 +195,7 @@ mod tests {
             link: Link::socket(outbox.clone(), Framing::Raw, Flusher::new(1)),
             socket,
             outbox: outbox.clone(),
-            go_away: Bytes::new(),
+            go_away: Some(Bytes::new()),
             stall_secs,
             closing: AtomicU64::new(0),
         };

@@ -224,6 +224,8 @@ impl Tick for WebSocketConnection {
     }
 
     fn stop(&self) {
-        self.close(self.options.framing.close(&self.options.go_away));
+        if let Some(reason) = &self.options.go_away {
+            self.close(self.options.framing.close(reason));
+        }
     }
 }

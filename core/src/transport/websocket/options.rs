@@ -30,8 +30,8 @@ pub struct WebSocketOptions {
     pub heartbeat_secs: u64,
     /// Bounds of the outgoing queue.
     pub outbox: Arc<OutboxOptions>,
-    /// What clients are told when the server stops.
-    pub go_away: CloseReason,
+    /// What clients are told when the server stops; `None` where the app closes them then.
+    pub go_away: Option<CloseReason>,
 }
 
 impl WebSocketOptions {
@@ -52,7 +52,7 @@ impl WebSocketOptions {
                 "closed a WebSocket: a message did not come to its end in time",
             ),
             outbox: Arc::new(OutboxOptions::new(limits, counters, app, farewell)),
-            go_away: CloseReason::GO_AWAY,
+            go_away: Some(CloseReason::GO_AWAY),
         }
     }
 }

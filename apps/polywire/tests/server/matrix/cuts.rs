@@ -32,8 +32,6 @@ enum Returning {
 
 impl Returning {
     const ALL: &[Self] = &[Self::PubNub, Self::WebPubSub, Self::Session, Self::History];
-    /// Azure's connections recover on their own node.
-    const ELSEWHERE: &[Self] = &[Self::PubNub, Self::Session, Self::History];
 
     fn name(self) -> &'static str {
         match self {
@@ -58,16 +56,16 @@ impl Returning {
 /// They come back where they were.
 pub(super) fn run(scene: &mut Scene) -> String {
     let server = scene.server(0).address;
-    cut(scene, "cuts", Returning::ALL, server)
+    cut(scene, "cuts", server)
 }
 
 /// They come back on another node.
 pub(super) fn elsewhere(scene: &mut Scene) -> String {
     let server = scene.server(1).address;
-    cut(scene, "cuts/elsewhere", Returning::ELSEWHERE, server)
+    cut(scene, "cuts/elsewhere", server)
 }
 
-fn cut(scene: &mut Scene, channel: &str, sorts: &[Returning], back: SocketAddr) -> String {
+fn cut(scene: &mut Scene, channel: &str, back: SocketAddr) -> String {
     let server = scene.server(0).address;
     let gate = Gate::start(server);
     let publishers = scene.one_each();
@@ -84,9 +82,6 @@ fn cut(scene: &mut Scene, channel: &str, sorts: &[Returning], back: SocketAddr) 
             }
             _ => continue,
         };
-        if !sorts.contains(&sort) {
-            continue;
-        }
         for mut options in options {
             options["address"] = json!(gate.address.to_string());
             let client = scene.open_at(agent, &options);
@@ -159,7 +154,7 @@ fn cut(scene: &mut Scene, channel: &str, sorts: &[Returning], back: SocketAddr) 
     scene.close_all(&clients);
     scene.close_all(&publishers);
     scene.close_all(&[steady]);
-    text(sorts, &cells)
+    text(&cells)
 }
 
 fn connected(told: &Value) -> Option<()> {
@@ -351,13 +346,13 @@ fn follow(gate: &Gate, channel: &str, query: &str) -> Receiver<Value> {
     receiver
 }
 
-fn text(sorts: &[Returning], cells: &HashMap<(Returning, &'static str), String>) -> String {
-    let heads = sorts.iter().map(|returning| returning.name());
+fn text(cells: &HashMap<(Returning, &'static str), String>) -> String {
+    let heads = Returning::ALL.iter().map(|returning| returning.name());
     let heads: Vec<_> = ["published by"].into_iter().chain(heads).collect();
     let rows: Vec<_> = writers::all()
         .iter()
         .map(|writer| {
-            let cells = sorts
+            let cells = Returning::ALL
                 .iter()
                 .map(|&returning| &cells[&(returning, writer.name)]);
             let name = writer.name.to_owned();

@@ -16,7 +16,6 @@ use tokio::{
     io::{AsyncRead, AsyncWriteExt, ReadBuf},
     time::{Instant, timeout, timeout_at},
 };
-use tokio_util::sync::CancellationToken;
 
 use super::{
     Responder, Responding,
@@ -24,6 +23,7 @@ use super::{
     head::{HEAD_BYTES_MAX, Head, Parsed, parse},
 };
 use crate::{
+    drain::DrainPlace,
     limits::Limits,
     memory::{Draw, Held},
     net::with_read_buffer,
@@ -62,11 +62,11 @@ pub(in crate::transport::http) async fn serve(
     read_ahead: Bytes,
     peer: SocketAddr,
 ) -> Outcome {
-    let stopping = runtime.stopping();
+    let place = DrainPlace::next();
     let mut connection = FastPathConnection {
         runtime,
         limits: runtime.limits(),
-        stopping: &stopping,
+        place,
         socket,
         kept: read_ahead,
         draw: Draw::new(Held::Connections),
@@ -98,7 +98,8 @@ pub(in crate::transport::http) async fn serve(
 struct FastPathConnection<'r> {
     runtime: &'r Runtime,
     limits: &'r Limits,
-    stopping: &'r CancellationToken,
+    /// When it goes while the server drains.
+    place: DrainPlace,
     socket: Socket,
     /// What came and was not taken yet; mostly empty, and without memory then.
     kept: Bytes,
@@ -125,7 +126,11 @@ enum Taken<'r> {
 impl FastPathConnection<'_> {
     /// Waits for a request: so long for it to begin, and then for its head to be complete.
     async fn next<'r>(&mut self, responders: &'r [Arc<dyn Responder>], idle: Duration) -> Next<'r> {
-        let (head, stopping) = (self.limits.header_timeout(), self.stopping);
+        let (head, drain, place) = (
+            self.limits.header_timeout(),
+            self.runtime.drain(),
+            self.place,
+        );
         let mut has_begun = !self.kept.is_empty();
         let mut due = Instant::now() + if has_begun { head } else { idle };
         loop {
@@ -139,7 +144,7 @@ impl FastPathConnection<'_> {
             let read = tokio::select! {
                 biased;
                 read = timeout_at(due, self.read()) => read,
-                () = stopping.cancelled() => return Next::End,
+                () = drain.turn(place) => return Next::End,
             };
             match read {
                 Ok(Ok(())) => {}
@@ -183,7 +188,7 @@ impl FastPathConnection<'_> {
                 self.too_many()
             }
         };
-        terms.keep_alive &= !self.stopping.is_cancelled();
+        terms.keep_alive &= !self.runtime.drain().is_turn_of(self.place);
         self.write(&encode(&answer, terms)).await?;
         self.write(rest(&answer)).await?;
         if terms.keep_alive {
@@ -211,6 +216,7 @@ impl FastPathConnection<'_> {
             is_cut: false,
             headers: head.headers,
             peer: Some(client),
+            place: self.place,
             on_upgrade: None,
             body: Body::empty(),
         })

@@ -16,6 +16,7 @@ use super::{
     upload,
 };
 use crate::{
+    drain::DrainPlace,
     memory::{Draw, Held},
     runtime::Runtime,
     transport::{
@@ -61,10 +62,12 @@ pub(in crate::transport::http) async fn serve(
     io.head().complete();
     // Pings would wait behind answers that a slow client takes.
     io.keep_alive();
+    let place = DrainPlace::next();
     let answering = Answering {
         routes: warp::service(routes),
         runtime: runtime.clone(),
         peer,
+        place,
         slot: io.slot(),
     };
     let streams = Arc::new(Streams::new(runtime.limits()));
@@ -100,7 +103,7 @@ pub(in crate::transport::http) async fn serve(
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .serve_connection(TokioIo::new(GivesWay::new(io)), service);
     tokio::pin!(connection);
-    let stop = runtime.stopping();
+    let drain = runtime.drain();
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // When what is left to send must be sent.
@@ -108,7 +111,7 @@ pub(in crate::transport::http) async fn serve(
     let result = loop {
         tokio::select! {
             result = connection.as_mut() => break result,
-            () = stop.cancelled(), if end.is_none() => {
+            () = drain.turn(place), if end.is_none() => {
                 connection.as_mut().graceful_shutdown();
                 end = Some(Instant::now() + runtime.limits().outbound_stall());
             }
