@@ -126,9 +126,9 @@ impl Head {
         };
         let at = announced.publication.position().timetoken;
         match self.next {
-            Next::Later => previous <= self.last,
             Next::Successor if previous == Timetoken(0) => is_older(self.last, at, SILENT),
-            Next::Successor => previous == self.last,
+            // An older one than the head is that of a replica that became the master, and does not have the head.
+            Next::Successor | Next::Later => previous <= self.last,
         }
     }
 
@@ -251,9 +251,30 @@ impl Heads {
         self.patterns.entry(pattern.clone()).or_insert(since);
     }
 
-    /// A pattern is not subscribed to any more.
-    pub(super) fn pattern_unsubscribed(&mut self, pattern: &Pattern) {
-        self.patterns.remove(pattern);
+    /// A pattern is not subscribed to any more. Who subscribes to it again is owed nothing from before.
+    pub(super) fn pattern_unsubscribed(
+        &mut self,
+        pattern: &Pattern,
+        is_subscribed: impl Fn(&Target) -> bool,
+    ) {
+        if self.patterns.remove(pattern).is_none() {
+            return;
+        }
+        let mut heads = mem::take(&mut self.heads);
+        let is_kept = |target: &Target| is_subscribed(target) || self.owed_since(target).is_some();
+        let mut freed = 0;
+        heads.retain(|target, head| {
+            let is_matched = target
+                .channel()
+                .is_some_and(|channel| pattern.matches(channel.as_str()));
+            let is_kept = !is_matched || is_kept(target);
+            if !is_kept && let Some(repair) = &head.repair {
+                freed += repair.held.iter().map(cost).sum::<usize>();
+            }
+            is_kept
+        });
+        self.heads = heads;
+        self.held_bytes -= freed;
     }
 
     /// The place of a channel differs from what this node has seen last, or the server may have forgotten some.
@@ -350,6 +371,8 @@ impl Heads {
             if !head.precedes(announced) && !head.is_told {
                 to.gap(&target.clone().into());
             }
+            // What goes on is not given up.
+            repair.reads = 0;
             head.advance(announced);
             to.deliver(announced.id, &announced.publication);
         }
@@ -487,8 +510,8 @@ impl Heads {
                 }
                 follows
             }
-            // Nobody here is subscribed by name.
-            None => true,
+            // Nobody here is subscribed by name; who is by a pattern gets it in its place.
+            None => self.owed_since(&announced.publication.target).is_none(),
         }
     }
 }
@@ -679,6 +702,41 @@ mod tests {
             subscriber.read(&[], Some(place(5, 11, RUN)));
         }
         subscriber.saw(&[11, 0, 15]);
+    }
+
+    #[test]
+    fn a_link_that_goes_on_losing_is_read_for_as_long_as_that_helps() {
+        let mut subscriber = Subscriber::new();
+        subscriber.take(5, 11, 0);
+        let holes = 3 * u64::from(READS_MAX);
+        for hole in 0..holes {
+            let at = 12 + 2 * hole;
+            subscriber.take(5, at + 1, at);
+        }
+        let mut expected = vec![11];
+        for hole in 0..holes {
+            let at = 12 + 2 * hole;
+            subscriber.read(&[(5, at, at - 1)], Some(place(5, at, RUN)));
+            expected.extend([at, at + 1]);
+        }
+        subscriber.saw(&expected);
+    }
+
+    /// What it has not was not acknowledged.
+    #[test]
+    fn a_replica_that_becomes_the_master_has_less_and_is_gone_on_with() {
+        let mut subscriber = Subscriber::new();
+        subscriber.take(5, 11, 0).take(5, 12, 11);
+        subscriber.heads.lose();
+        subscriber.heads.differs(&room(), Some(&place(5, 11, RUN)));
+        subscriber
+            .take(5, 13, 11)
+            .take(5, 14, 13)
+            .saw(&[11, 12, 13, 14]);
+        let mut subscriber = Subscriber::new();
+        subscriber.take(5, 11, 0).take(5, 12, 11).take(5, 14, 13);
+        subscriber.read(&[(5, 13, 11), (5, 14, 13)], Some(place(5, 14, RUN)));
+        subscriber.saw(&[11, 12, 13, 14]);
     }
 
     #[test]

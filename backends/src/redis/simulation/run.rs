@@ -47,9 +47,9 @@ fn millis(dice: &mut StdRng, max: u64) -> Duration {
     Duration::from_millis(dice.random_range(0..max))
 }
 
-pub(super) async fn run(seed: u64) -> Result<(), String> {
+pub(super) async fn run(seed: u64, forgets: bool) -> Result<(), String> {
     let mut dice = StdRng::seed_from_u64(seed);
-    let mut scene = Scene::start(&mut dice).await;
+    let mut scene = Scene::start(&mut dice, forgets).await;
     let ends = Arc::new(AtomicBool::new(false));
     let publishing: Vec<_> = (0..scene.nodes.len())
         .flat_map(|node| (0..PUBLISHERS).map(move |number| (node, number)))
@@ -73,6 +73,7 @@ pub(super) async fn run(seed: u64) -> Result<(), String> {
     for task in publishing {
         task.await.map_err(|error| error.to_string())?;
     }
+    scene.publish_last().await;
     sleep(AFTERWARDS).await;
     scene.prove()
 }
@@ -114,7 +115,7 @@ impl Publisher {
 }
 
 impl Scene {
-    async fn start(dice: &mut StdRng) -> Self {
+    async fn start(dice: &mut StdRng, forgets: bool) -> Self {
         let server = Server::new();
         let mut nodes = Vec::new();
         for _ in 0..dice.random_range(2..=3) {
@@ -127,7 +128,7 @@ impl Scene {
             nodes,
             members: Vec::new(),
             published: Arc::default(),
-            forgets: dice.random_range(0..2) == 0,
+            forgets,
         };
         for _ in 0..4 {
             scene.join(dice).await;
@@ -212,6 +213,20 @@ impl Scene {
             link.stall(false);
             link.refuse(false);
             node.until_ready().await;
+        }
+    }
+
+    /// Publishes once more on each channel: who subscribes by a pattern may not know that there was something on a channel
+    /// which it has never heard of, until something follows.
+    async fn publish_last(&self) {
+        for number in 0..CHANNELS {
+            let text = format!("last:{number}");
+            let published = Published {
+                node: 0,
+                is_acknowledged: true,
+            };
+            self.published.lock().insert(text.clone(), published);
+            self.nodes[0].0.say(&channel(number), &text).await;
         }
     }
 
