@@ -220,13 +220,22 @@ impl Scene {
     /// which it has never heard of, until something follows.
     async fn publish_last(&self) {
         for number in 0..CHANNELS {
-            let text = format!("last:{number}");
-            let published = Published {
-                node: 0,
-                is_acknowledged: true,
-            };
-            self.published.lock().insert(text.clone(), published);
-            self.nodes[0].0.say(&channel(number), &text).await;
+            for attempt in 0.. {
+                let text = format!("last:{number}:{attempt}");
+                let draft = Draft::new(channel(number), Payload::text(text.clone()));
+                let unknown = Published {
+                    node: 0,
+                    is_acknowledged: false,
+                };
+                self.published.lock().insert(text.clone(), unknown);
+                if self.nodes[0].0.try_publish(draft).await.is_ok() {
+                    if let Some(published) = self.published.lock().get_mut(&text) {
+                        published.is_acknowledged = true;
+                    }
+                    break;
+                }
+                self.nodes[0].0.until_ready().await;
+            }
         }
     }
 
