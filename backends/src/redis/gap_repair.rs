@@ -504,7 +504,8 @@ impl Heads {
     pub(super) fn follows(&mut self, announced: &Announced) -> bool {
         match self.heads.get_mut(&announced.publication.target) {
             Some(head) => {
-                let follows = head.repair.is_none() && head.precedes(announced);
+                let is_later = announced.publication.position().timetoken > head.delivered;
+                let follows = is_later && head.repair.is_none() && head.precedes(announced);
                 if follows {
                     head.advance(announced);
                 }

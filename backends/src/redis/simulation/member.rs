@@ -1,6 +1,6 @@
 //! A member, and the proof that it got what it is owed.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use polywire_core::{
     Interest, Payload, Publication, Target, Timetoken,
@@ -34,6 +34,9 @@ pub(super) struct Member {
     /// What is later than this is owed to it.
     pub(super) owed_from: Timetoken,
 }
+
+/// How long it may take until it is noticed that the server was emptied.
+const NOTICED: Duration = Duration::from_secs(3);
 
 pub(super) fn text(publication: &Publication) -> String {
     match &publication.payload {
@@ -105,11 +108,11 @@ impl Member {
         };
         let mut last = None;
         let mut missing: Vec<(&Publication, Instant)> = Vec::new();
-        for (one, when) in announced {
+        for (one, next) in announced {
             let text = text(one);
             let Some(&at) = seen.get(&text) else {
                 if one.position().timetoken > self.owed_from {
-                    missing.push((one, *when));
+                    missing.push((one, *next));
                 }
                 continue;
             };
@@ -121,7 +124,8 @@ impl Member {
             }
             for (lost, when) in missing.drain(..) {
                 let is_told = gaps.iter().any(|(before, of, told)| {
-                    is_about(of, target) && *before <= at && *told >= when
+                    let is_in_time = *before <= at || *told <= *next + NOTICED;
+                    is_about(of, target) && is_in_time && *told >= when
                 });
                 if !is_told {
                     let lost = self::text(lost);
