@@ -9,8 +9,8 @@ use std::{
 
 use async_trait::async_trait;
 use polywire_core::{
-    AppRunner, AuthenticationError, AuthenticationPolicy, Builder, ClientId, Credentials, Identity,
-    Limits, Origin,
+    AppRunner, AuthenticationError, AuthenticationPolicy, Builder, Channel, ClientId, Credentials,
+    Identity, Limits, Origin,
     space::Revocation,
     testkit::{AllowAll, Bus, LocalBackend},
 };
@@ -18,6 +18,7 @@ use polywire_history::HistoryApi;
 use polywire_testing::{
     SOON, Server,
     auth::{ApiKey, ApiKeySettings},
+    eventually,
     peers::numbers,
     persistence::{HistorySettings, MemoryHistory},
 };
@@ -239,6 +240,10 @@ fn whoever_follows_is_told_of_a_gap() {
     )
     .unwrap();
     let mut lines = BufReader::new(stream).lines().map(|line| line.unwrap());
+    let news = Channel::new("news").unwrap();
+    eventually("it follows", SOON, || {
+        (here.space().hub().count(&news) > 0).then_some(())
+    });
     publish(&there, "news", 0..1);
     lines.find(|line| line.contains("{\"n\":0}")).unwrap();
     bus.cut(here.space().hub().node());
