@@ -132,6 +132,14 @@ impl Head {
         }
     }
 
+    /// Has what is missing read, unless that is under way.
+    fn begin_repair(&mut self, target: &Target, unread: &mut VecDeque<Target>) {
+        if self.repair.is_none() {
+            self.repair = Some(Box::default());
+            unread.push_back(target.clone());
+        }
+    }
+
     fn advance(&mut self, announced: &Announced) {
         let place = announced.publication.position();
         self.delivered = self.delivered.max(place.timetoken);
@@ -160,40 +168,27 @@ impl Heads {
             id, publication, ..
         } = &announced;
         let target = &publication.target;
-        let Some(head) = self.heads.get_mut(target) else {
+        if !self.heads.contains_key(target) {
             let since = self.owed_since(target);
-            let head = Head::later_than(since.unwrap_or(Timetoken(u64::MAX)));
-            let is_next = head.precedes(&announced);
             if since.is_none() && !is_subscribed() {
                 // On its way when the subscription ended.
                 return to.deliver(*id, publication);
             }
-            let head = self.heads.entry(target.clone()).or_insert(head);
-            if is_next {
-                head.advance(&announced);
-                to.deliver(*id, publication);
-            } else {
-                self.unread.push_back(target.clone());
-                self.held_bytes += cost(&announced);
-                let held = VecDeque::from([announced]);
-                head.repair = Some(Box::new(Repair {
-                    held,
-                    ..Repair::default()
-                }));
-            }
+            let head = Head::later_than(since.unwrap_or(Timetoken(u64::MAX)));
+            self.heads.insert(target.clone(), head);
+        }
+        let Some(head) = self.heads.get_mut(target) else {
             return;
         };
         if publication.position().timetoken <= head.delivered {
             // A node that is subscribed by name and by pattern gets it several times; or it was read.
             return;
         }
-        if head.repair.is_none() {
-            if head.precedes(&announced) {
-                head.advance(&announced);
-                return to.deliver(*id, publication);
-            }
-            self.unread.push_back(target.clone());
+        if head.repair.is_none() && head.precedes(&announced) {
+            head.advance(&announced);
+            return to.deliver(*id, publication);
         }
+        head.begin_repair(target, &mut self.unread);
         let repair = head.repair.get_or_insert_default();
         let cost = cost(&announced);
         if repair.is_overflown || self.held_bytes + cost > HELD_BYTES_MAX {
@@ -287,9 +282,8 @@ impl Heads {
             Some(place) => place.last > head.last || place.run != self.run,
             None => head.last > Timetoken(0),
         };
-        if is_behind && head.repair.is_none() {
-            head.repair = Some(Box::default());
-            self.unread.push_back(target.clone());
+        if is_behind {
+            head.begin_repair(target, &mut self.unread);
         }
     }
 
@@ -298,10 +292,7 @@ impl Heads {
         let Some(head) = self.heads.get_mut(target) else {
             return false;
         };
-        if head.repair.is_none() {
-            head.repair = Some(Box::default());
-            self.unread.push_back(target.clone());
-        }
+        head.begin_repair(target, &mut self.unread);
         true
     }
 
@@ -314,9 +305,8 @@ impl Heads {
             return;
         };
         let mut head = Head::later_than(since);
-        head.repair = Some(Box::default());
+        head.begin_repair(target, &mut self.unread);
         self.heads.insert(target.clone(), head);
-        self.unread.push_back(target.clone());
     }
 
     /// Since when publications are owed to the subscribers of the oldest pattern.
@@ -522,18 +512,17 @@ impl Head {
     /// subscribers were not told.
     fn meet(&mut self, place: Option<&Place>, run_since: Timetoken, now: Timetoken) -> bool {
         let is_told = self.is_told;
-        let is_whole = match (place, self.next) {
-            (None, _) => {
+        let is_whole = match place {
+            None => {
                 let is_silent = self.last > run_since && is_older(self.last, now, SILENT);
                 self.last == Timetoken(0) || is_silent
             }
-            (Some(place), _) => self.last >= place.last,
+            Some(place) => self.last >= place.last,
         };
         let delivered = self.delivered;
         *self = Self::new(place);
         // What the server has forgotten, and may find again, does not come again.
         self.delivered = self.delivered.max(delivered);
-
         is_whole || is_told
     }
 }
