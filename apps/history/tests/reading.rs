@@ -127,10 +127,8 @@ fn mistakes_are_answered_in_a_sentence() {
     assert_eq!(shown.status, 200);
 }
 
-#[test]
-fn whoever_follows_gets_history_and_then_what_comes() {
-    let server = server();
-    publish(&server, "news", 0..300);
+/// The lines of an answer that follows a channel.
+fn follow(server: &Server) -> impl Iterator<Item = String> {
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
     write!(
@@ -138,7 +136,14 @@ fn whoever_follows_gets_history_and_then_what_comes() {
         "GET /history/v1/channels/news?since=0&follow=true HTTP/1.1\r\nHost: here\r\n\r\n"
     )
     .unwrap();
-    let mut lines = BufReader::new(stream).lines().map(|line| line.unwrap());
+    BufReader::new(stream).lines().map(|line| line.unwrap())
+}
+
+#[test]
+fn whoever_follows_gets_history_and_then_what_comes() {
+    let server = server();
+    publish(&server, "news", 0..300);
+    let mut lines = follow(&server);
     let mut expect = |numbers: std::ops::Range<u64>| {
         for n in numbers {
             let line = lines.find(|line| line.starts_with('{')).unwrap();
@@ -201,14 +206,7 @@ impl AuthenticationPolicy for Ann {
 fn whoever_follows_is_told_when_its_rights_end() {
     let server = Server::start(kept(composition()).authentication(Ann));
     publish(&server, "news", 0..3);
-    let mut stream = TcpStream::connect(server.address).unwrap();
-    stream.set_read_timeout(Some(SOON)).unwrap();
-    write!(
-        stream,
-        "GET /history/v1/channels/news?since=0&follow=true HTTP/1.1\r\nHost: here\r\n\r\n"
-    )
-    .unwrap();
-    let mut lines = BufReader::new(stream).lines().map(|line| line.unwrap());
+    let mut lines = follow(&server);
     for n in 0..3 {
         let line = lines.find(|line| line.starts_with('{')).unwrap();
         assert!(line.contains(&format!("{{\"n\":{n}}}")), "{line}");
@@ -232,14 +230,7 @@ fn whoever_follows_is_told_of_a_gap() {
         Server::start(kept(builder.app(HistoryApi::default())))
     };
     let (here, there) = (start(), start());
-    let mut stream = TcpStream::connect(here.address).unwrap();
-    stream.set_read_timeout(Some(SOON)).unwrap();
-    write!(
-        stream,
-        "GET /history/v1/channels/news?since=0&follow=true HTTP/1.1\r\nHost: here\r\n\r\n"
-    )
-    .unwrap();
-    let mut lines = BufReader::new(stream).lines().map(|line| line.unwrap());
+    let mut lines = follow(&here);
     let news = Channel::new("news").unwrap();
     eventually("it follows", SOON, || {
         (here.space().hub().count(&news) > 0).then_some(())

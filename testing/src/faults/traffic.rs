@@ -124,7 +124,7 @@ impl Traffic {
 
 fn subscribe(mut client: Box<dyn Subscribe>, watch: &Watch) {
     while !watch.is_over() {
-        let ended = client.listen(watch);
+        let Err(ended) = client.listen(watch);
         if !client.keeps() {
             watch.gap(&ended.to_string());
         }

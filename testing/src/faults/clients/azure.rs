@@ -40,11 +40,8 @@ pub(super) struct Member {
 }
 
 impl Subscribe for Member {
-    fn listen(&mut self, watch: &Watch) -> io::Error {
-        match self.read(watch) {
-            Ok(never) => match never {},
-            Err(error) => error,
-        }
+    fn listen(&mut self, watch: &Watch) -> io::Result<Infallible> {
+        self.read(watch)
     }
 
     fn keeps(&self) -> bool {

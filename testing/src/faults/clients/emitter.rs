@@ -35,11 +35,8 @@ impl Subscriber {
 }
 
 impl Subscribe for Subscriber {
-    fn listen(&mut self, watch: &Watch) -> io::Error {
-        match self.read(watch) {
-            Ok(never) => match never {},
-            Err(error) => error,
-        }
+    fn listen(&mut self, watch: &Watch) -> io::Result<Infallible> {
+        self.read(watch)
     }
 }
 

@@ -16,16 +16,13 @@ pub(super) struct Follower {
 }
 
 impl Subscribe for Follower {
-    fn listen(&mut self, watch: &Watch) -> io::Error {
-        let error = match self.read(watch) {
-            Ok(never) => match never {},
-            Err(error) => error,
-        };
+    fn listen(&mut self, watch: &Watch) -> io::Result<Infallible> {
+        let Err(error) = self.read(watch);
         if self.since.is_none() {
             // It has nothing yet to go on behind.
             watch.gap(&error.to_string());
         }
-        error
+        Err(error)
     }
 
     fn keeps(&self) -> bool {

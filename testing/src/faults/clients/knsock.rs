@@ -14,11 +14,8 @@ use super::{Answer, Publish, Subscribe, Watch, socket};
 pub(super) struct Subscriber;
 
 impl Subscribe for Subscriber {
-    fn listen(&mut self, watch: &Watch) -> io::Error {
-        match read(watch) {
-            Ok(never) => match never {},
-            Err(error) => error,
-        }
+    fn listen(&mut self, watch: &Watch) -> io::Result<Infallible> {
+        read(watch)
     }
 }
 

@@ -9,16 +9,16 @@ mod pubnub;
 mod seth;
 mod socket;
 
-use std::{io, net::SocketAddr};
+use std::{convert::Infallible, io, net::SocketAddr};
 
 use super::watch::Watch;
 use crate::checker::Answer;
 
 /// A client that subscribes.
 pub(super) trait Subscribe: Send {
-    /// Connects, and reads until the connection ends. It tells the watch what it sees, and, where a session should
+    /// Connects, and reads until the connection ends, for whatever reason. It tells the watch what it sees, and, where a session should
     /// outlive connections, of each that did not.
-    fn listen(&mut self, watch: &Watch) -> io::Error;
+    fn listen(&mut self, watch: &Watch) -> io::Result<Infallible>;
 
     /// Whether it has a session that outlives connections, so that the end of one says nothing of a loss.
     fn keeps(&self) -> bool {

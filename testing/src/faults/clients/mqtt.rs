@@ -147,11 +147,8 @@ impl Subscriber {
 }
 
 impl Subscribe for Subscriber {
-    fn listen(&mut self, watch: &Watch) -> io::Error {
-        match self.read(watch) {
-            Ok(never) => match never {},
-            Err(error) => error,
-        }
+    fn listen(&mut self, watch: &Watch) -> io::Result<Infallible> {
+        self.read(watch)
     }
 
     fn keeps(&self) -> bool {

@@ -12,11 +12,8 @@ pub(super) struct Poller {
 }
 
 impl Subscribe for Poller {
-    fn listen(&mut self, watch: &Watch) -> io::Error {
-        match self.poll(watch) {
-            Ok(never) => match never {},
-            Err(error) => error,
-        }
+    fn listen(&mut self, watch: &Watch) -> io::Result<Infallible> {
+        self.poll(watch)
     }
 
     fn keeps(&self) -> bool {

@@ -13,11 +13,8 @@ use crate::peers::HttpConnection;
 pub(super) struct Subscriber;
 
 impl Subscribe for Subscriber {
-    fn listen(&mut self, watch: &Watch) -> io::Error {
-        match read(watch) {
-            Ok(never) => match never {},
-            Err(error) => error,
-        }
+    fn listen(&mut self, watch: &Watch) -> io::Result<Infallible> {
+        read(watch)
     }
 }
 
